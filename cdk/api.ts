@@ -1,0 +1,161 @@
+/** The administration API: HTTP API, the function behind it, what it may do, and its alarms. */
+import { Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
+import { AccessLogFormat } from 'aws-cdk-lib/aws-apigateway';
+import {
+  HttpApi,
+  HttpMethod,
+  HttpStage,
+  LogGroupLogDestination,
+  PayloadFormatVersion,
+} from 'aws-cdk-lib/aws-apigatewayv2';
+import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
+import { LogGroup } from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+import type { Data } from './data.ts';
+import { ProductFunction, type FunctionDefaults } from './function.ts';
+import type { Monitoring } from './monitoring.ts';
+import type { Sync } from './sync.ts';
+
+export interface ApiProps {
+  readonly data: Data;
+  readonly monitoring: Monitoring;
+  readonly defaults: FunctionDefaults;
+  readonly sync: Sync;
+}
+
+// No body, no query string, no header: who called what, and how it went.
+const ACCESS_LOG = {
+  requestId: '$context.requestId',
+  time: '$context.requestTime',
+  ip: '$context.identity.sourceIp',
+  method: '$context.httpMethod',
+  path: '$context.path',
+  route: '$context.routeKey',
+  status: '$context.status',
+  responseBytes: '$context.responseLength',
+  ms: '$context.responseLatency',
+  integrationError: '$context.integrationErrorMessage',
+};
+
+export class Api extends Construct {
+  readonly handler: ProductFunction;
+  readonly httpApi: HttpApi;
+  readonly url: string;
+
+  constructor(scope: Construct, id: string, { data, monitoring, defaults, sync }: ApiProps) {
+    super(scope, id);
+    this.handler = new ProductFunction(this, 'Function', {
+      defaults,
+      entry: 'api.ts',
+      description: 'Rollcall: the administration API.',
+      timeout: Duration.seconds(29),
+      memorySize: 1024,
+      environment: {
+        usersTable: data.users.tableName,
+        operationsTable: data.operations.tableName,
+        settingsSecret: data.settingsSecret.secretArn,
+        administratorSecret: data.administratorSecret.secretArn,
+        scheduleName: sync.schedule.ref,
+        scheduleGroup: sync.schedule.groupName!,
+        syncFunction: sync.handler.functionName,
+      },
+    });
+    this.allowStores(data);
+    this.allowSync(sync);
+
+    this.httpApi = new HttpApi(this, 'HttpApi', { apiName: 'rollcall', createDefaultStage: false });
+    const routes = this.httpApi.addRoutes({
+      path: '/api/{proxy+}',
+      methods: [HttpMethod.ANY],
+      integration: new HttpLambdaIntegration('Integration', this.handler, {
+        payloadFormatVersion: PayloadFormatVersion.VERSION_2_0,
+      }),
+    });
+    for (const route of routes) {
+      Validations.of(route).acknowledge({
+        id: 'AwsSolutions-APIG4',
+        reason:
+          'The function checks the session of every call but sign-in and health; its users are the product’s own.',
+      });
+    }
+
+    const accessLog = new LogGroup(this, 'AccessLog', {
+      retention: defaults.logRetention,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    const stage = new HttpStage(this, 'Stage', {
+      httpApi: this.httpApi,
+      stageName: '$default',
+      autoDeploy: true,
+      throttle: { rateLimit: 25, burstLimit: 50 },
+      detailedMetricsEnabled: true,
+      accessLogSettings: {
+        destination: new LogGroupLogDestination(accessLog),
+        format: AccessLogFormat.custom(JSON.stringify(ACCESS_LOG)),
+      },
+    });
+    this.url = stage.url;
+
+    monitoring.alarm(this, 'ServerErrors', {
+      metric: this.httpApi.metricServerError({ statistic: 'Sum' }),
+      summary: 'The administration API has answered with a 5xx status.',
+      article: 'administration-api-fails',
+    });
+    monitoring.alarm(this, 'Throttled', {
+      metric: this.handler.metricThrottles(),
+      summary: 'Lambda has refused to run the administration API.',
+      article: 'function-throttled',
+    });
+  }
+
+  private allowStores({ users, operations, settingsSecret, administratorSecret }: Data): void {
+    this.handler.allow(['dynamodb:Query'], [`${users.tableArn}/index/list`]);
+    this.handler.allow(
+      [
+        'dynamodb:GetItem',
+        'dynamodb:BatchGetItem',
+        'dynamodb:Scan',
+        'dynamodb:PutItem',
+        'dynamodb:UpdateItem',
+        'dynamodb:DeleteItem',
+        'dynamodb:ConditionCheckItem',
+        'dynamodb:PartiQLInsert',
+        'dynamodb:PartiQLUpdate',
+        'dynamodb:PartiQLDelete',
+        'dynamodb:DescribeTable',
+      ],
+      [users.tableArn],
+    );
+    this.handler.allow(
+      [
+        'dynamodb:GetItem',
+        'dynamodb:BatchGetItem',
+        'dynamodb:Query',
+        'dynamodb:PutItem',
+        'dynamodb:UpdateItem',
+        'dynamodb:DeleteItem',
+        'dynamodb:ConditionCheckItem',
+      ],
+      [operations.tableArn],
+    );
+    this.handler.allow(
+      [
+        'secretsmanager:GetSecretValue',
+        'secretsmanager:DescribeSecret',
+        'secretsmanager:PutSecretValue',
+        'secretsmanager:UpdateSecretVersionStage',
+      ],
+      [settingsSecret.secretArn],
+    );
+    this.handler.allow(['secretsmanager:GetSecretValue'], [administratorSecret.secretArn]);
+  }
+
+  private allowSync({ handler, schedule, scheduleRole }: Sync): void {
+    this.handler.allow(['lambda:InvokeFunction'], [handler.functionArn]);
+    this.handler.allow(['scheduler:GetSchedule', 'scheduler:UpdateSchedule'], [schedule.attrArn]);
+    // UpdateSchedule names the role again, and so hands it over again.
+    this.handler.allow(['iam:PassRole'], [scheduleRole.roleArn], {
+      StringEquals: { 'iam:PassedToService': 'scheduler.amazonaws.com' },
+    });
+  }
+}

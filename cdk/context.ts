@@ -1,0 +1,94 @@
+/** Reads what a deployment chose by context (the table in stack.ts) and refuses what can't be used, all faults at once. */
+import { ApplicationLogLevel } from 'aws-cdk-lib/aws-lambda';
+import { RetentionDays } from 'aws-cdk-lib/aws-logs';
+import type { Node } from 'constructs';
+
+/** An existing network, by the ids that a synthesis without credentials needs to be told. */
+export interface VpcContext {
+  readonly vpcId: string;
+  readonly subnetIds: readonly string[];
+  readonly availabilityZones: readonly string[];
+  readonly directoryPorts: readonly number[];
+  readonly vpcEndpoints: boolean;
+  readonly routeTableIds: readonly string[];
+}
+
+export interface DeploymentContext {
+  readonly alarmEmail: string | undefined;
+  /** 0 = no alarm for overdue runs. */
+  readonly syncIntervalMinutes: number;
+  readonly logRetention: RetentionDays;
+  readonly logLevel: ApplicationLogLevel;
+  readonly vpc: VpcContext | undefined;
+}
+
+const { DEBUG, INFO, WARN, ERROR } = ApplicationLogLevel;
+const LOG_LEVELS = new Map<string, ApplicationLogLevel>([DEBUG, INFO, WARN, ERROR].map((level) => [level, level]));
+const RETENTIONS = new Map<string, RetentionDays>(
+  Object.values(RetentionDays)
+    .filter((days) => typeof days !== 'string')
+    .filter((days) => days !== RetentionDays.INFINITE)
+    .map((days) => [String(days), days]),
+);
+// Both intervals of the alarm must fit into the two days that CloudWatch looks back with two periods.
+const LONGEST_INTERVAL_MINUTES = 24 * 60;
+
+/** @throws Error that names every context value that can't be used */
+export function readContext(node: Node): DeploymentContext {
+  const faults: string[] = [];
+  const text = (name: string, fallback = ''): string => String(node.tryGetContext(name) ?? fallback).trim();
+  const list = (name: string, fallback = ''): string[] => {
+    const value: unknown = node.tryGetContext(name) ?? fallback;
+    const parts = Array.isArray(value) ? value.map(String) : String(value).split(',');
+    return parts.map((part) => part.trim()).filter((part) => part !== '');
+  };
+  const check = (holds: boolean, fault: string) => {
+    if (!holds) faults.push(fault);
+  };
+
+  const alarmEmail = text('alarmEmail');
+  check(alarmEmail === '' || /^[^\s@]+@[^\s@]+$/.test(alarmEmail), 'alarmEmail: not an e-mail address');
+  const syncIntervalMinutes = Number(text('syncIntervalMinutes', '60'));
+  check(
+    Number.isInteger(syncIntervalMinutes) &&
+      syncIntervalMinutes >= 0 &&
+      syncIntervalMinutes <= LONGEST_INTERVAL_MINUTES,
+    `syncIntervalMinutes: give a whole number of minutes from 0 to ${LONGEST_INTERVAL_MINUTES}`,
+  );
+  const logRetention = RETENTIONS.get(text('logRetentionDays', '30'));
+  check(logRetention !== undefined, `logRetentionDays: give one of ${[...RETENTIONS.keys()].join(', ')}`);
+  const logLevel = LOG_LEVELS.get(text('logLevel', 'INFO').toUpperCase());
+  check(logLevel !== undefined, `logLevel: give one of ${[...LOG_LEVELS.keys()].join(', ')}`);
+
+  const vpc: VpcContext = {
+    vpcId: text('vpcId'),
+    subnetIds: list('subnetIds'),
+    availabilityZones: list('availabilityZones'),
+    directoryPorts: list('directoryPorts', '389,636').map(Number),
+    vpcEndpoints: text('vpcEndpoints', 'true') === 'true',
+    routeTableIds: list('routeTableIds'),
+  };
+  if (vpc.vpcId !== '') {
+    check(vpc.subnetIds.length > 0, 'subnetIds: vpcId needs at least one private subnet');
+    check(
+      vpc.subnetIds.length === vpc.availabilityZones.length,
+      'availabilityZones: name the zone of each subnet, in the order of subnetIds',
+    );
+    check(
+      vpc.directoryPorts.length > 0 &&
+        vpc.directoryPorts.every((port) => Number.isInteger(port) && port > 0 && port < 65_536),
+      'directoryPorts: give port numbers separated by commas',
+    );
+    check(['true', 'false'].includes(text('vpcEndpoints', 'true')), 'vpcEndpoints: give true or false');
+  }
+
+  if (faults.length > 0 || logRetention === undefined || logLevel === undefined)
+    throw new Error(`unusable context: ${faults.join('; ')}`);
+  return {
+    alarmEmail: alarmEmail === '' ? undefined : alarmEmail,
+    syncIntervalMinutes,
+    logRetention,
+    logLevel,
+    vpc: vpc.vpcId === '' ? undefined : vpc,
+  };
+}

@@ -1,0 +1,90 @@
+/** One page that answers: do people get in, and is the user database up to date? */
+import { Duration } from 'aws-cdk-lib';
+import {
+  AlarmStatusWidget,
+  Dashboard as CloudWatchDashboard,
+  GraphWidget,
+  type IMetric,
+  type IWidget,
+} from 'aws-cdk-lib/aws-cloudwatch';
+import { Construct } from 'constructs';
+import type { Api } from './api.ts';
+import type { Auth } from './auth.ts';
+import type { Data } from './data.ts';
+import { productMetric, type Monitoring } from './monitoring.ts';
+import type { Sync } from './sync.ts';
+
+export interface DashboardProps {
+  readonly data: Data;
+  readonly sync: Sync;
+  readonly auth: Auth;
+  readonly api: Api;
+  readonly monitoring: Monitoring;
+}
+
+export class Dashboard extends Construct {
+  constructor(scope: Construct, id: string, { data, sync, auth, api, monitoring }: DashboardProps) {
+    super(scope, id);
+    const functions = [sync.handler, auth.handler, api.handler];
+    new CloudWatchDashboard(this, 'Dashboard', {
+      defaultInterval: Duration.days(1),
+      widgets: [
+        [new AlarmStatusWidget({ title: 'Alarms', alarms: monitoring.alarms, width: 24, height: 3 })],
+        [
+          graph('Runs', [
+            productMetric('runSucceeded', 'Sum'),
+            productMetric('runPartial', 'Sum'),
+            productMetric('runFailed', 'Sum'),
+          ]),
+          graph('People read, removals withheld', [
+            productMetric('usersRead', 'Maximum'),
+            productMetric('withheld', 'Maximum'),
+          ]),
+          graph('Duration of a run', [productMetric('runDuration', 'Maximum')]),
+        ],
+        [
+          graph('Logins', [
+            productMetric('loginAccepted', 'Sum'),
+            productMetric('loginRejected', 'Sum'),
+            productMetric('loginFault', 'Sum'),
+          ]),
+          graph('Latency of the directory', [
+            productMetric('directoryLatency', 'p50'),
+            productMetric('directoryLatency', 'p99'),
+          ]),
+          graph('Duration of a login', [
+            auth.handler.metricDuration({ statistic: 'p50' }),
+            auth.handler.metricDuration({ statistic: 'p99' }),
+          ]),
+        ],
+        [
+          graph('API', [
+            api.httpApi.metricCount(),
+            api.httpApi.metricClientError({ statistic: 'Sum' }),
+            api.httpApi.metricServerError({ statistic: 'Sum' }),
+          ]),
+          graph('Latency of the API', [api.httpApi.metricLatency({ statistic: 'p99' })]),
+          graph('Faults of the functions', [
+            ...functions.map((handler) => handler.metricErrors()),
+            ...functions.map((handler) => handler.metricThrottles()),
+          ]),
+        ],
+        [
+          graph(
+            'Capacity read',
+            [data.users, data.operations].map((table) => table.metricConsumedReadCapacityUnits()),
+          ),
+          graph(
+            'Capacity written',
+            [data.users, data.operations].map((table) => table.metricConsumedWriteCapacityUnits()),
+          ),
+          graph('Failed starts', [sync.failures.metricApproximateNumberOfMessagesVisible({ statistic: 'Maximum' })]),
+        ],
+      ],
+    });
+  }
+}
+
+function graph(title: string, left: IMetric[]): IWidget {
+  return new GraphWidget({ title, left, width: 8, height: 6 });
+}

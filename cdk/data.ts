@@ -1,0 +1,79 @@
+/** What is kept: users, operations, settings, the first administrator's password. Knows nothing of who reads it. */
+import { RemovalPolicy, SecretValue, Validations } from 'aws-cdk-lib';
+import {
+  AttributeType,
+  BillingMode,
+  ProjectionType,
+  Table,
+  TableEncryption,
+  type TableProps,
+} from 'aws-cdk-lib/aws-dynamodb';
+import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
+import { Construct } from 'constructs';
+import { OPERATIONS_TABLE, USERS_TABLE } from '../lib/aws/environment.ts';
+
+// Nothing here is ever removed by a deployment: the users are what the whole system is for.
+const KEPT = {
+  billingMode: BillingMode.PAY_PER_REQUEST,
+  encryption: TableEncryption.AWS_MANAGED,
+  pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
+  deletionProtection: true,
+  removalPolicy: RemovalPolicy.RETAIN,
+} as const satisfies Partial<TableProps>;
+
+export class Data extends Construct {
+  readonly users: Table;
+  readonly operations: Table;
+  readonly settingsSecret: Secret;
+  readonly administratorSecret: Secret;
+
+  constructor(scope: Construct, id: string) {
+    super(scope, id);
+
+    this.users = new Table(this, 'Users', {
+      ...KEPT,
+      partitionKey: { name: USERS_TABLE.partitionKey, type: AttributeType.STRING },
+    });
+    this.users.addGlobalSecondaryIndex({
+      indexName: USERS_TABLE.listIndex,
+      partitionKey: { name: USERS_TABLE.listPartitionKey, type: AttributeType.STRING },
+      sortKey: { name: USERS_TABLE.partitionKey, type: AttributeType.STRING },
+      projectionType: ProjectionType.INCLUDE,
+      nonKeyAttributes: [...USERS_TABLE.listProjection],
+    });
+
+    this.operations = new Table(this, 'Operations', {
+      ...KEPT,
+      partitionKey: { name: OPERATIONS_TABLE.partitionKey, type: AttributeType.STRING },
+      sortKey: { name: OPERATIONS_TABLE.sortKey, type: AttributeType.STRING },
+      timeToLiveAttribute: OPERATIONS_TABLE.ttl,
+    });
+
+    this.settingsSecret = new Secret(this, 'Settings', {
+      description: 'Rollcall: settings and the bind password of the directory, as one document.',
+      // The empty document means: nothing is configured yet. It holds nothing secret, and CloudFormation writes it only
+      // when this line changes, so never over what an administrator has saved.
+      secretStringValue: SecretValue.unsafePlainText('{}'),
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
+    Validations.of(this.settingsSecret).acknowledge({
+      id: 'AwsSolutions-SMG4',
+      reason: 'The bind password belongs to the directory; its administrator changes it there and saves it here.',
+    });
+
+    this.administratorSecret = new Secret(this, 'Administrator', {
+      description: 'Rollcall: user name and first password of the first administrator.',
+      generateSecretString: {
+        secretStringTemplate: JSON.stringify({ userName: 'admin' }),
+        generateStringKey: 'password',
+        passwordLength: 32,
+        excludePunctuation: true,
+      },
+    });
+    Validations.of(this.administratorSecret).acknowledge({
+      id: 'AwsSolutions-SMG4',
+      reason:
+        'Used once, to create the first administrator; the password in use is kept as a hash in the user database.',
+    });
+  }
+}

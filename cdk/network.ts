@@ -1,0 +1,74 @@
+/** The way to a directory that is not public: an existing VPC, what may leave it, and the endpoints AWS itself is reached by. */
+import { Aws } from 'aws-cdk-lib';
+import {
+  CfnVPCEndpoint,
+  InterfaceVpcEndpoint,
+  InterfaceVpcEndpointAwsService,
+  Peer,
+  Port,
+  SecurityGroup,
+  Vpc,
+  type ISecurityGroup,
+  type IVpc,
+  type SubnetSelection,
+} from 'aws-cdk-lib/aws-ec2';
+import type { Construct } from 'constructs';
+import type { VpcContext } from './context.ts';
+
+/** Where functions run. The names are those of a function's props. */
+export interface Network {
+  readonly vpc: IVpc;
+  readonly vpcSubnets: SubnetSelection;
+  readonly securityGroups: readonly ISecurityGroup[] & ISecurityGroup[];
+}
+
+// What the API calls; sync and auth need Secrets Manager alone. Logs and metrics leave Lambda by its own way.
+const SERVICES = {
+  SecretsManager: InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
+  Scheduler: new InterfaceVpcEndpointAwsService('scheduler'),
+  Lambda: InterfaceVpcEndpointAwsService.LAMBDA,
+};
+
+export function createNetwork(scope: Construct, context: VpcContext): Network {
+  const vpc = Vpc.fromVpcAttributes(scope, 'Vpc', {
+    vpcId: context.vpcId,
+    availabilityZones: [...context.availabilityZones],
+    privateSubnetIds: [...context.subnetIds],
+  });
+  const functions = new SecurityGroup(scope, 'FunctionsSecurityGroup', {
+    vpc,
+    description: 'Rollcall: functions to directory servers and AWS',
+    allowAllOutbound: false,
+  });
+  for (const port of new Set([443, ...context.directoryPorts])) {
+    functions.addEgressRule(Peer.anyIpv4(), Port.tcp(port));
+    functions.addEgressRule(Peer.anyIpv6(), Port.tcp(port));
+  }
+
+  if (context.vpcEndpoints) {
+    const endpoints = new SecurityGroup(scope, 'EndpointsSecurityGroup', {
+      vpc,
+      description: 'Rollcall: endpoints of AWS for its functions',
+      allowAllOutbound: false,
+    });
+    endpoints.addIngressRule(functions, Port.tcp(443));
+    for (const [name, service] of Object.entries(SERVICES)) {
+      new InterfaceVpcEndpoint(scope, `${name}Endpoint`, {
+        vpc,
+        service,
+        subnets: { subnets: vpc.privateSubnets },
+        securityGroups: [endpoints],
+        open: false,
+      });
+    }
+    if (context.routeTableIds.length > 0) {
+      new CfnVPCEndpoint(scope, 'DynamoDbEndpoint', {
+        vpcId: context.vpcId,
+        vpcEndpointType: 'Gateway',
+        serviceName: `com.amazonaws.${Aws.REGION}.dynamodb`,
+        routeTableIds: [...context.routeTableIds],
+      });
+    }
+  }
+  return { vpc, vpcSubnets: { subnets: vpc.privateSubnets }, securityGroups: [functions] };
+}

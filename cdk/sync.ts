@@ -1,0 +1,155 @@
+/** The synchronisation: its function, the schedule that starts it, the queue of starts that failed, and its alarms. */
+import { Aws, Duration, Validations } from 'aws-cdk-lib';
+import { ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
+import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
+import { CfnSchedule, CfnScheduleGroup } from 'aws-cdk-lib/aws-scheduler';
+import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import type { Data } from './data.ts';
+import { ProductFunction, type FunctionDefaults } from './function.ts';
+import { largerOf, productMetric, type Monitoring } from './monitoring.ts';
+
+export interface SyncProps {
+  readonly data: Data;
+  readonly monitoring: Monitoring;
+  readonly defaults: FunctionDefaults;
+  /** How often a run is expected to succeed; 0 = nobody expects it. */
+  readonly intervalMinutes: number;
+}
+
+export class Sync extends Construct {
+  readonly handler: ProductFunction;
+  readonly schedule: CfnSchedule;
+  readonly scheduleRole: Role;
+  readonly failures: Queue;
+
+  constructor(scope: Construct, id: string, { data, monitoring, defaults, intervalMinutes }: SyncProps) {
+    super(scope, id);
+
+    this.failures = new Queue(this, 'Failures', {
+      encryption: QueueEncryption.SQS_MANAGED,
+      enforceSSL: true,
+      retentionPeriod: Duration.days(14),
+    });
+    Validations.of(this.failures).acknowledge({
+      id: 'AwsSolutions-SQS3',
+      reason: 'It is a dead-letter queue itself: of the schedule and of the asynchronous invocations.',
+    });
+
+    this.handler = new ProductFunction(this, 'Function', {
+      defaults,
+      entry: 'sync.ts',
+      description: 'Rollcall: one synchronisation run.',
+      timeout: Duration.minutes(15),
+      memorySize: 2048,
+      environment: {
+        usersTable: data.users.tableName,
+        operationsTable: data.operations.tableName,
+        settingsSecret: data.settingsSecret.secretArn,
+      },
+      // A run that died is never repeated blindly: the next one plans from what is stored.
+      retryAttempts: 0,
+      maxEventAge: Duration.minutes(15),
+      onFailure: new SqsDestination(this.failures),
+    });
+    this.allowStores(data);
+
+    this.scheduleRole = new Role(this, 'ScheduleRole', {
+      assumedBy: new ServicePrincipal('scheduler.amazonaws.com', {
+        conditions: { StringEquals: { 'aws:SourceAccount': Aws.ACCOUNT_ID } },
+      }),
+    });
+    this.scheduleRole.addToPolicy(
+      new PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: [this.handler.functionArn] }),
+    );
+    this.scheduleRole.addToPolicy(
+      new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [this.failures.queueArn] }),
+    );
+
+    // The API moves expression, time zone and state whenever settings are saved, so drift is normal here. CloudFormation
+    // leaves that alone as long as this resource does not change; after a deployment that changes it, the schedule is off
+    // until settings are saved again, and the alarm for overdue runs says so.
+    this.schedule = new CfnSchedule(this, 'Schedule', {
+      groupName: new CfnScheduleGroup(this, 'ScheduleGroup').ref,
+      description: 'Rollcall: starts the synchronisation. Change it in the settings of Rollcall.',
+      state: 'DISABLED',
+      scheduleExpression: 'rate(1 hour)',
+      flexibleTimeWindow: { mode: 'OFF' },
+      target: {
+        arn: this.handler.functionArn,
+        roleArn: this.scheduleRole.roleArn,
+        input: JSON.stringify({ trigger: 'schedule' }),
+        retryPolicy: { maximumRetryAttempts: 2, maximumEventAgeInSeconds: 3600 },
+        deadLetterConfig: { arn: this.failures.queueArn },
+      },
+    });
+
+    this.watch(monitoring, intervalMinutes);
+  }
+
+  private allowStores({ users, operations, settingsSecret }: Data): void {
+    this.handler.allow(['dynamodb:Query'], [`${users.tableArn}/index/list`]);
+    this.handler.allow(
+      [
+        'dynamodb:GetItem',
+        'dynamodb:BatchGetItem',
+        'dynamodb:PutItem',
+        'dynamodb:UpdateItem',
+        'dynamodb:DeleteItem',
+        'dynamodb:ConditionCheckItem',
+        'dynamodb:PartiQLInsert',
+        'dynamodb:PartiQLUpdate',
+        'dynamodb:PartiQLDelete',
+      ],
+      [users.tableArn],
+    );
+    this.handler.allow(
+      [
+        'dynamodb:GetItem',
+        'dynamodb:BatchGetItem',
+        'dynamodb:Query',
+        'dynamodb:PutItem',
+        'dynamodb:UpdateItem',
+        'dynamodb:DeleteItem',
+        'dynamodb:ConditionCheckItem',
+        'dynamodb:BatchWriteItem',
+      ],
+      [operations.tableArn],
+    );
+    this.handler.allow(['secretsmanager:GetSecretValue'], [settingsSecret.secretArn]);
+  }
+
+  private watch(monitoring: Monitoring, intervalMinutes: number): void {
+    monitoring.alarm(this, 'RunFailed', {
+      metric: largerOf('failed runs', productMetric('runFailed', 'Sum'), this.handler.metricErrors()),
+      summary: 'A synchronisation run has failed.',
+      article: 'synchronisation-failed',
+    });
+    if (intervalMinutes > 0) {
+      monitoring.alarm(this, 'RunOverdue', {
+        metric: productMetric('runSucceeded', 'Sum', Duration.minutes(intervalMinutes)),
+        evaluationPeriods: 2,
+        comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
+        treatMissingData: TreatMissingData.BREACHING,
+        summary: `No synchronisation run has succeeded for ${2 * intervalMinutes} minutes.`,
+        article: 'synchronisation-overdue',
+      });
+    }
+    monitoring.alarm(this, 'RemovalsWithheld', {
+      metric: productMetric('withheld', 'Maximum'),
+      summary: 'A run would have disabled or deleted suspiciously many users and has not done it.',
+      article: 'removals-withheld',
+    });
+    monitoring.alarm(this, 'StartFailed', {
+      metric: this.failures.metricApproximateNumberOfMessagesVisible({ statistic: 'Maximum' }),
+      summary: 'A synchronisation could not be started or ended without an answer.',
+      article: 'failed-starts-in-the-queue',
+    });
+    monitoring.alarm(this, 'Throttled', {
+      metric: this.handler.metricThrottles(),
+      summary: 'Lambda has refused to run the synchronisation.',
+      article: 'function-throttled',
+    });
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * Entry point of the synchronisation: started by the schedule, or asynchronously by the API for a run that waits already.
+ */
+import type { Context } from 'aws-lambda';
+import { newRun, newRunId } from '../lib/run.ts';
+import type { Run, RunTrigger } from '../lib/run.ts';
+import { synchronize } from '../lib/sync.ts';
+import type { SyncPorts } from '../lib/sync.ts';
+import { recordNotStarted, recordRun } from './telemetry.ts';
+import { wireSync } from './wiring.ts';
+
+export interface SyncEvent {
+  /** A run that the API has stored and that waits to be taken up; absent = start one. */
+  readonly runId?: string;
+  readonly trigger?: RunTrigger;
+  readonly dryRun?: boolean;
+  readonly requestedBy?: string;
+}
+
+/** The run as it ended, or the one that is at work already (null: it has been taken up and given back meanwhile). */
+export type SyncResult = Run | { readonly activeRunId: string | null };
+
+/** Time kept back to store how the run ended. */
+const CLOSING_MS = 15_000;
+
+export function makeHandler(ports: SyncPorts) {
+  return async (event: SyncEvent, context: Pick<Context, 'getRemainingTimeInMillis'>): Promise<SyncResult> => {
+    const began = ports.clock.now();
+    const deadline = new Date(began.getTime() + context.getRemainingTimeInMillis() - CLOSING_MS);
+    const started = await take(ports, event, began);
+    if ('activeRunId' in started) {
+      recordNotStarted(started.activeRunId);
+      return started;
+    }
+    const run = await synchronize(ports, started, deadline);
+    recordRun(run, { durationMs: ports.clock.now().getTime() - began.getTime() });
+    return run;
+  };
+}
+
+async function take({ runs }: SyncPorts, event: SyncEvent, now: Date) {
+  // An asynchronous event may arrive twice; the second one finds the run taken up.
+  if (event.runId !== undefined) return (await runs.takeUp(event.runId)) ?? { activeRunId: event.runId };
+  const { trigger = 'schedule', dryRun = false, requestedBy = null } = event;
+  const run: Run = {
+    ...newRun(newRunId(now), { trigger, dryRun, requestedBy, approves: null }, now),
+    stage: 'reading',
+  };
+  const result = await runs.start(run);
+  return result.started ? { run, fence: result.fence } : { activeRunId: result.activeRunId };
+}
+
+export const handler = makeHandler(wireSync(process.env));

@@ -1,0 +1,70 @@
+/**
+ * One JSON line per run and per login, and the metrics of both in CloudWatch's embedded format. Never an event, a body, a
+ * password, and never what somebody typed as user name: people type passwords there.
+ * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+ */
+import { hash } from 'node:crypto';
+import { Logger } from '@aws-lambda-powertools/logger';
+import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
+import { METRICS, METRICS_NAMESPACE, METRICS_SERVICE } from '../lib/aws/environment.ts';
+import { ServiceError } from '../lib/errors.ts';
+import type { LoginOutcome } from '../lib/login.ts';
+import { CHANGE_KINDS } from '../lib/run.ts';
+import type { Run, RunStatus } from '../lib/run.ts';
+import { userNameKey } from '../lib/user.ts';
+
+const logger = new Logger({ serviceName: METRICS_SERVICE });
+const metrics = new Metrics({ namespace: METRICS_NAMESPACE, serviceName: METRICS_SERVICE });
+
+const RUN_METRIC: Record<Exclude<RunStatus, 'running' | 'cancelled'>, string> = {
+  succeeded: METRICS.runSucceeded,
+  partial: METRICS.runPartial,
+  failed: METRICS.runFailed,
+};
+
+/** The line and the metrics of a run that is over. A dry run counts nowhere: it says nothing about the schedule's health. */
+export function recordRun(run: Run, requests: { readonly durationMs: number }): void {
+  const { id, dryRun, trigger, status, totals, progress, completeness, error, notices } = run;
+  const line = { runId: id, dryRun, trigger, status, progress, totals, completeness, error, notices, ...requests };
+  if (status === 'failed') logger.error('run', line);
+  else logger.info('run', line);
+  if (dryRun) return;
+  metrics.addMetric(METRICS.usersRead, MetricUnit.Count, progress.read);
+  metrics.addMetric(METRICS.runDuration, MetricUnit.Milliseconds, requests.durationMs);
+  for (const kind of CHANGE_KINDS) {
+    if (kind !== 'unchanged' && totals[kind] > 0) metrics.addMetric(METRICS[kind], MetricUnit.Count, totals[kind]);
+  }
+  if (status !== 'running' && status !== 'cancelled') metrics.addMetric(RUN_METRIC[status], MetricUnit.Count, 1);
+  metrics.publishStoredMetrics();
+}
+
+/** A start that found another run at work: expected when two overlap, and visible. */
+export function recordNotStarted(activeRunId: string | null): void {
+  logger.info('run not started', { activeRunId });
+}
+
+/** The line and the metrics of one login. `directoryMs`: time spent in binds; null when there was none. */
+export function recordLogin(userName: string, outcome: LoginOutcome | ServiceError, directoryMs: number | null): void {
+  // Enough to find one person's attempts again, useless to whoever reads the log.
+  const who = { userNameHash: hash('sha256', userNameKey(userName), 'hex').slice(0, 16) };
+  if (directoryMs !== null) metrics.addMetric(METRICS.directoryLatency, MetricUnit.Milliseconds, directoryMs);
+  if (outcome instanceof ServiceError) {
+    logger.error('login', { ...who, outcome: 'fault', code: outcome.code, detail: outcome.message });
+    metrics.addMetric(METRICS.loginFault, MetricUnit.Count, 1);
+  } else if (outcome.outcome === 'accepted') {
+    logger.info('login', { ...who, outcome: 'accepted', userId: outcome.user.id });
+    metrics.addMetric(METRICS.loginAccepted, MetricUnit.Count, 1);
+  } else {
+    logger.info('login', { ...who, outcome: 'rejected', reason: outcome.reason });
+    const byReason = metrics.singleMetric();
+    byReason.addDimension('reason', outcome.reason);
+    byReason.addMetric(METRICS.loginRejected, MetricUnit.Count, 1);
+  }
+  metrics.publishStoredMetrics();
+}
+
+/** An error nobody expected: its kind, code and stack, without anything of the request. */
+export function recordUnexpected(error: unknown): void {
+  const { name, stack } = error instanceof Error ? error : new Error('something else than an Error was thrown');
+  logger.error('unexpected error', { name, stack, code: error instanceof ServiceError ? error.code : undefined });
+}

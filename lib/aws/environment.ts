@@ -1,0 +1,73 @@
+/**
+ * The names that the stack and its functions agree on: environment variables, index and key names. Imports nothing, so
+ * that cdk/ can share it with the code it deploys.
+ */
+
+/** Environment variables of the functions. Every function has a subset; reading an absent one throws. */
+export const ENVIRONMENT = {
+  usersTable: 'USERS_TABLE',
+  operationsTable: 'OPERATIONS_TABLE',
+  settingsSecret: 'SETTINGS_SECRET',
+  administratorSecret: 'ADMINISTRATOR_SECRET',
+  scheduleName: 'SCHEDULE_NAME',
+  scheduleGroup: 'SCHEDULE_GROUP',
+  syncFunction: 'SYNC_FUNCTION',
+  logLevel: 'LOG_LEVEL',
+} as const;
+
+export type EnvironmentName = keyof typeof ENVIRONMENT;
+
+/** Users: one item a user. */
+export const USERS_TABLE = {
+  partitionKey: 'nameKey',
+  /** The access path for sync and lists: `listShard` spreads the users over LIST_SHARDS partitions, each in name order. */
+  listIndex: 'list',
+  listPartitionKey: 'listShard',
+  /** All that the index carries besides the keys. Each byte of it is read by every synchronisation. */
+  listProjection: ['directoryId', 'fingerprint', 'authentication', 'disabledBy'],
+} as const;
+
+/** Index partitions: 1,000 writes a second each, and as many queries a list page costs. */
+export const LIST_SHARDS = 8;
+
+/** Operations: runs, their changes, the lease, attempts, sessions. `expiresAt` is the TTL attribute, epoch seconds. */
+export const OPERATIONS_TABLE = { partitionKey: 'pk', sortKey: 'sk', ttl: 'expiresAt' } as const;
+
+/** Namespace of the CloudWatch metrics, and their names. Alarms and dashboard use the same ones as the functions. */
+export const METRICS_NAMESPACE = 'Rollcall';
+
+/** The value of the one dimension, `service`, that every metric has. LoginRejected has `reason` besides. */
+export const METRICS_SERVICE = 'rollcall';
+
+/** Value of the dimension `service`, the only one the metrics carry. */
+export const METRICS_SERVICE = 'rollcall';
+
+export const METRICS = {
+  usersRead: 'UsersRead',
+  runDuration: 'RunDuration',
+  runSucceeded: 'RunSucceeded',
+  runPartial: 'RunPartial',
+  runFailed: 'RunFailed',
+  // One per kind of change, by the kind's name in the run's totals.
+  created: 'Created',
+  updated: 'Updated',
+  renamed: 'Renamed',
+  linked: 'Linked',
+  disabled: 'Disabled',
+  enabled: 'Enabled',
+  deleted: 'Deleted',
+  skipped: 'Skipped',
+  conflict: 'Conflict',
+  withheld: 'Withheld',
+  loginAccepted: 'LoginAccepted',
+  loginRejected: 'LoginRejected',
+  loginFault: 'LoginFault',
+  directoryLatency: 'DirectoryLatency',
+} as const;
+
+/** Reads an environment variable; a missing one is a fault of the deployment. */
+export function readEnvironment(name: EnvironmentName, variables: Record<string, string | undefined>): string {
+  const value = variables[ENVIRONMENT[name]];
+  if (value === undefined || value === '') throw new Error(`environment variable ${ENVIRONMENT[name]} is not set`);
+  return value;
+}

@@ -1,0 +1,177 @@
+/**
+ * Reads search filters in their text form (RFC 4515, with the empty `(&)` and `(|)` of RFC 4526) and is strict about it:
+ * what an administrator saves is what every server will understand. Knows no LDAP library.
+ */
+
+/** A filter as a tree. Assertion values are bytes, so that no byte is lost on the way to the server. */
+export type Filter =
+  | { readonly type: 'and' | 'or'; readonly filters: readonly Filter[] }
+  | { readonly type: 'not'; readonly filter: Filter }
+  | {
+      readonly type: 'equal' | 'greaterOrEqual' | 'lessOrEqual' | 'approximate';
+      readonly attribute: string;
+      readonly value: Uint8Array;
+    }
+  | {
+      readonly type: 'substrings';
+      readonly attribute: string;
+      readonly initial: Uint8Array | null;
+      readonly any: readonly Uint8Array[];
+      readonly final: Uint8Array | null;
+    }
+  | { readonly type: 'present'; readonly attribute: string }
+  | {
+      readonly type: 'extensible';
+      /** null: every attribute the rule applies to. */
+      readonly attribute: string | null;
+      /** Name or OID of the matching rule; null: the attribute's own. */
+      readonly rule: string | null;
+      /** Whether the parts of the entry's DN are compared as well (`:dn`). */
+      readonly dnAttributes: boolean;
+      readonly value: Uint8Array;
+    };
+
+/** `position`: index of the fault in the text, from 0; the length of the text where something is missing at its end. */
+export type ParsedFilter =
+  | { readonly ok: true; readonly filter: Filter }
+  | { readonly ok: false; readonly position: number; readonly message: string };
+
+/** How deep filters may be nested. Servers take less than that; it keeps the recursion bounded. */
+export const MAX_FILTER_DEPTH = 100;
+
+// attributedescription and oid of RFC 4512 section 2.5 and 1.4.
+const OID = String.raw`(?:[A-Za-z][A-Za-z0-9-]*|(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))+)`;
+const ATTRIBUTE = new RegExp(String.raw`${OID}(?:;[A-Za-z0-9-]+)*`, 'y');
+const RULE = new RegExp(OID, 'y');
+const OPERATORS = [
+  ['>=', 'greaterOrEqual'],
+  ['<=', 'lessOrEqual'],
+  ['~=', 'approximate'],
+  ['=', 'equal'],
+] as const;
+
+class FilterFault {
+  readonly position: number;
+  readonly message: string;
+  constructor(position: number, message: string) {
+    this.position = position;
+    this.message = message;
+  }
+}
+
+/**
+ * The filter that a text stands for, or the place and nature of its first fault. White space is part of a value and allowed
+ * nowhere else.
+ * @see RFC 4515 section 3, RFC 4526 section 2
+ */
+export function parseFilter(text: string): ParsedFilter {
+  let at = 0;
+
+  function fail(message: string, position = at): never {
+    throw new FilterFault(position, message);
+  }
+
+  function expect(character: string, message: string): void {
+    if (text[at] !== character) fail(message);
+    at += 1;
+  }
+
+  function take(pattern: RegExp): string | null {
+    pattern.lastIndex = at;
+    const found = pattern.exec(text)?.[0];
+    at += found?.length ?? 0;
+    return found ?? null;
+  }
+
+  function readFilter(depth: number): Filter {
+    if (depth > MAX_FILTER_DEPTH) fail(`filters may be nested ${MAX_FILTER_DEPTH} deep`);
+    expect('(', 'expected "("');
+    const filter = readComponent(depth);
+    if (text[at] === '*') fail('write "*" inside this value as \\2a');
+    expect(')', at < text.length ? 'expected ")"' : 'a ")" is missing');
+    return filter;
+  }
+
+  function readComponent(depth: number): Filter {
+    const operator = text[at];
+    if (operator === '&' || operator === '|') {
+      at += 1;
+      const filters: Filter[] = [];
+      while (text[at] === '(') filters.push(readFilter(depth + 1));
+      return { type: operator === '&' ? 'and' : 'or', filters };
+    }
+    if (operator === '!') {
+      at += 1;
+      return { type: 'not', filter: readFilter(depth + 1) };
+    }
+    return readItem();
+  }
+
+  function readItem(): Filter {
+    const attribute = take(ATTRIBUTE);
+    if (text[at] === ':') return readExtensible(attribute);
+    if (attribute === null) return fail('expected an attribute name, "&", "|" or "!"');
+    const type = OPERATORS.find(([sign]) => text.startsWith(sign, at));
+    if (type === undefined) return fail('expected "=", ">=", "<=", "~=" or ":=" after the attribute name');
+    at += type[0].length;
+    if (type[1] === 'equal') return readEqualityOrSubstrings(attribute);
+    return { type: type[1], attribute, value: readValue() };
+  }
+
+  function readExtensible(attribute: string | null): Filter {
+    const dnAttributes = /^:dn:/i.test(text.slice(at, at + 4));
+    if (dnAttributes) at += 3;
+    let rule: string | null = null;
+    if (!text.startsWith(':=', at)) {
+      expect(':', 'expected ":="');
+      rule = take(RULE) ?? fail('expected the name or the OID of a matching rule');
+    }
+    if (attribute === null && rule === null) fail('a matching rule is needed where no attribute is named');
+    if (!text.startsWith(':=', at)) fail('expected ":="');
+    at += 2;
+    return { type: 'extensible', attribute, rule, dnAttributes, value: readValue() };
+  }
+
+  function readEqualityOrSubstrings(attribute: string): Filter {
+    const parts = [readValue()];
+    while (text[at] === '*') {
+      at += 1;
+      // RFC 4517 section 3.3.30: a substring has at least one character.
+      if (text[at] === '*') fail('two "*" in a row');
+      parts.push(readValue());
+    }
+    const [first, last] = [parts[0]!, parts.at(-1)!];
+    if (parts.length === 1) return { type: 'equal', attribute, value: first };
+    if (parts.length === 2 && first.length + last.length === 0) return { type: 'present', attribute };
+    const orNull = (part: Uint8Array): Uint8Array | null => (part.length === 0 ? null : part);
+    return { type: 'substrings', attribute, initial: orNull(first), any: parts.slice(1, -1), final: orNull(last) };
+  }
+
+  /** Up to the next `)` or `*`; the caller knows which of them may come here. */
+  function readValue(): Uint8Array {
+    const pieces: Uint8Array[] = [];
+    for (;;) {
+      const plain = take(/[^()*\\\0\p{Cs}]+/uy);
+      if (plain !== null) pieces.push(Buffer.from(plain));
+      const next = text[at];
+      if (next === undefined || next === ')' || next === '*') return Buffer.concat(pieces);
+      if (next === '(') fail('write "(" inside a value as \\28');
+      if (next === '\0') fail('write NUL inside a value as \\00');
+      if (next !== '\\') fail('half of a surrogate pair is no character');
+      const hex = /^[0-9A-Fa-f]{2}$/.exec(text.slice(at + 1, at + 3))?.[0];
+      pieces.push(
+        Buffer.from(hex ?? fail('two hexadecimal digits must follow "\\"; write "\\" itself as \\5c'), 'hex'),
+      );
+      at += 3;
+    }
+  }
+
+  try {
+    const filter = readFilter(1);
+    if (at < text.length) fail('nothing may follow the last ")"');
+    return { ok: true, filter };
+  } catch (fault) {
+    if (!(fault instanceof FilterFault)) throw fault;
+    return { ok: false, position: fault.position, message: fault.message };
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * Foreign documents against zod schemas: the value, or every fault with its dotted path and a sentence that says what to do.
+ * Knows no document in particular.
+ */
+import { z } from 'zod';
+import type { InputFault } from './errors.ts';
+
+/** A document that has passed, or all that is wrong with it. */
+export type Parsed<T> = { readonly value: T } | { readonly faults: readonly InputFault[] };
+
+/** Faults told at once; a document with more has another problem than its details. */
+const MAX_FAULTS = 100;
+
+// C0, DEL and C1 controls, and halves of surrogate pairs.
+const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u;
+
+/** Runs a schema over a document. The path of a document that is wrong as a whole is empty. */
+export function parseInput<T>(schema: z.ZodType<T>, document: unknown): Parsed<T> {
+  const result = schema.safeParse(document, { error: describe });
+  if (result.success) return { value: result.data };
+  return { faults: result.error.issues.flatMap(toFaults).slice(0, MAX_FAULTS) };
+}
+
+/** One line of text: trimmed, at most `maxLength` characters, no control characters. */
+export function line(maxLength: number): z.ZodString {
+  return z
+    .string()
+    .trim()
+    .max(maxLength)
+    .refine((text) => !UNPRINTABLE.test(text), 'contains control characters') as z.ZodString;
+}
+
+/** As `line`, where nothing, null and the empty text are the same. */
+export function optionalLine(maxLength: number): z.ZodType<string> {
+  return line(maxLength)
+    .nullish()
+    .transform((text) => text ?? '');
+}
+
+function toFaults(issue: z.core.$ZodIssue): InputFault[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({ path: dotted([...issue.path, key]), message: 'is not known here; remove it' }));
+  }
+  return [{ path: dotted(issue.path), message: issue.message }];
+}
+
+function dotted(path: readonly PropertyKey[]): string {
+  return path.map(String).join('.');
+}
+
+/** Words for what zod finds by itself; a schema's own messages are used as they are. Values are never quoted. */
+function describe(issue: z.core.$ZodRawIssue): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return issue.input === undefined ? 'is required' : `must be ${TYPE_NAMES[issue.expected] ?? issue.expected}`;
+    case 'invalid_value':
+      return `must be one of: ${issue.values.map(String).join(', ')}`;
+    case 'too_big':
+      return `must be at most ${issue.maximum}${unit(issue.origin)}`;
+    case 'too_small':
+      return `must be at least ${issue.minimum}${unit(issue.origin)}`;
+    default:
+      return 'is not valid';
+  }
+}
+
+const TYPE_NAMES: Readonly<Record<string, string>> = {
+  string: 'text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'an object',
+};
+
+function unit(origin: string): string {
+  if (origin === 'string') return ' characters long';
+  return origin === 'array' ? ' items long' : '';
+}

@@ -1,0 +1,69 @@
+/**
+ * Whether a directory marks an account disabled or expired. Every vendor has its own attributes, so the attribute tells the
+ * rule. A lock after failed logins is not such a mark: it goes away by itself.
+ */
+
+type Rule = (value: string, now: Date) => boolean;
+
+const ACCOUNT_DISABLE = 0x2;
+// 100 ns since 1601-01-01 (MS-DTYP section 2.3.3) to milliseconds since 1970-01-01.
+const FILETIME_TICKS_A_MILLISECOND = 10_000n;
+const FILETIME_EPOCH_MS = 11_644_473_600_000n;
+const FILETIME_NEVER = 0x7fffffffffffffffn;
+const DAY_MS = 86_400_000;
+
+const isTrue: Rule = (value) => value.toUpperCase() === 'TRUE';
+
+/** By attribute name in lower case. */
+const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
+  // Active Directory, Samba (MS-ADTS sections 2.2.16 and 6.1.1.5; 0 and the largest value mean never).
+  ['useraccountcontrol', (value) => (Number(value) & ACCOUNT_DISABLE) !== 0],
+  ['accountexpires', isFileTimePast],
+  // 389 Directory Server, FreeIPA, Oracle.
+  ['nsaccountlock', isTrue],
+  // OpenLDAP: locked for good, by an administrator (draft-behera-ldap-password-policy-10 section 5.3.3).
+  ['pwdaccountlockedtime', (value) => value === '000001010000Z'],
+  // eDirectory.
+  ['logindisabled', isTrue],
+  ['loginexpirationtime', (value, now) => (parseGeneralizedTime(value)?.getTime() ?? Infinity) <= now.getTime()],
+  // POSIX (RFC 2307 section 3): days since 1970-01-01, -1 means never.
+  ['shadowexpire', isShadowExpired],
+]);
+
+/** What a search asks for to know the status. */
+export const STATUS_ATTRIBUTES = [
+  'userAccountControl',
+  'accountExpires',
+  'nsAccountLock',
+  'pwdAccountLockedTime',
+  'loginDisabled',
+  'loginExpirationTime',
+  'shadowExpire',
+] as const;
+
+/** The rule for an attribute, by its name in lower case: whether a value of it marks the account disabled at that time. */
+export function disablingRule(attribute: string): Rule | null {
+  return RULES.get(attribute) ?? null;
+}
+
+function isFileTimePast(value: string, now: Date): boolean {
+  if (!/^\d{1,19}$/.test(value)) return false;
+  const ticks = BigInt(value);
+  if (ticks === 0n || ticks >= FILETIME_NEVER) return false;
+  return ticks / FILETIME_TICKS_A_MILLISECOND - FILETIME_EPOCH_MS <= BigInt(now.getTime());
+}
+
+function isShadowExpired(value: string, now: Date): boolean {
+  if (!/^\d{1,9}$/.test(value)) return false;
+  return Number(value) * DAY_MS <= now.getTime();
+}
+
+/** RFC 4517 section 3.3.13, as far as servers write it: to the minute or second, any fraction, in UTC or with an offset. */
+function parseGeneralizedTime(value: string): Date | null {
+  const parts = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)?(\d\d)?(?:[.,]\d+)?(Z|[+-]\d\d(?:\d\d)?)$/.exec(value);
+  if (parts === null) return null;
+  const [, year, month, day, hour, minute = '00', second = '00', zone = 'Z'] = parts;
+  const offset = zone === 'Z' ? 'Z' : `${zone.slice(0, 3)}:${zone.slice(3) || '00'}`;
+  const time = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}${offset}`);
+  return Number.isNaN(time.getTime()) ? null : time;
+}

@@ -1,0 +1,419 @@
+/**
+ * One connection to one LDAP server, from the name lookup to the end. Everything on it has a deadline, and a connection that
+ * missed one, broke or received what is not LDAP fails for good: it is destroyed and never used again.
+ *
+ * It stands on the message layer of ldapts and not on its Client, which reconnects by itself (anonymously), drops the entries
+ * that came before an error, waits for ever when bytes are no LDAP, and takes a bind name "EXTERNAL" for a SASL mechanism.
+ */
+import { lookup } from 'node:dns/promises';
+import type { LookupAddress } from 'node:dns';
+import { once } from 'node:events';
+import * as net from 'node:net';
+import * as tls from 'node:tls';
+import {
+  BindRequest,
+  type Control,
+  ExtendedRequest,
+  type Message,
+  MessageParser,
+  type MessageResponse,
+  PagedResultsControl,
+  SearchEntry,
+  SearchReference,
+  SearchRequest,
+  UnbindRequest,
+  type Filter as SearchFilter,
+} from 'ldapts';
+
+import { ServiceError } from '../errors.ts';
+import type { ConnectionSettings } from '../settings.ts';
+import {
+  connectionLost,
+  connectionTimeout,
+  describeResult,
+  networkFault,
+  notLdap,
+  operationTimeout,
+  RESULT,
+  tlsFault,
+} from './fault.ts';
+
+const START_TLS_OID = '1.3.6.1.4.1.1466.20037'; // RFC 4511 section 4.14
+
+/** How long a goodbye may take, in milliseconds. */
+const CLOSE_MS = 500;
+
+export interface ServerAddress {
+  /** As the settings name it. */
+  readonly name: string;
+  /** DNS name or IP address, without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** The address that one line of `connection.servers` means: `host`, `host:port`, `[v6]` or `[v6]:port`. */
+export function parseServerAddress(name: string, encryption: ConnectionSettings['encryption']): ServerAddress {
+  const defaultPort = encryption === 'ssl' ? 636 : 389;
+  if (net.isIPv6(name)) return { name, host: name, port: defaultPort };
+  const parts = /^(?:\[(?<v6>[^\]]*)\]|(?<host>[^:]*))(?::(?<port>\d+))?$/.exec(name.trim())?.groups;
+  const host = parts?.v6 ?? parts?.host;
+  if (!host) {
+    throw new ServiceError('hostNotFound', `${name}: this is no server address`, {
+      advice: 'Write a DNS name or an IP address, IPv6 in brackets, and a port after a colon if it is not the usual one.',
+    });
+  }
+  return { name, host, port: parts?.port === undefined ? defaultPort : Number(parts.port) };
+}
+
+/** Result of a request that the server answered. */
+export interface Answer {
+  readonly status: number;
+  readonly diagnostic: string;
+  readonly controls: readonly Control[];
+  /** Of a search: the URLs of its search result references. */
+  readonly references: readonly string[];
+}
+
+export interface Search {
+  readonly baseDn: string;
+  readonly scope: 'base' | 'one' | 'sub';
+  readonly filter: SearchFilter;
+  readonly attributes: readonly string[];
+  /** Entries wanted at most; 0 = no limit. Default 0. */
+  readonly sizeLimit?: number;
+  /** Asks for one page (RFC 2696). An empty cookie asks for the first. */
+  readonly page?: { readonly size: number; readonly cookie: Buffer };
+}
+
+/** What a server showed of itself in the TLS handshake. */
+export interface PeerCertificate {
+  readonly subject: string;
+  readonly issuer: string;
+  readonly validTo: Date;
+  /** Why it would not be trusted; null when it is. Only ever set where certificate warnings are ignored. */
+  readonly warning: string | null;
+}
+
+/** Methods reject with a ServiceError when no result came; a result other than success is an answer like any other. */
+export interface Connection {
+  /** As the settings name it. */
+  readonly server: string;
+  /** null on a connection without encryption. */
+  readonly certificate: PeerCertificate | null;
+  /** Requests sent so far. */
+  readonly requests: number;
+  /** false once it failed or was closed: there is no way back. */
+  readonly usable: boolean;
+  /**
+   * A simple bind. An empty password is never sent with a name (RFC 4513 section 5.1.2): that throws a TypeError.
+   */
+  bind(name: string, password: string, withinMs: number, controls?: readonly Control[]): Promise<Answer>;
+  /** Entries are handed over one by one as they arrive, also those before a failure. */
+  search(search: Search, withinMs: number, onEntry: (entry: SearchEntry) => void): Promise<Answer>;
+  /** Says goodbye. Requests under way fail. */
+  close(): Promise<void>;
+  destroy(): void;
+}
+
+/**
+ * The addresses of a server.
+ * @throws ServiceError hostNotFound, connectionTimeout
+ */
+export async function resolveServer(address: ServerAddress, withinMs: number): Promise<LookupAddress[]> {
+  try {
+    return await within(lookup(address.host, { all: true }), withinMs, () => connectionTimeout(address.name, withinMs));
+  } catch (error) {
+    throw networkFault(error, address.name);
+  }
+}
+
+/**
+ * A TCP connection to the first of the addresses that answers.
+ * @throws ServiceError connectionRefused, connectionTimeout, connectionLost
+ */
+export async function connectServer(
+  address: ServerAddress,
+  addresses: readonly LookupAddress[],
+  withinMs: number,
+): Promise<net.Socket> {
+  const socket = net.connect({
+    host: address.host,
+    port: address.port,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: 30_000,
+    autoSelectFamily: true,
+    autoSelectFamilyAttemptTimeout: 1000,
+    lookup: (_host, _options, answer) => answer(null, [...addresses]),
+  });
+  try {
+    await within(once(socket, 'connect'), withinMs, () => connectionTimeout(address.name, withinMs));
+  } catch (error) {
+    socket.destroy();
+    throw networkFault(error, address.name);
+  } finally {
+    // An error without a listener would end the process; whoever uses the socket next sees its `close`.
+    socket.on('error', () => {});
+  }
+  return socket;
+}
+
+/**
+ * Speaks LDAP on a fresh TCP connection, after StartTLS or inside TLS where the settings say so. Takes the socket over: it is
+ * destroyed when this fails.
+ * @throws ServiceError certificateRefused, startTlsRefused, notLdap, connectionLost, connectionTimeout
+ */
+export async function secureConnection(
+  address: ServerAddress,
+  socket: net.Socket,
+  settings: ConnectionSettings,
+  withinMs: number,
+): Promise<Connection> {
+  const endsAt = performance.now() + withinMs;
+  if (settings.encryption === 'none') return speakLdap(socket, address.name, null);
+  try {
+    if (settings.encryption === 'tls') await startTls(socket, address.name, withinMs);
+    // A name is sent to the server and compared with its certificate; an address is only compared (RFC 6066 section 3).
+    const name = net.isIP(address.host) === 0 ? { servername: address.host } : {};
+    const secured = tls.connect({
+      socket,
+      host: address.host,
+      ...name,
+      ...(settings.caCertificates === '' ? {} : { ca: settings.caCertificates }),
+      rejectUnauthorized: !settings.ignoreCertificateWarnings,
+    });
+    const ended = new AbortController();
+    const closed = once(secured, 'close', { signal: ended.signal }).then(() => {
+      throw connectionLost(address.name, 'the server closed the connection during the TLS handshake');
+    });
+    closed.catch(() => {});
+    try {
+      const handshake = Promise.race([once(secured, 'secureConnect'), closed]);
+      await within(handshake, endsAt - performance.now(), () => connectionTimeout(address.name, withinMs));
+    } finally {
+      ended.abort();
+      secured.on('error', () => {});
+    }
+    return speakLdap(secured, address.name, readCertificate(secured));
+  } catch (error) {
+    socket.destroy();
+    throw tlsFault(error, address.name);
+  }
+}
+
+/** The three steps in one, within one deadline. */
+export async function openConnection(
+  address: ServerAddress,
+  settings: ConnectionSettings,
+  withinMs: number,
+): Promise<Connection> {
+  const endsAt = performance.now() + withinMs;
+  const addresses = await resolveServer(address, withinMs);
+  const socket = await connectServer(address, addresses, endsAt - performance.now());
+  return secureConnection(address, socket, settings, endsAt - performance.now());
+}
+
+async function startTls(socket: net.Socket, server: string, withinMs: number): Promise<void> {
+  // A conversation of its own: what was sent in clear text behind the answer is thrown away with it, and can't pass for
+  // something that came encrypted.
+  const conversation = startConversation(socket, server);
+  const request = new ExtendedRequest({ messageId: 0, oid: START_TLS_OID });
+  const { status, diagnostic } = await conversation.send(request, withinMs, 'StartTLS');
+  conversation.detach();
+  if (status !== RESULT.success) {
+    throw new ServiceError('startTlsRefused', `${server}: StartTLS got ${describeResult(status, diagnostic)}`, {
+      advice: 'Give the server a certificate so that it offers StartTLS, or choose LDAPS.',
+    });
+  }
+}
+
+function readCertificate(socket: tls.TLSSocket): PeerCertificate {
+  const { subject, issuer, valid_to } = socket.getPeerCertificate();
+  const nameOf = (part: tls.PeerCertificate['subject'] | undefined): string =>
+    [part?.CN ?? part?.O ?? 'unnamed'].flat().join(', ');
+  return {
+    subject: nameOf(subject),
+    issuer: nameOf(issuer),
+    validTo: new Date(valid_to),
+    warning: socket.authorized ? null : String(socket.authorizationError),
+  };
+}
+
+function speakLdap(socket: net.Socket, server: string, certificate: PeerCertificate | null): Connection {
+  const conversation = startConversation(socket, server);
+  return {
+    server,
+    certificate,
+    get requests() {
+      return conversation.sent;
+    },
+    get usable() {
+      return conversation.usable;
+    },
+    bind(name, password, withinMs, controls = []) {
+      if (name !== '' && password === '') throw new TypeError('a bind with a name and no password proves nothing');
+      const request = new BindRequest({ messageId: 0, dn: name, password, controls: [...controls] });
+      return conversation.send(request, withinMs, 'a bind');
+    },
+    search({ baseDn, scope, filter, attributes, sizeLimit = 0, page }, withinMs, onEntry) {
+      const controls = page === undefined ? [] : [new PagedResultsControl({ value: page })];
+      const request = new SearchRequest({
+        messageId: 0,
+        baseDN: baseDn,
+        scope,
+        derefAliases: 'never',
+        filter,
+        attributes: [...attributes],
+        sizeLimit,
+        // The server's own limit holds. Ours is `withinMs`, after which the connection ends and the search with it; some
+        // servers count a limit sent here over all pages.
+        timeLimit: 0,
+        controls,
+      });
+      return conversation.send(request, withinMs, 'a search', onEntry);
+    },
+    close: () => conversation.close(),
+    destroy: () => conversation.fail(connectionLost(server, 'the connection was given up')),
+  };
+}
+
+interface PendingRequest {
+  readonly message: Message;
+  readonly references: string[];
+  readonly onEntry: ((entry: SearchEntry) => void) | undefined;
+  readonly settle: (result: Answer | ServiceError) => void;
+}
+
+interface Conversation {
+  readonly sent: number;
+  readonly usable: boolean;
+  send(message: Message, withinMs: number, what: string, onEntry?: (entry: SearchEntry) => void): Promise<Answer>;
+  /** Ends every request under way with this fault and destroys the socket. Only the first call counts. */
+  fail(fault: ServiceError): void;
+  /** Leaves the socket to somebody else. */
+  detach(): void;
+  close(): Promise<void>;
+}
+
+/** Numbers requests, sends them and brings answers and requests together. */
+function startConversation(socket: net.Socket, server: string): Conversation {
+  const parser = new MessageParser();
+  const pending = new Map<string, PendingRequest>();
+  let sent = 0;
+  let failure: ServiceError | null = null;
+  let heardBytes = false;
+  let heardLdap = false;
+
+  function fail(fault: ServiceError): void {
+    if (failure !== null) return;
+    failure = fault;
+    socket.destroy();
+    for (const request of pending.values()) request.settle(fault);
+    pending.clear();
+  }
+
+  function onMessage(message: MessageResponse): void {
+    heardLdap = true;
+    // RFC 4511 section 4.4.1: message id 0 is the notice of disconnection.
+    if (message.messageId === 0) {
+      const words = describeResult(message.status, message.errorMessage);
+      return fail(connectionLost(server, `the server announced the end of the connection: ${words}`));
+    }
+    const request = pending.get(`${message.messageId}`);
+    if (request === undefined) return;
+    if (message instanceof SearchEntry) return request.onEntry?.(message);
+    if (message instanceof SearchReference) {
+      request.references.push(...message.uris);
+      return;
+    }
+    pending.delete(`${message.messageId}`);
+    request.settle({
+      status: message.status,
+      diagnostic: message.errorMessage,
+      controls: message.controls ?? [],
+      references: request.references,
+    });
+  }
+
+  function onData(data: Buffer): void {
+    // Every LDAP message is a SEQUENCE (RFC 4511 section 4.1.1). Without this look, an HTTP answer reads as a long message.
+    if (!heardBytes && data[0] !== 0x30) return fail(notLdap(server, 'what answers on this port is not LDAP'));
+    heardBytes = true;
+    parser.read(data, pending);
+  }
+
+  function onEnd(): void {
+    fail(connectionLost(server, 'the server closed the connection'));
+  }
+
+  function onError(error: Error): void {
+    fail(networkFault(error, server));
+  }
+
+  parser.on('message', onMessage);
+  parser.on('error', (error) => {
+    // The parser drops what follows the message it stumbled over, so nothing on this connection can be trusted any more.
+    if (heardLdap) fail(connectionLost(server, 'the server sent a message that is not valid LDAP', error));
+    else fail(notLdap(server, 'what answers on this port is not LDAP', error));
+  });
+  socket.on('data', onData).on('error', onError).on('end', onEnd).on('close', onEnd);
+
+  return {
+    get sent() {
+      return sent;
+    },
+    get usable() {
+      return failure === null && !socket.destroyed;
+    },
+    fail,
+    send(message, withinMs, what, onEntry) {
+      if (socket.destroyed) onEnd();
+      if (failure !== null) return Promise.reject(failure);
+      sent += 1;
+      message.messageId = sent;
+      return new Promise<Answer>((resolve, reject) => {
+        const timer = setTimeout(() => fail(operationTimeout(server, what, withinMs)), Math.max(0, withinMs));
+        pending.set(`${sent}`, {
+          message,
+          references: [],
+          onEntry,
+          settle(result) {
+            clearTimeout(timer);
+            if (result instanceof ServiceError) reject(result);
+            else resolve(result);
+          },
+        });
+        socket.write(message.write(), (error) => {
+          if (error) onError(error);
+        });
+      });
+    },
+    detach() {
+      socket.off('data', onData).off('error', onError).off('end', onEnd).off('close', onEnd);
+    },
+    async close() {
+      if (failure !== null) return;
+      const closed = once(socket, 'close');
+      if (!socket.destroyed) {
+        socket.end(new UnbindRequest({ messageId: sent + 1 }).write());
+        socket.destroySoon();
+      }
+      await within(socket.closed ? Promise.resolve() : closed, CLOSE_MS, () => connectionTimeout(server, CLOSE_MS)).catch(() => {});
+      fail(connectionLost(server, 'the connection was closed'));
+    },
+  };
+}
+
+/** The outcome of a promise, or the fault if that takes longer. The promise itself goes on unheard. */
+async function within<T>(promise: Promise<T>, ms: number, fault: () => ServiceError): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(fault()), Math.max(0, ms));
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+    promise.catch(() => {});
+  }
+}

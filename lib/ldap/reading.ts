@@ -1,0 +1,139 @@
+/**
+ * Reads everybody in scope, page by page (RFC 2696), and says at the end whether that was really everybody. The proof is never
+ * taken from the absence of an error: each thing that could have cut the answer short is looked at.
+ */
+import { PagedResultsControl, type Filter as SearchFilter } from 'ldapts';
+
+import { ServiceError } from '../errors.ts';
+import type { Entry, ReadProof } from '../ports.ts';
+import type { ScopeSettings } from '../settings.ts';
+import type { Answer, Connection } from './connection.ts';
+import type { EntryReading } from './entry.ts';
+import { describeResult, RESULT, searchFault } from './fault.ts';
+import { holdsNoPeople, type RootDse } from './root-dse.ts';
+
+/** Entries a page: the largest that Active Directory gives (MaxPageSize) and that other servers' limits usually allow. */
+const PAGE_SIZE = 1000;
+
+/**
+ * An empty page with a cookie is legal: the server may have looked through many entries that did not match or must not be shown.
+ * So many in a row are none any more.
+ */
+const MAX_EMPTY_PAGES = 100;
+
+const FIRST_PAGE = Buffer.alloc(0);
+
+/** Everything that decides what a read shows. */
+export interface Scope {
+  readonly baseDn: string;
+  readonly depth: ScopeSettings['depth'];
+  readonly filter: SearchFilter;
+}
+
+interface Page {
+  readonly entries: readonly Entry[];
+  /** `fault`: no result came. */
+  readonly end: Answer | ServiceError;
+}
+
+/**
+ * Everybody in scope. The next page is asked for while the caller works on this one.
+ * @throws ServiceError of a DirectoryFaultCode, before the first entry only
+ */
+export async function* readScope(
+  connection: Connection,
+  scope: Scope,
+  rootDse: RootDse,
+  reading: EntryReading,
+  withinMs: () => number,
+): AsyncGenerator<readonly Entry[], ReadProof, void> {
+  async function ask(cookie: Buffer): Promise<Page> {
+    const entries: Entry[] = [];
+    const search = {
+      baseDn: scope.baseDn,
+      scope: toSearchScope(scope.depth),
+      filter: scope.filter,
+      attributes: reading.attributes,
+      page: { size: PAGE_SIZE, cookie },
+    };
+    try {
+      const end = await connection.search(search, withinMs(), (found) => entries.push(reading.read(found)));
+      return { entries, end };
+    } catch (error) {
+      if (error instanceof ServiceError) return { entries, end: error };
+      throw error;
+    }
+  }
+
+  const reasons = new Set<string>();
+  let read = 0;
+  let emptyPages = 0;
+  let previousFirstDn: string | null = null;
+  let first = true;
+  let next: Promise<Page> | null = ask(FIRST_PAGE);
+  while (next !== null) {
+    const { entries, end }: Page = await next;
+    next = null;
+    if (first && entries.length === 0) throwFault(end, connection.server, scope.baseDn);
+    read += entries.length;
+    emptyPages = entries.length === 0 ? emptyPages + 1 : 0;
+
+    if (end instanceof ServiceError) {
+      reasons.add(`The read broke off after ${read} entries: ${end.message}.`);
+    } else {
+      for (const reference of end.references.filter((url) => !holdsNoPeople(url, rootDse))) {
+        reasons.add(`A part of the directory is on another server and was not read: ${reference}.`);
+      }
+      const cookie = cookieOf(end);
+      if (end.status !== RESULT.success) {
+        reasons.add(`The server ended the read after ${read} entries: ${describeResult(end.status, end.diagnostic)}. ${adviceFor(end)}`);
+      } else if (cookie === null) {
+        // Without the control in its answer a server has not paged. That is all there is, unless it says that it can page:
+        // then it has left out what would have told us of more.
+        if (rootDse.paging) reasons.add('The server offers paged reading but did not answer to it, so there may be more entries.');
+        else if (!first) reasons.add('The server stopped paging in the middle of the read.');
+      } else if (cookie.length > 0) {
+        if (emptyPages > MAX_EMPTY_PAGES) {
+          reasons.add(`The server sent ${emptyPages} empty pages in a row and still announced more.`);
+        } else if (entries.length > 0 && entries[0]!.dn === previousFirstDn) {
+          reasons.add('The server sent the same page again and again.');
+        } else {
+          next = ask(cookie);
+        }
+      }
+    }
+    first = false;
+    previousFirstDn = entries[0]?.dn ?? previousFirstDn;
+    if (entries.length > 0) yield entries;
+  }
+  return { complete: reasons.size === 0, reasons: [...reasons] };
+}
+
+export function toSearchScope(depth: ScopeSettings['depth']): 'one' | 'sub' {
+  return depth === 'oneLevel' ? 'one' : 'sub';
+}
+
+/** The cookie of an answer; empty at the end of the pages, null where the answer has no (readable) control. */
+function cookieOf(answer: Answer): Buffer | null {
+  const control = answer.controls.find((candidate) => candidate instanceof PagedResultsControl);
+  return control?.value === undefined ? null : (control.value.cookie ?? FIRST_PAGE);
+}
+
+/** A limit without a single entry is the end of a read that has begun; everything else that brought nothing is a fault. */
+function throwFault(end: Answer | ServiceError, server: string, baseDn: string): void {
+  if (end instanceof ServiceError) throw end;
+  if (end.status === RESULT.success || LIMITS.has(end.status)) return;
+  throw searchFault(end.status, end.diagnostic, server, `the search below ${baseDn}`);
+}
+
+const LIMITS: ReadonlySet<number> = new Set([
+  RESULT.timeLimitExceeded,
+  RESULT.sizeLimitExceeded,
+  RESULT.adminLimitExceeded,
+]);
+
+function adviceFor(end: Answer): string {
+  return LIMITS.has(end.status)
+    ? "Lift the server's limits for the administrative DN, for paged searches too."
+    : 'Look into the log of the server.';
+}

@@ -1,0 +1,57 @@
+/**
+ * Unique ids of entries: from the bytes of the attribute to the one text this system keeps, and back to what a server
+ * compares. Two entries have the same text exactly when the directory holds them for the same.
+ */
+
+/** The attributes that servers give every entry and never change, the most wide-spread first. */
+export const ID_ATTRIBUTES = ['entryUUID', 'objectGUID', 'nsUniqueId', 'GUID', 'ipaUniqueID', 'ibm-entryUuid'] as const;
+
+const TEXT_IDS: ReadonlySet<string> = new Set(['entryuuid', 'nsuniqueid', 'ipauniqueid', 'ibm-entryuuid']);
+
+// Text as people write it: no controls, nothing that is left where bytes were no UTF-8.
+const NO_TEXT = /[\p{Cc}\uFFFD]/u;
+
+/**
+ * The id as text; null where there is none, or several: what has several values names nothing.
+ *
+ * objectGUID (MS-DTYP section 2.3.4.2: the first three groups are little-endian) and eDirectory's GUID become UUID text, the
+ * well-known text ids lower case, anything else trimmed text or, where the bytes are no text, hexadecimal digits.
+ */
+export function readUniqueId(idAttribute: string, values: readonly Uint8Array[]): string | null {
+  const [bytes, second] = values;
+  if (bytes === undefined || second !== undefined || bytes.length === 0) return null;
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const name = idAttribute.toLowerCase();
+  if (name === 'objectguid' && bytes.length === 16) return uuidText(swapGuid(buffer));
+  if (name === 'guid' && bytes.length === 16) return uuidText(buffer);
+  const text = buffer.toString('utf8');
+  if (NO_TEXT.test(text)) return buffer.toString('hex');
+  const trimmed = text.trim();
+  if (trimmed === '') return null;
+  return TEXT_IDS.has(name) ? trimmed.toLowerCase() : trimmed;
+}
+
+/**
+ * The values to search for to find this id; several where the text does not tell text and hexadecimal digits apart. Empty
+ * where no entry can have it.
+ */
+export function uniqueIdValues(idAttribute: string, id: string): readonly Uint8Array[] {
+  const name = idAttribute.toLowerCase();
+  if (name === 'objectguid' || name === 'guid') {
+    if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)) return [];
+    const bytes = Buffer.from(id.replaceAll('-', ''), 'hex');
+    return [name === 'guid' ? bytes : swapGuid(bytes)];
+  }
+  const values = [Buffer.from(id)];
+  if (!TEXT_IDS.has(name) && /^([0-9a-f]{2})+$/.test(id)) values.push(Buffer.from(id, 'hex'));
+  return values;
+}
+
+function swapGuid(bytes: Buffer): Buffer {
+  const order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
+  return Buffer.from(order.map((position) => bytes[position]!));
+}
+
+function uuidText(bytes: Buffer): string {
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}

@@ -1,0 +1,52 @@
+/**
+ * The catalogue of privileges and the rule that two of them stand alone (MailStore Server Help, "Users and Privileges").
+ */
+export const PRIVILEGES = [
+  'none',
+  'admin',
+  'login',
+  'changePassword',
+  'archive',
+  'modifyArchiveProfiles',
+  'export',
+  'modifyExportProfiles',
+  'delete',
+] as const;
+
+export type Privilege = (typeof PRIVILEGES)[number];
+
+/** What each privilege means, for `GET /api/privileges`. Only `login` and `admin` mean something to this system. */
+export const PRIVILEGE_CATALOGUE: readonly { name: Privilege; description: string; exclusive: boolean }[] = [
+  { name: 'none', description: 'No privilege at all; the user cannot log in.', exclusive: true },
+  { name: 'admin', description: 'Everything, and the administration of this system.', exclusive: true },
+  { name: 'login', description: 'May log in.', exclusive: false },
+  { name: 'changePassword', description: 'May change the own password (integrated users).', exclusive: false },
+  { name: 'archive', description: 'Handed to the login service: may archive e-mail.', exclusive: false },
+  {
+    name: 'modifyArchiveProfiles',
+    description: 'Handed to the login service: may edit archiving profiles.',
+    exclusive: false,
+  },
+  { name: 'export', description: 'Handed to the login service: may export e-mail.', exclusive: false },
+  {
+    name: 'modifyExportProfiles',
+    description: 'Handed to the login service: may edit export profiles.',
+    exclusive: false,
+  },
+  { name: 'delete', description: 'Handed to the login service: may delete e-mail.', exclusive: false },
+];
+
+/** Whether a user with these privileges may log in at all. */
+export function mayLogIn(privileges: readonly Privilege[]): boolean {
+  return privileges.includes('login') || privileges.includes('admin');
+}
+
+/** The fault of a list of privileges, or null: `none` and `admin` stand alone, nothing is named twice, nothing is empty. */
+export function privilegesFault(privileges: readonly Privilege[]): string | null {
+  if (privileges.length === 0) return 'name at least one privilege; use ["none"] for no privilege';
+  if (new Set(privileges).size !== privileges.length) return 'names a privilege twice';
+  for (const alone of ['none', 'admin'] as const) {
+    if (privileges.includes(alone) && privileges.length > 1) return `"${alone}" stands alone`;
+  }
+  return null;
+}

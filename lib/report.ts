@@ -1,0 +1,149 @@
+/**
+ * What a run tells while it works and when it ends: progress with the renewed lease, totals, lines, the final record. Also
+ * what ends a run early from outside: a lost lease, a wish to cancel, the time limit.
+ */
+import { ServiceError } from './errors.ts';
+import type { Step } from './plan.ts';
+import type { Clock, Fence, ReadProof, RunStore } from './ports.ts';
+import type { Change, ChangeKind, Run, RunStage } from './run.ts';
+import { NO_TOTALS } from './run.ts';
+
+export interface Report {
+  stage(stage: RunStage): Promise<void>;
+  /** Counts entries read. */
+  read(entries: number): Promise<void>;
+  planned(steps: number): void;
+  unchanged(users: number): void;
+  /** Keeps the lines of steps that are done, or that only tell something. */
+  tell(steps: readonly Step[], written?: number): Promise<void>;
+  /** Renews the lease once a second; throws what ends the run. */
+  beat(): Promise<void>;
+  completeness(proof: ReadProof): void;
+  /** One more reason why the run is partial. */
+  incomplete(reason: string): void;
+  settingsVersion(version: string): void;
+  notice(sentence: string): void;
+  finish(): Promise<Run>;
+  /** Stores the run as failed or cancelled. @throws ServiceError `leaseLost`, for which nothing can be stored */
+  fail(error: unknown): Promise<Run>;
+}
+
+const BEAT_MS = 1_000;
+/** Lines kept in memory until they are stored together. */
+const LINES_TOGETHER = 1_000;
+
+class Cancelled extends Error {}
+
+export function startReport(
+  { runs, clock }: { readonly runs: RunStore; readonly clock: Clock },
+  { run, fence }: { readonly run: Run; readonly fence: Fence },
+  deadline: Date,
+): Report {
+  const totals: Record<ChangeKind, number> = { ...NO_TOTALS };
+  const progress = { read: 0, planned: 0, applied: 0 };
+  const notices: string[] = [];
+  const incomplete: string[] = [];
+  let lines: Change[] = [];
+  let stage: RunStage = 'reading';
+  let proof: ReadProof | null = null;
+  let settingsVersion: string | null = null;
+  let lastBeat = 0;
+
+  async function beat(force = false): Promise<void> {
+    const now = clock.now().getTime();
+    if (now >= deadline.getTime()) {
+      throw new ServiceError('timeLimit', 'the run has used up its time', {
+        advice:
+          'What is done stays done and the next run goes on from there. If this repeats, give the sync function more memory.',
+      });
+    }
+    if (!force && now - lastBeat < BEAT_MS) return;
+    lastBeat = now;
+    const { cancelRequested } = await runs.heartbeat(fence, stage, { ...progress });
+    if (cancelRequested) throw new Cancelled();
+  }
+
+  async function saveLines(): Promise<void> {
+    if (lines.length === 0) return;
+    const saved = lines;
+    lines = [];
+    await runs.saveChanges(fence, saved);
+  }
+
+  async function end(outcome: Pick<Run, 'status' | 'error'>): Promise<Run> {
+    await saveLines();
+    const reasons = [...(proof?.reasons ?? []), ...incomplete];
+    const ended: Run = {
+      ...run,
+      ...outcome,
+      stage: 'finished',
+      finishedAt: clock.now().toISOString(),
+      progress: { ...progress },
+      totals: { ...totals },
+      completeness: proof && { complete: proof.complete && incomplete.length === 0, reasons },
+      settingsVersion,
+      notices,
+    };
+    await runs.finish(fence, ended);
+    return ended;
+  }
+
+  return {
+    async stage(next) {
+      stage = next;
+      await beat(true);
+    },
+    async read(entries) {
+      progress.read += entries;
+      await beat();
+    },
+    planned(steps) {
+      progress.planned = steps;
+    },
+    unchanged(users) {
+      totals.unchanged += users;
+    },
+    async tell(steps, written = 0) {
+      for (const { change } of steps) {
+        totals[change.kind] += 1;
+        if (change.kind !== 'unchanged') lines.push(change);
+      }
+      progress.applied += written;
+      if (lines.length >= LINES_TOGETHER) await saveLines();
+      await beat();
+    },
+    beat,
+    completeness(read) {
+      proof = read;
+    },
+    incomplete(reason) {
+      incomplete.push(reason);
+    },
+    settingsVersion(version) {
+      settingsVersion = version;
+    },
+    notice(sentence) {
+      notices.push(sentence);
+    },
+    finish() {
+      const complete = proof !== null && proof.complete && incomplete.length === 0;
+      return end({ status: complete ? 'succeeded' : 'partial', error: null });
+    },
+    async fail(error) {
+      if (error instanceof ServiceError && error.code === 'leaseLost') throw error;
+      if (error instanceof Cancelled) return await end({ status: 'cancelled', error: null });
+      // An unknown error's text may hold anything; the function's log keeps its stack.
+      if (!(error instanceof ServiceError)) {
+        const known = {
+          code: 'internal',
+          message: 'the run met an unexpected error',
+          advice: 'See the log of the sync function.',
+        } as const;
+        await end({ status: 'failed', error: known });
+        throw error;
+      }
+      const { code, message, advice } = error;
+      return await end({ status: 'failed', error: { code, message, advice: advice ?? null } });
+    },
+  };
+}

@@ -1,0 +1,58 @@
+/**
+ * Sessions of administrators: an opaque random token, of which only the hash is stored. Knows no cookie and no header.
+ */
+import { hash, randomBytes } from 'node:crypto';
+import type { SessionStore, UserStore } from './ports.ts';
+import type { User } from './user.ts';
+
+/** How long a session lasts, however busy it is. */
+export const SESSION_SECONDS = 8 * 60 * 60;
+
+const TOKEN_BYTES = 32;
+const TOKEN = /^[A-Za-z0-9_-]{43}$/;
+
+/** What the caller keeps: 256 random bits as base64url, and until when they count (RFC 3339 UTC). */
+export interface SessionToken {
+  readonly token: string;
+  readonly expiresAt: string;
+}
+
+/** Opens a session. Whether the user may have one is the caller's to know; `readSession` checks it again at every call. */
+export async function createSession(
+  sessions: SessionStore,
+  user: Pick<User, 'id' | 'userName'>,
+  now: Date,
+): Promise<SessionToken> {
+  const token = randomBytes(TOKEN_BYTES).toString('base64url');
+  const expiresAt = new Date(now.getTime() + SESSION_SECONDS * 1_000).toISOString();
+  await sessions.create(tokenHash(token), { userId: user.id, userName: user.userName, expiresAt });
+  return { token, expiresAt };
+}
+
+/**
+ * The administrator that a token stands for, and until when; null for a token that is unknown or expired, or whose user is
+ * gone, renamed, disabled or no administrator any more: each of these ends the session at once.
+ */
+export async function readSession(
+  { sessions, users }: { readonly sessions: SessionStore; readonly users: UserStore },
+  token: string,
+  now: Date,
+): Promise<{ readonly user: User; readonly expiresAt: string } | null> {
+  if (!TOKEN.test(token)) return null;
+  const session = await sessions.get(tokenHash(token));
+  // Stores remove expired records late.
+  if (session === null || Date.parse(session.expiresAt) <= now.getTime()) return null;
+  const user = await users.get(session.userName);
+  const valid = user?.id === session.userId && user.disabledBy === null && user.privileges.includes('admin');
+  return valid ? { user, expiresAt: session.expiresAt } : null;
+}
+
+/** Ends a session; one that does not exist is ended already. */
+export async function endSession(sessions: SessionStore, token: string): Promise<void> {
+  if (TOKEN.test(token)) await sessions.delete(tokenHash(token));
+}
+
+// The token is random through and through, so one round of a plain hash keeps it secret.
+function tokenHash(token: string): string {
+  return hash('sha256', token, 'base64url');
+}

@@ -1,0 +1,254 @@
+/**
+ * Validation of the settings document, and the form in which it is shown. Only the administration API needs it, and zod
+ * with it. Knows no store and no directory: whether a server answers is for the test of the settings to say.
+ */
+import { X509Certificate } from 'node:crypto';
+import { isIPv4, isIPv6 } from 'node:net';
+import { z } from 'zod';
+import type { InputFault } from './errors.ts';
+import { parseFilter } from './filter.ts';
+import { line, optionalLine, parseInput } from './input.ts';
+import { attributeList } from './mapping.ts';
+import { PRIVILEGES, privilegesFault } from './privileges.ts';
+import { expressionFault, timeZoneFault } from './schedule.ts';
+import type { Settings, StoredSettings } from './settings.ts';
+
+// All together stay below the 64 KiB that a secret may have.
+const MAX_SERVERS = 16;
+const MAX_DN_LENGTH = 2_048;
+const MAX_FILTER_LENGTH = 4_096;
+const MAX_ATTRIBUTE_LENGTH = 128;
+const MAX_ATTRIBUTE_LIST_LENGTH = 1_024;
+const MAX_CERTIFICATES_LENGTH = 32_768;
+const MAX_PASSWORD_LENGTH = 1_024;
+
+/** Settings as an administrator sees them: no password, only whether there is one, and what is to be warned of. */
+export type PresentedSettings = Omit<Settings, 'connection'> & {
+  readonly connection: Settings['connection'] & { readonly passwordSet: boolean };
+  readonly warnings: readonly string[];
+};
+
+// attributedescription of RFC 4512, 2.5: a name or an OID, then options.
+const ATTRIBUTE = /^(?:[A-Za-z][A-Za-z0-9-]*|(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+)(?:;[A-Za-z0-9-]+)*$/;
+
+// A relative name of RFC 4514, 3, white space around its parts allowed; special characters of a value escaped.
+const VALUE = String.raw`(?:[^"+,;<>\\\0]|\\[0-9A-Fa-f]{2}|\\[ "#+,;<=>\\])*`;
+const PAIR = String.raw`\s*(?:[A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)+)\s*=${VALUE}`;
+const DN = new RegExp(String.raw`^${PAIR}(?:[+,]${PAIR})*$`);
+
+/** Adds the sentence that a function finds wrong with a value, if it finds one. */
+function refuse<T>(fault: (value: T) => string | null) {
+  return (value: T, context: z.core.$RefinementCtx<T>): void => {
+    const message = fault(value);
+    if (message !== null) context.addIssue({ code: 'custom', message });
+  };
+}
+
+/** Like `refuse`, for texts that may be empty. */
+function refuseText(fault: (text: string) => string | null) {
+  return refuse((text: string) => (text === '' ? null : fault(text)));
+}
+
+const seconds = (fallback: number, max: number) => z.int().min(1).max(max).default(fallback);
+
+const server = line(300).superRefine(refuse(serverFault));
+
+const timeouts = z.strictObject({
+  connectSeconds: seconds(5, 60),
+  operationSeconds: seconds(10, 300),
+  loginSeconds: seconds(15, 60),
+});
+
+const connection = z
+  .strictObject({
+    servers: z
+      .array(server)
+      .min(1, 'name at least one server')
+      .max(MAX_SERVERS)
+      .superRefine((servers, context) => {
+        for (const [position, name] of servers.entries()) {
+          const first = servers.findIndex((other) => other.toLowerCase() === name.toLowerCase());
+          if (first < position) context.addIssue({ code: 'custom', path: [position], message: 'is named twice' });
+        }
+      }),
+    encryption: z.enum(['none', 'tls', 'ssl']).default('none'),
+    ignoreCertificateWarnings: z.boolean().default(false),
+    caCertificates: z
+      .string()
+      .trim()
+      .max(MAX_CERTIFICATES_LENGTH)
+      .nullish()
+      .transform((text) => text ?? '')
+      .superRefine(refuseText(certificatesFault)),
+    administrativeDn: optionalLine(MAX_DN_LENGTH).superRefine(refuseText(bindNameFault)),
+    password: z.string().max(MAX_PASSWORD_LENGTH).optional(),
+    passwordSet: z.boolean().optional(),
+    timeouts: timeouts.prefault({}),
+  })
+  .superRefine(
+    (connection, context) => {
+      const fault = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
+      if (connection.encryption === 'none') {
+        const needless = 'means nothing without encryption; set encryption to "tls" or "ssl", or leave this out';
+        if (connection.ignoreCertificateWarnings) fault('ignoreCertificateWarnings', needless);
+        if (connection.caCertificates) fault('caCertificates', needless);
+      }
+      if (connection.administrativeDn === '' && connection.password) {
+        fault('administrativeDn', 'is required: name the user that the password belongs to');
+      }
+    },
+    // All faults at once: these are told beside those of the fields themselves.
+    { when: ({ value }) => typeof value === 'object' && value !== null },
+  );
+
+const scope = z.strictObject({
+  baseDn: optionalLine(MAX_DN_LENGTH).superRefine(
+    refuseText((dn) => (DN.test(dn) ? null : 'is no DN; write it like dc=mycompany,dc=local')),
+  ),
+  filter: z
+    .string()
+    .trim()
+    .max(MAX_FILTER_LENGTH)
+    .nullish()
+    .transform((text) => text ?? '')
+    .superRefine(refuseText(filterFault)),
+  depth: z.enum(['subtree', 'oneLevel']).default('subtree'),
+});
+
+const optionalAttribute = optionalLine(MAX_ATTRIBUTE_LENGTH).superRefine(refuseText(attributeFault));
+
+const mapping = z.strictObject({
+  userName: line(MAX_ATTRIBUTE_LENGTH).superRefine(refuse(attributeFault)),
+  localPartOnly: z.boolean().default(false),
+  fullName: optionalAttribute,
+  emailAddresses: z
+    .union([line(MAX_ATTRIBUTE_LIST_LENGTH), z.array(line(MAX_ATTRIBUTE_LENGTH)).max(32)], {
+      error: 'must be attribute names separated by comma',
+    })
+    .nullish()
+    .transform((names) => attributeList(typeof names === 'string' ? names : (names ?? []).join(',')).join(', '))
+    .superRefine(refuseText((names) => attributeList(names).map(attributeFault).find(Boolean) ?? null)),
+  uniqueId: optionalAttribute,
+});
+
+const options = z.strictObject({
+  schedule: z
+    .strictObject({
+      enabled: z.boolean().default(false),
+      expression: line(256).superRefine(refuse(expressionFault)).default('rate(1 hour)'),
+      timeZone: line(64).superRefine(refuse(timeZoneFault)).default('UTC'),
+    })
+    .prefault({}),
+  missingUsers: z.enum(['keep', 'disable', 'delete']).default('keep'),
+  gracePeriodDays: z.int().min(0).max(3_650).default(0),
+  removalLimit: z
+    .strictObject({
+      percent: z.number().min(0).max(100).default(10),
+      atLeast: z.int().min(0).max(10_000_000).default(20),
+    })
+    .prefault({}),
+  disabledUsers: z.enum(['disable', 'skip', 'import']).default('disable'),
+});
+
+const settings = z.strictObject({
+  connection,
+  scope: scope.prefault({}),
+  mapping,
+  options: options.prefault({}),
+  defaultPrivileges: z.array(z.enum(PRIVILEGES)).superRefine(refuse(privilegesFault)).default(['login']),
+  warnings: z.unknown().optional(),
+});
+
+/**
+ * Reads a settings document. What GET has shown may be sent back: `connection.passwordSet` and `warnings` are ignored.
+ *
+ * @returns the settings with their defaults and the password, undefined where it was left out; or every fault at once
+ */
+export function parseSettings(
+  document: unknown,
+):
+  | { readonly settings: Settings; readonly password: string | undefined }
+  | { readonly faults: readonly InputFault[] } {
+  const parsed = parseInput(settings, document);
+  if ('faults' in parsed) return parsed;
+  const { connection, scope, mapping, options, defaultPrivileges } = parsed.value;
+  const { password, passwordSet: _shown, ...kept } = connection;
+  return { settings: { connection: kept, scope, mapping, options, defaultPrivileges }, password };
+}
+
+/** The document as GET shows it. */
+export function presentSettings({ settings, password }: StoredSettings): PresentedSettings {
+  return {
+    ...settings,
+    connection: { ...settings.connection, passwordSet: password !== '' },
+    warnings: settingsWarnings(settings),
+  };
+}
+
+/** What is allowed and still should not stay as it is, one sentence each. */
+export function settingsWarnings({ connection, defaultPrivileges }: Settings): readonly string[] {
+  const warnings: string[] = [];
+  if (connection.ignoreCertificateWarnings) {
+    warnings.push(
+      'Any certificate is accepted, so anyone on the way can read and change everything, passwords included. Put the certificate of your CA into caCertificates instead.',
+    );
+  }
+  if (connection.encryption === 'none') {
+    warnings.push('The connection is not encrypted: every password that is verified crosses the network as it is.');
+  }
+  if (defaultPrivileges.includes('admin')) {
+    warnings.push('Every user that the synchronisation creates becomes an administrator.');
+  }
+  return warnings;
+}
+
+function serverFault(text: string): string | null {
+  if (text === '') return 'is empty; write a DNS name or an IP address';
+  const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(text)?.[0];
+  if (scheme !== undefined) return `leave out ${scheme}; encryption is a setting of its own`;
+  if (isIPv6(text)) return 'put an IPv6 address in brackets, like [2001:db8::1]';
+  const match = /^(?:\[(?<ipv6>[^\]]*)\]|(?<host>[^:[\]]*))(?::(?<port>[^:]*))?$/.exec(text)?.groups;
+  if (!match) return 'is no server; write a DNS name or an IP address, with :port if it is not the usual one';
+  const { ipv6, host, port } = match;
+  if (port !== undefined && !(/^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65_535)) {
+    return 'has a port that is not within 1-65535';
+  }
+  if (ipv6 !== undefined) return isIPv6(ipv6) ? null : 'has no IPv6 address in its brackets';
+  if (/^[\d.]+$/.test(host!)) return isIPv4(host!) ? null : 'is no IPv4 address';
+  const labels = host!.replace(/\.$/, '').split('.');
+  const isName = labels.every((label) => /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i.test(label));
+  return isName && host!.length <= 254 ? null : 'is no DNS name; write names with other letters in their xn-- form';
+}
+
+function attributeFault(name: string): string | null {
+  return ATTRIBUTE.test(name) ? null : `"${name}" is no attribute name; write it like uid or mail`;
+}
+
+/** A DN, or whatever else a server takes as the name of a bind: `reader@example.org`, `EXAMPLE\reader`. */
+function bindNameFault(name: string): string | null {
+  // As a bind name these two switch the client library to SASL.
+  if (/^(?:external|plain)$/i.test(name)) return 'is the name of a SASL mechanism; write the DN of the user that reads';
+  if (name.includes('=') && !DN.test(name)) return 'is no DN; write it like cn=reader,dc=mycompany,dc=local';
+  return null;
+}
+
+function filterFault(text: string): string | null {
+  const parsed = parseFilter(text);
+  return parsed.ok ? null : `is no filter: ${parsed.message}, at position ${parsed.position}`;
+}
+
+function certificatesFault(text: string): string | null {
+  if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) return 'holds a private key; leave only the certificates';
+  const certificates = text.match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? [];
+  if (certificates.length === 0) return 'holds no PEM certificate (-----BEGIN CERTIFICATE-----)';
+  const broken = certificates.findIndex((certificate) => !isCertificate(certificate));
+  return broken === -1 ? null : `the certificate at place ${broken + 1} can't be read`;
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).subject !== undefined;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * Validation of what administrators send about users: creation, JSON merge patch, password. Knows no store; what depends on
+ * other users is decided in administration.ts.
+ */
+import { z } from 'zod';
+import { optionalLine, parseInput } from './input.ts';
+import type { Parsed } from './input.ts';
+import { passwordFault } from './password.ts';
+import type { Privilege } from './privileges.ts';
+import { PRIVILEGES, privilegesFault } from './privileges.ts';
+import type { Authentication, UserStatus } from './user.ts';
+import { parseUserName } from './user.ts';
+
+const MAX_FULL_NAME_LENGTH = 512;
+const MAX_ADDRESS_LENGTH = 320;
+const MAX_ADDRESSES = 200;
+
+/** A user to create, defaults filled in. */
+export interface NewUser {
+  readonly userName: string;
+  readonly fullName: string | null;
+  readonly emailAddresses: readonly string[];
+  readonly authentication: Authentication;
+  readonly status: UserStatus;
+  readonly privileges: readonly Privilege[];
+}
+
+/** What is to change; what is absent stays. */
+export type UserPatch = { readonly [Field in keyof NewUser]?: NewUser[Field] | undefined };
+
+const userName = z.string().transform((text, context) => {
+  const parsed = parseUserName(text);
+  if ('userName' in parsed) return parsed.userName;
+  context.addIssue({ code: 'custom', message: parsed.reason });
+  return z.NEVER;
+});
+
+const fullName = optionalLine(MAX_FULL_NAME_LENGTH).transform((text) => (text === '' ? null : text));
+
+const address = z
+  .string()
+  .trim()
+  .max(MAX_ADDRESS_LENGTH)
+  .regex(/^[^\s@\p{Cc}\p{Cs}]+(?:@[^\s@\p{Cc}\p{Cs}]+)+$/u, 'is no e-mail address');
+
+const emailAddresses = z
+  .array(address)
+  .max(MAX_ADDRESSES)
+  .nullish()
+  .transform((addresses) => addresses ?? [])
+  .superRefine((addresses, context) => {
+    const seen = new Set<string>();
+    for (const [position, text] of addresses.entries()) {
+      const key = text.toLowerCase();
+      if (seen.has(key)) context.addIssue({ code: 'custom', path: [position], message: 'is named twice' });
+      seen.add(key);
+    }
+  });
+
+const authentication = z.enum(['integrated', 'directory']);
+const status = z.enum(['active', 'disabled']);
+
+const privileges = z.array(z.enum(PRIVILEGES)).superRefine((names, context) => {
+  const message = privilegesFault(names);
+  if (message !== null) context.addIssue({ code: 'custom', message });
+});
+
+const newUser = z.strictObject({
+  userName,
+  fullName,
+  emailAddresses,
+  authentication: authentication.default('integrated'),
+  status: status.default('active'),
+  privileges: privileges.default(['login']),
+});
+
+const userPatch = z.strictObject({
+  userName: userName.optional(),
+  fullName: fullName.optional(),
+  emailAddresses: emailAddresses.optional(),
+  authentication: authentication.optional(),
+  status: status.optional(),
+  privileges: privileges.optional(),
+});
+
+const newPassword = z.strictObject({
+  password: z.string().superRefine((text, context) => {
+    const message = passwordFault(text);
+    if (message !== null) context.addIssue({ code: 'custom', message });
+  }),
+});
+
+/** The body that creates a user: only the user name is required. */
+export function parseNewUser(body: unknown): Parsed<NewUser> {
+  return parseInput<NewUser>(newUser, body);
+}
+
+/** A JSON merge patch (RFC 7396): null takes a full name or all e-mail addresses away, and nothing else. */
+export function parseUserPatch(body: unknown): Parsed<UserPatch> {
+  const parsed = parseInput(userPatch, body);
+  if ('faults' in parsed) return parsed;
+  // What is absent has to stay absent: the schemas read it as "nothing".
+  const named = Object.keys(body as object);
+  return { value: Object.fromEntries(Object.entries(parsed.value).filter(([field]) => named.includes(field))) };
+}
+
+/** `{password}` as an administrator sets it. */
+export function parseNewPassword(body: unknown): Parsed<{ readonly password: string }> {
+  return parseInput(newPassword, body);
+}

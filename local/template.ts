@@ -1,0 +1,214 @@
+/**
+ * Synthesizes the stack and reads from its template what this machine has to provide: tables, secrets, functions, routes,
+ * schedules. References are resolved to local names. Knows nothing of how these are provided.
+ */
+import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { CreateTableCommandInput } from '@aws-sdk/client-dynamodb';
+import type { CreateScheduleCommandInput } from '@aws-sdk/client-scheduler';
+
+export interface TableDefinition {
+  readonly create: CreateTableCommandInput;
+  /** The TTL attribute; undefined = items stay. */
+  readonly timeToLive: string | undefined;
+}
+
+export interface SecretDefinition {
+  readonly name: string;
+  /** Its first value, or how one is generated. */
+  readonly initial:
+    | { readonly value: string }
+    | { readonly template: Readonly<Record<string, string>>; readonly key: string; readonly length: number };
+}
+
+export interface LocalFunction {
+  readonly name: string;
+  readonly arn: string;
+  /** What it is called for short: `auth`, `sync`, `api`. */
+  readonly alias: string;
+  readonly modulePath: string;
+  readonly exportName: string;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+  readonly memoryMb: number;
+}
+
+/** `routeKey` as API Gateway writes it: `ANY /api/{proxy+}`, or `$default`. */
+export interface RouteDefinition {
+  readonly routeKey: string;
+  readonly functionName: string;
+}
+
+export interface LocalStack {
+  readonly tables: readonly TableDefinition[];
+  readonly secrets: readonly SecretDefinition[];
+  readonly functions: readonly LocalFunction[];
+  readonly routes: readonly RouteDefinition[];
+  readonly schedules: readonly CreateScheduleCommandInput[];
+}
+
+export const LOCAL_REGION = 'local';
+export const LOCAL_ACCOUNT = '000000000000';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const PSEUDO_PARAMETERS: Readonly<Record<string, string>> = {
+  'AWS::AccountId': LOCAL_ACCOUNT,
+  'AWS::Partition': 'aws',
+  'AWS::Region': LOCAL_REGION,
+  'AWS::StackName': 'Rollcall',
+  'AWS::URLSuffix': 'amazonaws.com',
+};
+// The service in an ARN, and what stands before the name there.
+const ARNS: Readonly<Record<string, string>> = {
+  'AWS::DynamoDB::Table': 'dynamodb:{}:table/',
+  'AWS::IAM::Role': 'iam:{}:role/',
+  'AWS::Lambda::Function': 'lambda:{}:function:',
+  'AWS::SQS::Queue': 'sqs:{}:',
+};
+
+interface Resource {
+  readonly Type: string;
+  // The shape differs from type to type; what is read of it is written down where it is read.
+  readonly Properties?: Properties;
+}
+
+type Properties = Readonly<Record<string, unknown>>;
+
+/**
+ * Runs cdk/app.ts, in a process of its own that leaves its memory behind, and reads the result.
+ * @param folder where the cloud assembly goes
+ * @throws Error with what the synthesis wrote, when it fails
+ */
+export async function synthesizeStack(folder: string, signal: AbortSignal): Promise<LocalStack> {
+  await new Promise<void>((resolve, reject) => {
+    const child = spawn(process.execPath, [path.join(ROOT, 'cdk/app.ts')], {
+      cwd: ROOT,
+      env: { ...process.env, CDK_OUTDIR: folder, CDK_CONTEXT_JSON: '{}' },
+      stdio: ['ignore', 'ignore', 'pipe'],
+      signal,
+    });
+    let output = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+    child.once('error', reject);
+    child.once('close', (code) =>
+      code === 0 ? resolve() : reject(new Error(`the stack could not be synthesized:\n${output.trim()}`)),
+    );
+  });
+  const read = async (name: string): Promise<unknown> => JSON.parse(await readFile(path.join(folder, name), 'utf8'));
+  const [template, assets] = await Promise.all([read('Rollcall.template.json'), read('Rollcall.assets.json')]);
+  return readStack(
+    (template as { Resources: Record<string, Resource> }).Resources,
+    (assets as { files: Record<string, { source: { path: string } }> }).files,
+    folder,
+  );
+}
+
+function readStack(
+  resources: Readonly<Record<string, Resource>>,
+  assets: Readonly<Record<string, { readonly source: { readonly path: string } }>>,
+  folder: string,
+): LocalStack {
+  const resolve = createResolver(resources);
+  const each = <T>(type: string, read: (id: string, properties: Properties) => T): T[] =>
+    Object.entries(resources)
+      .filter(([, resource]) => resource.Type === type)
+      .map(([id, resource]) => read(id, resolve(resource.Properties ?? {}) as Properties));
+
+  const functions = each('AWS::Lambda::Function', (id, properties): LocalFunction => {
+    const hash = (properties.Code as { S3Key: string }).S3Key.replace(/\.zip$/, '');
+    const [file, exportName] = (properties.Handler as string).split('.') as [string, string];
+    return {
+      name: localName(id),
+      arn: resolve({ 'Fn::GetAtt': [id, 'Arn'] }) as string,
+      alias: localName(id)
+        .replace(/Function$/, '')
+        .toLowerCase(),
+      modulePath: path.join(folder, assets[hash]!.source.path, `${file}.mjs`),
+      exportName,
+      environment: (properties.Environment as { Variables: Record<string, string> }).Variables,
+      timeoutMs: (properties.Timeout as number) * 1000,
+      memoryMb: properties.MemorySize as number,
+    };
+  });
+  const integrations = new Map(
+    each('AWS::ApiGatewayV2::Integration', (id, { IntegrationUri }) => [
+      `integrations/${localName(id)}`,
+      functions.find(({ arn }) => arn === IntegrationUri)!.name,
+    ]),
+  );
+  return {
+    functions,
+    tables: each('AWS::DynamoDB::Table', (id, properties) => ({
+      create: {
+        TableName: localName(id),
+        AttributeDefinitions: properties.AttributeDefinitions,
+        KeySchema: properties.KeySchema,
+        BillingMode: properties.BillingMode,
+        ...(properties.GlobalSecondaryIndexes ? { GlobalSecondaryIndexes: properties.GlobalSecondaryIndexes } : {}),
+      } as CreateTableCommandInput,
+      timeToLive: (properties.TimeToLiveSpecification as { AttributeName: string } | undefined)?.AttributeName,
+    })),
+    secrets: each('AWS::SecretsManager::Secret', (id, { SecretString, GenerateSecretString }) => {
+      if (typeof SecretString === 'string') return { name: localName(id), initial: { value: SecretString } };
+      const generate = GenerateSecretString as {
+        SecretStringTemplate: string;
+        GenerateStringKey: string;
+        PasswordLength: number;
+      };
+      return {
+        name: localName(id),
+        initial: {
+          template: JSON.parse(generate.SecretStringTemplate) as Record<string, string>,
+          key: generate.GenerateStringKey,
+          length: generate.PasswordLength,
+        },
+      };
+    }),
+    routes: each('AWS::ApiGatewayV2::Route', (_id, { RouteKey, Target }) => ({
+      routeKey: RouteKey as string,
+      functionName: integrations.get(Target as string)!,
+    })),
+    schedules: each(
+      'AWS::Scheduler::Schedule',
+      (id, properties) => ({ ...properties, Name: localName(id) }) as unknown as CreateScheduleCommandInput,
+    ),
+  };
+}
+
+/** The logical id without the hash that makes it unique: stable from one release to the next, like the id itself. */
+function localName(logicalId: string): string {
+  return logicalId.replace(/[0-9A-F]{8}$/, '');
+}
+
+function nameOf(id: string): string {
+  return PSEUDO_PARAMETERS[id] ?? localName(id);
+}
+
+/** Resolves the intrinsic functions that the template uses; leaves alone what refers to a kind this machine does not have. */
+function createResolver(resources: Readonly<Record<string, Resource>>): (value: unknown) => unknown {
+  const attributeOf = (id: string): string => {
+    const arn = ARNS[resources[id]?.Type ?? ''];
+    return arn === undefined
+      ? localName(id)
+      : `arn:aws:${arn.replace('{}', `${LOCAL_REGION}:${LOCAL_ACCOUNT}`)}${localName(id)}`;
+  };
+  const intrinsics: Readonly<Record<string, (argument: never) => unknown>> = {
+    Ref: nameOf,
+    'Fn::GetAtt': ([id]: [string, string]) => attributeOf(id),
+    'Fn::Join': ([separator, parts]: [string, unknown[]]) => parts.map(resolve).join(separator),
+    'Fn::Sub': (text: string) => text.replaceAll(/\$\{([^}]+)\}/g, (_match, id: string) => nameOf(id)),
+  };
+  function resolve(value: unknown): unknown {
+    if (Array.isArray(value)) return value.map(resolve);
+    if (typeof value !== 'object' || value === null) return value;
+    const [[key, argument] = ['', undefined], ...more] = Object.entries(value);
+    const intrinsic = more.length === 0 ? intrinsics[key] : undefined;
+    if (intrinsic !== undefined) return intrinsic(argument as never);
+    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, resolve(inner)]));
+  }
+  return resolve;
+}

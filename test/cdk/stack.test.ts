@@ -1,0 +1,270 @@
+/** What the stack promises, read from the template it synthesizes. Bundling is left out here; the local program runs it. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { App, Validations } from 'aws-cdk-lib';
+import { Match, Template } from 'aws-cdk-lib/assertions';
+import { AwsSolutionsChecks } from 'cdk-nag';
+import { afterAll, expect, test } from 'vitest';
+import { RollcallStack } from '../../cdk/stack.ts';
+import { ENVIRONMENT, METRICS, METRICS_NAMESPACE, USERS_TABLE } from '../../lib/aws/environment.ts';
+
+const RUNBOOK = readFileSync(new URL('../../docs/runbook.md', import.meta.url), 'utf8');
+const VPC = {
+  vpcId: 'vpc-0123456789abcdef0',
+  subnetIds: 'subnet-00000000000000001,subnet-00000000000000002',
+  availabilityZones: 'eu-central-1a,eu-central-1b',
+  routeTableIds: 'rtb-00000000000000001',
+};
+
+interface Statement {
+  readonly Action: string | readonly string[];
+  readonly Resource: unknown;
+}
+
+interface Resource {
+  readonly Properties: Readonly<Record<string, unknown>>;
+}
+
+const folder = mkdtempSync(path.join(tmpdir(), 'rollcall-cdk-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function synthesize(context: Record<string, unknown> = {}): Template {
+  const outdir = mkdtempSync(path.join(folder, 'cdk.out-'));
+  const app = new App({
+    outdir,
+    context: { 'aws:cdk:bundling-stacks': [], '@aws-cdk/core:validateAgainstDefaultRules': true, ...context },
+  });
+  const stack = new RollcallStack(app, 'Rollcall');
+  Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
+  app.synth();
+  return Template.fromStack(stack);
+}
+
+function properties(template: Template, type: string): Readonly<Record<string, unknown>>[] {
+  return Object.values(template.findResources(type) as Record<string, Resource>).map((resource) => resource.Properties);
+}
+
+/** The statements of the role of one construct, such as `Auth`. */
+function statements(template: Template, construct: string): Statement[] {
+  return Object.entries(template.findResources('AWS::IAM::Policy') as Record<string, Resource>)
+    .filter(([id]) => id.startsWith(construct))
+    .flatMap(([, { Properties }]) => (Properties.PolicyDocument as { Statement: Statement[] }).Statement);
+}
+
+function actions(template: Template, construct: string, resource: string): string[] {
+  return statements(template, construct)
+    .filter((statement) => JSON.stringify(statement.Resource).includes(resource))
+    .flatMap((statement) => statement.Action);
+}
+
+test('no deployment removes the users, and they can be restored to any second', () => {
+  const template = synthesize();
+
+  template.hasResource('AWS::DynamoDB::Table', {
+    DeletionPolicy: 'Retain',
+    UpdateReplacePolicy: 'Retain',
+    Properties: {
+      DeletionProtectionEnabled: true,
+      PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+      KeySchema: [{ AttributeName: 'nameKey', KeyType: 'HASH' }],
+      GlobalSecondaryIndexes: [
+        {
+          IndexName: 'list',
+          KeySchema: [
+            { AttributeName: 'listShard', KeyType: 'HASH' },
+            { AttributeName: 'nameKey', KeyType: 'RANGE' },
+          ],
+          Projection: { ProjectionType: 'INCLUDE', NonKeyAttributes: USERS_TABLE.listProjection },
+        },
+      ],
+    },
+  });
+});
+
+test('settings begin as the empty document and the first password is generated', () => {
+  const template = synthesize();
+
+  template.hasResource('AWS::SecretsManager::Secret', { DeletionPolicy: 'Retain', Properties: { SecretString: '{}' } });
+  template.hasResourceProperties('AWS::SecretsManager::Secret', {
+    GenerateSecretString: {
+      GenerateStringKey: 'password',
+      PasswordLength: 32,
+      SecretStringTemplate: '{"userName":"admin"}',
+    },
+  });
+});
+
+test('every function runs Node 24 on ARM, logs JSON into a group of its own that forgets', () => {
+  const template = synthesize({ logRetentionDays: '7' });
+
+  const functions = properties(template, 'AWS::Lambda::Function');
+  const groups = functions.map(({ LoggingConfig }) => (LoggingConfig as { LogGroup: { Ref: string } }).LogGroup.Ref);
+  expect(functions).toHaveLength(3);
+  expect(new Set(groups).size).toBe(3);
+  for (const properties of functions) {
+    expect(properties).toMatchObject({
+      Runtime: 'nodejs24.x',
+      Architectures: ['arm64'],
+      LoggingConfig: { LogFormat: 'JSON' },
+    });
+  }
+  template.allResourcesProperties('AWS::Logs::LogGroup', { RetentionInDays: 7 });
+});
+
+test('every function is told only names that its code reads', () => {
+  const template = synthesize();
+
+  const known = [...Object.values(ENVIRONMENT), 'POWERTOOLS_SERVICE_NAME', 'POWERTOOLS_METRICS_NAMESPACE'];
+  for (const { Environment } of properties(template, 'AWS::Lambda::Function')) {
+    expect(known).toEqual(expect.arrayContaining(Object.keys((Environment as { Variables: object }).Variables)));
+  }
+});
+
+test('no role has a managed policy, a wildcard action or a wildcard resource', () => {
+  const template = synthesize();
+
+  for (const role of properties(template, 'AWS::IAM::Role')) expect(role).not.toHaveProperty('ManagedPolicyArns');
+  for (const { Action, Resource } of ['Sync', 'Auth', 'Api'].flatMap((name) => statements(template, name))) {
+    expect(JSON.stringify([Action, Resource])).not.toContain('*');
+  }
+});
+
+test('a login can neither create nor delete a user and reaches nothing of the operations but attempts', () => {
+  const template = synthesize();
+
+  expect(actions(template, 'Auth', 'DataUsers').sort()).toEqual([
+    'dynamodb:BatchGetItem',
+    'dynamodb:GetItem',
+    'dynamodb:UpdateItem',
+  ]);
+  expect(statements(template, 'Auth')).toContainEqual(
+    expect.objectContaining({ Condition: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['attempts#*'] } } }),
+  );
+});
+
+test('only the API reads the first password, writes settings, moves the schedule and starts runs', () => {
+  const template = synthesize();
+
+  for (const name of ['Sync', 'Auth']) {
+    expect(actions(template, name, 'DataAdministrator')).toEqual([]);
+    expect(actions(template, name, 'DataSettings')).toEqual(['secretsmanager:GetSecretValue']);
+    expect(actions(template, name, 'SyncSchedule0')).toEqual([]);
+  }
+  expect(actions(template, 'Auth', 'SyncFunction')).toEqual([]);
+  expect(actions(template, 'Api', 'SyncFunction')).toContain('lambda:InvokeFunction');
+  expect(statements(template, 'Api')).toContainEqual(
+    expect.objectContaining({
+      Action: 'iam:PassRole',
+      Condition: { StringEquals: { 'iam:PassedToService': 'scheduler.amazonaws.com' } },
+    }),
+  );
+});
+
+test('the schedule is off until settings turn it on, and a start that fails is kept', () => {
+  const template = synthesize();
+
+  template.hasResourceProperties('AWS::Scheduler::Schedule', {
+    State: 'DISABLED',
+    Target: {
+      Input: '{"trigger":"schedule"}',
+      RetryPolicy: { MaximumRetryAttempts: 2, MaximumEventAgeInSeconds: 3600 },
+      DeadLetterConfig: Match.anyValue(),
+    },
+  });
+  template.hasResourceProperties('AWS::Lambda::EventInvokeConfig', {
+    MaximumRetryAttempts: 0,
+    DestinationConfig: { OnFailure: Match.anyValue() },
+  });
+});
+
+test('the API is throttled and its log holds no query string', () => {
+  const template = synthesize();
+
+  template.hasResourceProperties('AWS::ApiGatewayV2::Route', { RouteKey: 'ANY /api/{proxy+}' });
+  template.hasResourceProperties('AWS::ApiGatewayV2::Integration', { PayloadFormatVersion: '2.0' });
+  template.hasResourceProperties('AWS::ApiGatewayV2::Stage', {
+    DefaultRouteSettings: { ThrottlingRateLimit: 25, ThrottlingBurstLimit: 50 },
+    AccessLogSettings: { Format: Match.not(Match.stringLikeRegexp('query|header|body')) },
+  });
+});
+
+test('every alarm tells the topic and leads to an article that describes, investigates and resolves', () => {
+  const template = synthesize();
+  const articles = new Map(
+    RUNBOOK.split(/^## /m).map((text) => [text.split('\n', 1)[0]!.toLowerCase().replaceAll(' ', '-'), text]),
+  );
+
+  const alarms = properties(template, 'AWS::CloudWatch::Alarm');
+  expect(alarms.length).toBeGreaterThanOrEqual(9);
+  for (const { AlarmDescription, AlarmActions } of alarms) {
+    const article = articles.get(/docs\/runbook\.md#(\S+)$/.exec(AlarmDescription as string)?.[1] ?? '');
+    expect(article).toMatch(
+      /\*\*Description\.\*\*[^]+\*\*Investigation\.\*\*[^]+\*\*Resolution\.\*\*/,
+    );
+    expect(AlarmActions).toHaveLength(1);
+  }
+});
+
+test('alarms watch the metrics that the functions report', () => {
+  const template = synthesize();
+
+  const watched = [
+    ...JSON.stringify(properties(template, 'AWS::CloudWatch::Alarm')).matchAll(
+      /"MetricName":"(\w+)","Namespace":"Rollcall"/g,
+    ),
+  ];
+  expect(METRICS_NAMESPACE).toBe('Rollcall');
+  expect(watched.length).toBeGreaterThan(0);
+  for (const [, name] of watched) expect(Object.values(METRICS)).toContain(name);
+});
+
+test('an overdue run is noticed after two intervals, unless nobody expects any', () => {
+  const overdue = { MetricName: METRICS.runSucceeded, TreatMissingData: 'breaching' };
+
+  synthesize({ syncIntervalMinutes: '90' }).hasResourceProperties('AWS::CloudWatch::Alarm', {
+    ...overdue,
+    Period: 5400,
+    EvaluationPeriods: 2,
+  });
+  synthesize({ syncIntervalMinutes: 0 }).resourcePropertiesCountIs('AWS::CloudWatch::Alarm', overdue, 0);
+});
+
+test('an alarm address is subscribed when one is given', () => {
+  synthesize().resourceCountIs('AWS::SNS::Subscription', 0);
+  synthesize({ alarmEmail: 'oncall@example.com' }).hasResourceProperties('AWS::SNS::Subscription', {
+    Endpoint: 'oncall@example.com',
+  });
+});
+
+test('in a VPC the functions reach directory and AWS, and nothing else', () => {
+  const template = synthesize({ ...VPC, directoryPorts: '636' });
+
+  for (const { VpcConfig } of properties(template, 'AWS::Lambda::Function')) {
+    expect(VpcConfig).toMatchObject({ SubnetIds: VPC.subnetIds.split(',') });
+  }
+  const [functions] = properties(template, 'AWS::EC2::SecurityGroup');
+  const egress = functions?.SecurityGroupEgress as { FromPort: number }[];
+  expect(new Set(egress.map(({ FromPort }) => FromPort))).toEqual(new Set([443, 636]));
+  template.hasResourceProperties('AWS::EC2::VPCEndpoint', {
+    VpcEndpointType: 'Gateway',
+    RouteTableIds: [VPC.routeTableIds],
+  });
+  template.resourcePropertiesCountIs('AWS::EC2::VPCEndpoint', { VpcEndpointType: 'Interface' }, 3);
+});
+
+test('in a VPC that has its own endpoints none is created', () => {
+  synthesize({ ...VPC, vpcEndpoints: 'false' }).resourceCountIs('AWS::EC2::VPCEndpoint', 0);
+});
+
+test('unusable context is refused, all faults at once', () => {
+  const context = {
+    alarmEmail: 'nobody',
+    syncIntervalMinutes: 'often',
+    logRetentionDays: 8,
+    logLevel: 'loud',
+    vpcId: 'vpc-1',
+  };
+
+  expect(() => synthesize(context)).toThrow(/alarmEmail.*syncIntervalMinutes.*logRetentionDays.*logLevel.*subnetIds/);
+});

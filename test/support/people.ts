@@ -1,0 +1,91 @@
+/** Builders for the core's tests: a person, an entry, a user, each plain unless told otherwise. */
+import { mapEntry } from '../../lib/mapping.ts';
+import type { Person } from '../../lib/mapping.ts';
+import type { PlanContext } from '../../lib/plan.ts';
+import type { Entry } from '../../lib/ports.ts';
+import type { MappingSettings, Settings } from '../../lib/settings.ts';
+import type { User } from '../../lib/user.ts';
+
+export const MAPPING: MappingSettings = {
+  userName: 'uid',
+  localPartOnly: false,
+  fullName: 'cn',
+  emailAddresses: 'mail',
+  uniqueId: '',
+};
+
+/** Settings for a directory on this machine; the sections given replace fields of the plain ones. */
+export function aSettings(
+  over: {
+    readonly [Section in keyof Omit<Settings, 'defaultPrivileges'>]?: Partial<Settings[Section]>;
+  } = {},
+): Settings {
+  return {
+    connection: {
+      servers: ['127.0.0.1'],
+      encryption: 'none',
+      ignoreCertificateWarnings: false,
+      caCertificates: '',
+      administrativeDn: 'cn=reader,dc=example,dc=com',
+      timeouts: { connectSeconds: 5, operationSeconds: 10, loginSeconds: 15 },
+      ...over.connection,
+    },
+    scope: { baseDn: 'dc=example,dc=com', filter: '', depth: 'subtree', ...over.scope },
+    mapping: { ...MAPPING, ...over.mapping },
+    options: {
+      schedule: { enabled: false, expression: 'rate(1 hour)', timeZone: 'UTC' },
+      missingUsers: 'keep',
+      gracePeriodDays: 0,
+      removalLimit: { percent: 10, atLeast: 20 },
+      disabledUsers: 'disable',
+      ...over.options,
+    },
+    defaultPrivileges: ['login'],
+  };
+}
+
+/** An entry as the adapters give it: names in lower case. */
+export function anEntry(id: string, attributes: Record<string, readonly string[]>, over: Partial<Entry> = {}): Entry {
+  return { id, dn: `uid=${id},ou=people,dc=example,dc=com`, disabled: false, attributes, ...over };
+}
+
+/** A person by way of the real mapping. */
+export function aPerson(id: string, userName: string, over: Partial<Entry> = {}): Person {
+  const mapped = mapEntry(anEntry(id, { uid: [userName], cn: [`Person ${id}`] }, over), MAPPING, 'disable');
+  if ('skipped' in mapped) throw new Error(mapped.skipped.reason);
+  return mapped.person;
+}
+
+export const NOW = new Date('2026-05-04T10:00:00.000Z');
+
+export function aUser(over: Partial<User> = {}): User {
+  return {
+    id: 'account-1',
+    userName: 'anna',
+    fullName: 'Anna Weber',
+    emailAddresses: [],
+    authentication: 'directory',
+    disabledBy: null,
+    privileges: ['login'],
+    directory: { id: 'id-1', idAttribute: 'entryuuid', dn: 'uid=anna,dc=example,dc=com', missingSince: null },
+    passwordHash: null,
+    fingerprint: null,
+    createdAt: NOW.toISOString(),
+    updatedAt: NOW.toISOString(),
+    version: 1,
+    ...over,
+  };
+}
+
+export function aContext(over: Partial<PlanContext> = {}): PlanContext {
+  let ids = 0;
+  return {
+    now: NOW,
+    newId: () => `new-${(ids += 1)}`,
+    idAttribute: 'entryuuid',
+    missingUsers: 'keep',
+    gracePeriodDays: 0,
+    defaultPrivileges: ['login'],
+    ...over,
+  };
+}

@@ -1,0 +1,222 @@
+import { describe, expect, test } from 'vitest';
+import { planAgain, planMissing, planUser, removeUser, settleNames } from '../../lib/plan.ts';
+import type { User } from '../../lib/user.ts';
+import { aContext, aPerson, aUser, NOW } from '../support/people.ts';
+
+const link = aUser().directory!;
+
+describe('a user whose person is there', () => {
+  const person = aPerson('id-1', 'anna', { dn: link.dn });
+  const asIs = aUser({ fullName: 'Person id-1', fingerprint: person.fingerprint });
+
+  test('is updated with what has changed, from and to', () => {
+    const { change, write } = planUser({ ...asIs, fullName: 'Anna' }, person, aContext());
+    expect(change).toMatchObject({ kind: 'updated', fields: { fullName: { from: 'Anna', to: 'Person id-1' } } });
+    expect(Object.keys(change.fields!)).toEqual(['fullName']);
+    expect(write).toMatchObject({ type: 'update', user: { version: 2, fingerprint: person.fingerprint } });
+  });
+
+  test('keeps privileges, account id and creation time through a rename', () => {
+    const renamed = aPerson('id-1', 'anna.weber', { dn: link.dn });
+    const { change, write } = planUser({ ...asIs, privileges: ['login', 'export'] }, renamed, aContext());
+    expect(change).toMatchObject({ kind: 'renamed', userName: 'anna.weber', previousUserName: 'anna' });
+    expect(write).toMatchObject({ type: 'rename', user: { id: 'account-1', privileges: ['login', 'export'] } });
+  });
+
+  test('counts as renamed when it has moved, and is updated in place when only the spelling of its name has changed', () => {
+    const moved = planUser(asIs, aPerson('id-1', 'anna', { dn: 'uid=anna,ou=other,dc=example,dc=com' }), aContext());
+    expect(moved.change).toMatchObject({ kind: 'renamed', fields: { 'directory.dn': { from: link.dn } } });
+    expect(moved.change.previousUserName).toBeUndefined();
+    const spelled = planUser(asIs, aPerson('id-1', 'Anna', { dn: link.dn }), aContext());
+    expect(spelled).toMatchObject({
+      change: { kind: 'renamed' },
+      write: { type: 'update', user: { userName: 'Anna' } },
+    });
+  });
+
+  test('is disabled when the directory marks it so, and enabled when it does no longer', () => {
+    const disabledPerson = aPerson('id-1', 'anna', { dn: link.dn, disabled: true });
+    expect(planUser(asIs, disabledPerson, aContext())).toMatchObject({
+      change: { kind: 'disabled', reason: expect.stringMatching(/marks the account disabled/u) },
+      write: { user: { disabledBy: 'sync' } },
+    });
+    expect(planUser({ ...asIs, disabledBy: 'sync' }, person, aContext())).toMatchObject({
+      change: { kind: 'enabled' },
+      write: { user: { disabledBy: null } },
+    });
+  });
+
+  test('stays disabled when an administrator has disabled it, whatever the directory says', () => {
+    const step = planUser({ ...asIs, disabledBy: 'admin', fingerprint: null }, person, aContext());
+    expect(step.change.kind).toBe('unchanged');
+    expect(step.write).toMatchObject({ user: { disabledBy: 'admin' } });
+  });
+
+  test('is enabled under the same account when it returns', () => {
+    const away = aUser({
+      fullName: 'Person id-1',
+      disabledBy: 'sync',
+      directory: { ...link, missingSince: '2026-01-01T00:00:00.000Z' },
+    });
+    const { change, write } = planUser(away, person, aContext());
+    expect(change).toMatchObject({ kind: 'enabled', userId: 'account-1' });
+    expect(write).toMatchObject({ user: { disabledBy: null, directory: { missingSince: null } } });
+  });
+});
+
+describe('a user whose person is missing', () => {
+  const daysAgo = (days: number): string => new Date(NOW.getTime() - days * 86_400_000).toISOString();
+
+  test('is marked at first sight and left alone from then on, when missing users are kept', () => {
+    const decision = planMissing(aUser(), aContext());
+    expect(decision).toMatchObject({
+      do: 'mark',
+      step: { change: { kind: 'updated' }, write: { user: { directory: { missingSince: NOW.toISOString() } } } },
+    });
+    const marked = aUser({ directory: { ...link, missingSince: daysAgo(400) } });
+    expect(planMissing(marked, aContext())).toEqual({ do: 'nothing' });
+  });
+
+  test('is removed at once without a grace period, and only after it with one', () => {
+    const at = (missingSince: string | null, gracePeriodDays: number): string =>
+      planMissing(
+        aUser({ directory: { ...link, missingSince } }),
+        aContext({ missingUsers: 'delete', gracePeriodDays }),
+      ).do;
+    expect(at(null, 0)).toBe('remove');
+    expect(at(null, 7)).toBe('mark');
+    expect(at(daysAgo(6.99), 7)).toBe('nothing');
+    expect(at(daysAgo(7), 7)).toBe('remove');
+  });
+
+  test('is not disabled a second time, nor is an administrator disabling changed', () => {
+    const context = aContext({ missingUsers: 'disable' });
+    const marked = { ...link, missingSince: daysAgo(1) };
+    expect(planMissing(aUser({ disabledBy: 'sync', directory: marked }), context).do).toBe('nothing');
+    expect(planMissing(aUser({ disabledBy: 'admin', directory: marked }), context).do).toBe('nothing');
+  });
+
+  test('is never touched when it has integrated authentication or no tie to the directory', () => {
+    const context = aContext({ missingUsers: 'delete' });
+    expect(planMissing(aUser({ authentication: 'integrated' }), context).do).toBe('nothing');
+    expect(planMissing(aUser({ directory: null }), context).do).toBe('nothing');
+  });
+
+  test('keeps the day it was first missed when it is disabled', () => {
+    const since = daysAgo(8);
+    const user = aUser({ directory: { ...link, missingSince: since } });
+    const step = removeUser({ user, how: 'disable', person: null }, 'outOfScope', aContext());
+    expect(step).toMatchObject({
+      change: { kind: 'disabled', reason: 'outOfScope' },
+      write: { user: { disabledBy: 'sync', directory: { missingSince: since } } },
+    });
+  });
+});
+
+describe('names', () => {
+  const tied = (userName: string, id: string): User =>
+    aUser({ id: `account-${id}`, userName, directory: { ...link, id, dn: `uid=${id},ou=people,dc=example,dc=com` } });
+  const occupantsOf = (...users: User[]): Map<string, User> => new Map(users.map((user) => [user.userName, user]));
+  const settle = (renames: { user: User; person: ReturnType<typeof aPerson> }[], leaving: string[], ...users: User[]) =>
+    settleNames([], renames, new Set(leaving), occupantsOf(...users), aContext());
+  const namesOf = (settled: ReturnType<typeof settleNames>): string[][] =>
+    settled.renames.map((group) => group.map(({ change }) => `${change.previousUserName}>${change.userName}`));
+
+  test('in a chain are freed before they are taken', () => {
+    const [a, b, c] = [tied('a', '1'), tied('b', '2'), tied('c', '3')];
+    const renames = [
+      { user: a, person: aPerson('1', 'b') },
+      { user: b, person: aPerson('2', 'c') },
+      { user: c, person: aPerson('3', 'd') },
+    ];
+    const inOrder = [['c>d'], ['b>c'], ['a>b']];
+    expect(namesOf(settle(renames, [], a, b, c))).toEqual(inOrder);
+    expect(namesOf(settle(renames.toReversed(), [], a, b, c))).toEqual(inOrder);
+  });
+
+  test('that are swapped go together', () => {
+    const [a, b] = [tied('a', '1'), tied('b', '2')];
+    const swap = [
+      { user: a, person: aPerson('1', 'b') },
+      { user: b, person: aPerson('2', 'a') },
+    ];
+    expect(namesOf(settle(swap, [], a, b))).toEqual([['a>b', 'b>a']]);
+  });
+
+  test('that stay taken stop the rename and, behind it, the whole chain', () => {
+    const [a, b] = [tied('a', '1'), tied('b', '2')];
+    const manual = aUser({ id: 'manual', userName: 'c', authentication: 'integrated', directory: null });
+    const settled = settle(
+      [
+        { user: a, person: aPerson('1', 'b') },
+        { user: b, person: aPerson('2', 'c') },
+      ],
+      [],
+      a,
+      b,
+      manual,
+    );
+    expect(settled.renames).toEqual([]);
+    expect(settled.others.map(({ change }) => [change.kind, change.userName, change.reason])).toEqual([
+      ['conflict', 'c', expect.stringMatching(/integrated authentication/u)],
+      ['conflict', 'b', expect.stringMatching(/tied to another entry/u)],
+    ]);
+  });
+
+  test('of users that are deleted in the same run are free', () => {
+    const old = tied('anna', '1');
+    const settled = settleNames([aPerson('2', 'anna')], [], new Set(['anna']), occupantsOf(old), aContext());
+    expect(settled.creations).toHaveLength(1);
+    const kept = settleNames([aPerson('2', 'anna')], [], new Set(), occupantsOf(old), aContext());
+    expect(kept.others).toMatchObject([{ change: { kind: 'conflict', userId: 'account-1' } }]);
+  });
+
+  test('of users made by hand for the directory link the person to the user', () => {
+    const manual = aUser({ directory: null, privileges: ['admin'] });
+    const settled = settleNames([aPerson('id-9', 'ANNA')], [], new Set(), occupantsOf(manual), aContext());
+    expect(settled.others).toMatchObject([
+      {
+        change: { kind: 'linked', userId: 'account-1' },
+        write: { type: 'update', user: { privileges: ['admin'], directory: { id: 'id-9' } } },
+      },
+    ]);
+  });
+});
+
+describe('a lost race', () => {
+  test('over a deletion leaves the user alone once an administrator has taken it out of the directory’s hands', () => {
+    const user = aUser();
+    const step = removeUser(
+      { user, how: 'delete', person: null },
+      'goneFromDirectory',
+      aContext({ missingUsers: 'delete' }),
+    );
+    const switched = aUser({ authentication: 'integrated', directory: null, version: 2 });
+    const again = planAgain(step, [switched], aContext({ missingUsers: 'delete' }));
+    expect(again).toMatchObject({ write: null, change: { kind: 'conflict' } });
+  });
+
+  test('over an update keeps what the administrator has changed', () => {
+    const step = planUser(aUser(), aPerson('id-1', 'anna'), aContext());
+    const edited = aUser({ privileges: ['admin'], disabledBy: 'admin', version: 2 });
+    const again = planAgain(step, [edited], aContext());
+    expect(again.write).toMatchObject({ user: { privileges: ['admin'], disabledBy: 'admin', version: 3 } });
+  });
+
+  test('over a creation becomes a conflict when somebody made an integrated user of that name', () => {
+    const person = aPerson('id-7', 'anna');
+    const settled = settleNames([person], [], new Set(), new Map(), aContext());
+    expect(settled.creations).toEqual([person]);
+    const manual = aUser({ authentication: 'integrated', directory: null });
+    const step = planAgain(
+      {
+        change: { kind: 'created', userId: 'x', userName: 'anna', directoryId: 'id-7', dn: '' },
+        write: { type: 'create', user: aUser() },
+        person,
+      },
+      [manual],
+      aContext(),
+    );
+    expect(step.change).toMatchObject({ kind: 'conflict', userId: manual.id });
+  });
+});

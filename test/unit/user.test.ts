@@ -1,0 +1,41 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { parseUserName, userNameKey } from '../../lib/user.ts';
+
+describe('the key of a user name', () => {
+  test.each([
+    ['Anna', 'ANNA'],
+    ['Mu\u0308ller', 'M\u00fcller'],
+    ['ΟΔΟΣ', 'οδος'],
+    ['straße', 'STRASSE'],
+    [' anna ', 'anna'],
+  ])('is the same for %s and %s', (one, other) => {
+    expect(userNameKey(one)).toBe(userNameKey(other));
+  });
+
+  test('of a key is the key itself, and letter case never changes it', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), (name) => {
+        const key = userNameKey(name);
+        expect(userNameKey(key)).toBe(key);
+        expect(userNameKey(name.toUpperCase())).toBe(key);
+      }),
+    );
+  });
+});
+
+test('every user name that is accepted is stored as it is accepted', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      const parsed = parseUserName(text);
+      if ('userName' in parsed) expect(parseUserName(parsed.userName)).toEqual(parsed);
+    }),
+  );
+});
+
+test.each(['', '   ', 'a\u0000b', 'a\nb', '\u202Ea', 'a\u2028b', '\uD800', 'x'.repeat(256)])(
+  '%j is refused with a reason',
+  (text) => {
+    expect(parseUserName(text)).toEqual({ reason: expect.stringMatching(/^the user name/u) });
+  },
+);
