@@ -26,6 +26,7 @@ export type ErrorCode =
   | 'directoryUnavailable'
   | 'notConfigured'
   | 'invalidRequest'
+  | 'malformedPath'
   | 'malformedJson'
   | 'unsupportedMediaType'
   | 'payloadTooLarge'

@@ -59,6 +59,10 @@ class FilterFault {
   }
 }
 
+function orNull(part: Uint8Array): Uint8Array | null {
+  return part.length === 0 ? null : part;
+}
+
 /**
  * The filter that a text stands for, or the place and nature of its first fault. White space is part of a value and allowed
  * nowhere else.
@@ -143,7 +147,6 @@ export function parseFilter(text: string): ParsedFilter {
     const [first, last] = [parts[0]!, parts.at(-1)!];
     if (parts.length === 1) return { type: 'equal', attribute, value: first };
     if (parts.length === 2 && first.length + last.length === 0) return { type: 'present', attribute };
-    const orNull = (part: Uint8Array): Uint8Array | null => (part.length === 0 ? null : part);
     return { type: 'substrings', attribute, initial: orNull(first), any: parts.slice(1, -1), final: orNull(last) };
   }
 

@@ -22,19 +22,47 @@ export function parseInput<T>(schema: z.ZodType<T>, document: unknown): Parsed<T
 }
 
 /** One line of text: trimmed, at most `maxLength` characters, no control characters. */
-export function line(maxLength: number): z.ZodString {
+export function line(maxLength: number) {
   return z
     .string()
     .trim()
     .max(maxLength)
-    .refine((text) => !UNPRINTABLE.test(text), 'contains control characters') as z.ZodString;
+    .refine((text) => !UNPRINTABLE.test(text), 'contains control characters');
 }
 
 /** As `line`, where nothing, null and the empty text are the same. */
-export function optionalLine(maxLength: number): z.ZodType<string> {
+export function optionalLine(maxLength: number) {
   return line(maxLength)
     .nullish()
     .transform((text) => text ?? '');
+}
+
+/** For checks of a whole list that are told beside the faults of its items, which may be of any type then. */
+export const LIST_EVEN_SO = { when: ({ value }: z.core.ParsePayload): boolean => Array.isArray(value) };
+
+/** For checks of a whole object that are told beside the faults of its fields, which may be of any type then. */
+export const OBJECT_EVEN_SO = {
+  when: ({ value }: z.core.ParsePayload): boolean =>
+    typeof value === 'object' && value !== null && !Array.isArray(value),
+};
+
+/** Tells which texts of a list repeat an earlier one, compared without case. For `superRefine` with `LIST_EVEN_SO`. */
+export function refuseRepetition(texts: readonly unknown[], context: z.core.$RefinementCtx): void {
+  const seen = new Set<string>();
+  for (const [position, text] of texts.entries()) {
+    if (typeof text !== 'string') continue;
+    const key = text.toLowerCase();
+    if (seen.has(key)) context.addIssue({ code: 'custom', path: [position], message: 'is named twice' });
+    seen.add(key);
+  }
+}
+
+/** Adds the sentence that a function finds wrong with a value, if it finds one. For `superRefine`. */
+export function refuse<T>(fault: (value: T) => string | null) {
+  return (value: T, context: z.core.$RefinementCtx): void => {
+    const message = fault(value);
+    if (message !== null) context.addIssue({ code: 'custom', message });
+  };
 }
 
 function toFaults(issue: z.core.$ZodIssue): InputFault[] {
@@ -50,18 +78,13 @@ function dotted(path: readonly PropertyKey[]): string {
 
 /** Words for what zod finds by itself; a schema's own messages are used as they are. Values are never quoted. */
 function describe(issue: z.core.$ZodRawIssue): string {
-  switch (issue.code) {
-    case 'invalid_type':
-      return issue.input === undefined ? 'is required' : `must be ${TYPE_NAMES[issue.expected] ?? issue.expected}`;
-    case 'invalid_value':
-      return `must be one of: ${issue.values.map(String).join(', ')}`;
-    case 'too_big':
-      return `must be at most ${issue.maximum}${unit(issue.origin)}`;
-    case 'too_small':
-      return `must be at least ${issue.minimum}${unit(issue.origin)}`;
-    default:
-      return 'is not valid';
+  if (issue.code === 'invalid_type') {
+    return issue.input === undefined ? 'is required' : `must be ${TYPE_NAMES[issue.expected] ?? issue.expected}`;
   }
+  if (issue.code === 'invalid_value') return `must be one of: ${issue.values.map(String).join(', ')}`;
+  if (issue.code === 'too_big') return `must be at most ${issue.maximum}${unit(issue.origin)}`;
+  if (issue.code === 'too_small') return `must be at least ${issue.minimum}${unit(issue.origin)}`;
+  return 'is not valid';
 }
 
 const TYPE_NAMES: Readonly<Record<string, string>> = {

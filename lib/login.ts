@@ -8,7 +8,7 @@
 import { randomUUID } from 'node:crypto';
 import type { CurrentDirectory } from './current-directory.ts';
 import { ServiceError } from './errors.ts';
-import { DECOY_HASH, verifyPasswordHash } from './password.ts';
+import { DECOY_HASH, MAX_PASSWORD_BYTES, verifyPasswordHash } from './password.ts';
 import type { Attempts, BindResult, Clock, Directory, LoginStore, RejectionReason } from './ports.ts';
 import { mayLogIn } from './privileges.ts';
 import type { DirectoryLink, PublicUser, User } from './user.ts';
@@ -33,9 +33,6 @@ export interface LoginPorts {
   readonly directory: CurrentDirectory;
   readonly clock: Clock;
 }
-
-/** Longest password looked at, in bytes; no directory takes a longer one. */
-const MAX_PASSWORD_BYTES = 1_024;
 
 /** Failures that cost nothing yet; from this one on the next attempt has to wait. */
 const FREE_FAILURES = 5;

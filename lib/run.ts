@@ -3,6 +3,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { ErrorCode } from './errors.ts';
+import { ServiceError } from './errors.ts';
 
 /** Every kind of line a plan can hold. `unchanged` is only counted. */
 export const CHANGE_KINDS = [
@@ -122,4 +123,30 @@ export function newRun(id: string, request: RunRequest, now: Date): Run {
     notices: [],
     approves: request.approves,
   };
+}
+
+/** How long a run may be silent before another one may take its lease over. */
+export const LEASE_MS = 60_000;
+
+/** A run whose lease ran out at `at`, before it told how it ended. */
+export function interruptRun(run: Run, at: Date): Run {
+  return {
+    ...run,
+    status: 'failed',
+    stage: 'finished',
+    finishedAt: at.toISOString(),
+    error: {
+      code: 'interrupted',
+      message: 'the run stopped without telling how it ended',
+      advice: 'What is done stays done, and the next run goes on from there. The log of the sync function tells more.',
+    },
+  };
+}
+
+/** The fault of a run that goes on although its lease is another one's, or given back. */
+export function leaseLost(runId: string): ServiceError {
+  return new ServiceError('leaseLost', 'the run has lost its lease', {
+    runId,
+    advice: 'Nothing to do: it was silent for too long, or has ended already, and writes nothing more.',
+  });
 }

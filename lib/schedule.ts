@@ -68,7 +68,7 @@ class ScheduleFault {
 export function expressionFault(expression: string): string | null {
   try {
     const schedule = parseExpression(expression);
-    if (schedule.type === 'cron' && !days(schedule, Date.UTC(FIRST_YEAR, 0, 1)).next().value) {
+    if (schedule.type === 'cron' && days(schedule, Date.UTC(FIRST_YEAR, 0, 1)).next().done) {
       return 'names no day that ever comes';
     }
     return null;

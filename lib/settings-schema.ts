@@ -7,7 +7,7 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { z } from 'zod';
 import type { InputFault } from './errors.ts';
 import { parseFilter } from './filter.ts';
-import { line, optionalLine, parseInput } from './input.ts';
+import { LIST_EVEN_SO, OBJECT_EVEN_SO, line, optionalLine, parseInput, refuse, refuseRepetition } from './input.ts';
 import { attributeList } from './mapping.ts';
 import { PRIVILEGES, privilegesFault } from './privileges.ts';
 import { expressionFault, timeZoneFault } from './schedule.ts';
@@ -36,14 +36,6 @@ const VALUE = String.raw`(?:[^"+,;<>\\\0]|\\[0-9A-Fa-f]{2}|\\[ "#+,;<=>\\])*`;
 const PAIR = String.raw`\s*(?:[A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)+)\s*=${VALUE}`;
 const DN = new RegExp(String.raw`^${PAIR}(?:[+,]${PAIR})*$`);
 
-/** Adds the sentence that a function finds wrong with a value, if it finds one. */
-function refuse<T>(fault: (value: T) => string | null) {
-  return (value: T, context: z.core.$RefinementCtx<T>): void => {
-    const message = fault(value);
-    if (message !== null) context.addIssue({ code: 'custom', message });
-  };
-}
-
 /** Like `refuse`, for texts that may be empty. */
 function refuseText(fault: (text: string) => string | null) {
   return refuse((text: string) => (text === '' ? null : fault(text)));
@@ -65,12 +57,7 @@ const connection = z
       .array(server)
       .min(1, 'name at least one server')
       .max(MAX_SERVERS)
-      .superRefine((servers, context) => {
-        for (const [position, name] of servers.entries()) {
-          const first = servers.findIndex((other) => other.toLowerCase() === name.toLowerCase());
-          if (first < position) context.addIssue({ code: 'custom', path: [position], message: 'is named twice' });
-        }
-      }),
+      .superRefine(refuseRepetition, LIST_EVEN_SO),
     encryption: z.enum(['none', 'tls', 'ssl']).default('none'),
     ignoreCertificateWarnings: z.boolean().default(false),
     caCertificates: z
@@ -98,7 +85,7 @@ const connection = z
       }
     },
     // All faults at once: these are told beside those of the fields themselves.
-    { when: ({ value }) => typeof value === 'object' && value !== null },
+    OBJECT_EVEN_SO,
   );
 
 const scope = z.strictObject({
@@ -155,7 +142,7 @@ const settings = z.strictObject({
   scope: scope.prefault({}),
   mapping,
   options: options.prefault({}),
-  defaultPrivileges: z.array(z.enum(PRIVILEGES)).superRefine(refuse(privilegesFault)).default(['login']),
+  defaultPrivileges: z.array(z.enum(PRIVILEGES)).superRefine(refuse(privilegesFault), LIST_EVEN_SO).default(['login']),
   warnings: z.unknown().optional(),
 });
 
@@ -166,9 +153,7 @@ const settings = z.strictObject({
  */
 export function parseSettings(
   document: unknown,
-):
-  | { readonly settings: Settings; readonly password: string | undefined }
-  | { readonly faults: readonly InputFault[] } {
+): { readonly settings: Settings; readonly password: string | undefined } | { readonly faults: readonly InputFault[] } {
   const parsed = parseInput(settings, document);
   if ('faults' in parsed) return parsed;
   const { connection, scope, mapping, options, defaultPrivileges } = parsed.value;

@@ -3,7 +3,7 @@
  * other users is decided in administration.ts.
  */
 import { z } from 'zod';
-import { optionalLine, parseInput } from './input.ts';
+import { LIST_EVEN_SO, optionalLine, parseInput, refuse, refuseRepetition } from './input.ts';
 import type { Parsed } from './input.ts';
 import { passwordFault } from './password.ts';
 import type { Privilege } from './privileges.ts';
@@ -46,24 +46,14 @@ const address = z
 const emailAddresses = z
   .array(address)
   .max(MAX_ADDRESSES)
+  .superRefine(refuseRepetition, LIST_EVEN_SO)
   .nullish()
-  .transform((addresses) => addresses ?? [])
-  .superRefine((addresses, context) => {
-    const seen = new Set<string>();
-    for (const [position, text] of addresses.entries()) {
-      const key = text.toLowerCase();
-      if (seen.has(key)) context.addIssue({ code: 'custom', path: [position], message: 'is named twice' });
-      seen.add(key);
-    }
-  });
+  .transform((addresses) => addresses ?? []);
 
 const authentication = z.enum(['integrated', 'directory']);
 const status = z.enum(['active', 'disabled']);
 
-const privileges = z.array(z.enum(PRIVILEGES)).superRefine((names, context) => {
-  const message = privilegesFault(names);
-  if (message !== null) context.addIssue({ code: 'custom', message });
-});
+const privileges = z.array(z.enum(PRIVILEGES)).superRefine(refuse(privilegesFault), LIST_EVEN_SO);
 
 const newUser = z.strictObject({
   userName,
@@ -84,10 +74,7 @@ const userPatch = z.strictObject({
 });
 
 const newPassword = z.strictObject({
-  password: z.string().superRefine((text, context) => {
-    const message = passwordFault(text);
-    if (message !== null) context.addIssue({ code: 'custom', message });
-  }),
+  password: z.string().superRefine(refuse(passwordFault)),
 });
 
 /** The body that creates a user: only the user name is required. */

@@ -108,3 +108,15 @@ export function parseUserName(text: string): { userName: string } | { reason: st
 export function userNameKey(userName: string): string {
   return userName.normalize('NFC').trim().toUpperCase().toLowerCase().normalize('NFC');
 }
+
+/** The order of lists: by code point, as every store sorts UTF-8 bytes. JavaScript's own order of strings is another one. */
+export function compareNameKeys(a: string, b: string): number {
+  const end = Math.min(a.length, b.length);
+  for (let position = 0; position < end; position += 1) {
+    if (a.charCodeAt(position) !== b.charCodeAt(position)) {
+      // At the second half of a pair the first halves were equal, and the halves order as their code points do.
+      return a.codePointAt(position)! - b.codePointAt(position)!;
+    }
+  }
+  return a.length - b.length;
+}

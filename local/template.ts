@@ -51,6 +51,7 @@ export interface LocalStack {
 
 export const LOCAL_REGION = 'local';
 export const LOCAL_ACCOUNT = '000000000000';
+export const LOCAL_CREDENTIALS = { accessKeyId: 'local', secretAccessKey: 'local' };
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PSEUDO_PARAMETERS: Readonly<Record<string, string>> = {

@@ -59,7 +59,8 @@ export function parseServerAddress(name: string, encryption: ConnectionSettings[
   const host = parts?.v6 ?? parts?.host;
   if (!host) {
     throw new ServiceError('hostNotFound', `${name}: this is no server address`, {
-      advice: 'Write a DNS name or an IP address, IPv6 in brackets, and a port after a colon if it is not the usual one.',
+      advice:
+        'Write a DNS name or an IP address, IPv6 in brackets, and a port after a colon if it is not the usual one.',
     });
   }
   return { name, host, port: parts?.port === undefined ? defaultPort : Number(parts.port) };
@@ -229,14 +230,16 @@ async function startTls(socket: net.Socket, server: string, withinMs: number): P
 
 function readCertificate(socket: tls.TLSSocket): PeerCertificate {
   const { subject, issuer, valid_to } = socket.getPeerCertificate();
-  const nameOf = (part: tls.PeerCertificate['subject'] | undefined): string =>
-    [part?.CN ?? part?.O ?? 'unnamed'].flat().join(', ');
   return {
     subject: nameOf(subject),
     issuer: nameOf(issuer),
     validTo: new Date(valid_to),
     warning: socket.authorized ? null : String(socket.authorizationError),
   };
+}
+
+function nameOf(part: tls.PeerCertificate['subject'] | undefined): string {
+  return [part?.CN ?? part?.O ?? 'unnamed'].flat().join(', ');
 }
 
 function speakLdap(socket: net.Socket, server: string, certificate: PeerCertificate | null): Connection {
@@ -392,13 +395,11 @@ function startConversation(socket: net.Socket, server: string): Conversation {
       socket.off('data', onData).off('error', onError).off('end', onEnd).off('close', onEnd);
     },
     async close() {
-      if (failure !== null) return;
+      if (failure !== null || socket.destroyed) return;
       const closed = once(socket, 'close');
-      if (!socket.destroyed) {
-        socket.end(new UnbindRequest({ messageId: sent + 1 }).write());
-        socket.destroySoon();
-      }
-      await within(socket.closed ? Promise.resolve() : closed, CLOSE_MS, () => connectionTimeout(server, CLOSE_MS)).catch(() => {});
+      socket.end(new UnbindRequest({ messageId: sent + 1 }).write());
+      socket.destroySoon();
+      await within(closed, CLOSE_MS, () => connectionTimeout(server, CLOSE_MS)).catch(() => {});
       fail(connectionLost(server, 'the connection was closed'));
     },
   };

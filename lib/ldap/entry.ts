@@ -61,7 +61,10 @@ export function makeEntryReading(mapping: MappingSettings, idAttribute: string, 
         const before = attributes[role.name];
         // The value without a language tag is the one the directory means when nobody asks for a language.
         if (before === undefined) attributes[role.name] = toText(attribute);
-        else attributes[role.name] = role.hasOptions ? [...before, ...toText(attribute)] : [...toText(attribute), ...before];
+        else
+          attributes[role.name] = role.hasOptions
+            ? [...before, ...toText(attribute)]
+            : [...toText(attribute), ...before];
       }
     }
     return { dn: found.name, id, disabled, attributes };
@@ -78,5 +81,7 @@ function baseName(type: string): string {
 
 /** ldapts has decoded what is UTF-8 and left the bytes of what is not. */
 function toText({ values }: Attribute): string[] {
-  return (values as readonly (string | Buffer)[]).map((value) => (typeof value === 'string' ? value : value.toString('utf8')));
+  return (values as readonly (string | Buffer)[]).map((value) =>
+    typeof value === 'string' ? value : value.toString('utf8'),
+  );
 }

@@ -26,6 +26,13 @@ export const RESULT = {
   unwillingToPerform: 53,
 } as const;
 
+/** A search that ends with one of these has shown a part of what there is. */
+export const LIMIT_RESULTS: ReadonlySet<number> = new Set([
+  RESULT.timeLimitExceeded,
+  RESULT.sizeLimitExceeded,
+  RESULT.adminLimitExceeded,
+]);
+
 const RESULT_NAMES = new Map<number, string>(Object.entries(RESULT).map(([name, code]) => [code, name]));
 
 /** A result code as people look it up, with the server's own words where it has any. */
@@ -58,28 +65,32 @@ export function connectionLost(server: string, what: string, cause?: unknown): S
   return new ServiceError('connectionLost', `${server}: ${what}`, {
     cause,
     retryable: true,
-    advice: 'Look into the log of the directory server and at firewalls in between; check that port and encryption belong together.',
+    advice:
+      'Look into the log of the directory server and at firewalls in between; check that port and encryption belong together.',
   });
 }
 
 export function operationTimeout(server: string, doing: string, ms: number): ServiceError {
   return new ServiceError('operationTimeout', `${server}: no answer to ${doing} within ${seconds(ms)}`, {
     retryable: true,
-    advice: 'The server accepts connections but answers late or never. Look at its load, or raise the time-out in the settings.',
+    advice:
+      'The server accepts connections but answers late or never. Look at its load, or raise the time-out in the settings.',
   });
 }
 
 export function connectionTimeout(server: string, ms: number): ServiceError {
   return new ServiceError('connectionTimeout', `${server}: no connection within ${seconds(ms)}`, {
     retryable: true,
-    advice: 'Check address and port, and that routing, security groups and firewalls let this system through to the server.',
+    advice:
+      'Check address and port, and that routing, security groups and firewalls let this system through to the server.',
   });
 }
 
 export function notLdap(server: string, what: string, cause?: unknown): ServiceError {
   return new ServiceError('notLdap', `${server}: ${what}`, {
     cause,
-    advice: 'Check the port: LDAP and StartTLS use 389, LDAPS uses 636. Check that the chosen encryption is the one of that port.',
+    advice:
+      'Check the port: LDAP and StartTLS use 389, LDAPS uses 636. Check that the chosen encryption is the one of that port.',
   });
 }
 
@@ -110,7 +121,8 @@ export function networkFault(error: unknown, server: string): ServiceError {
     return new ServiceError('connectionTimeout', `${server}: the address can't be reached (${code})`, {
       cause,
       retryable: true,
-      advice: 'Check address and port, and that routing, security groups and firewalls let this system through to the server.',
+      advice:
+        'Check address and port, and that routing, security groups and firewalls let this system through to the server.',
     });
   }
   return connectionLost(server, `the connection broke (${code || messageOf(error)})`, cause);
@@ -125,10 +137,14 @@ export function tlsFault(error: unknown, server: string): ServiceError {
   if (error instanceof ServiceError) return error;
   const code = errorCode(error);
   if (CERTIFICATE_FAULT.test(code)) {
-    return new ServiceError('certificateRefused', `${server}: its certificate is not trusted (${code}: ${messageOf(error)})`, {
-      cause: error,
-      advice: certificateAdvice(code),
-    });
+    return new ServiceError(
+      'certificateRefused',
+      `${server}: its certificate is not trusted (${code}: ${messageOf(error)})`,
+      {
+        cause: error,
+        advice: certificateAdvice(code),
+      },
+    );
   }
   if (code.startsWith('ERR_SSL_') || code === 'EPROTO') {
     return notLdap(server, `the TLS handshake failed (${code})`, error);
@@ -137,7 +153,8 @@ export function tlsFault(error: unknown, server: string): ServiceError {
 }
 
 function certificateAdvice(code: string): string {
-  if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID') return "Renew the server's certificate, or check the clocks.";
+  if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID')
+    return "Renew the server's certificate, or check the clocks.";
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID' || code === 'HOSTNAME_MISMATCH') {
     return 'Name the server in the settings as its certificate names it.';
   }
@@ -174,7 +191,9 @@ export function searchFault(status: number, diagnostic: string, server: string, 
         advice: 'Check the base DN, and that the administrative DN may see it (servers hide what may not be read).',
       });
     case RESULT.referral:
-      return new ServiceError('baseNotFound', what, { advice: 'This server does not hold the base DN. Name the server that does.' });
+      return new ServiceError('baseNotFound', what, {
+        advice: 'This server does not hold the base DN. Name the server that does.',
+      });
     case RESULT.insufficientAccessRights:
     case RESULT.operationsError:
     case RESULT.sizeLimitExceeded:

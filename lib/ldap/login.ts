@@ -44,6 +44,12 @@ const WORDS: readonly (readonly [RegExp, Reason])[] = [
   [/(account|principal)\b.* expired/i, 'accountExpired'],
 ];
 
+const POLICY: Readonly<Record<number, Reason>> = {
+  [PasswordPolicyError.PasswordExpired]: 'passwordExpired',
+  [PasswordPolicyError.AccountLocked]: 'accountLocked',
+  [PasswordPolicyError.ChangeAfterReset]: 'passwordMustChange',
+};
+
 /**
  * Whether the user got in and if not, why. `policy` is the value of the password-policy response control, if there was one.
  * @throws ServiceError encryptionRequired or directoryError, where the result says nothing about the person
@@ -88,16 +94,7 @@ function rejected(reason: Reason): BindResult {
 }
 
 function reasonOfPolicy(policy: PasswordPolicyValue | undefined): Reason | null {
-  switch (policy?.error) {
-    case PasswordPolicyError.PasswordExpired:
-      return 'passwordExpired';
-    case PasswordPolicyError.AccountLocked:
-      return 'accountLocked';
-    case PasswordPolicyError.ChangeAfterReset:
-      return 'passwordMustChange';
-    default:
-      return null;
-  }
+  return (policy?.error !== undefined && POLICY[policy.error]) || null;
 }
 
 function reasonOfDiagnostic(diagnostic: string): Reason | null {

@@ -2,15 +2,16 @@
  * Reads everybody in scope, page by page (RFC 2696), and says at the end whether that was really everybody. The proof is never
  * taken from the absence of an error: each thing that could have cut the answer short is looked at.
  */
-import { PagedResultsControl, type Filter as SearchFilter } from 'ldapts';
+import { PagedResultsControl } from 'ldapts';
 
 import { ServiceError } from '../errors.ts';
 import type { Entry, ReadProof } from '../ports.ts';
-import type { ScopeSettings } from '../settings.ts';
 import type { Answer, Connection } from './connection.ts';
 import type { EntryReading } from './entry.ts';
-import { describeResult, RESULT, searchFault } from './fault.ts';
+import { describeResult, LIMIT_RESULTS, RESULT, searchFault } from './fault.ts';
 import { holdsNoPeople, type RootDse } from './root-dse.ts';
+import type { Scope } from './scope.ts';
+import { toSearchFilter } from './search-filter.ts';
 
 /** Entries a page: the largest that Active Directory gives (MaxPageSize) and that other servers' limits usually allow. */
 const PAGE_SIZE = 1000;
@@ -22,13 +23,6 @@ const PAGE_SIZE = 1000;
 const MAX_EMPTY_PAGES = 100;
 
 const FIRST_PAGE = Buffer.alloc(0);
-
-/** Everything that decides what a read shows. */
-export interface Scope {
-  readonly baseDn: string;
-  readonly depth: ScopeSettings['depth'];
-  readonly filter: SearchFilter;
-}
 
 interface Page {
   readonly entries: readonly Entry[];
@@ -51,8 +45,8 @@ export async function* readScope(
     const entries: Entry[] = [];
     const search = {
       baseDn: scope.baseDn,
-      scope: toSearchScope(scope.depth),
-      filter: scope.filter,
+      scope: scope.depth,
+      filter: toSearchFilter(scope.filter),
       attributes: reading.attributes,
       page: { size: PAGE_SIZE, cookie },
     };
@@ -75,7 +69,9 @@ export async function* readScope(
     const { entries, end }: Page = await next;
     next = null;
     if (first && entries.length === 0) throwFault(end, connection.server, scope.baseDn);
-    read += entries.length;
+    const firstDn = entries[0]?.dn ?? null;
+    const repeated = firstDn !== null && firstDn === previousFirstDn;
+    if (!repeated) read += entries.length;
     emptyPages = entries.length === 0 ? emptyPages + 1 : 0;
 
     if (end instanceof ServiceError) {
@@ -86,16 +82,19 @@ export async function* readScope(
       }
       const cookie = cookieOf(end);
       if (end.status !== RESULT.success) {
-        reasons.add(`The server ended the read after ${read} entries: ${describeResult(end.status, end.diagnostic)}. ${adviceFor(end)}`);
+        reasons.add(
+          `The server ended the read after ${read} entries: ${describeResult(end.status, end.diagnostic)}. ${adviceFor(end)}`,
+        );
       } else if (cookie === null) {
         // Without the control in its answer a server has not paged. That is all there is, unless it says that it can page:
         // then it has left out what would have told us of more.
-        if (rootDse.paging) reasons.add('The server offers paged reading but did not answer to it, so there may be more entries.');
+        if (rootDse.paging)
+          reasons.add('The server offers paged reading but did not answer to it, so there may be more entries.');
         else if (!first) reasons.add('The server stopped paging in the middle of the read.');
       } else if (cookie.length > 0) {
         if (emptyPages > MAX_EMPTY_PAGES) {
           reasons.add(`The server sent ${emptyPages} empty pages in a row and still announced more.`);
-        } else if (entries.length > 0 && entries[0]!.dn === previousFirstDn) {
+        } else if (repeated) {
           reasons.add('The server sent the same page again and again.');
         } else {
           next = ask(cookie);
@@ -103,14 +102,10 @@ export async function* readScope(
       }
     }
     first = false;
-    previousFirstDn = entries[0]?.dn ?? previousFirstDn;
-    if (entries.length > 0) yield entries;
+    previousFirstDn = firstDn ?? previousFirstDn;
+    if (entries.length > 0 && !repeated) yield entries;
   }
   return { complete: reasons.size === 0, reasons: [...reasons] };
-}
-
-export function toSearchScope(depth: ScopeSettings['depth']): 'one' | 'sub' {
-  return depth === 'oneLevel' ? 'one' : 'sub';
 }
 
 /** The cookie of an answer; empty at the end of the pages, null where the answer has no (readable) control. */
@@ -122,18 +117,12 @@ function cookieOf(answer: Answer): Buffer | null {
 /** A limit without a single entry is the end of a read that has begun; everything else that brought nothing is a fault. */
 function throwFault(end: Answer | ServiceError, server: string, baseDn: string): void {
   if (end instanceof ServiceError) throw end;
-  if (end.status === RESULT.success || LIMITS.has(end.status)) return;
+  if (end.status === RESULT.success || LIMIT_RESULTS.has(end.status)) return;
   throw searchFault(end.status, end.diagnostic, server, `the search below ${baseDn}`);
 }
 
-const LIMITS: ReadonlySet<number> = new Set([
-  RESULT.timeLimitExceeded,
-  RESULT.sizeLimitExceeded,
-  RESULT.adminLimitExceeded,
-]);
-
 function adviceFor(end: Answer): string {
-  return LIMITS.has(end.status)
+  return LIMIT_RESULTS.has(end.status)
     ? "Lift the server's limits for the administrative DN, for paged searches too."
     : 'Look into the log of the server.';
 }

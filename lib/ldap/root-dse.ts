@@ -8,7 +8,7 @@ import { ServiceError } from '../errors.ts';
 import type { Connection } from './connection.ts';
 import { RESULT, searchFault } from './fault.ts';
 import { toSearchFilter } from './search-filter.ts';
-import { ID_ATTRIBUTES } from './unique-id.ts';
+import type { ID_ATTRIBUTES } from './unique-id.ts';
 
 export const PAGED_RESULTS_OID = '1.2.840.113556.1.4.319'; // RFC 2696
 
@@ -98,27 +98,38 @@ export function chooseBase(baseDn: string, rootDse: RootDse, server: string): st
   if (rootDse.defaultNamingContext) return rootDse.defaultNamingContext;
   const [only, ...others] = rootDse.namingContexts.filter((context) => context !== '');
   if (only !== undefined && others.length === 0) return only;
-  throw new ServiceError('baseUnknown', `${server}: the settings name no base DN and the server has no single naming context`, {
-    advice:
-      only === undefined
-        ? 'Enter the base DN; the server shows no naming context to this administrative DN.'
-        : `Enter the base DN; the server offers ${[only, ...others].join(' and ')}.`,
-  });
+  throw new ServiceError(
+    'baseUnknown',
+    `${server}: the settings name no base DN and the server has no single naming context`,
+    {
+      advice:
+        only === undefined
+          ? 'Enter the base DN; the server shows no naming context to this administrative DN.'
+          : `Enter the base DN; the server offers ${[only, ...others].join(' and ')}.`,
+    },
+  );
 }
 
 /**
- * Where to look for somebody who may have moved: the naming contexts around the base. Where none is, the base itself.
+ * Where to look for somebody who may have moved: the innermost naming context around the base (entries keep their id only within
+ * one), the base itself where the server shows none.
  */
-export function chooseContexts(baseDn: string, rootDse: RootDse): readonly string[] {
-  const around = rootDse.namingContexts.filter((context) => context !== '' && isBelow(baseDn, context));
-  return around.length === 0 ? [baseDn] : around;
+export function chooseContext(baseDn: string, rootDse: RootDse): string {
+  const around = rootDse.namingContexts.filter((context) => isBelow(baseDn, context));
+  return around.sort((one, other) => other.length - one.length)[0] ?? baseDn;
+}
+
+function withoutCase(dn: string): string {
+  return dn
+    .toLowerCase()
+    .replaceAll(/\s*([,=+])\s*/g, '$1')
+    .trim();
 }
 
 /** Whether `dn` is `ancestor` or below it. Spelling in letter case and white space may differ, escapes may not. */
 function isBelow(dn: string, ancestor: string): boolean {
-  const normalize = (text: string): string => text.toLowerCase().replaceAll(/\s*([,=+])\s*/g, '$1').trim();
-  const [below, above] = [normalize(dn), normalize(ancestor)];
-  return below === above || (below.endsWith(`,${above}`) && !below.endsWith(`\\,${above}`));
+  const [below, above] = [withoutCase(dn), withoutCase(ancestor)];
+  return above === '' || below === above || (below.endsWith(`,${above}`) && !below.endsWith(`\\,${above}`));
 }
 
 /**

@@ -199,9 +199,7 @@ test('every alarm tells the topic and leads to an article that describes, invest
   expect(alarms.length).toBeGreaterThanOrEqual(9);
   for (const { AlarmDescription, AlarmActions } of alarms) {
     const article = articles.get(/docs\/runbook\.md#(\S+)$/.exec(AlarmDescription as string)?.[1] ?? '');
-    expect(article).toMatch(
-      /\*\*Description\.\*\*[^]+\*\*Investigation\.\*\*[^]+\*\*Resolution\.\*\*/,
-    );
+    expect(article).toMatch(/\*\*Description\.\*\*[^]+\*\*Investigation\.\*\*[^]+\*\*Resolution\.\*\*/);
     expect(AlarmActions).toHaveLength(1);
   }
 });

@@ -203,6 +203,15 @@ describe('a lost race', () => {
     expect(again.write).toMatchObject({ user: { privileges: ['admin'], disabledBy: 'admin', version: 3 } });
   });
 
+  test('over a new name becomes a conflict when somebody else has that name by now', () => {
+    const step = planUser(aUser(), aPerson('id-1', 'bert'), aContext());
+    const bert = aUser({ id: 'other', userName: 'bert', directory: null });
+    expect(planAgain(step, [aUser({ version: 2 }), bert], aContext())).toMatchObject({
+      write: null,
+      change: { kind: 'conflict', userId: 'account-1', userName: 'bert' },
+    });
+  });
+
   test('over a creation becomes a conflict when somebody made an integrated user of that name', () => {
     const person = aPerson('id-7', 'anna');
     const settled = settleNames([person], [], new Set(), new Map(), aContext());

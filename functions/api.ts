@@ -1,0 +1,318 @@
+/**
+ * Entry point of the administration API: every call of it, as a table from address to use case. Who may call is decided
+ * here; what a call does, in lib/.
+ */
+import { z } from 'zod';
+import { createAdministration, ensureFirstAdministrator, FIRST_ADMINISTRATOR } from '../lib/administration.ts';
+import { saveSettings, testSettings } from '../lib/configuration.ts';
+import { invalidRequest, ServiceError } from '../lib/errors.ts';
+import { parseInput } from '../lib/input.ts';
+import type { Parsed } from '../lib/input.ts';
+import type { Login } from '../lib/login.ts';
+import type {
+  Clock,
+  LoginStore,
+  OpenDirectory,
+  RunStore,
+  ScheduleStore,
+  SessionStore,
+  SettingsStore,
+  UserQuery,
+  UserStore,
+} from '../lib/ports.ts';
+import { PRIVILEGE_CATALOGUE } from '../lib/privileges.ts';
+import { approveRun, cancelRun, getRun, startRun } from '../lib/run-control.ts';
+import type { SyncRequest } from '../lib/run-control.ts';
+import { CHANGE_KINDS } from '../lib/run.ts';
+import type { Run, RunTrigger } from '../lib/run.ts';
+import { createSession, endSession, readSession, SESSION_SECONDS } from '../lib/session.ts';
+import { presentSettings } from '../lib/settings-schema.ts';
+import type { StoredSettings } from '../lib/settings.ts';
+import { parseNewPassword, parseNewUser, parseUserPatch } from '../lib/user-schema.ts';
+import type { User } from '../lib/user.ts';
+import { parseUserName, toPublicUser, userNameKey } from '../lib/user.ts';
+import { serveRoutes } from './http.ts';
+import type { Answer, Call, HttpHandler, Logger, Route } from './http.ts';
+
+export interface ApiPorts {
+  readonly users: UserStore;
+  readonly logins: LoginStore;
+  readonly runs: RunStore;
+  readonly settings: SettingsStore;
+  readonly sessions: SessionStore;
+  readonly schedule: ScheduleStore;
+  readonly openDirectory: OpenDirectory;
+  readonly login: Login;
+  /** Invokes the sync function asynchronously. */
+  readonly startSync: (request: SyncRequest) => Promise<void>;
+  /** The password that was generated for the first administrator when the system was deployed. */
+  readonly readAdministratorPassword: () => Promise<string>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Who calls: an administrator, by the token of an API client or by the cookie of the console. */
+interface Caller {
+  readonly user: User;
+  readonly expiresAt: string;
+  readonly trigger: Extract<RunTrigger, 'api' | 'console'>;
+}
+
+const SESSION_COOKIE = 'session';
+const MAX_USERS_A_PAGE = 200;
+const MAX_RUNS_A_PAGE = 100;
+const MAX_CHANGES_A_PAGE = 1_000;
+
+const pageSize = (fallback: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,5}$/, 'must be a whole number')
+    .transform(Number)
+    .pipe(z.int().min(1).max(max))
+    .prefault(String(fallback));
+
+const next = z.string().max(4_096).optional();
+
+const credentials = z.strictObject({ userName: z.string().max(1_024), password: z.string().max(1_024) });
+const password = z.strictObject({ password: z.string().max(1_024) });
+const syncOptions = z.strictObject({ dryRun: z.boolean().default(false) }).prefault({});
+const runQuery = z.strictObject({ limit: pageSize(20, MAX_RUNS_A_PAGE), next });
+const changeQuery = z.strictObject({
+  kind: z.enum(CHANGE_KINDS).optional(),
+  limit: pageSize(100, MAX_CHANGES_A_PAGE),
+  next,
+});
+const userQuery = z.strictObject({
+  search: z.string().max(320).optional(),
+  authentication: z.enum(['integrated', 'directory']).optional(),
+  status: z.enum(['active', 'disabled']).optional(),
+  limit: pageSize(50, MAX_USERS_A_PAGE),
+  next,
+});
+
+export function makeHandler(ports: ApiPorts): HttpHandler {
+  const { users, runs, settings, sessions, login, clock, logger } = ports;
+  const administration = createAdministration(users, clock);
+
+  async function readCaller(call: Call, safe: boolean): Promise<Caller | null> {
+    const token = tokenOf(call, safe);
+    const session = token === null ? null : await readSession(ports, token, clock.now());
+    return session && { ...session, trigger: call.bearerToken === null ? 'console' : 'api' };
+  }
+
+  /** A route for administrators: whoever else calls learns nothing, not even what is wrong with the body. */
+  function forAdministrators(
+    method: Route['method'],
+    path: string,
+    handle: (call: Call, caller: Caller) => Promise<Answer>,
+  ): Route {
+    const safe = method === 'GET';
+    return {
+      method,
+      path,
+      async handle(call) {
+        const caller = await readCaller(call, safe);
+        if (caller === null) throw new ServiceError('notAuthenticated', 'sign in as an administrator first');
+        const answer = await handle(call, caller);
+        if (!safe) logger.info('administration', { action: `${method} ${path}`, by: caller.user.id });
+        return answer;
+      },
+    };
+  }
+
+  async function signIn(call: Call): Promise<Answer> {
+    const { userName, password } = valid(parseInput(credentials, call.json()));
+    if (userNameKey(userName) === FIRST_ADMINISTRATOR) {
+      await ensureFirstAdministrator(users, ports.readAdministratorPassword, clock.now());
+    }
+    const result = await login.logIn(userName, password);
+    if (result.outcome === 'rejected' && result.reason === 'throttled') {
+      const { retryAfterSeconds = 1 } = result;
+      throw new ServiceError('throttled', 'too many attempts have failed', { retryAfterSeconds, retryable: true });
+    }
+    if (result.outcome === 'rejected' || !result.user.privileges.includes('admin')) {
+      // One answer for all of them: it tells neither which names exist nor who is an administrator.
+      throw new ServiceError('notAuthenticated', 'this is no user name and password of an active administrator');
+    }
+    const { token, expiresAt } = await createSession(sessions, result.user, clock.now());
+    const body = { token, expiresAt, user: result.user };
+    return { status: 200, body, cookies: [sessionCookie(token, SESSION_SECONDS, call.https)] };
+  }
+
+  async function signOut(call: Call): Promise<Answer> {
+    const token = tokenOf(call, false);
+    if (token !== null) await endSession(sessions, token);
+    return { status: 204, cookies: [sessionCookie('', 0, call.https)] };
+  }
+
+  async function health(call: Call): Promise<Answer> {
+    const checks = await Promise.all([
+      check('users', async () => void (await users.get(FIRST_ADMINISTRATOR))),
+      check('settings', async () => void (await settings.read())),
+    ]);
+    const healthy = checks.every(({ ok }) => ok);
+    // Without the users nobody can be known to be an administrator.
+    const caller = healthy ? await readCaller(call, true) : null;
+    const status = healthy ? 'ok' : 'degraded';
+    return { status: healthy ? 200 : 503, body: caller ? { status, checks } : { status } };
+  }
+
+  return serveRoutes(
+    [
+      { method: 'POST', path: '/api/session', handle: signIn },
+      { method: 'DELETE', path: '/api/session', handle: signOut },
+      { method: 'GET', path: '/api/health', handle: health },
+      forAdministrators('GET', '/api/session', async (_call, { user, expiresAt }) => ({
+        status: 200,
+        body: { user: toPublicUser(user), expiresAt },
+      })),
+      forAdministrators('GET', '/api/privileges', async () => ({
+        status: 200,
+        body: { items: PRIVILEGE_CATALOGUE, next: null },
+      })),
+
+      forAdministrators('GET', '/api/settings', async () => {
+        const stored = await settings.read();
+        if (stored === null) throw new ServiceError('notFound', 'nothing is configured yet');
+        return settingsAnswer(stored);
+      }),
+      forAdministrators('PUT', '/api/settings', async (call) =>
+        settingsAnswer(await saveSettings(ports, call.json(), call.ifMatch)),
+      ),
+      forAdministrators('POST', '/api/settings/test', async (call) => ({
+        status: 200,
+        body: await testSettings(ports, call.optionalJson()),
+      })),
+
+      forAdministrators('POST', '/api/sync', async (call, { user, trigger }) => {
+        const { dryRun } = valid(parseInput(syncOptions, call.optionalJson()));
+        return runAnswer(await startRun(ports, { dryRun, trigger, requestedBy: user.userName, approves: null }));
+      }),
+      forAdministrators('GET', '/api/runs', async (call) => {
+        const { limit, next } = valid(parseInput(runQuery, call.query));
+        return { status: 200, body: await runs.list(limit, next) };
+      }),
+      forAdministrators('GET', '/api/runs/{id}', async ({ params }) => ({
+        status: 200,
+        body: await getRun(runs, runIdOf(params)),
+      })),
+      forAdministrators('GET', '/api/runs/{id}/changes', async (call) => {
+        const query = valid(parseInput(changeQuery, call.query));
+        const { id } = await getRun(runs, runIdOf(call.params));
+        return { status: 200, body: await runs.listChanges(id, present(query)) };
+      }),
+      forAdministrators('POST', '/api/runs/{id}/cancel', async ({ params }) => {
+        const id = runIdOf(params);
+        await cancelRun(runs, id);
+        return { status: 202, body: { runId: id } };
+      }),
+      forAdministrators('POST', '/api/runs/{id}/approve', async ({ params }, { user, trigger }) =>
+        runAnswer(await approveRun(ports, runIdOf(params), { trigger, requestedBy: user.userName })),
+      ),
+
+      forAdministrators('GET', '/api/users', async (call) => {
+        const query: UserQuery = present(valid(parseInput(userQuery, call.query)));
+        const page = await users.list(query);
+        return { status: 200, body: { items: page.items.map(toPublicUser), next: page.next } };
+      }),
+      forAdministrators('POST', '/api/users', async (call) => {
+        const user = await administration.create(valid(parseNewUser(call.json())));
+        return userAnswer(user, 201, { location: userPath(user.userName) });
+      }),
+      forAdministrators('GET', '/api/users/{userName}', async ({ params }) =>
+        userAnswer(await administration.get(userNameOf(params)), 200),
+      ),
+      forAdministrators('PATCH', '/api/users/{userName}', async (call) => {
+        const patch = valid(parseUserPatch(call.json()));
+        return userAnswer(await administration.patch(userNameOf(call.params), patch, versionOf(call)), 200);
+      }),
+      forAdministrators('DELETE', '/api/users/{userName}', async (call) => {
+        await administration.remove(userNameOf(call.params), versionOf(call));
+        return { status: 204 };
+      }),
+      forAdministrators('PUT', '/api/users/{userName}/password', async (call) => {
+        const userName = userNameOf(call.params);
+        await administration.setPassword(userName, valid(parseNewPassword(call.json())).password);
+        // Whoever has forgotten the old one has failed with it often enough.
+        await ports.logins.clearAttempts(userName);
+        return { status: 204 };
+      }),
+      forAdministrators('POST', '/api/users/{userName}/test-authentication', async (call) => {
+        const typed = valid(parseInput(password, call.json()));
+        const { userName } = await administration.get(userNameOf(call.params));
+        return { status: 200, body: await login.checkPassword(userName, typed.password) };
+      }),
+    ],
+    logger,
+  );
+}
+
+/**
+ * The address of a user. API Gateway's HTTP APIs decode the path before the function sees it and lose what `/`, `?` and `%`
+ * were: names with anything but letters, digits and `.@_-` are therefore written as `~` and the base64url of their UTF-8.
+ */
+export function userPath(userName: string): string {
+  const isPlain = /^[A-Za-z0-9@_-][A-Za-z0-9.@_-]*$/.test(userName);
+  return `/api/users/${isPlain ? userName : `~${Buffer.from(userName).toString('base64url')}`}`;
+}
+
+/** The user name in a path, plain or as `userPath` writes it. What can't be one is the name of nobody. */
+function userNameOf({ userName: part = '' }: Call['params']): string {
+  const text = part.startsWith('~') ? Buffer.from(part.slice(1), 'base64url').toString() : part;
+  const parsed = parseUserName(text);
+  if ('userName' in parsed) return parsed.userName;
+  throw new ServiceError('notFound', 'there is no user of this name');
+}
+
+function runIdOf({ id = '' }: Call['params']): string {
+  if (/^[\w-]{1,64}$/.test(id)) return id;
+  throw new ServiceError('notFound', 'there is no run of this id');
+}
+
+/** NaN equals no version. */
+function versionOf({ ifMatch }: Call): number | null {
+  return ifMatch === null ? null : /^\d+$/.test(ifMatch) ? Number(ifMatch) : Number.NaN;
+}
+
+/** A cookie goes along whoever made the browser send the request: it counts only where that can't have been another site. */
+function tokenOf(call: Call, safe: boolean): string | null {
+  return call.bearerToken ?? (safe || call.sameOrigin ? call.cookie(SESSION_COOKIE) : null);
+}
+
+function sessionCookie(token: string, maxAgeSeconds: number, https: boolean): string {
+  const attributes = `Max-Age=${maxAgeSeconds}; Path=/api; HttpOnly; SameSite=Strict`;
+  return `${SESSION_COOKIE}=${token}; ${attributes}${https ? '; Secure' : ''}`;
+}
+
+function settingsAnswer(stored: StoredSettings): Answer {
+  return { status: 200, body: presentSettings(stored), headers: { etag: `"${stored.version}"` } };
+}
+
+function userAnswer(user: User, status: number, headers: Record<string, string> = {}): Answer {
+  return { status, body: toPublicUser(user), headers: { etag: `"${user.version}"`, ...headers } };
+}
+
+function runAnswer({ id }: Run): Answer {
+  return { status: 202, body: { runId: id }, headers: { location: `/api/runs/${id}` } };
+}
+
+function valid<T>(parsed: Parsed<T>): T {
+  if ('faults' in parsed) throw invalidRequest(parsed.faults);
+  return parsed.value;
+}
+
+/** Without the fields that are undefined. */
+function present<T extends object>(fields: T): { [Key in keyof T]: Exclude<T[Key], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    [Key in keyof T]: Exclude<T[Key], undefined>;
+  };
+}
+
+async function check(name: string, reach: () => Promise<void>): Promise<{ name: string; ok: boolean; code?: string }> {
+  try {
+    await reach();
+    return { name, ok: true };
+  } catch (error) {
+    return { name, ok: false, code: error instanceof ServiceError ? error.code : 'internal' };
+  }
+}

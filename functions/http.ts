@@ -1,0 +1,271 @@
+/**
+ * HTTP around the administration API: the one router, the one way to read a body, the one table from fault to status, and
+ * the one form of an answer. Knows API Gateway's HTTP API events (payload 2.0), and no call in particular.
+ */
+import { STATUS_CODES } from 'node:http';
+import createStack from '@middy/core';
+import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda';
+import type { ErrorCode } from '../lib/errors.ts';
+import { ServiceError } from '../lib/errors.ts';
+
+export type HttpHandler = (
+  event: APIGatewayProxyEventV2,
+  context: Context,
+) => Promise<APIGatewayProxyStructuredResultV2>;
+
+/** Where lines go. Fields never hold anything of a request but the route that it took. */
+export interface Logger {
+  info(message: string, fields: Record<string, unknown>): void;
+  error(message: string, fields: Record<string, unknown>): void;
+}
+
+/** One call as a route sees it. */
+export interface Call {
+  /** The parts of the path that the route names, percent-decoded. */
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: Readonly<Record<string, string>>;
+  /** The entity tag of `If-Match` without its quotes; null when there is none, or `*`. */
+  readonly ifMatch: string | null;
+  /** The token of `Authorization: Bearer`; null when there is none. */
+  readonly bearerToken: string | null;
+  /** Whether no browser can have sent this on behalf of another site. */
+  readonly sameOrigin: boolean;
+  readonly https: boolean;
+  cookie(name: string): string | null;
+  /** The JSON body. @throws ServiceError `unsupportedMediaType`, `payloadTooLarge`, `malformedJson` */
+  json(): unknown;
+  /** As `json`, undefined where there is no body. */
+  optionalJson(): unknown;
+}
+
+export interface Answer {
+  readonly status: number;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Values of Set-Cookie. */
+  readonly cookies?: readonly string[];
+}
+
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** Literal parts, and `{name}` for a part that becomes a parameter. */
+  readonly path: string;
+  readonly handle: (call: Call) => Promise<Answer>;
+}
+
+/** Longest body, in bytes. */
+const MAX_BODY_BYTES = 256 * 1024;
+
+/** Time kept back before the function's own time-out, to answer that it would have come. */
+const CLOSING_MS = 1_000;
+
+const STATUS: Readonly<Record<ErrorCode, number>> = {
+  malformedPath: 400,
+  malformedJson: 400,
+  notAuthenticated: 401,
+  notFound: 404,
+  methodNotAllowed: 405,
+  conflict: 409,
+  notConfigured: 409,
+  userNameTaken: 409,
+  lastAdministrator: 409,
+  runActive: 409,
+  runNotActive: 409,
+  nothingWithheld: 409,
+  versionMismatch: 412,
+  payloadTooLarge: 413,
+  unsupportedMediaType: 415,
+  invalidRequest: 422,
+  throttled: 429,
+  internal: 500,
+  leaseLost: 500,
+  interrupted: 500,
+  hostNotFound: 502,
+  connectionRefused: 502,
+  connectionTimeout: 502,
+  connectionLost: 502,
+  notLdap: 502,
+  startTlsRefused: 502,
+  certificateRefused: 502,
+  encryptionRequired: 502,
+  bindRefused: 502,
+  operationTimeout: 502,
+  baseNotFound: 502,
+  baseUnknown: 502,
+  readRefused: 502,
+  uniqueIdMissing: 502,
+  directoryError: 502,
+  directoryUnavailable: 503,
+  storeUnavailable: 503,
+  timeLimit: 503,
+};
+
+const SECURITY_HEADERS = {
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+};
+
+/** Joins routes to one handler, which answers every fault as a problem document (RFC 9457) and throws nothing. */
+export function serveRoutes(routes: readonly Route[], logger: Logger): HttpHandler {
+  const patterns = routes.map((route) => ({ route, parts: route.path.split('/') }));
+
+  async function answer(event: APIGatewayProxyEventV2): Promise<APIGatewayProxyStructuredResultV2> {
+    const parts = event.rawPath.split('/').map(decodePart);
+    const matching = patterns.filter((pattern) => matches(pattern.parts, parts));
+    if (matching.length === 0) throw new ServiceError('notFound', 'there is nothing at this address');
+    const pattern = matching.find(({ route }) => route.method === event.requestContext.http.method);
+    if (pattern === undefined) {
+      const allow = matching.map(({ route }) => route.method).join(', ');
+      return problem(new ServiceError('methodNotAllowed', `this address takes ${allow}`), event, { allow });
+    }
+    const { status, body, headers, cookies } = await pattern.route.handle(readCall(event, pattern.parts, parts));
+    const result = {
+      statusCode: status,
+      headers: { ...SECURITY_HEADERS, ...headers },
+      ...(cookies && { cookies: [...cookies] }),
+    };
+    if (body === undefined) return result;
+    return {
+      ...result,
+      headers: { ...result.headers, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    };
+  }
+
+  return createStack<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>(answer, {
+    timeoutEarlyInMillis: CLOSING_MS,
+    timeoutEarlyResponse: () => {
+      throw new ServiceError('timeLimit', 'this has taken too long; whether it was done is not known', {
+        retryable: true,
+      });
+    },
+  }).onError(({ error, event }) => {
+    const fault =
+      error instanceof ServiceError ? error : new ServiceError('internal', 'an unexpected error', { cause: error });
+    if (STATUS[fault.code] >= 500) {
+      const { http, requestId } = event.requestContext;
+      logger.error('request failed', { method: http.method, requestId, code: fault.code, ...describeError(error) });
+    }
+    return problem(fault, event, {});
+  });
+}
+
+/** The problem document of a fault. Of an unexpected error it tells nothing but where to find its line in the log. */
+function problem(
+  fault: ServiceError,
+  { requestContext }: APIGatewayProxyEventV2,
+  headers: Record<string, string>,
+): APIGatewayProxyStructuredResultV2 {
+  const { code, message, advice, faults, runId, retryAfterSeconds } = fault;
+  const status = STATUS[code];
+  const document = {
+    type: 'about:blank',
+    title: STATUS_CODES[status],
+    status,
+    detail: message,
+    code,
+    ...(advice !== undefined && { advice }),
+    ...(faults.length > 0 && { errors: faults }),
+    ...(runId !== undefined && { runId }),
+    ...(status >= 500 && { requestId: requestContext.requestId }),
+  };
+  return {
+    statusCode: status,
+    headers: {
+      ...SECURITY_HEADERS,
+      'content-type': 'application/problem+json',
+      ...(status === 401 && { 'www-authenticate': 'Bearer' }),
+      ...(retryAfterSeconds !== undefined && { 'retry-after': String(retryAfterSeconds) }),
+      ...headers,
+    },
+    body: JSON.stringify(document),
+  };
+}
+
+/**
+ * Kind and place of an error and its causes. The text only of our own: that of others may quote the request, as JSON.parse
+ * quotes what it could not read.
+ */
+function describeError(error: unknown): Record<string, unknown> {
+  if (!(error instanceof Error)) return { errorType: typeof error };
+  const own = error instanceof ServiceError;
+  return {
+    errorType: error.name,
+    ...(own && { code: error.code, detail: error.message }),
+    stack: (error.stack ?? '').split('\n').filter((frame) => /^\s+at /.test(frame)),
+    ...(error.cause !== undefined && { cause: describeError(error.cause) }),
+  };
+}
+
+/**
+ * API Gateway's HTTP APIs hand the path on decoded, other sources do not. Decoding once more is right for the latter and
+ * changes nothing for the former, but for a path that still has a `%` in it, which callers avoid (see `userPath`).
+ */
+function decodePart(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch (cause) {
+    throw new ServiceError('malformedPath', 'the path has a malformed percent escape', { cause });
+  }
+}
+
+function matches(pattern: readonly string[], parts: readonly string[]): boolean {
+  if (pattern.length !== parts.length) return false;
+  return pattern.every((part, position) => (part.startsWith('{') ? parts[position] !== '' : part === parts[position]));
+}
+
+function readCall(event: APIGatewayProxyEventV2, pattern: readonly string[], parts: readonly string[]): Call {
+  const { headers } = event;
+  const params = pattern.flatMap((part, position) =>
+    part.startsWith('{') ? [[part.slice(1, -1), parts[position]!]] : [],
+  );
+  const cookies = (event.cookies ?? headers['cookie']?.split(';') ?? []).map((pair) => pair.trim());
+  const call: Call = {
+    params: Object.fromEntries(params),
+    query: Object.fromEntries(new URLSearchParams(event.rawQueryString)),
+    ifMatch: readEntityTag(headers['if-match']),
+    bearerToken: /^Bearer +(\S+)$/i.exec(headers['authorization'] ?? '')?.[1] ?? null,
+    sameOrigin: isSameOrigin(headers),
+    https: headers['x-forwarded-proto'] === 'https',
+    cookie: (name) => cookies.find((pair) => pair.startsWith(`${name}=`))?.slice(name.length + 1) ?? null,
+    json: () => readJson(event),
+    optionalJson: () => (event.body === undefined || event.body === '' ? undefined : readJson(event)),
+  };
+  return call;
+}
+
+/** An entity tag that is weak or not quoted is none that was ever given out: as it stands, it matches nothing. */
+function readEntityTag(header: string | undefined): string | null {
+  if (header === undefined || header.trim() === '*') return null;
+  return /^\s*"([^"]*)"\s*$/.exec(header)?.[1] ?? header;
+}
+
+/** @see https://www.w3.org/TR/fetch-metadata/ ; where a browser does not send it, Origin and Host have to agree */
+function isSameOrigin(headers: APIGatewayProxyEventV2['headers']): boolean {
+  const site = headers['sec-fetch-site'];
+  if (site !== undefined) return site === 'same-origin' || site === 'none';
+  const { origin, host } = headers;
+  if (origin === undefined) return true;
+  return URL.canParse(origin) && new URL(origin).host === host;
+}
+
+function readJson(event: APIGatewayProxyEventV2): unknown {
+  const type = event.headers['content-type']?.split(';', 1)[0]!.trim().toLowerCase();
+  const isPatch = event.requestContext.http.method === 'PATCH' && type === 'application/merge-patch+json';
+  if (type !== 'application/json' && !isPatch) {
+    throw new ServiceError('unsupportedMediaType', 'the body is JSON, with the content type application/json');
+  }
+  const bytes = Buffer.from(event.body ?? '', event.isBase64Encoded ? 'base64' : 'utf8');
+  if (bytes.length > MAX_BODY_BYTES) {
+    throw new ServiceError('payloadTooLarge', `the body has more than ${MAX_BODY_BYTES / 1024} KB`);
+  }
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as unknown;
+  } catch {
+    // Without the cause, which quotes the body.
+    throw new ServiceError('malformedJson', 'the body is no JSON text in UTF-8');
+  }
+}

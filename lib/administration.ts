@@ -1,0 +1,200 @@
+/**
+ * What administrators do to users by hand. Every write is conditional on what was read, and none of them leaves the system
+ * without an active administrator. Knows no HTTP; bodies arrive validated (user-schema.ts).
+ */
+import { randomUUID } from 'node:crypto';
+import { ServiceError } from './errors.ts';
+import { hashPassword } from './password.ts';
+import type { Clock, UserStore, UserWrite } from './ports.ts';
+import type { User } from './user.ts';
+import { userNameKey } from './user.ts';
+import type { NewUser, UserPatch } from './user-schema.ts';
+
+/**
+ * A null `expectedVersion` takes the user as it is; any other one is compared, so that nothing is changed that the
+ * administrator has not seen.
+ */
+export interface Administration {
+  /** @throws ServiceError `notFound` */
+  get(userName: string): Promise<User>;
+  /** @throws ServiceError `userNameTaken` */
+  create(user: NewUser): Promise<User>;
+  /**
+   * Changes fields, the user name (rename) and the way of authentication. Leaving the directory drops the link to it; going
+   * to the directory drops the password, and the next run links the user by its name.
+   *
+   * @returns the user as it is now; unchanged, and unwritten, when the patch asks for nothing new
+   * @throws ServiceError `notFound`, `versionMismatch`, `userNameTaken`, `lastAdministrator`, `conflict`
+   */
+  patch(userName: string, patch: UserPatch, expectedVersion: number | null): Promise<User>;
+  /** @throws ServiceError `notFound`, `versionMismatch`, `lastAdministrator`, `conflict` */
+  remove(userName: string, expectedVersion: number | null): Promise<void>;
+  /** For integrated users. @throws ServiceError `notFound`, `conflict` for a user whose password the directory keeps */
+  setPassword(userName: string, password: string): Promise<void>;
+}
+
+/** The user name of the administrator that exists before anybody has created one. */
+export const FIRST_ADMINISTRATOR = 'admin';
+
+const MAX_RACES = 5;
+
+export function createAdministration(users: UserStore, clock: Clock): Administration {
+  async function get(userName: string): Promise<User> {
+    const user = await users.get(userName);
+    if (user === null) throw new ServiceError('notFound', 'there is no user of this name');
+    return user;
+  }
+
+  /** Reads, decides and writes until nobody else was in between. `decide` gives null to write nothing. */
+  async function change(
+    userName: string,
+    expectedVersion: number | null,
+    decide: (stored: User) => User | 'delete' | null,
+  ): Promise<User> {
+    for (let race = 0; race < MAX_RACES; race += 1) {
+      const stored = await get(userName);
+      if (expectedVersion !== null && stored.version !== expectedVersion) throw versionMismatch();
+      const decided = decide(stored);
+      if (decided === null) return stored;
+      const next = decided === 'delete' ? null : decided;
+      const writes = [writeOf(stored, next), ...(await keepAdministrator(stored, next))];
+      if ((await users.writeTogether(writes)) === 'written') return next ?? stored;
+      if (next && userNameKey(next.userName) !== userNameKey(stored.userName)) await refuseTakenName(next);
+    }
+    throw new ServiceError('conflict', 'others keep changing this user; nothing was written', { retryable: true });
+  }
+
+  async function refuseTakenName({ userName }: User): Promise<void> {
+    if ((await users.get(userName)) !== null) throw userNameTaken();
+  }
+
+  /**
+   * Where a write takes an active administrator away: a check that another one is still there when it happens, so that two
+   * administrators can't remove each other at the same moment.
+   */
+  async function keepAdministrator(stored: User, next: User | null): Promise<UserWrite[]> {
+    if (!isActiveAdministrator(stored) || (next !== null && isActiveAdministrator(next))) return [];
+    const others = (await users.listActiveAdministrators()).filter(({ id }) => id !== stored.id);
+    if (others[0]) return [{ type: 'check', previous: others[0] }];
+    throw new ServiceError('lastAdministrator', 'this is the last active administrator', {
+      advice: 'Give another active user the privilege "admin" first.',
+    });
+  }
+
+  return {
+    get,
+    async create({ status, ...fields }) {
+      const now = clock.now().toISOString();
+      const user: User = {
+        id: randomUUID(),
+        ...fields,
+        disabledBy: status === 'disabled' ? 'admin' : null,
+        directory: null,
+        passwordHash: null,
+        fingerprint: null,
+        createdAt: now,
+        updatedAt: now,
+        version: 1,
+      };
+      if ((await users.writeTogether([{ type: 'create', user }])) === 'lostRace') throw userNameTaken();
+      return user;
+    },
+    async patch(userName, patch, expectedVersion) {
+      return await change(userName, expectedVersion, (stored) => {
+        const next = applyPatch(stored, patch);
+        return next && succeed(stored, next, clock.now());
+      });
+    },
+    async remove(userName, expectedVersion) {
+      await change(userName, expectedVersion, () => 'delete');
+    },
+    async setPassword(userName, password) {
+      refuseDirectoryUser(await get(userName));
+      const passwordHash = await hashPassword(password);
+      await change(userName, null, (stored) => {
+        refuseDirectoryUser(stored);
+        return succeed(stored, { ...stored, passwordHash }, clock.now());
+      });
+    },
+  };
+}
+
+/**
+ * Creates the administrator that the generated password belongs to, where there is neither a user of that name nor any
+ * active administrator: on a fresh system, and as the way back in when sync has disabled or deleted them all.
+ *
+ * @param readGeneratedPassword only asked when the user is to be created
+ */
+export async function ensureFirstAdministrator(
+  users: UserStore,
+  readGeneratedPassword: () => Promise<string>,
+  now: Date,
+): Promise<void> {
+  if ((await users.get(FIRST_ADMINISTRATOR)) !== null) return;
+  if ((await users.listActiveAdministrators()).length > 0) return;
+  const at = now.toISOString();
+  const user: User = {
+    id: randomUUID(),
+    userName: FIRST_ADMINISTRATOR,
+    fullName: null,
+    emailAddresses: [],
+    authentication: 'integrated',
+    disabledBy: null,
+    privileges: ['admin'],
+    directory: null,
+    passwordHash: await hashPassword(await readGeneratedPassword()),
+    fingerprint: null,
+    createdAt: at,
+    updatedAt: at,
+    version: 1,
+  };
+  // A lost race means that somebody else has created it just now.
+  await users.writeTogether([{ type: 'create', user }]);
+}
+
+/** The record with the patch in it; null when that changes nothing. */
+function applyPatch(stored: User, patch: UserPatch): User | null {
+  const { status, authentication, ...fields } = patch;
+  let next: User = { ...stored, ...(fields as Partial<User>) };
+  if (authentication !== undefined && authentication !== stored.authentication) {
+    next = { ...next, authentication, directory: null, passwordHash: null, fingerprint: null };
+  }
+  if (status === 'disabled') next = { ...next, disabledBy: 'admin' };
+  if (status === 'active') next = { ...next, disabledBy: null };
+  const syncOwned = ['userName', 'fullName', 'emailAddresses', 'disabledBy'] as const;
+  const same = (field: keyof User): boolean => JSON.stringify(next[field]) === JSON.stringify(stored[field]);
+  if (!syncOwned.every(same)) next = { ...next, fingerprint: null };
+  return (Object.keys(next) as (keyof User)[]).every(same) ? null : next;
+}
+
+function succeed(stored: User, next: User, now: Date): User {
+  return { ...next, updatedAt: now.toISOString(), version: stored.version + 1 };
+}
+
+function writeOf(previous: User, user: User | null): UserWrite {
+  if (user === null) return { type: 'delete', previous };
+  return { type: userNameKey(user.userName) === userNameKey(previous.userName) ? 'update' : 'rename', user, previous };
+}
+
+function isActiveAdministrator({ disabledBy, privileges }: User): boolean {
+  return disabledBy === null && privileges.includes('admin');
+}
+
+function refuseDirectoryUser({ authentication }: User): void {
+  if (authentication === 'integrated') return;
+  throw new ServiceError('conflict', 'the directory keeps the password of this user', {
+    advice: 'Change the password in the directory, or set "authentication" to "integrated" first.',
+  });
+}
+
+function userNameTaken(): ServiceError {
+  return new ServiceError('userNameTaken', 'there is a user of this name already', {
+    advice: 'User names are compared without upper and lower case. Choose another name.',
+  });
+}
+
+function versionMismatch(): ServiceError {
+  return new ServiceError('versionMismatch', 'this has been changed since it was read', {
+    advice: 'Read it again, and repeat the change if it still makes sense.',
+  });
+}

@@ -1,0 +1,151 @@
+/**
+ * Saving the settings and trying them out, on behalf of an administrator. Knows no HTTP and no LDAP.
+ */
+import { invalidRequest, ServiceError } from './errors.ts';
+import type { InputFault } from './errors.ts';
+import { attributeList, attributeValues, mapEntry } from './mapping.ts';
+import type { DirectoryTest, Entry, OpenDirectory, ScheduleStore, SettingsStore } from './ports.ts';
+import { parseSettings, settingsWarnings } from './settings-schema.ts';
+import type { Settings, StoredSettings } from './settings.ts';
+
+/** How long the test of settings may take, whatever the servers do; the caller's patience is 25 s. */
+const TEST_LIMIT_MS = 24_000;
+const MAX_RACES = 5;
+
+/** One of the first entries found, as sync would take it, or why sync would skip it. */
+export type SampleUser =
+  | {
+      readonly dn: string;
+      readonly userName: string;
+      readonly fullName: string | null;
+      readonly emailAddresses: readonly string[];
+      readonly directoryId: string;
+      readonly disabled: boolean;
+    }
+  | { readonly dn: string; readonly skipped: string };
+
+export type SettingsTest = Pick<DirectoryTest, 'ok' | 'stages' | 'count' | 'counted'> & {
+  readonly sample: readonly SampleUser[];
+  /** What works and is likely not meant that way, one sentence each. */
+  readonly warnings: readonly string[];
+};
+
+export interface ConfigurationPorts {
+  readonly settings: SettingsStore;
+  readonly schedule: ScheduleStore;
+  readonly openDirectory: OpenDirectory;
+}
+
+/**
+ * Replaces the settings and moves the schedule. The password is kept when the document leaves it out, and dropped when no
+ * administrative DN is left that it could belong to.
+ *
+ * @param expectedVersion the version the administrator has seen; null = whatever is stored
+ * @throws ServiceError `invalidRequest` with every fault, `versionMismatch`, `conflict`, `storeUnavailable` (also when the
+ *   settings are saved and the schedule could not be moved: saving again moves it)
+ */
+export async function saveSettings(
+  { settings: store, schedule }: ConfigurationPorts,
+  document: unknown,
+  expectedVersion: string | null,
+): Promise<StoredSettings> {
+  for (let race = 0; race < MAX_RACES; race += 1) {
+    const stored = await store.read();
+    if (expectedVersion !== null && stored?.version !== expectedVersion) {
+      throw new ServiceError('versionMismatch', 'the settings have been changed since they were read', {
+        advice: 'Read the settings again, and repeat the change if it still makes sense.',
+      });
+    }
+    const { settings, password } = completeSettings(document, stored);
+    const version = await store.write(settings, password, stored?.version ?? null);
+    if (version === null) continue;
+    await schedule.apply(settings.options.schedule);
+    return { settings, password, version };
+  }
+  throw new ServiceError('conflict', 'others keep changing the settings; nothing was written', { retryable: true });
+}
+
+/**
+ * The staged check of settings and a look at the first people they find. Changes nothing.
+ *
+ * @param document settings to try; undefined = the stored ones. A password that is left out is the stored one.
+ * @throws ServiceError `invalidRequest`; `notConfigured` when there is neither a document nor anything stored
+ */
+export async function testSettings(
+  { settings: store, openDirectory }: ConfigurationPorts,
+  document: unknown,
+): Promise<SettingsTest> {
+  const stored = await store.read();
+  const tried = document === undefined ? stored : completeSettings(document, stored);
+  if (tried === null) {
+    throw new ServiceError('notConfigured', 'there are no settings to test', {
+      advice: 'Send settings in the body, or save some first.',
+    });
+  }
+  const directory = openDirectory(tried.settings, tried.password);
+  try {
+    const { ok, stages, count, counted, sample } = await directory.test(TEST_LIMIT_MS);
+    const warnings = [...settingsWarnings(tried.settings), ...sampleWarnings(sample, tried.settings)];
+    if (ok && count === 0) {
+      warnings.push('Nobody was found. Check base DN and filter, and whether the bind user may read the people there.');
+    }
+    return { ok, stages, count, counted, sample: sample.map((entry) => showEntry(entry, tried.settings)), warnings };
+  } finally {
+    await directory.close();
+  }
+}
+
+/** A valid document with the password that goes with it. */
+function completeSettings(
+  document: unknown,
+  stored: StoredSettings | null,
+): { readonly settings: Settings; readonly password: string } {
+  const parsed = parseSettings(document);
+  if ('faults' in parsed) throw invalidRequest(parsed.faults);
+  const { settings } = parsed;
+  if (settings.connection.administrativeDn === '') return { settings, password: '' };
+  const password = parsed.password ?? stored?.password ?? '';
+  if (password === '') {
+    // A bind with a name and no password succeeds on many servers, as nobody (RFC 4513, 5.1.2).
+    const fault: InputFault = {
+      path: 'connection.password',
+      message: 'is required with an administrativeDn; leave both empty to read anonymously',
+    };
+    throw invalidRequest([fault]);
+  }
+  return { settings, password };
+}
+
+function showEntry(entry: Entry, { mapping, options }: Settings): SampleUser {
+  const mapped = mapEntry(entry, mapping, options.disabledUsers);
+  if ('skipped' in mapped) return { dn: entry.dn, skipped: mapped.skipped.reason };
+  const { dn, userName, fullName, emailAddresses, directoryId, disabled } = mapped.person;
+  return { dn, userName, fullName, emailAddresses, directoryId, disabled };
+}
+
+/** What the first entries tell about the mapping. */
+function sampleWarnings(sample: readonly Entry[], { mapping, options }: Settings): string[] {
+  const people = sample
+    .map((entry) => mapEntry(entry, mapping, options.disabledUsers))
+    .flatMap((mapped) => ('person' in mapped ? [mapped.person] : []));
+  const addressAttributes = attributeList(mapping.emailAddresses).join(' or ');
+  const warnings: string[] = [];
+  const count = (number: number, sentence: string): void => {
+    if (number > 0) warnings.push(`${number} of the first ${sample.length} ${sentence}`);
+  };
+  count(sample.length - people.length, 'would be skipped; the sample tells why.');
+  count(
+    sample.filter((entry) => attributeValues(entry, mapping.userName).length > 1).length,
+    `have several values of ${mapping.userName}; the one in the entry's name, else the first by letter, is taken.`,
+  );
+  if (mapping.fullName !== '') {
+    count(people.filter(({ fullName }) => fullName === null).length, `have no ${mapping.fullName}.`);
+  }
+  if (addressAttributes !== '') {
+    const without = people.filter(({ emailAddresses }) => emailAddresses.length === 0).length;
+    count(without, `have no e-mail address in ${addressAttributes}.`);
+  }
+  const repeated = people.length - new Set(people.map(({ nameKey }) => nameKey)).size;
+  count(repeated, 'have the user name of another one; none of those would be applied.');
+  return warnings;
+}

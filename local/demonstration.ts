@@ -1,0 +1,121 @@
+/**
+ * The demonstration: an OpenLDAP server with the people of an imaginary company, made known to the product by its own HTTP
+ * API, as an administrator would do it.
+ */
+import { describeCompany, PASSWORD_PREFIX, PEOPLE_COUNT, type Person } from './demonstration-people.ts';
+import type { Program } from './program.ts';
+import { startSlapd, type Slapd } from './slapd.ts';
+
+export interface Demonstration {
+  readonly somebody: Person & { readonly login: { readonly userName: string; readonly password: string } };
+  /**
+   * Configures the product and runs the first synchronisation; where that has been done before, sees only to it that the
+   * settings name the server's address of today. Gives what was done, for the user.
+   */
+  introduceTo(program: Program, signal: AbortSignal): Promise<string>;
+  stop(): Promise<void>;
+}
+
+const SUFFIX = 'dc=example,dc=com';
+const POLL_MS = 100;
+const JSON_TYPE = { 'content-type': 'application/json' };
+
+/** What is used here of the API's documents. */
+interface SettingsDocument {
+  readonly connection: { readonly servers: readonly string[]; readonly caCertificates: string };
+}
+
+interface RunDocument {
+  readonly status: string;
+  readonly progress: { readonly read: number };
+  readonly totals: Readonly<Record<string, number>>;
+  readonly error: { readonly code: string; readonly message: string } | null;
+}
+
+/** @throws Error with a sentence for the user, when no OpenLDAP can be had */
+export async function startDemonstration(folder: string): Promise<Demonstration> {
+  const company = describeCompany(SUFFIX);
+  const slapd = await startSlapd({ folder, ldif: company.ldif, suffix: SUFFIX, keepEntries: true });
+  const { uid } = company.somebody;
+  return {
+    somebody: { ...company.somebody, login: { userName: uid, password: `${PASSWORD_PREFIX}${uid}` } },
+    introduceTo: (program, signal) => introduce(program, slapd, company, signal),
+    stop: () => slapd.stop(),
+  };
+}
+
+async function introduce(
+  { url, administrator }: Program,
+  slapd: Slapd,
+  company: ReturnType<typeof describeCompany>,
+  signal: AbortSignal,
+): Promise<string> {
+  const directory = `${PEOPLE_COUNT} people in OpenLDAP at ldap://127.0.0.1:${slapd.ldapPort}, base ${company.baseDn}`;
+  const connection = { servers: [`127.0.0.1:${slapd.ldapPort}`], caCertificates: slapd.caPem };
+
+  const signIn = await fetch(`${url}/api/session`, {
+    method: 'POST',
+    headers: JSON_TYPE,
+    body: JSON.stringify(administrator),
+    signal,
+  });
+  if (signIn.status === 401) {
+    return `${directory}\nThe administrator's password has been changed, so the settings are left as they are.\n`;
+  }
+  const { token } = await read<{ token: string }>(signIn);
+  const authorization = `Bearer ${token}`;
+  const call = (method: string, path: string, body?: unknown, headers: Readonly<Record<string, string>> = {}) =>
+    fetch(`${url}${path}`, {
+      method,
+      headers: { ...(body === undefined ? {} : JSON_TYPE), ...headers, authorization },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      signal,
+    });
+
+  const stored = await call('GET', '/api/settings');
+  if (stored.status !== 404) {
+    const settings = await read<SettingsDocument>(stored);
+    const { servers, caCertificates } = settings.connection;
+    if (servers.join() !== connection.servers.join() || caCertificates !== connection.caCertificates) {
+      const moved = { ...settings, connection: { ...settings.connection, ...connection } };
+      await read(await call('PUT', '/api/settings', moved, { 'if-match': stored.headers.get('etag') ?? '' }));
+    }
+    return `${directory}\nSynchronized at an earlier start.\n`;
+  }
+
+  const settings = {
+    connection: {
+      ...connection,
+      encryption: 'tls',
+      administrativeDn: company.bindDn,
+      password: company.bindPassword,
+    },
+    scope: { baseDn: company.baseDn, filter: '(objectClass=inetOrgPerson)' },
+    mapping: { userName: 'uid', fullName: 'displayName', emailAddresses: 'mail' },
+    options: { schedule: { enabled: true, expression: 'rate(1 hour)', timeZone: 'UTC' }, missingUsers: 'disable' },
+  };
+  await read(await call('PUT', '/api/settings', settings));
+  const { runId } = await read<{ runId: string }>(await call('POST', '/api/sync', {}));
+  for (;;) {
+    const run = await read<RunDocument>(await call('GET', `/api/runs/${runId}`));
+    if (run.status !== 'running') return `${directory}\n${describeRun(run)}`;
+    await new Promise((resolve) => {
+      setTimeout(resolve, POLL_MS);
+    });
+  }
+}
+
+function describeRun({ status, progress, totals, error }: RunDocument): string {
+  const counts = Object.entries({ read: progress.read, ...totals }).filter(([, count]) => count > 0);
+  const width = Math.max(...counts.map(([name]) => name.length));
+  const lines = counts.map(([name, count]) => `  ${name.padEnd(width)}  ${String(count).padStart(5)}`);
+  const reason = error === null ? '' : `: ${error.code}, ${error.message}`;
+  return `First synchronisation ${status}${reason}\n${lines.join('\n')}\n`;
+}
+
+/** @throws Error with the problem's text, for every answer but 2xx */
+async function read<T>(response: Response): Promise<T> {
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${response.url} answered ${response.status}: ${text}`);
+  return (text === '' ? null : JSON.parse(text)) as T;
+}

@@ -1,0 +1,40 @@
+/** The state of a stand-in: one JSON document, in a file that only its owner can read, or in memory. */
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+export interface KeptState<T> {
+  /** Change it in place, then `save`. */
+  readonly document: T;
+  save(): void;
+}
+
+/** `folder` undefined = in memory. @throws Error when the file can't be read, or is not JSON */
+export function openState<T>(folder: string | undefined, name: string, empty: T): KeptState<T> {
+  if (folder === undefined) return { document: empty, save: () => {} };
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const file = path.join(folder, name);
+  const document = readState(file) ?? empty;
+  return {
+    document,
+    save() {
+      // Beside and then over the old one: a crash leaves one of the two, whole.
+      writeFileSync(`${file}.new`, JSON.stringify(document), { mode: 0o600 });
+      renameSync(`${file}.new`, file);
+    },
+  };
+
+  function readState(from: string): T | null {
+    let text: string;
+    try {
+      text = readFileSync(from, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+      throw error;
+    }
+    try {
+      return JSON.parse(text) as T;
+    } catch {
+      throw new Error(`${from} is damaged: remove it, or restore it from a backup`);
+    }
+  }
+}

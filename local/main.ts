@@ -1,0 +1,125 @@
+/** `npm start`: reads flags, starts the program and the demonstration, prints the way in, and ends it all when told to. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { startDemonstration, type Demonstration } from './demonstration.ts';
+import { startProgram, type Program } from './program.ts';
+import { createRunning } from './running.ts';
+
+interface Options {
+  readonly port: number;
+  /** undefined = a temporary one, removed at the end. */
+  readonly dataFolder: string | undefined;
+  readonly demonstration: boolean;
+  /** undefined = generated. */
+  readonly administratorPassword: string | undefined;
+  readonly quiet: boolean;
+}
+
+const SHORTEST_PASSWORD = 8;
+
+/** Flags win over environment variables. @throws Error with one line, for what can't be used */
+function readOptions(args: readonly string[], environment: NodeJS.ProcessEnv): Options {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      port: { type: 'string' },
+      data: { type: 'string' },
+      'no-demo': { type: 'boolean' },
+      'admin-password': { type: 'string' },
+      quiet: { type: 'boolean' },
+    },
+  });
+  const isSet = (name: string) => !['', '0', 'false', undefined].includes(environment[name]);
+  const port = values.port ?? environment.ROLLCALL_PORT ?? '8080';
+  if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535)
+    throw new Error(`--port ${port}: give a number from 0 to 65535`);
+  const administratorPassword = values['admin-password'] ?? environment.ROLLCALL_ADMIN_PASSWORD;
+  if (administratorPassword !== undefined && administratorPassword.length < SHORTEST_PASSWORD) {
+    throw new Error(`--admin-password: give at least ${SHORTEST_PASSWORD} characters`);
+  }
+  const data = values.data ?? environment.ROLLCALL_DATA;
+  if (data === '') throw new Error('--data: give a folder');
+  return {
+    port: Number(port),
+    dataFolder: data === undefined ? undefined : path.resolve(data),
+    demonstration: !(values['no-demo'] ?? isSet('ROLLCALL_NO_DEMO')),
+    administratorPassword,
+    quiet: values.quiet ?? isSet('ROLLCALL_QUIET'),
+  };
+}
+
+/** For a shell, whatever is in it. */
+function quote(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+function describe({ url, administrator }: Program, demonstration: Demonstration | null, logFolder: string): string {
+  const json = `-H 'Content-Type: application/json'`;
+  const lines = [
+    '',
+    `administrator   ${administrator.userName}`,
+    `first password  ${administrator.password}`,
+    `logs            ${logFolder}`,
+    '',
+    'List users:',
+    `  TOKEN=$(curl -s ${url}/api/session ${json} -d ${quote(JSON.stringify(administrator))} |`,
+    String.raw`    sed 's/.*"token" *: *"\([^"]*\)".*/\1/')`,
+    `  curl -s '${url}/api/users?limit=3' -H "Authorization: Bearer $TOKEN"`,
+    '',
+  ];
+  if (demonstration !== null) {
+    const { displayName, login } = demonstration.somebody;
+    lines.push(
+      `Log in as ${displayName} (everybody's password is demo- and the user name):`,
+      `  curl -s ${url}/2015-03-31/functions/auth/invocations -d ${quote(JSON.stringify(login))}`,
+      '',
+    );
+  }
+  return [...lines, 'Stop with Ctrl+C.', ''].join('\n');
+}
+
+async function main(options: Options, signal: AbortSignal): Promise<void> {
+  const running = createRunning();
+  try {
+    const dataFolder = options.dataFolder ?? (await mkdtemp(path.join(tmpdir(), 'rollcall-')));
+    if (options.dataFolder === undefined) {
+      await running.add(Promise.resolve({ stop: () => rm(dataFolder, { recursive: true, force: true }) }));
+    }
+    const tell = options.quiet ? () => {} : console.log;
+    const program = running.add(startProgram({ ...options, dataFolder, signal }));
+    const demonstration = options.demonstration
+      ? running.add(startDemonstration(path.join(dataFolder, 'slapd')))
+      : null;
+    const [ready, directory] = await Promise.all([program, demonstration]);
+    signal.throwIfAborted();
+    if (directory !== null) tell(await directory.introduceTo(ready, signal));
+    console.log(`listening on ${ready.url}`);
+    tell(describe(ready, directory, path.join(dataFolder, 'logs')));
+    await new Promise((resolve) => {
+      signal.addEventListener('abort', resolve);
+    });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    await running.stop();
+  }
+}
+
+let options: Options;
+try {
+  options = readOptions(process.argv.slice(2), process.env);
+} catch (error) {
+  console.error(`rollcall: ${(error as Error).message.split('\n', 1)[0]}`);
+  process.exit(2);
+}
+const interruption = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => interruption.abort());
+try {
+  await main(options, interruption.signal);
+  process.exit(0);
+} catch (error) {
+  console.error(`rollcall: ${(error as Error).message}`);
+  process.exit(1);
+}

@@ -1,0 +1,109 @@
+/**
+ * The deployed system on this machine: everything the template names, provided here, behind one address. The functions find
+ * the stand-ins by the AWS SDK's own environment variables, so none of their code knows that it is not on AWS.
+ */
+import { mkdir, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { startDynamoDb } from './dynamodb.ts';
+import { createFunctionHost, type InvocationResult } from './function-host.ts';
+import { createHttpApi, type RequestHandler } from './http-api.ts';
+import { createLambdaEndpoint, INVOKE_PATH } from './lambda-endpoint.ts';
+import { provision, type Administrator } from './provision.ts';
+import { createRunning, serve, type Running } from './running.ts';
+import { createScheduler } from './scheduler.ts';
+import { createSecretsManager } from './secrets-manager.ts';
+import { LOCAL_CREDENTIALS, LOCAL_REGION, synthesizeStack } from './template.ts';
+
+export interface ProgramOptions {
+  /** 0 = any free one. */
+  readonly port: number;
+  /** Tables and secrets are kept here, and found again. */
+  readonly dataFolder: string;
+  /** undefined = generated at the first start. */
+  readonly administratorPassword: string | undefined;
+  readonly signal: AbortSignal;
+}
+
+export interface Program {
+  readonly url: string;
+  /** The first password, as the administrator secret holds it. */
+  readonly administrator: Administrator;
+  stop(): Promise<void>;
+}
+
+const notReady: RequestHandler = async (_request, response) => {
+  response.writeHead(503, { 'content-type': 'application/json' }).end('{"message":"Service Unavailable"}');
+};
+
+/** @throws Error with a sentence for the user; whatever has been started by then is stopped again */
+export async function startProgram(options: ProgramOptions): Promise<Program> {
+  const running = createRunning();
+  try {
+    return await start(options, running);
+  } catch (error) {
+    await running.stop();
+    throw error;
+  }
+}
+
+async function start(
+  { port, dataFolder, administratorPassword, signal }: ProgramOptions,
+  running: Running,
+): Promise<Program> {
+  await mkdir(dataFolder, { recursive: true, mode: 0o700 });
+  let answer = notReady;
+  // First of all the port: where it is taken, nothing else has to be waited for.
+  const server = await running.add(serve((request, response) => answer(request, response), port));
+
+  const assembly = path.join(dataFolder, 'cdk.out');
+  await rm(assembly, { recursive: true, force: true });
+  const [stack, dynamoDb] = await Promise.all([
+    synthesizeStack(assembly, signal),
+    running.add(startDynamoDb({ folder: path.join(dataFolder, 'dynamodb') })),
+  ]);
+  const secretsManager = await running.add(serve(createSecretsManager({ folder: path.join(dataFolder, 'secrets') })));
+  const fire = (target: { readonly arn: string; readonly input: string }) => {
+    const definition = stack.functions.find(({ arn }) => arn === target.arn);
+    if (definition !== undefined) {
+      void host.invoke(definition.name, target.input).then((result) => reportFault(definition.name, result));
+    }
+  };
+  const scheduler = createScheduler({ fire, folder: path.join(dataFolder, 'schedules') });
+  await running.add(Promise.resolve(scheduler));
+  const schedulerServer = await running.add(serve(scheduler.handle));
+  signal.throwIfAborted();
+
+  const environment = {
+    AWS_ENDPOINT_URL_DYNAMODB: dynamoDb.endpoint,
+    AWS_ENDPOINT_URL_SECRETS_MANAGER: secretsManager.url,
+    AWS_ENDPOINT_URL_SCHEDULER: schedulerServer.url,
+    AWS_ENDPOINT_URL_LAMBDA: server.url,
+    AWS_REGION: LOCAL_REGION,
+    AWS_ACCESS_KEY_ID: LOCAL_CREDENTIALS.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: LOCAL_CREDENTIALS.secretAccessKey,
+  };
+  const administrator = await provision(
+    stack,
+    { dynamoDb: dynamoDb.endpoint, secretsManager: secretsManager.url, scheduler: schedulerServer.url },
+    administratorPassword,
+  );
+
+  const host = createFunctionHost(
+    stack.functions.map((definition) => ({
+      ...definition,
+      environment: { ...definition.environment, ...environment },
+    })),
+    { logFolder: path.join(dataFolder, 'logs') },
+  );
+  await running.add(Promise.resolve(host));
+  const invoke = createLambdaEndpoint(stack.functions, host, reportFault);
+  const api = createHttpApi(stack.routes, host);
+  answer = (request, response) =>
+    INVOKE_PATH.test((request.url ?? '').split('?', 1)[0]!) ? invoke(request, response) : api(request, response);
+  return { url: server.url, administrator, stop: () => running.stop() };
+}
+
+/** Nobody waits for the answer of an asynchronous invocation, so a fault is shown here. */
+function reportFault(name: string, result: InvocationResult): void {
+  if ('fault' in result) console.error(`rollcall: ${name}: ${result.fault.errorType}: ${result.fault.errorMessage}`);
+}

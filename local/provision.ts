@@ -1,0 +1,116 @@
+/**
+ * Creates the template's tables, secrets and schedules in the stand-ins, and leaves alone what is there from an earlier
+ * start. Speaks to them through the AWS SDK, as CloudFormation's own handlers would to AWS.
+ */
+import { randomInt } from 'node:crypto';
+import {
+  CreateTableCommand,
+  DynamoDBClient,
+  ResourceInUseException,
+  UpdateTimeToLiveCommand,
+} from '@aws-sdk/client-dynamodb';
+import {
+  CreateScheduleCommand,
+  CreateScheduleGroupCommand,
+  ConflictException,
+  SchedulerClient,
+} from '@aws-sdk/client-scheduler';
+import {
+  CreateSecretCommand,
+  GetSecretValueCommand,
+  ResourceExistsException,
+  SecretsManagerClient,
+} from '@aws-sdk/client-secrets-manager';
+import { LOCAL_CREDENTIALS, LOCAL_REGION, type LocalStack, type SecretDefinition } from './template.ts';
+
+/** The document of the administrator secret. */
+export interface Administrator {
+  readonly userName: string;
+  readonly password: string;
+}
+
+export interface Endpoints {
+  readonly dynamoDb: string;
+  readonly secretsManager: string;
+  readonly scheduler: string;
+}
+
+const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+
+/**
+ * Gives the first administrator. `administratorPassword`: undefined = generated at the first start.
+ * @throws Error with a sentence for the user, when it is not the one that this data was made with
+ */
+export async function provision(
+  stack: LocalStack,
+  endpoints: Endpoints,
+  administratorPassword: string | undefined,
+): Promise<Administrator> {
+  const common = { region: LOCAL_REGION, credentials: LOCAL_CREDENTIALS };
+  const dynamoDb = new DynamoDBClient({ ...common, endpoint: endpoints.dynamoDb });
+  const secretsManager = new SecretsManagerClient({ ...common, endpoint: endpoints.secretsManager });
+  const scheduler = new SchedulerClient({ ...common, endpoint: endpoints.scheduler });
+  try {
+    for (const table of stack.tables) await createTable(dynamoDb, table);
+    for (const secret of stack.secrets) await createSecret(secretsManager, secret, administratorPassword);
+    for (const schedule of stack.schedules) {
+      await unlessThere(
+        ConflictException,
+        scheduler.send(new CreateScheduleGroupCommand({ Name: schedule.GroupName })),
+      );
+      await unlessThere(ConflictException, scheduler.send(new CreateScheduleCommand(schedule)));
+    }
+    return await readAdministrator(secretsManager, stack, administratorPassword);
+  } finally {
+    for (const client of [dynamoDb, secretsManager, scheduler]) client.destroy();
+  }
+}
+
+async function createTable(
+  client: DynamoDBClient,
+  { create, timeToLive }: LocalStack['tables'][number],
+): Promise<void> {
+  await unlessThere(ResourceInUseException, client.send(new CreateTableCommand(create)));
+  if (timeToLive === undefined) return;
+  const TimeToLiveSpecification = { AttributeName: timeToLive, Enabled: true };
+  await client.send(new UpdateTimeToLiveCommand({ TableName: create.TableName, TimeToLiveSpecification }));
+}
+
+async function createSecret(
+  client: SecretsManagerClient,
+  { name, initial }: SecretDefinition,
+  administratorPassword: string | undefined,
+): Promise<void> {
+  const SecretString = 'value' in initial ? initial.value : generate(initial, administratorPassword);
+  await unlessThere(ResourceExistsException, client.send(new CreateSecretCommand({ Name: name, SecretString })));
+}
+
+function generate(
+  { template, key, length }: Extract<SecretDefinition['initial'], { key: string }>,
+  value: string | undefined,
+): string {
+  const letters = Array.from({ length }, () => LETTERS[randomInt(LETTERS.length)]);
+  return JSON.stringify({ ...template, [key]: value ?? letters.join('') });
+}
+
+async function readAdministrator(
+  client: SecretsManagerClient,
+  { secrets }: LocalStack,
+  administratorPassword: string | undefined,
+): Promise<Administrator> {
+  const generated = secrets.find(({ initial }) => 'key' in initial);
+  const answer = await client.send(new GetSecretValueCommand({ SecretId: generated?.name }));
+  const administrator = JSON.parse(answer.SecretString ?? '') as Administrator;
+  if (administratorPassword !== undefined && administrator.password !== administratorPassword) {
+    throw new Error('--admin-password: this data folder already has an administrator; leave the flag out');
+  }
+  return administrator;
+}
+
+async function unlessThere(already: new (...args: never[]) => Error, creation: Promise<unknown>): Promise<void> {
+  try {
+    await creation;
+  } catch (error) {
+    if (!(error instanceof already)) throw error;
+  }
+}

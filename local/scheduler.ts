@@ -1,0 +1,192 @@
+/**
+ * A stand-in for EventBridge Scheduler: keeps schedules and fires their targets on time. Speaks the SDKs' REST-JSON and
+ * checks no signature: it listens on this machine only. Knows nothing of what a target is.
+ * @see https://docs.aws.amazon.com/scheduler/latest/APIReference/API_Operations.html
+ */
+import { randomUUID } from 'node:crypto';
+import { ServiceError } from '../lib/errors.ts';
+import { nextRun } from '../lib/schedule.ts';
+import { readBody, type RequestHandler } from './http-api.ts';
+import { openState } from './kept-state.ts';
+import { LOCAL_ACCOUNT, LOCAL_REGION } from './template.ts';
+
+/** The fields of CreateSchedule, as they were given. */
+export interface Schedule {
+  readonly Name: string;
+  readonly GroupName: string;
+  readonly ScheduleExpression: string;
+  readonly ScheduleExpressionTimezone?: string;
+  readonly State?: 'ENABLED' | 'DISABLED';
+  readonly Target: { readonly Arn: string; readonly Input?: string };
+  /** Epoch seconds. */
+  readonly CreationDate: number;
+  readonly LastModificationDate: number;
+}
+
+export interface Scheduler {
+  readonly handle: RequestHandler;
+  /** As they are now. */
+  schedules(): readonly Schedule[];
+  /** Nothing fires any more. */
+  stop(): Promise<void>;
+}
+
+export interface SchedulerOptions {
+  readonly fire: (target: { readonly arn: string; readonly input: string }) => void;
+  /** Where schedules are kept; else in memory. */
+  readonly folder?: string;
+}
+
+interface State {
+  groups: string[];
+  schedules: Schedule[];
+}
+
+const LARGEST_BODY = 1024 * 1024;
+/** Timers can't wait for longer than 24 days, and a clock may be set meanwhile. */
+const LONGEST_WAIT_MS = 60_000;
+const PATH = /^\/(schedules|schedule-groups)\/([^/]+)$/u;
+
+class Refusal extends Error {
+  readonly status: number;
+  readonly type: string;
+
+  constructor(status: number, type: string, message: string) {
+    super(message);
+    this.status = status;
+    this.type = type;
+  }
+}
+
+/** Fires those that are kept already from now on; what was due while nothing ran is not made up for. */
+export function createScheduler({ fire, folder }: SchedulerOptions): Scheduler {
+  const { document, save } = openState<State>(folder, 'schedules.json', { groups: ['default'], schedules: [] });
+  const timers = new Map<string, NodeJS.Timeout>();
+  let stopped = false;
+
+  /** `after`: the time the schedule is counted from, so that a late timer does not move those that follow. */
+  function arm(schedule: Schedule, after: Date): void {
+    const key = keyOf(schedule);
+    clearTimeout(timers.get(key));
+    timers.delete(key);
+    if (stopped || schedule.State === 'DISABLED') return;
+    const due = nextRun(schedule.ScheduleExpression, schedule.ScheduleExpressionTimezone ?? 'UTC', after);
+    if (due === null) return;
+    const wait = (): void => {
+      const restMs = due.getTime() - Date.now();
+      if (restMs > 0) {
+        timers.set(key, setTimeout(wait, Math.min(restMs, LONGEST_WAIT_MS)));
+        return;
+      }
+      fire({ arn: schedule.Target.Arn, input: schedule.Target.Input ?? '{}' });
+      // After a sleep of the machine a run that is long overdue counts once.
+      arm(schedule, restMs < -LONGEST_WAIT_MS ? new Date() : due);
+    };
+    wait();
+  }
+
+  function indexOf(group: string, name: string): number {
+    return document.schedules.findIndex((schedule) => schedule.GroupName === group && schedule.Name === name);
+  }
+
+  function put(name: string, body: Partial<Schedule>, exists: boolean): unknown {
+    const group = body.GroupName ?? 'default';
+    if (!document.groups.includes(group)) throw missing(`Schedule group ${group}`);
+    const index = indexOf(group, name);
+    if (exists && index < 0) throw missing(`Schedule ${name}`);
+    if (!exists && index >= 0) throw new Refusal(409, 'ConflictException', `Schedule ${name} already exists.`);
+    const schedule = { ...body, Name: name, GroupName: group } as Schedule;
+    requireValid(schedule);
+    const changed = Date.now() / 1_000;
+    const kept = {
+      ...schedule,
+      State: schedule.State ?? 'ENABLED',
+      ScheduleExpressionTimezone: schedule.ScheduleExpressionTimezone ?? 'UTC',
+      CreationDate: document.schedules[index]?.CreationDate ?? changed,
+      LastModificationDate: changed,
+    };
+    document.schedules.splice(exists ? index : document.schedules.length, exists ? 1 : 0, kept);
+    save();
+    arm(kept, new Date());
+    return { ScheduleArn: arnOf(kept) };
+  }
+
+  function putGroup(name: string): unknown {
+    if (document.groups.includes(name)) {
+      throw new Refusal(409, 'ConflictException', `Schedule group ${name} already exists.`);
+    }
+    document.groups.push(name);
+    save();
+    return { ScheduleGroupArn: `arn:aws:scheduler:${LOCAL_REGION}:${LOCAL_ACCOUNT}:schedule-group/${name}` };
+  }
+
+  function get(group: string, name: string): unknown {
+    const schedule = document.schedules[indexOf(group, name)];
+    if (schedule === undefined) throw missing(`Schedule ${name}`);
+    return { ...schedule, Arn: arnOf(schedule) };
+  }
+
+  for (const schedule of document.schedules) arm(schedule, new Date());
+
+  return {
+    schedules: () => document.schedules,
+    async stop() {
+      stopped = true;
+      for (const timer of timers.values()) clearTimeout(timer);
+    },
+    async handle(request, response) {
+      const answer = (status: number, body: unknown, headers: Record<string, string> = {}): void => {
+        const common = { 'content-type': 'application/json', 'x-amzn-requestid': randomUUID() };
+        response.writeHead(status, { ...common, ...headers }).end(JSON.stringify(body));
+      };
+      try {
+        const bytes = await readBody(request, LARGEST_BODY);
+        const url = new URL(request.url ?? '/', 'http://localhost');
+        const [, kind, encoded] = PATH.exec(url.pathname) ?? [];
+        const name = decodeURIComponent(encoded ?? '');
+        const body = JSON.parse(bytes?.toString('utf8') || '{}') as Partial<Schedule>;
+        switch (`${request.method} ${kind}`) {
+          case 'GET schedules':
+            return answer(200, get(url.searchParams.get('groupName') ?? 'default', name));
+          case 'POST schedules':
+            return answer(200, put(name, body, false));
+          case 'PUT schedules':
+            return answer(200, put(name, body, true));
+          case 'POST schedule-groups':
+            return answer(200, putGroup(name));
+          default:
+            throw new Refusal(400, 'ValidationException', `this stand-in has no ${request.method} ${url.pathname}`);
+        }
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        answer(error.status, { Message: error.message }, { 'x-amzn-errortype': error.type });
+      }
+    },
+  };
+}
+
+function requireValid({
+  ScheduleExpression: expression,
+  ScheduleExpressionTimezone: zone = 'UTC',
+  Target,
+}: Schedule): void {
+  try {
+    nextRun(expression, zone, new Date());
+  } catch (error) {
+    if (error instanceof ServiceError) throw new Refusal(400, 'ValidationException', error.message);
+    throw error;
+  }
+  if (typeof Target?.Arn !== 'string') throw new Refusal(400, 'ValidationException', 'a schedule needs a target');
+}
+
+function missing(what: string): Refusal {
+  return new Refusal(404, 'ResourceNotFoundException', `${what} does not exist.`);
+}
+
+function arnOf({ GroupName, Name }: Schedule): string {
+  return `arn:aws:scheduler:${LOCAL_REGION}:${LOCAL_ACCOUNT}:schedule/${GroupName}/${Name}`;
+}
+
+function keyOf({ GroupName, Name }: Schedule): string {
+  return `${GroupName}/${Name}`;
+}

@@ -1,0 +1,208 @@
+/** `npm start` as people use it: the real program with its directory, database and bundles, started, asked and ended. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+const MAIN = fileURLToPath(new URL('../../local/main.ts', import.meta.url));
+const START_MS = 90_000;
+const PASSWORD = 'first-password-of-the-test';
+
+interface Started {
+  readonly process: ChildProcess;
+  readonly output: () => string;
+  readonly errors: () => string;
+}
+
+interface UserPage {
+  readonly items: readonly { userName: string; status: string; emailAddresses: string[] }[];
+  readonly next: string | null;
+}
+
+function start(...flags: string[]): Started {
+  const child = spawn(process.execPath, [MAIN, ...flags], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const texts = { output: '', errors: '' };
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (texts.output += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (texts.errors += text));
+  return { process: child, output: () => texts.output, errors: () => texts.errors };
+}
+
+async function addressOf({ process: child, output, errors }: Started): Promise<string> {
+  const line = /^listening on (http:\/\/127\.0\.0\.1:\d+)$/m;
+  while (!line.test(output())) {
+    if (child.exitCode !== null) throw new Error(`the program ended before it listened:\n${output()}${errors()}`);
+    await new Promise((resolve) => {
+      setTimeout(resolve, 50);
+    });
+  }
+  return line.exec(output())![1]!;
+}
+
+/** Ids of all processes below this one. */
+function descendants(id: number): number[] {
+  const parents = new Map<number, number[]>();
+  for (const name of readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
+    try {
+      const parent = Number(/\) \S (\d+)/.exec(readFileSync(`/proc/${name}/stat`, 'utf8'))?.[1]);
+      parents.set(parent, [...(parents.get(parent) ?? []), Number(name)]);
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  const below = (one: number): number[] => (parents.get(one) ?? []).flatMap((child) => [child, ...below(child)]);
+  return below(id);
+}
+
+/** Gives the exit code, once every process below it is gone, too. */
+async function end(started: Started, signal: NodeJS.Signals): Promise<number | null> {
+  const below = descendants(started.process.pid!);
+  const ended = once(started.process, 'exit');
+  started.process.kill(signal);
+  const [code] = (await ended) as [number | null];
+  const left = () => below.filter((id) => existsSync(`/proc/${id}`));
+  // A process that has just been killed may still be on its way out.
+  await expect.poll(left, { timeout: 5000 }).toEqual([]);
+  return code;
+}
+
+async function signIn(address: string): Promise<string> {
+  const response = await fetch(`${address}/api/session`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ userName: 'admin', password: PASSWORD }),
+  });
+  return ((await response.json()) as { token: string }).token;
+}
+
+async function listDirectoryUsers(address: string): Promise<UserPage['items']> {
+  const token = await signIn(address);
+  const users: UserPage['items'][number][] = [];
+  let next: string | null = '';
+  while (next !== null) {
+    const query = next === '' ? '' : `&next=${encodeURIComponent(next)}`;
+    const response: Response = await fetch(`${address}/api/users?authentication=directory${query}`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
+    const page = (await response.json()) as UserPage;
+    users.push(...page.items);
+    ({ next } = page);
+  }
+  return users;
+}
+
+describe('the program with its demonstration', () => {
+  let folder: string;
+  let started: Started;
+  let address: string;
+  let client: LambdaClient;
+
+  beforeAll(async () => {
+    folder = mkdtempSync(path.join(tmpdir(), 'rollcall-program-'));
+    started = start('--port', '0', '--data', folder, '--admin-password', PASSWORD);
+    address = await addressOf(started);
+    client = new LambdaClient({
+      endpoint: address,
+      region: 'local',
+      credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+    });
+  }, START_MS);
+
+  afterAll(() => {
+    client.destroy();
+    started.process.kill('SIGKILL');
+    rmSync(folder, { recursive: true });
+  });
+
+  async function logIn(userName: string, password: string): Promise<unknown> {
+    const answer = await client.send(
+      new InvokeCommand({ FunctionName: 'auth', Payload: JSON.stringify({ userName, password }) }),
+    );
+    return JSON.parse(answer.Payload!.transformToString());
+  }
+
+  test('says what the first synchronisation did and how to get in', () => {
+    expect(started.output()).toMatch(
+      /First synchronisation succeeded\n\s+read\s+200\n\s+created\s+198\n\s+conflict\s+2\n/,
+    );
+    expect(started.output()).toContain(PASSWORD);
+    expect(started.errors()).toBe('');
+  });
+
+  test('has taken 198 of 200 people over, with all their peculiarities', async () => {
+    const users = await listDirectoryUsers(address);
+
+    expect(users).toHaveLength(198);
+    expect(users.filter(({ status }) => status === 'disabled')).toHaveLength(1);
+    expect(users.filter(({ emailAddresses }) => emailAddresses.length === 2)).toHaveLength(1);
+    expect(users.filter(({ emailAddresses }) => emailAddresses.length === 0)).toHaveLength(1);
+  });
+
+  test('lets in who has the right password, and nobody else', async () => {
+    const right = await logIn('anna.weber', 'demo-anna.weber');
+    const wrong = await logIn('anna.weber', 'guessed');
+    const unknown = await logIn('nobody.at.all', 'guessed');
+
+    expect(right).toMatchObject({ outcome: 'accepted', user: { userName: 'anna.weber', fullName: 'Anna Weber' } });
+    expect(wrong).toMatchObject({ outcome: 'rejected', reason: 'invalidCredentials' });
+    expect(unknown).toMatchObject({ outcome: 'rejected', reason: 'invalidCredentials' });
+  });
+
+  test('answers a login that is no login with a function error', async () => {
+    const answer = await client.send(new InvokeCommand({ FunctionName: 'auth', Payload: '{}' }));
+
+    expect(answer.FunctionError).toBe('Unhandled');
+  });
+
+  test('ends on SIGTERM without a trace, and finds its data at the next start', { timeout: 2 * START_MS }, async () => {
+    const first = await end(started, 'SIGTERM');
+    started = start('--port', '0', '--data', folder, '--admin-password', PASSWORD, '--quiet');
+    address = await addressOf(started);
+    const users = await listDirectoryUsers(address);
+    const second = await end(started, 'SIGINT');
+
+    expect(first).toBe(0);
+    expect(users).toHaveLength(198);
+    expect(started.output()).toBe(`listening on ${address}\n`);
+    expect(started.errors()).toBe('');
+    expect(second).toBe(0);
+  });
+});
+
+test('without the demonstration nothing is configured', { timeout: START_MS }, async () => {
+  const started = start('--port', '0', '--no-demo', '--admin-password', PASSWORD, '--quiet');
+  const address = await addressOf(started);
+  const settings = await fetch(`${address}/api/settings`, {
+    headers: { authorization: `Bearer ${await signIn(address)}` },
+  });
+  const result = await end(started, 'SIGTERM');
+
+  expect(settings.status).toBe(404);
+  expect(result).toBe(0);
+});
+
+test('an end in the middle of starting is a clean end, too', { timeout: START_MS }, async () => {
+  const started = start('--port', '0', '--no-demo', '--quiet');
+  // By then it is synthesizing, for seconds.
+  await expect.poll(() => descendants(started.process.pid!).length, { timeout: 10_000 }).toBeGreaterThan(0);
+
+  const result = await end(started, 'SIGTERM');
+
+  expect(result).toBe(0);
+  expect(started.output()).toBe('');
+});
+
+test.each([['--colour'], ['--port', 'high'], ['--port', '65536'], ['--admin-password', 'short'], ['something']])(
+  'bad flags end it with one line: %s %s',
+  async (...flags) => {
+    const started = start(...flags.filter((flag) => flag !== undefined));
+    const [code] = (await once(started.process, 'exit')) as [number];
+
+    expect(code).toBe(2);
+    expect(started.output()).toBe('');
+    await expect.poll(started.errors).toMatch(/^rollcall: [^\n]+\n$/);
+  },
+);

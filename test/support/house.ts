@@ -1,0 +1,108 @@
+/** A whole house in memory for tests of the core: every port has its memory adapter, and time passes when a test says so. */
+import { createMemoryStores } from '../../lib/memory.ts';
+import type { StartResult, UserStore } from '../../lib/ports.ts';
+import { newRun, newRunId } from '../../lib/run.ts';
+import type { Change, Run, RunRequest } from '../../lib/run.ts';
+import { synchronize } from '../../lib/sync.ts';
+import type { User } from '../../lib/user.ts';
+import { MemoryDirectory } from './memory-directory.ts';
+import { aSettings, NOW } from './people.ts';
+
+export type House = Awaited<ReturnType<typeof startHouse>>;
+
+export async function startHouse({ configured = true } = {}) {
+  let time = NOW.getTime();
+  const clock = { now: () => new Date(time) };
+  const stores = createMemoryStores(clock);
+  const directory = new MemoryDirectory();
+  let ids = 0;
+  let hook: (() => Promise<void>) | null = null;
+
+  async function runHook(): Promise<void> {
+    const once = hook;
+    hook = null;
+    await once?.();
+  }
+
+  const users: UserStore = {
+    ...stores.users,
+    async writeEach(writes) {
+      await runHook();
+      return stores.users.writeEach(writes);
+    },
+    async writeTogether(writes, fence) {
+      await runHook();
+      return stores.users.writeTogether(writes, fence);
+    },
+  };
+
+  const ports = {
+    ...stores,
+    users,
+    openDirectory: directory.open,
+    clock,
+    newId: () => `account-${(ids += 1)}`,
+  };
+
+  function aRun(over: Partial<RunRequest> = {}): Run {
+    time += 1;
+    const request = { dryRun: false, trigger: 'api', requestedBy: 'admin', approves: null, ...over } as const;
+    return { ...newRun(newRunId(clock.now()), request, clock.now()), stage: 'reading' };
+  }
+
+  async function configure(over: Parameters<typeof aSettings>[0] = {}): Promise<void> {
+    const stored = await stores.settings.read();
+    const version = await stores.settings.write(aSettings(over), 'secret', stored?.version ?? null);
+    if (version === null) throw new Error('the settings were not stored');
+  }
+
+  const house = {
+    ports,
+    directory,
+    configure,
+    async run(over: Partial<RunRequest> = {}): Promise<Run> {
+      const run = aRun(over);
+      const started = await stores.runs.start(run);
+      if (!started.started) throw new Error(`${started.activeRunId} is at work`);
+      return synchronize(ports, { run, fence: started.fence }, new Date(time + 10 * 60_000));
+    },
+    start: (): Promise<StartResult> => stores.runs.start(aRun()),
+    async takeLeaseAway(): Promise<void> {
+      time += 5 * 60_000;
+      const result = await stores.runs.start(aRun());
+      if (!result.started) throw new Error('the lease still holds');
+    },
+    async cancelActiveRun(): Promise<void> {
+      const { items } = await stores.runs.list(1);
+      await stores.runs.requestCancel(items[0]!.id);
+    },
+    runs: async (): Promise<readonly Run[]> => (await stores.runs.list(100)).items,
+    changes: async (run: Run): Promise<readonly Change[]> =>
+      (await stores.runs.listChanges(run.id, { limit: 1_000 })).items,
+    user: (userName: string): Promise<User | null> => stores.users.get(userName),
+    users: async (): Promise<readonly User[]> => (await stores.users.list({ limit: 200 })).items,
+    writes: (): number => stores.users.writes,
+    async create(user: User): Promise<void> {
+      const [result] = await stores.users.writeEach([{ type: 'create', user }]);
+      if (result !== 'written') throw new Error(`${user.userName} exists`);
+    },
+    /** What an administrator does. */
+    async edit(userName: string, over: Partial<User>): Promise<void> {
+      const previous = (await stores.users.get(userName))!;
+      const user = { ...previous, ...over, version: previous.version + 1 };
+      await stores.users.writeEach([{ type: 'update', user, previous }]);
+    },
+    /** Is called once, before the next write of a run. */
+    beforeWrite(action: () => Promise<void>): void {
+      hook = action;
+    },
+    passSeconds(seconds: number): void {
+      time += seconds * 1_000;
+    },
+    passDays(days: number): void {
+      time += days * 86_400_000;
+    },
+  };
+  if (configured) await configure();
+  return house;
+}

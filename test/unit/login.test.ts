@@ -1,0 +1,193 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { keepDirectory } from '../../lib/current-directory.ts';
+import { createLogin, delayAfter } from '../../lib/login.ts';
+import type { Login } from '../../lib/login.ts';
+import { hashPassword } from '../../lib/password.ts';
+import type { Directory } from '../../lib/ports.ts';
+import type { Settings } from '../../lib/settings.ts';
+import { startHouse } from '../support/house.ts';
+import type { House } from '../support/house.ts';
+import { unreachable } from '../support/memory-directory.ts';
+import { anEntry, aUser } from '../support/people.ts';
+
+const ANNA = 'uid=anna,ou=people,dc=example,dc=com';
+let house: House;
+let login: Login;
+
+beforeEach(async () => {
+  house = await startHouse();
+  house.directory.people = [{ entry: anEntry('1', { uid: ['Anna'], cn: ['Anna'] }, { dn: ANNA }), password: 'right' }];
+  await house.run();
+  const directory = keepDirectory(house.ports.settings, house.directory.open, house.ports.clock);
+  login = createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock });
+});
+
+const invalid = { outcome: 'rejected', reason: 'invalidCredentials' };
+
+describe('a directory user', () => {
+  test('gets in with the right password, in any letter case of the name, by one bind and no search', async () => {
+    const outcome = await login.logIn('ANNA', 'right');
+    expect(outcome).toMatchObject({ outcome: 'accepted', user: { userName: 'Anna', privileges: ['login'] } });
+    expect(house.directory.calls).toMatchObject({ binds: [ANNA], findDn: 0 });
+    expect(JSON.stringify(outcome)).not.toMatch(/right|fingerprint|passwordHash/u);
+  });
+
+  test('does not get in with a wrong password', async () => {
+    expect(await login.logIn('anna', 'wrong')).toEqual(invalid);
+  });
+
+  test('never reaches the directory with an empty password or an impossible name', async () => {
+    house.directory.fault = unreachable();
+    for (const [name, password] of [
+      ['anna', ''],
+      ['', 'x'],
+      ['an\u0000na', 'x'],
+      ['anna', 'x'.repeat(1_025)],
+    ] as const) {
+      expect(await login.logIn(name, password)).toEqual(invalid);
+    }
+  });
+
+  test('that has moved gets in under the DN its unique id leads to, and the DN is remembered', async () => {
+    const moved = 'uid=anna.w,ou=people,dc=example,dc=com';
+    house.directory.people = [{ entry: anEntry('1', { uid: ['Anna'] }, { dn: moved }), password: 'right' }];
+    expect(await login.logIn('anna', 'right')).toMatchObject({ outcome: 'accepted' });
+    expect(house.directory.calls.binds).toEqual([ANNA, moved]);
+    expect((await house.user('anna'))!.directory!.dn).toBe(moved);
+    await login.logIn('anna', 'right');
+    expect(house.directory.calls.binds).toEqual([ANNA, moved, moved]);
+  });
+
+  test('is tried once only when the DN found is the one that is stored', async () => {
+    await login.logIn('anna', 'wrong');
+    expect(house.directory.calls.binds).toEqual([ANNA]);
+  });
+
+  test('made by hand and not linked yet can’t log in', async () => {
+    await house.create(aUser({ id: 'hand', userName: 'bert', directory: null }));
+    expect(await login.logIn('bert', 'right')).toEqual(invalid);
+  });
+});
+
+describe('who may not log in', () => {
+  test('learns that it is disabled or lacks the privilege, after the same steps as a wrong password', async () => {
+    await house.edit('anna', { disabledBy: 'admin' });
+    expect(await login.logIn('anna', 'right')).toEqual({ outcome: 'rejected', reason: 'accountDisabled' });
+    await house.edit('anna', { disabledBy: null, privileges: ['none'] });
+    expect(await login.logIn('anna', 'right')).toEqual({ outcome: 'rejected', reason: 'notPermitted' });
+    expect(house.directory.calls).toMatchObject({ binds: { length: 2 }, findDn: 2 });
+    expect(house.directory.calls.binds).not.toContain(ANNA);
+  });
+
+  test('is unknown: a bind as nobody and a look-up of nobody, like a wrong password', async () => {
+    expect(await login.logIn('nobody', 'right')).toEqual(invalid);
+    expect(house.directory.calls).toMatchObject({ binds: [expect.stringMatching(/^cn=[0-9a-f-]{36},/u)], findDn: 1 });
+  });
+});
+
+describe('an integrated user', () => {
+  beforeEach(async () => {
+    await house.create(
+      aUser({
+        id: 'own',
+        userName: 'carl',
+        authentication: 'integrated',
+        directory: null,
+        passwordHash: await hashPassword('right'),
+      }),
+    );
+    await house.create(aUser({ id: 'none', userName: 'dora', authentication: 'integrated', directory: null }));
+  });
+
+  test('gets in with its own password, whether or not the directory can be reached', async () => {
+    house.directory.fault = unreachable();
+    expect(await login.logIn('carl', 'right')).toMatchObject({ outcome: 'accepted', user: { id: 'own' } });
+    expect(await login.logIn('carl', 'wrong')).toEqual(invalid);
+  });
+
+  test('without a password can’t log in', async () => {
+    expect(await login.logIn('dora', 'right')).toEqual(invalid);
+  });
+});
+
+describe('an outage', () => {
+  test('is a fault and never a rejection, and counts as no attempt', async () => {
+    house.directory.fault = unreachable();
+    for (let attempt = 0; attempt < 20; attempt += 1) {
+      await expect(login.logIn('anna', 'right')).rejects.toMatchObject({
+        code: 'directoryUnavailable',
+        retryable: true,
+      });
+    }
+    house.directory.fault = null;
+    expect(await login.logIn('anna', 'right')).toMatchObject({ outcome: 'accepted' });
+  });
+
+  test('gives the attempt back that a name with failures had paid in advance', async () => {
+    for (let attempt = 0; attempt < 4; attempt += 1) await login.logIn('anna', 'wrong');
+    house.directory.fault = unreachable();
+    for (let attempt = 0; attempt < 5; attempt += 1) await expect(login.logIn('anna', 'right')).rejects.toThrow();
+    house.directory.fault = null;
+    expect(await login.logIn('anna', 'right')).toMatchObject({ outcome: 'accepted' });
+  });
+
+  test('that new settings have mended is over with the next login', async () => {
+    const openMended = (settings: Settings): Directory => {
+      if (settings.scope.baseDn === 'dc=new') house.directory.fault = null;
+      return house.directory.open();
+    };
+    const directory = keepDirectory(house.ports.settings, openMended, house.ports.clock);
+    login = createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock });
+    await login.logIn('anna', 'right');
+    house.directory.fault = unreachable();
+    await expect(login.logIn('anna', 'right')).rejects.toMatchObject({ code: 'directoryUnavailable' });
+    await house.configure({ scope: { baseDn: 'dc=new' } });
+    expect(await login.logIn('anna', 'right')).toMatchObject({ outcome: 'accepted' });
+  });
+});
+
+describe('failed attempts', () => {
+  test('are free five times and then have to wait, longer each time, with the right password too', async () => {
+    for (let attempt = 0; attempt < 5; attempt += 1) expect(await login.logIn('anna', 'wrong')).toEqual(invalid);
+    const refused = await login.logIn('anna', 'right');
+    expect(refused).toMatchObject({ outcome: 'rejected', reason: 'throttled', retryAfterSeconds: expect.any(Number) });
+    const binds = house.directory.calls.binds.length;
+    await login.logIn('anna', 'wrong');
+    expect(house.directory.calls.binds).toHaveLength(binds);
+    house.passSeconds(31);
+    expect(await login.logIn('anna', 'wrong')).toEqual(invalid);
+    house.passSeconds(31);
+    expect(await login.logIn('anna', 'right')).toMatchObject({ reason: 'throttled' });
+    house.passSeconds(31);
+    expect(await login.logIn('anna', 'right')).toMatchObject({ outcome: 'accepted' });
+    expect(await login.logIn('anna', 'wrong')).toEqual(invalid);
+  });
+
+  test('count for unknown names too, and are forgotten after an hour', async () => {
+    for (let attempt = 0; attempt < 5; attempt += 1) await login.logIn('nobody', 'x');
+    expect(await login.logIn('nobody', 'x')).toMatchObject({ reason: 'throttled' });
+    house.passSeconds(3_601);
+    expect(await login.logIn('nobody', 'x')).toEqual(invalid);
+  });
+
+  test('in parallel on a name with failures are let through one at a time', async () => {
+    for (let attempt = 0; attempt < 4; attempt += 1) await login.logIn('anna', 'wrong');
+    const binds = house.directory.calls.binds.length;
+    const outcomes = await Promise.all(Array.from({ length: 30 }, () => login.logIn('anna', 'guess')));
+    expect(house.directory.calls.binds.length - binds).toBe(1);
+    expect(outcomes.filter((outcome) => 'reason' in outcome && outcome.reason === 'throttled')).toHaveLength(29);
+  });
+
+  test('never reach ten in a quarter of an hour', () => {
+    const attempts: number[] = [0];
+    for (let failures = 1; failures < 40; failures += 1) attempts.push(attempts.at(-1)! + delayAfter(failures));
+    for (const start of attempts) {
+      expect(attempts.filter((at) => at >= start && at < start + 15 * 60).length).toBeLessThan(10);
+    }
+  });
+});
+
+test('checking a password counts nothing and is not throttled', async () => {
+  for (let attempt = 0; attempt < 12; attempt += 1) expect(await login.checkPassword('anna', 'wrong')).toEqual(invalid);
+  expect(await login.logIn('anna', 'right')).toMatchObject({ outcome: 'accepted' });
+});

@@ -1,0 +1,89 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { parseNewPassword, parseNewUser, parseUserPatch } from '../../lib/user-schema.ts';
+
+function pathsOf(parsed: object): string[] {
+  return 'faults' in parsed ? (parsed.faults as { path: string }[]).map(({ path }) => path).toSorted() : [];
+}
+
+test('a user name is enough to create a user', () => {
+  expect(parseNewUser({ userName: '  Ada\u0301  ' })).toEqual({
+    value: {
+      userName: 'Ad\u00e1',
+      fullName: null,
+      emailAddresses: [],
+      authentication: 'integrated',
+      status: 'active',
+      privileges: ['login'],
+    },
+  });
+});
+
+test('every fault of a new user is told at once', () => {
+  const parsed = parseNewUser({
+    userName: 'a\u0000',
+    fullName: 7,
+    emailAddresses: ['ada@example.org', 'nowhere', 'ADA@example.org'],
+    authentication: 'ldap',
+    status: null,
+    privileges: ['admin', 'login'],
+    version: 3,
+  });
+
+  expect(pathsOf(parsed)).toEqual([
+    'authentication',
+    'emailAddresses.1',
+    'emailAddresses.2',
+    'fullName',
+    'privileges',
+    'status',
+    'userName',
+    'version',
+  ]);
+});
+
+test.each(['', '   ', 'a\nb', 'a\u0085', '\ud800', 'x'.repeat(256), 'ü'.repeat(128)])(
+  '%j is no user name',
+  (userName) => {
+    expect(pathsOf(parseNewUser({ userName }))).toEqual(['userName']);
+  },
+);
+
+test('a patch holds what it names and nothing else', () => {
+  expect(parseUserPatch({})).toEqual({ value: {} });
+  expect(parseUserPatch({ status: 'disabled' })).toEqual({ value: { status: 'disabled' } });
+});
+
+test('null in a patch takes away what can be taken away', () => {
+  expect(parseUserPatch({ fullName: null, emailAddresses: null })).toEqual({
+    value: { fullName: null, emailAddresses: [] },
+  });
+  expect(pathsOf(parseUserPatch({ userName: null, privileges: null, status: null, authentication: null }))).toEqual([
+    'authentication',
+    'privileges',
+    'status',
+    'userName',
+  ]);
+});
+
+test.each(['id', 'version', 'directory', 'disabledBy', 'passwordHash', 'createdAt'])('%s can’t be patched', (field) => {
+  expect(pathsOf(parseUserPatch({ [field]: null }))).toEqual([field]);
+});
+
+test('a password to be set has at least eight characters, and nothing stands beside it', () => {
+  expect(pathsOf(parseNewPassword({ password: 'secret' }))).toEqual(['password']);
+  expect(pathsOf(parseNewPassword({ password: 'long enough', hint: 'x' }))).toEqual(['hint']);
+  expect(parseNewPassword({ password: 'long enough' })).toEqual({ value: { password: 'long enough' } });
+});
+
+test('a fault never quotes a password', () => {
+  expect(JSON.stringify(parseNewPassword({ password: 'hunter2' }))).not.toContain('hunter2');
+});
+
+test('nothing that JSON can say makes the validation throw', () => {
+  fc.assert(
+    fc.property(fc.jsonValue(), (body) => {
+      for (const parse of [parseNewUser, parseUserPatch, parseNewPassword]) expect(() => parse(body)).not.toThrow();
+    }),
+  );
+});
