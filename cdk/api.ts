@@ -122,7 +122,6 @@ export class Api extends Construct {
         'dynamodb:PartiQLInsert',
         'dynamodb:PartiQLUpdate',
         'dynamodb:PartiQLDelete',
-        'dynamodb:DescribeTable',
       ],
       [users.tableArn],
     );

@@ -113,7 +113,6 @@ export class Sync extends Construct {
         'dynamodb:UpdateItem',
         'dynamodb:DeleteItem',
         'dynamodb:ConditionCheckItem',
-        'dynamodb:BatchWriteItem',
       ],
       [operations.tableArn],
     );

@@ -2,11 +2,9 @@
  * Entry point of the administration API: every call of it, as a table from address to use case. Who may call is decided
  * here; what a call does, in lib/.
  */
-import { z } from 'zod';
 import { createAdministration, ensureFirstAdministrator, FIRST_ADMINISTRATOR } from '../lib/administration.ts';
 import { saveSettings, testSettings } from '../lib/configuration.ts';
 import { invalidRequest, ServiceError } from '../lib/errors.ts';
-import { parseInput } from '../lib/input.ts';
 import type { Parsed } from '../lib/input.ts';
 import type { Login } from '../lib/login.ts';
 import type {
@@ -17,13 +15,19 @@ import type {
   ScheduleStore,
   SessionStore,
   SettingsStore,
-  UserQuery,
   UserStore,
 } from '../lib/ports.ts';
 import { PRIVILEGE_CATALOGUE } from '../lib/privileges.ts';
+import {
+  parseChangeQuery,
+  parseCredentials,
+  parseRunQuery,
+  parseSyncOptions,
+  parseTypedPassword,
+  parseUserQuery,
+} from '../lib/request-schema.ts';
 import { approveRun, cancelRun, getRun, startRun } from '../lib/run-control.ts';
 import type { SyncRequest } from '../lib/run-control.ts';
-import { CHANGE_KINDS } from '../lib/run.ts';
 import type { Run, RunTrigger } from '../lib/run.ts';
 import { createSession, endSession, readSession, SESSION_SECONDS } from '../lib/session.ts';
 import { presentSettings } from '../lib/settings-schema.ts';
@@ -33,6 +37,7 @@ import type { User } from '../lib/user.ts';
 import { parseUserName, toPublicUser, userNameKey } from '../lib/user.ts';
 import { serveRoutes } from './http.ts';
 import type { Answer, Call, HttpHandler, Logger, Route } from './http.ts';
+import { wireApi } from './wiring.ts';
 
 export interface ApiPorts {
   readonly users: UserStore;
@@ -59,36 +64,6 @@ interface Caller {
 }
 
 const SESSION_COOKIE = 'session';
-const MAX_USERS_A_PAGE = 200;
-const MAX_RUNS_A_PAGE = 100;
-const MAX_CHANGES_A_PAGE = 1_000;
-
-const pageSize = (fallback: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d{1,5}$/, 'must be a whole number')
-    .transform(Number)
-    .pipe(z.int().min(1).max(max))
-    .prefault(String(fallback));
-
-const next = z.string().max(4_096).optional();
-
-const credentials = z.strictObject({ userName: z.string().max(1_024), password: z.string().max(1_024) });
-const password = z.strictObject({ password: z.string().max(1_024) });
-const syncOptions = z.strictObject({ dryRun: z.boolean().default(false) }).prefault({});
-const runQuery = z.strictObject({ limit: pageSize(20, MAX_RUNS_A_PAGE), next });
-const changeQuery = z.strictObject({
-  kind: z.enum(CHANGE_KINDS).optional(),
-  limit: pageSize(100, MAX_CHANGES_A_PAGE),
-  next,
-});
-const userQuery = z.strictObject({
-  search: z.string().max(320).optional(),
-  authentication: z.enum(['integrated', 'directory']).optional(),
-  status: z.enum(['active', 'disabled']).optional(),
-  limit: pageSize(50, MAX_USERS_A_PAGE),
-  next,
-});
 
 export function makeHandler(ports: ApiPorts): HttpHandler {
   const { users, runs, settings, sessions, login, clock, logger } = ports;
@@ -121,7 +96,7 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
   }
 
   async function signIn(call: Call): Promise<Answer> {
-    const { userName, password } = valid(parseInput(credentials, call.json()));
+    const { userName, password } = valid(parseCredentials(call.json()));
     if (userNameKey(userName) === FIRST_ADMINISTRATOR) {
       await ensureFirstAdministrator(users, ports.readAdministratorPassword, clock.now());
     }
@@ -185,11 +160,11 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
       })),
 
       forAdministrators('POST', '/api/sync', async (call, { user, trigger }) => {
-        const { dryRun } = valid(parseInput(syncOptions, call.optionalJson()));
+        const { dryRun } = valid(parseSyncOptions(call.optionalJson()));
         return runAnswer(await startRun(ports, { dryRun, trigger, requestedBy: user.userName, approves: null }));
       }),
       forAdministrators('GET', '/api/runs', async (call) => {
-        const { limit, next } = valid(parseInput(runQuery, call.query));
+        const { limit, next } = valid(parseRunQuery(call.query));
         return { status: 200, body: await runs.list(limit, next) };
       }),
       forAdministrators('GET', '/api/runs/{id}', async ({ params }) => ({
@@ -197,9 +172,9 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
         body: await getRun(runs, runIdOf(params)),
       })),
       forAdministrators('GET', '/api/runs/{id}/changes', async (call) => {
-        const query = valid(parseInput(changeQuery, call.query));
+        const query = valid(parseChangeQuery(call.query));
         const { id } = await getRun(runs, runIdOf(call.params));
-        return { status: 200, body: await runs.listChanges(id, present(query)) };
+        return { status: 200, body: await runs.listChanges(id, query) };
       }),
       forAdministrators('POST', '/api/runs/{id}/cancel', async ({ params }) => {
         const id = runIdOf(params);
@@ -211,7 +186,7 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
       ),
 
       forAdministrators('GET', '/api/users', async (call) => {
-        const query: UserQuery = present(valid(parseInput(userQuery, call.query)));
+        const query = valid(parseUserQuery(call.query));
         const page = await users.list(query);
         return { status: 200, body: { items: page.items.map(toPublicUser), next: page.next } };
       }),
@@ -238,7 +213,7 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
         return { status: 204 };
       }),
       forAdministrators('POST', '/api/users/{userName}/test-authentication', async (call) => {
-        const typed = valid(parseInput(password, call.json()));
+        const typed = valid(parseTypedPassword(call.json()));
         const { userName } = await administration.get(userNameOf(call.params));
         return { status: 200, body: await login.checkPassword(userName, typed.password) };
       }),
@@ -301,13 +276,6 @@ function valid<T>(parsed: Parsed<T>): T {
   return parsed.value;
 }
 
-/** Without the fields that are undefined. */
-function present<T extends object>(fields: T): { [Key in keyof T]: Exclude<T[Key], undefined> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
-    [Key in keyof T]: Exclude<T[Key], undefined>;
-  };
-}
-
 async function check(name: string, reach: () => Promise<void>): Promise<{ name: string; ok: boolean; code?: string }> {
   try {
     await reach();
@@ -316,3 +284,5 @@ async function check(name: string, reach: () => Promise<void>): Promise<{ name: 
     return { name, ok: false, code: error instanceof ServiceError ? error.code : 'internal' };
   }
 }
+
+export const handler = makeHandler(wireApi(process.env));

@@ -13,7 +13,7 @@ import { CHANGE_KINDS } from '../lib/run.ts';
 import type { Run, RunStatus } from '../lib/run.ts';
 import { userNameKey } from '../lib/user.ts';
 
-const logger = new Logger({ serviceName: METRICS_SERVICE });
+export const logger = new Logger({ serviceName: METRICS_SERVICE });
 const metrics = new Metrics({ namespace: METRICS_NAMESPACE, serviceName: METRICS_SERVICE });
 
 const RUN_METRIC: Record<Exclude<RunStatus, 'running' | 'cancelled'>, string> = {

@@ -66,9 +66,6 @@ const LINKS_TOGETHER = 1_000;
 
 function createUsers(people: Map<string, User>, lease: Lease): MemoryStores['users'] {
   let writes = 0;
-  const keyOf = (user: User): string => userNameKey(user.userName);
-  const stands = ({ id, version }: User, place: User | undefined): boolean =>
-    place?.id === id && place.version === version;
 
   /** All or none: first what leaves its name, then what takes one, on a copy. */
   function write(together: readonly UserWrite[]): WriteResult {
@@ -146,6 +143,14 @@ function createUsers(people: Map<string, User>, lease: Lease): MemoryStores['use
       return write(all);
     },
   };
+}
+
+function keyOf(user: User): string {
+  return userNameKey(user.userName);
+}
+
+function stands({ id, version }: User, stored: User | undefined): boolean {
+  return stored?.id === id && stored.version === version;
 }
 
 function matches(user: User, key: string, { search = '', authentication, status }: UserQuery): boolean {

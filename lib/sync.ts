@@ -83,9 +83,13 @@ async function perform(
 ): Promise<void> {
   const { users } = ports;
   const directory = ports.openDirectory(settings, password);
+  await report.stage('reading');
+  // The store is read while the directory connects; whichever fails first is the one that is told.
+  const matchingStarted = startMatching(users.readLinks());
+  matchingStarted.catch(() => {});
+  const reader = await directory.openReader();
   try {
-    await report.stage('reading');
-    const [reader, matching] = await Promise.all([directory.openReader(), startMatching(users.readLinks())]);
+    const matching = await matchingStarted;
     const pages = reader.readPeople();
     let page = await pages.next();
     while (page.done !== true) {
@@ -107,16 +111,7 @@ async function perform(
       defaultPrivileges: settings.defaultPrivileges,
     };
     const approved = await removalsWithheldBy(run.approves, ports.runs);
-    const plan = await planRun(
-      users,
-      reader,
-      matches,
-      page.value.complete,
-      settings.options,
-      approved,
-      context,
-      report,
-    );
+    const plan = await planRun(users, reader, matches, page.value.complete, settings.options, approved, context, report);
 
     await report.stage('applying');
     const apply = run.dryRun ? tellOnly(report) : applyTo(users, fence, report, context);
@@ -128,6 +123,7 @@ async function perform(
     }
     for (const changed of batches(plan.updates)) await apply.each(await planUpdates(users, changed, context));
   } finally {
+    await reader.close();
     await directory.close();
   }
 }

@@ -55,10 +55,10 @@ type Command = (port: number, folder: string | undefined) => readonly string[];
 function findCommand(kind: DynamoDbKind | undefined): Command {
   const dynoxide = kind === 'dynamodb-local' ? null : findDynoxide();
   if (dynoxide !== null) {
-    return (port, folder) => [
-      ...[dynoxide, 'serve', '--host', '127.0.0.1', '--port', String(port)],
-      ...(folder === undefined ? [] : ['--db-path', path.join(folder, 'dynamodb.sqlite')]),
-    ];
+    return (port, folder) => {
+      const command = [dynoxide, 'serve', '--host', '127.0.0.1', '--port', String(port)];
+      return folder === undefined ? command : [...command, '--db-path', path.join(folder, 'dynamodb.sqlite')];
+    };
   }
   if (kind === 'dynoxide') throw new Error('dynoxide does not run here: it is made for Linux on x64');
   if (!hasJava()) {
@@ -69,11 +69,12 @@ function findCommand(kind: DynamoDbKind | undefined): Command {
     home,
     readdirSync(home).find((name) => name.startsWith('dynamodb_local'))!,
   );
-  return (port, folder) => [
-    ...['java', `-Djava.library.path=${path.join(release, 'DynamoDBLocal_lib')}`],
-    ...['-jar', path.join(release, 'DynamoDBLocal.jar'), '-port', String(port), '-disableTelemetry', '-sharedDb'],
-    ...(folder === undefined ? ['-inMemory'] : ['-dbPath', folder]),
-  ];
+  const libraries = `-Djava.library.path=${path.join(release, 'DynamoDBLocal_lib')}`;
+  const jar = path.join(release, 'DynamoDBLocal.jar');
+  return (port, folder) => {
+    const command = ['java', libraries, '-jar', jar, '-port', String(port), '-sharedDb', '-disableTelemetry'];
+    return [...command, ...(folder === undefined ? ['-inMemory'] : ['-dbPath', folder])];
+  };
 }
 
 function findDynoxide(): string | null {

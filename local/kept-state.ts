@@ -5,7 +5,7 @@ import path from 'node:path';
 export interface KeptState<T> {
   /** Change it in place, then `save`. */
   readonly document: T;
-  save(): void;
+  readonly save: () => void;
 }
 
 /** `folder` undefined = in memory. @throws Error when the file can't be read, or is not JSON */

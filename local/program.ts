@@ -5,7 +5,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { startDynamoDb } from './dynamodb.ts';
-import { createFunctionHost, type InvocationResult } from './function-host.ts';
+import { createFunctionHost, type FunctionHost, type InvocationResult } from './function-host.ts';
 import { createHttpApi, type RequestHandler } from './http-api.ts';
 import { createLambdaEndpoint, INVOKE_PATH } from './lambda-endpoint.ts';
 import { provision, type Administrator } from './provision.ts';
@@ -62,13 +62,15 @@ async function start(
     running.add(startDynamoDb({ folder: path.join(dataFolder, 'dynamodb') })),
   ]);
   const secretsManager = await running.add(serve(createSecretsManager({ folder: path.join(dataFolder, 'secrets') })));
-  const fire = (target: { readonly arn: string; readonly input: string }) => {
-    const definition = stack.functions.find(({ arn }) => arn === target.arn);
-    if (definition !== undefined) {
-      void host.invoke(definition.name, target.input).then((result) => reportFault(definition.name, result));
-    }
-  };
-  const scheduler = createScheduler({ fire, folder: path.join(dataFolder, 'schedules') });
+  // A schedule of an earlier start may be due before the functions are there; then it waits for its next time.
+  let host: FunctionHost | undefined;
+  const scheduler = createScheduler({
+    folder: path.join(dataFolder, 'schedules'),
+    fire({ arn, input }) {
+      const name = stack.functions.find((definition) => definition.arn === arn)?.name;
+      if (name !== undefined) void host?.invoke(name, input).then((result) => reportFault(name, result));
+    },
+  });
   await running.add(Promise.resolve(scheduler));
   const schedulerServer = await running.add(serve(scheduler.handle));
   signal.throwIfAborted();
@@ -88,7 +90,7 @@ async function start(
     administratorPassword,
   );
 
-  const host = createFunctionHost(
+  host = createFunctionHost(
     stack.functions.map((definition) => ({
       ...definition,
       environment: { ...definition.environment, ...environment },

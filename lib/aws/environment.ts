@@ -39,9 +39,6 @@ export const METRICS_NAMESPACE = 'Rollcall';
 /** The value of the one dimension, `service`, that every metric has. LoginRejected has `reason` besides. */
 export const METRICS_SERVICE = 'rollcall';
 
-/** Value of the dimension `service`, the only one the metrics carry. */
-export const METRICS_SERVICE = 'rollcall';
-
 export const METRICS = {
   usersRead: 'UsersRead',
   runDuration: 'RunDuration',

@@ -42,13 +42,18 @@ export async function checkDirectory(
   const leftMs = (serversLeft = 1): number => (endsAt - performance.now()) / serversLeft;
   const operationMs = (): number => Math.min(timeouts.operationSeconds * 1000, leftMs());
 
-  /** Runs one step and keeps its record; `tell` puts what it found into words. */
-  async function stage<T>(name: TestStage['name'], work: () => Promise<T>, tell: (found: T) => string): Promise<T> {
+  /** Runs one step and keeps its record; `tell` puts what it found into words, `passes` says whether that will do. */
+  async function stage<T>(
+    name: TestStage['name'],
+    work: () => Promise<T>,
+    tell: (found: T) => string,
+    passes: (found: T) => boolean = () => true,
+  ): Promise<T> {
     const started = performance.now();
     const ms = (): number => Math.round(performance.now() - started);
     try {
       const found = await work();
-      stages.push({ name, ok: true, detail: tell(found), ms: ms() });
+      stages.push({ name, ok: passes(found), detail: tell(found), ms: ms() });
       return found;
     } catch (error) {
       if (error instanceof ServiceError) {
@@ -117,12 +122,19 @@ export async function checkDirectory(
         return countPeople(readScope(open, scope, rootDse, reading, operationMs));
       },
       describeCount,
+      ({ reasons }) => reasons.length === 0,
     );
   }
 
   try {
     const people = await run();
-    return { ok: true, stages, count: people.count, counted: people.counted, sample: people.sample };
+    return {
+      ok: stages.every(({ ok }) => ok),
+      stages,
+      count: people.count,
+      counted: people.counted,
+      sample: people.sample,
+    };
   } catch (error) {
     if (!(error instanceof ServiceError)) throw error;
     return { ok: false, stages, count: null, counted: 'none', sample: [] };

@@ -1,5 +1,6 @@
 /** What the stack promises, read from the template it synthesizes. Bundling is left out here; the local program runs it. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { App, Validations } from 'aws-cdk-lib';
@@ -110,6 +111,23 @@ test('every function runs Node 24 on ARM, logs JSON into a group of its own that
     });
   }
   template.allResourcesProperties('AWS::Logs::LogGroup', { RetentionInDays: 7 });
+});
+
+test('every function has a bundle of its own, with everything in it and its handler exported', () => {
+  const template = synthesize({ 'aws:cdk:bundling-stacks': ['**'] });
+
+  const keys = properties(template, 'AWS::Lambda::Function').map(({ Code }) => (Code as { S3Key: string }).S3Key);
+  const bundles = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('index.mjs'),
+  );
+  expect(new Set(keys).size).toBe(3);
+  expect(bundles).toHaveLength(3);
+  for (const bundle of bundles.map((name) => readFileSync(path.join(folder, name), 'utf8'))) {
+    const imports = [...bundle.matchAll(/\bfrom\s*"([\w@/:.-]+)"/g)].map((match) => match[1] ?? '');
+    expect(imports.filter((name) => !isBuiltin(name))).toEqual([]);
+    // Not the text itself: nobody wants to see a bundle in a failure.
+    expect(/export\s*\{[^}]*\bas handler\b/.test(bundle)).toBe(true);
+  }
 });
 
 test('every function is told only names that its code reads', () => {

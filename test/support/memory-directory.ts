@@ -40,7 +40,9 @@ export class MemoryDirectory {
           this.calls.located += ids.length;
           return new Map(ids.map((id) => [id, this.whereabouts(id)]));
         },
-        close: async () => {},
+        close: async () => {
+          this.calls.closed += 1;
+        },
       };
     },
     verifyPassword: async (dn, password) => {
@@ -58,9 +60,7 @@ export class MemoryDirectory {
       return found.length === 1 ? found[0]!.entry.dn : null;
     },
     test: async () => ({ ok: true, stages: [], count: null, counted: 'none', sample: [] }),
-    close: async () => {
-      this.calls.closed += 1;
-    },
+    close: async () => {},
   });
 
   private answer(): void {

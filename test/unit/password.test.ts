@@ -2,6 +2,8 @@ import { expect, test } from 'vitest';
 import { ServiceError } from '../../lib/errors.ts';
 import { DECOY_HASH, hashPassword, passwordFault, verifyPasswordHash } from '../../lib/password.ts';
 
+const cost = (hash: string): string => hash.split('$').slice(0, 4).join('$');
+
 test('a password is verified by its own hash and no other one is', async () => {
   const hash = await hashPassword('correct horse');
 
@@ -36,8 +38,6 @@ test.each(['', 'x'.repeat(1_025), 'half \ud800 a pair'])(
 );
 
 test('the decoy is nobody’s hash, at the cost of a real one', async () => {
-  const cost = (hash: string): string => hash.split('$').slice(0, 4).join('$');
-
   expect(await verifyPasswordHash(DECOY_HASH, 'correct horse')).toBe(false);
   expect(cost(DECOY_HASH)).toBe(cost(await hashPassword('correct horse')));
 });

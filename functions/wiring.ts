@@ -1,0 +1,109 @@
+/**
+ * The composition root: which adapter stands behind which port, for each function. The only file that reads the
+ * environment. Nothing connects here; connections are made when they are needed and kept while the container lives.
+ */
+import { randomUUID } from 'node:crypto';
+import { createDynamoDbClient } from '../lib/aws/client.ts';
+import { readEnvironment } from '../lib/aws/environment.ts';
+import type { EnvironmentName } from '../lib/aws/environment.ts';
+import { createLoginStore } from '../lib/aws/login-store.ts';
+import { createRunStore } from '../lib/aws/run-store.ts';
+import { createScheduleStore, createSchedulerClient } from '../lib/aws/schedule-store.ts';
+import { createSessionStore } from '../lib/aws/session-store.ts';
+import {
+  createSecretsManagerClient,
+  createSettingsStore,
+  readAdministratorPassword,
+} from '../lib/aws/settings-store.ts';
+import { createSyncStarter } from '../lib/aws/sync-starter.ts';
+import { createUserStore } from '../lib/aws/user-store.ts';
+import { keepDirectory } from '../lib/current-directory.ts';
+import { openDirectory } from '../lib/ldap/directory.ts';
+import { createLogin } from '../lib/login.ts';
+import type { Clock, OpenDirectory } from '../lib/ports.ts';
+import type { SyncPorts } from '../lib/sync.ts';
+import type { ApiPorts } from './api.ts';
+import type { AuthPorts } from './auth.ts';
+import { logger } from './telemetry.ts';
+
+type Variables = Record<string, string | undefined>;
+
+const clock: Clock = { now: () => new Date() };
+
+const openLdapDirectory: OpenDirectory = (settings, password) => openDirectory(settings, password, () => clock.now());
+
+/** What every function has: the tables and the settings. */
+function wireStores(variables: Variables) {
+  const name = (variable: EnvironmentName): string => readEnvironment(variable, variables);
+  const tables = {
+    client: createDynamoDbClient(),
+    usersTable: name('usersTable'),
+    operationsTable: name('operationsTable'),
+    clock,
+  };
+  const secrets = createSecretsManagerClient();
+  return {
+    name,
+    tables,
+    secrets,
+    users: createUserStore(tables),
+    logins: createLoginStore(tables),
+    settings: createSettingsStore({ client: secrets, secretId: name('settingsSecret') }),
+  };
+}
+
+export function wireSync(variables: Variables): SyncPorts {
+  const { tables, users, settings } = wireStores(variables);
+  const runs = createRunStore(tables);
+  return { users, runs, settings, openDirectory: openLdapDirectory, clock, newId: randomUUID };
+}
+
+export function wireAuth(variables: Variables): AuthPorts {
+  const { logins, settings } = wireStores(variables);
+  let directoryMs: number | null = null;
+  const openMeasured: OpenDirectory = (...args) => {
+    const directory = openLdapDirectory(...args);
+    return {
+      ...directory,
+      async verifyPassword(dn, password) {
+        const began = performance.now();
+        try {
+          return await directory.verifyPassword(dn, password);
+        } finally {
+          directoryMs = (directoryMs ?? 0) + performance.now() - began;
+        }
+      },
+    };
+  };
+  return {
+    login: createLogin({ logins, directory: keepDirectory(settings, openMeasured, clock), clock }),
+    takeDirectoryMs() {
+      const taken = directoryMs;
+      directoryMs = null;
+      return taken;
+    },
+  };
+}
+
+export function wireApi(variables: Variables): ApiPorts {
+  const { name, tables, secrets, users, logins, settings } = wireStores(variables);
+  const administratorSecret = name('administratorSecret');
+  return {
+    users,
+    logins,
+    settings,
+    runs: createRunStore(tables),
+    sessions: createSessionStore(tables),
+    schedule: createScheduleStore({
+      client: createSchedulerClient(),
+      scheduleName: name('scheduleName'),
+      scheduleGroup: name('scheduleGroup'),
+    }),
+    openDirectory: openLdapDirectory,
+    login: createLogin({ logins, directory: keepDirectory(settings, openLdapDirectory, clock), clock }),
+    startSync: createSyncStarter(name('syncFunction')),
+    readAdministratorPassword: async () => (await readAdministratorPassword(secrets, administratorSecret)).password,
+    clock,
+    logger,
+  };
+}

@@ -1,0 +1,139 @@
+/**
+ * The DynamoDB client of all stores, and the three things that the SDK leaves to its callers: how often to try again what
+ * was answered in part, how many requests are in flight, and reading many keys. Knows no table.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  ConditionalCheckFailedException,
+  DynamoDBClient,
+  TransactionCanceledException,
+} from '@aws-sdk/client-dynamodb';
+import type { DynamoDBClientConfig } from '@aws-sdk/client-dynamodb';
+import { BatchGetCommand, DynamoDBDocumentClient, TransactWriteCommand } from '@aws-sdk/lib-dynamodb';
+import type { TransactWriteCommandInput } from '@aws-sdk/lib-dynamodb';
+import { randomUUID } from 'node:crypto';
+import { CLIENT_DEFAULTS, storeUnavailable, TRANSIENT_ERRORS, translateFaults } from './fault.ts';
+
+export type Item = Record<string, unknown>;
+
+const SERVICE = 'DynamoDB';
+/** Requests of one call in flight. */
+const IN_FLIGHT = 8;
+const MAX_TRIES = 10;
+const FIRST_DELAY_MS = 25;
+const MAX_DELAY_MS = 2_000;
+const KEYS_TOGETHER = 100;
+
+/**
+ * A client whose calls throw nothing but ServiceError `storeUnavailable`, failed conditions and cancelled transactions. It
+ * tries again what is throttled or lost, keeps its connections, and is closed with `destroy()`.
+ */
+export function createDynamoDbClient(config: DynamoDBClientConfig = {}): DynamoDBDocumentClient {
+  const client = new DynamoDBClient({ ...CLIENT_DEFAULTS, ...config });
+  translateFaults(client, SERVICE, [
+    'ConditionalCheckFailedException',
+    'TransactionCanceledException',
+    'TransactionInProgressException',
+  ]);
+  return DynamoDBDocumentClient.from(client);
+}
+
+/**
+ * Waits before the next try, longer and longer and by chance (full jitter).
+ * @throws ServiceError `storeUnavailable` after the last one
+ */
+export async function waitForTry(tries: number, reason: string): Promise<void> {
+  if (tries >= MAX_TRIES) throw storeUnavailable(SERVICE, reason);
+  await sleep(Math.random() * Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** tries));
+}
+
+/** Carries out `work` for every part, some at a time; ends early with the first failure. */
+export async function inFlight<T>(parts: readonly T[], work: (part: T) => Promise<void>): Promise<void> {
+  const rest = parts.values();
+  let failed = false;
+  const lane = async (): Promise<void> => {
+    for (const part of rest) {
+      if (failed) return;
+      try {
+        await work(part);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(IN_FLIGHT, parts.length) }, lane));
+}
+
+export function chunksOf<T>(parts: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(parts.length / size) }, (_, index) =>
+    parts.slice(index * size, (index + 1) * size),
+  );
+}
+
+/** The current items of these keys, by table and in no order; absent ones are left out. Keys must not repeat. */
+export async function readItems(
+  client: DynamoDBDocumentClient,
+  keys: readonly { readonly table: string; readonly key: Item }[],
+): Promise<ReadonlyMap<string, readonly Item[]>> {
+  const found = new Map<string, Item[]>();
+  await inFlight(chunksOf(keys, KEYS_TOGETHER), async (together) => {
+    const tables = Map.groupBy(together, ({ table }) => table);
+    let pending: Record<string, { Keys: Item[]; ConsistentRead: boolean }> = Object.fromEntries(
+      [...tables].map(([table, of]) => [table, { Keys: of.map(({ key }) => key), ConsistentRead: true }]),
+    );
+    for (let tries = 1; ; tries += 1) {
+      const answer = await client.send(new BatchGetCommand({ RequestItems: pending }));
+      for (const [table, items] of Object.entries(answer.Responses ?? {})) {
+        found.set(table, [...(found.get(table) ?? []), ...items]);
+      }
+      pending = (answer.UnprocessedKeys ?? {}) as typeof pending;
+      if (Object.keys(pending).length === 0) return;
+      await waitForTry(tries, 'ThrottlingException');
+    }
+  });
+  return found;
+}
+
+/**
+ * Writes all or nothing, and once however often it is sent: the token makes repetitions known to DynamoDB (for 10 minutes).
+ * @returns null when written; else, by position, whether that item's condition has failed
+ */
+export async function writeItems(
+  client: DynamoDBDocumentClient,
+  items: NonNullable<TransactWriteCommandInput['TransactItems']>,
+): Promise<readonly boolean[] | null> {
+  const ClientRequestToken = randomUUID();
+  for (let tries = 1; ; tries += 1) {
+    let reason = 'TransactionInProgressException';
+    try {
+      await client.send(new TransactWriteCommand({ ClientRequestToken, TransactItems: items }));
+      return null;
+    } catch (error) {
+      if (error instanceof TransactionCanceledException) {
+        const codes = error.CancellationReasons?.map(({ Code }) => Code ?? 'None') ?? [];
+        const failed = codes.map((code) => code === 'ConditionalCheckFailed');
+        if (failed.includes(true)) return failed;
+        reason = codes.find((code) => TRANSIENT_ERRORS.has(code)) ?? '';
+        if (reason === '') throw storeUnavailable(SERVICE, error);
+      } else if (!(error instanceof Error && error.name === reason)) throw error;
+    }
+    await waitForTry(tries, reason);
+  }
+}
+
+/** A time as DynamoDB's TTL has it. */
+export function epochSeconds(time: Date): number {
+  return Math.ceil(time.getTime() / 1_000);
+}
+
+/** Whether a write was done; false = its condition has failed. */
+export async function wasWritten(write: Promise<unknown>): Promise<boolean> {
+  try {
+    await write;
+    return true;
+  } catch (error) {
+    if (error instanceof ConditionalCheckFailedException) return false;
+    throw error;
+  }
+}

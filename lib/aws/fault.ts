@@ -1,0 +1,71 @@
+/**
+ * Turns what a client of the AWS SDK throws into the one fault that the core knows: a store that gives no answer. Does it
+ * in the client, so that no adapter can forget it. Errors that are answers (a failed condition) pass.
+ */
+import { ServiceError } from '../errors.ts';
+
+/** What every client is made with: more connections than a run needs, and an end to waiting. */
+export const CLIENT_DEFAULTS = {
+  maxAttempts: 6,
+  retryMode: 'standard',
+  requestHandler: { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true },
+} as const;
+
+/** Names of errors after which the same request may succeed. */
+export const TRANSIENT_ERRORS: ReadonlySet<string> = new Set([
+  'ThrottlingException',
+  'ThrottlingError',
+  'TooManyRequestsException',
+  'ProvisionedThroughputExceededException',
+  'ProvisionedThroughputExceeded',
+  'RequestLimitExceeded',
+  'InternalServerError',
+  'InternalServiceError',
+  'InternalFailure',
+  'ServiceUnavailable',
+  'TransactionConflict',
+  'TransactionConflictException',
+  'TransactionInProgressException',
+]);
+
+interface Middlewares {
+  readonly middlewareStack: {
+    add(
+      middleware: (next: (args: never) => Promise<never>) => (args: never) => Promise<never>,
+      options: { readonly step: 'initialize'; readonly priority: 'high'; readonly name: string },
+    ): void;
+  };
+}
+
+/** `answers`: names of the errors that the adapter itself looks at. */
+export function translateFaults<C>(client: C, service: string, answers: readonly string[]): C {
+  (client as Middlewares).middlewareStack.add(
+    (next) => async (args) => {
+      try {
+        return await next(args);
+      } catch (error) {
+        if (error instanceof Error && answers.includes(error.name)) throw error;
+        throw storeUnavailable(service, error);
+      }
+    },
+    { step: 'initialize', priority: 'high', name: 'translateFaults' },
+  );
+  return client;
+}
+
+/** The fault for an error of the SDK, or for the name of one. */
+export function storeUnavailable(service: string, cause: unknown): ServiceError {
+  if (cause instanceof ServiceError) return cause;
+  const name = cause instanceof Error ? cause.name : String(cause);
+  const status = (cause as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
+  // Without a status nothing was answered: the network.
+  const retryable =
+    TRANSIENT_ERRORS.has(name) || (cause instanceof Error ? status === undefined || status >= 500 : false);
+  return new ServiceError('storeUnavailable', `${service} gave no answer: ${name}`, {
+    cause,
+    retryable,
+    advice: retryable
+      ? 'Try again later.'
+      : `Deploy the stack again: ${service} refuses requests that the deployment should have made possible.`,
+  });
+}

@@ -1,0 +1,37 @@
+/** Sessions of administrators in DynamoDB, under the hash of their token. Never sees the token. */
+import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { DeleteCommand, GetCommand, PutCommand } from '@aws-sdk/lib-dynamodb';
+import type { Clock, Session, SessionStore } from '../ports.ts';
+import { epochSeconds } from './client.ts';
+
+export interface SessionStoreOptions {
+  readonly client: DynamoDBDocumentClient;
+  readonly operationsTable: string;
+  readonly clock: Clock;
+}
+
+export function createSessionStore({ client, operationsTable, clock }: SessionStoreOptions): SessionStore {
+  return {
+    async create(tokenHash, session) {
+      const expiresAt = epochSeconds(new Date(session.expiresAt));
+      await client.send(
+        new PutCommand({ TableName: operationsTable, Item: { ...keyOf(tokenHash), session, expiresAt } }),
+      );
+    },
+    async get(tokenHash) {
+      const { Item } = await client.send(
+        new GetCommand({ TableName: operationsTable, Key: keyOf(tokenHash), ConsistentRead: true }),
+      );
+      const session = Item?.session as Session | undefined;
+      // DynamoDB removes what has expired, but hours later.
+      return session !== undefined && Date.parse(session.expiresAt) > clock.now().getTime() ? session : null;
+    },
+    async delete(tokenHash) {
+      await client.send(new DeleteCommand({ TableName: operationsTable, Key: keyOf(tokenHash) }));
+    },
+  };
+}
+
+function keyOf(tokenHash: string) {
+  return { pk: `session#${tokenHash}`, sk: 'session' };
+}

@@ -1,0 +1,17 @@
+/** Asks the sync function to carry out a run that is stored and waits, and does not wait for it. */
+import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
+import type { SyncRequest } from '../run-control.ts';
+import { CLIENT_DEFAULTS, translateFaults } from './fault.ts';
+
+/**
+ * Gives what starts runs.
+ *
+ * @see https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html (InvocationType `Event`)
+ */
+export function createSyncStarter(functionName: string): (request: SyncRequest) => Promise<void> {
+  const client = translateFaults(new LambdaClient({ ...CLIENT_DEFAULTS }), 'Lambda', []);
+  return async (request) => {
+    const Payload = JSON.stringify(request);
+    await client.send(new InvokeCommand({ FunctionName: functionName, InvocationType: 'Event', Payload }));
+  };
+}

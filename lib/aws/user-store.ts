@@ -1,0 +1,399 @@
+/**
+ * Users in DynamoDB: one item a user under its name key, and an index that lists them in name order. Decides nothing about
+ * users; sees to it that every write happens once, and only to the record that was read.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { BatchExecuteStatementCommand, GetCommand, QueryCommand, ScanCommand } from '@aws-sdk/lib-dynamodb';
+import type { ScanCommandInput, TransactWriteCommandInput } from '@aws-sdk/lib-dynamodb';
+import { decodeCursor, encodeCursor } from '../cursor.ts';
+import type { UserLink, UserQuery, UserStore, UserWrite, WriteResult } from '../ports.ts';
+import { leaseLost } from '../run.ts';
+import type { User } from '../user.ts';
+import { compareNameKeys, userNameKey, userStatus } from '../user.ts';
+import { chunksOf, inFlight, readItems, waitForTry, writeItems } from './client.ts';
+import type { Item } from './client.ts';
+import { LIST_SHARDS, USERS_TABLE } from './environment.ts';
+import { storeUnavailable, TRANSIENT_ERRORS } from './fault.ts';
+import { heldBy, LEASE_KEY } from './lease.ts';
+import { fromUserItem, isPossibleKey, toUserItem, unchanged } from './user-item.ts';
+
+export interface UserStoreOptions {
+  readonly client: DynamoDBDocumentClient;
+  readonly usersTable: string;
+  /** Holds the lease that `fence` is checked against. */
+  readonly operationsTable: string;
+}
+
+const LIST = 'users';
+const STATEMENTS_TOGETHER = 25;
+const SCAN_SEGMENTS = 8;
+const ITEMS_IN_TRANSACTION = 100;
+const SHARDS = Array.from({ length: LIST_SHARDS }, (_, shard) => String(shard));
+const FIRST_KEY = '\u0001';
+const LAST_OF_PREFIX = '\u{10FFFF}';
+// Updates never touch these: the key, and what is given at creation.
+const FIXED: ReadonlySet<string> = new Set([USERS_TABLE.partitionKey, USERS_TABLE.listPartitionKey, 'id', 'createdAt']);
+
+export function createUserStore({ client, usersTable, operationsTable }: UserStoreOptions): UserStore {
+  async function getMany(nameKeys: readonly string[]): Promise<ReadonlyMap<string, User>> {
+    const keys = [...new Set(nameKeys)].filter(isPossibleKey);
+    const found = await readItems(
+      client,
+      keys.map((nameKey) => ({ table: usersTable, key: { nameKey } })),
+    );
+    return new Map((found.get(usersTable) ?? []).map((item) => [item.nameKey as string, fromUserItem(item)]));
+  }
+
+  // ------------------------------------------------------------------------------------------------------- reading
+
+  async function queryLinks(shard: string, from: Item | undefined): Promise<LinkPage> {
+    const page = await client.send(
+      new QueryCommand({
+        TableName: usersTable,
+        IndexName: USERS_TABLE.listIndex,
+        KeyConditionExpression: 'listShard = :shard',
+        ExpressionAttributeValues: { ':shard': shard },
+        ProjectionExpression: 'nameKey, directoryId, fingerprint',
+        ExclusiveStartKey: from,
+      }),
+    );
+    return { shard, links: (page.Items ?? []) as UserLink[], from: page.LastEvaluatedKey };
+  }
+
+  async function* readLinks(): AsyncGenerator<readonly UserLink[]> {
+    // One page of every shard is on its way while the caller works: that bounds what waits in memory.
+    const coming = new Map<string, Promise<LinkPage>>();
+    const ask = (shard: string, from?: Item): void => {
+      const page = queryLinks(shard, from);
+      // Its failure is heard when its turn comes; a caller that has stopped by then need not hear of it.
+      page.catch(() => {});
+      coming.set(shard, page);
+    };
+    for (const shard of SHARDS) ask(shard);
+    while (coming.size > 0) {
+      const { shard, links, from } = await Promise.race(coming.values());
+      coming.delete(shard);
+      if (from !== undefined) ask(shard, from);
+      if (links.length > 0) yield links;
+    }
+  }
+
+  /** Name keys of one shard that the query's index can tell, in order, behind `after`. */
+  async function* listShard(shard: string, after: string | null, query: UserQuery): AsyncGenerator<string> {
+    const prefix = userNameKey(query.search ?? '');
+    if (prefix !== '' && !isPossibleKey(prefix + LAST_OF_PREFIX)) return;
+    let from: Item | undefined;
+    // Names spread evenly, so twice the even part is rarely too little; a filter that lets few pass needs ever more.
+    let Limit = 2 * Math.ceil((query.limit + 1) / LIST_SHARDS);
+    do {
+      const { Items, LastEvaluatedKey } = await client.send(
+        new QueryCommand({
+          TableName: usersTable,
+          IndexName: USERS_TABLE.listIndex,
+          // Not begins_with: with it, a condition could not begin at the cursor as well.
+          KeyConditionExpression: 'listShard = :shard AND nameKey BETWEEN :first AND :last',
+          ...narrow(query, {
+            ':shard': shard,
+            ':first': after ?? (prefix || FIRST_KEY),
+            ':last': prefix + LAST_OF_PREFIX,
+          }),
+          ProjectionExpression: 'nameKey',
+          ExclusiveStartKey: from,
+          Limit,
+        }),
+      );
+      for (const { nameKey } of Items ?? []) if (nameKey !== after) yield nameKey as string;
+      from = LastEvaluatedKey;
+      Limit *= 4;
+    } while (from !== undefined);
+  }
+
+  /** Name keys of those that have the address the query searches for, in order, behind `after`. Reads the whole table. */
+  async function* listByAddress(after: string | null, { search = '' }: UserQuery): AsyncGenerator<string> {
+    const address = search.trim().toLowerCase();
+    if (!address.includes('@')) return;
+    const items = await scan({
+      FilterExpression: 'contains(emailKeys, :address)',
+      ExpressionAttributeValues: { ':address': address },
+      ProjectionExpression: 'nameKey',
+    });
+    const keys = items.map(({ nameKey }) => nameKey as string);
+    yield* keys.filter((key) => after === null || compareNameKeys(key, after) > 0).sort(compareNameKeys);
+  }
+
+  async function scan(input: Omit<ScanCommandInput, 'TableName'>): Promise<Item[]> {
+    const found: Item[] = [];
+    await inFlight(
+      Array.from({ length: SCAN_SEGMENTS }, (_, segment) => segment),
+      async (Segment) => {
+        let from: Item | undefined;
+        do {
+          const page = await client.send(
+            new ScanCommand({
+              ...input,
+              TableName: usersTable,
+              Segment,
+              TotalSegments: SCAN_SEGMENTS,
+              ConsistentRead: true,
+              ExclusiveStartKey: from,
+            }),
+          );
+          found.push(...(page.Items ?? []));
+          from = page.LastEvaluatedKey;
+        } while (from !== undefined);
+      },
+    );
+    return found;
+  }
+
+  // ------------------------------------------------------------------------------------------------------- writing
+
+  async function writeBatch(
+    writes: readonly PlacedWrite[],
+    tell: (place: number, result: WriteResult) => void,
+  ): Promise<void> {
+    let pending = writes;
+    for (let tries = 1; ; tries += 1) {
+      const Statements = pending.map(({ write }) => toStatement(usersTable, write));
+      const { Responses, $metadata } = await client.send(new BatchExecuteStatementCommand({ Statements }));
+      const repeated = tries > 1 || ($metadata.attempts ?? 1) > 1;
+      const again: PlacedWrite[] = [];
+      const lost: PlacedWrite[] = [];
+      let reason = '';
+      for (const [index, placed] of pending.entries()) {
+        const code = Responses?.[index]?.Error?.Code;
+        if (code === undefined) {
+          // Deleting what is not there is no error to DynamoDB; only the item it gives back tells the difference.
+          if (placed.write.type === 'delete' && Responses?.[index]?.Item === undefined) lost.push(placed);
+          else tell(placed.place, 'written');
+        } else if (code === 'ConditionalCheckFailed' || code === 'DuplicateItem') lost.push(placed);
+        else if (TRANSIENT_ERRORS.has(code)) {
+          again.push(placed);
+          reason = code;
+        } else throw storeUnavailable('DynamoDB', code);
+      }
+      await settleLost(lost, repeated, tell);
+      if (again.length === 0) return;
+      await waitForTry(tries, reason);
+      pending = again;
+    }
+  }
+
+  /** Where a request was sent more than once, the first time may have done it: then what is stored is what was written. */
+  async function settleLost(
+    lost: readonly PlacedWrite[],
+    repeated: boolean,
+    tell: (place: number, result: WriteResult) => void,
+  ): Promise<void> {
+    const stored = repeated && lost.length > 0 ? await getMany(lost.map(({ write }) => keyOf(write))) : null;
+    for (const { place, write } of lost) {
+      const now = stored?.get(keyOf(write));
+      const done = write.type === 'delete' ? now === undefined : isDeepStrictEqual(now, userAfter(write));
+      tell(place, stored !== null && done ? 'written' : 'lostRace');
+    }
+  }
+
+  return {
+    readLinks,
+    getMany,
+    async get(userName) {
+      const nameKey = userNameKey(userName);
+      if (!isPossibleKey(nameKey)) return null;
+      const { Item } = await client.send(
+        new GetCommand({ TableName: usersTable, Key: { nameKey }, ConsistentRead: true }),
+      );
+      return Item === undefined ? null : fromUserItem(Item);
+    },
+    async list(query) {
+      const after = query.next === undefined ? null : decodeCursor(LIST, query.next);
+      const streams = SHARDS.map((shard) => listShard(shard, after, query));
+      const keys: string[] = [];
+      for await (const key of mergeKeys([...streams, listByAddress(after, query)])) {
+        keys.push(key);
+        if (keys.length > query.limit) break;
+      }
+      const page = keys.slice(0, query.limit);
+      const users = await getMany(page);
+      return {
+        // The index may be a moment behind the records.
+        items: page.flatMap((key) => users.get(key) ?? []).filter((user) => isAskedFor(user, query)),
+        next: keys.length > query.limit ? encodeCursor(LIST, page.at(-1)!) : null,
+      };
+    },
+    async listActiveAdministrators() {
+      const items = await scan({
+        FilterExpression: 'contains(#privileges, :admin) AND attribute_type(disabledBy, :none)',
+        ExpressionAttributeNames: { '#privileges': 'privileges' },
+        ExpressionAttributeValues: { ':admin': 'admin', ':none': 'NULL' },
+      });
+      return items.map(fromUserItem);
+    },
+    async writeEach(writes) {
+      const results = Array.from<WriteResult>({ length: writes.length });
+      for (const round of roundsOf(writes)) {
+        await inFlight(chunksOf(round, STATEMENTS_TOGETHER), async (batch) => {
+          await writeBatch(batch, (place, result) => (results[place] = result));
+        });
+      }
+      return results;
+    },
+    async writeTogether(writes, fence) {
+      const items = toTransaction(usersTable, writes);
+      if (items === null) return 'lostRace';
+      if (fence !== undefined) {
+        items.push({ ConditionCheck: { TableName: operationsTable, Key: LEASE_KEY, ...heldBy(fence) } });
+      }
+      if (items.length === 0) return 'written';
+      if (items.length > ITEMS_IN_TRANSACTION)
+        throw new TypeError(`${items.length} items are too many for one transaction`);
+      const failed = await writeItems(client, items);
+      if (failed === null) return 'written';
+      if (fence !== undefined && failed.at(-1) === true) throw leaseLost(fence.runId);
+      return 'lostRace';
+    },
+  };
+}
+
+/** One page of a shard of the index; without `from` the last one. */
+interface LinkPage {
+  readonly shard: string;
+  readonly links: UserLink[];
+  readonly from: Item | undefined;
+}
+
+interface PlacedWrite {
+  readonly place: number;
+  readonly write: UserWrite;
+}
+
+/** Writes of the same user follow each other: one batch must not hold a key twice, and their order counts. */
+function roundsOf(writes: readonly UserWrite[]): readonly PlacedWrite[][] {
+  const rounds: PlacedWrite[][] = [];
+  const seen = new Map<string, number>();
+  for (const [place, write] of writes.entries()) {
+    const round = seen.get(keyOf(write)) ?? 0;
+    seen.set(keyOf(write), round + 1);
+    (rounds[round] ??= []).push({ place, write });
+  }
+  return rounds;
+}
+
+function keyOf(write: UserWrite): string {
+  return userNameKey(write.type === 'create' ? write.user.userName : write.previous.userName);
+}
+
+function userAfter(write: UserWrite): User | undefined {
+  return write.type === 'delete' || write.type === 'check' ? undefined : write.user;
+}
+
+/** PartiQL carries a condition per statement, which BatchWriteItem can't, at the price of BatchWriteItem. */
+function toStatement(table: string, write: UserWrite): { Statement: string; Parameters: unknown[] } {
+  if (write.type === 'create') {
+    const item = toUserItem(write.user);
+    const fields = Object.keys(item).map((name) => `'${name}': ?`);
+    return { Statement: `INSERT INTO "${table}" VALUE {${fields.join(', ')}}`, Parameters: Object.values(item) };
+  }
+  if (write.type === 'update') {
+    const before = toUserItem(write.previous);
+    const changed = Object.entries(toUserItem(write.user)).filter(
+      ([name, value]) => !FIXED.has(name) && !isDeepStrictEqual(value, before[name]),
+    );
+    return {
+      Statement: `UPDATE "${table}" SET ${changed.map(([name]) => `"${name}" = ?`).join(', ')} ${WHERE_UNCHANGED}`,
+      Parameters: [...changed.map(([, value]) => value), ...unchangedParameters(write.previous)],
+    };
+  }
+  if (write.type === 'delete') {
+    return {
+      Statement: `DELETE FROM "${table}" ${WHERE_UNCHANGED} RETURNING ALL OLD *`,
+      Parameters: unchangedParameters(write.previous),
+    };
+  }
+  throw new TypeError(`a ${write.type} is only written together with others`);
+}
+
+const WHERE_UNCHANGED = 'WHERE "nameKey" = ? AND "id" = ? AND "version" = ?';
+
+function unchangedParameters({ userName, id, version }: User): unknown[] {
+  return [userNameKey(userName), id, version];
+}
+
+/**
+ * One operation a key, because a transaction may name an item only once: where one user leaves a name and another takes
+ * it, the two become one put over the old record. null = the writes contradict each
+ * other: two users want one name.
+ */
+function toTransaction(
+  TableName: string,
+  writes: readonly UserWrite[],
+): NonNullable<TransactWriteCommandInput['TransactItems']> | null {
+  const leaving = new Map<string, User>();
+  const taking = new Map<string, User>();
+  const checked = new Map<string, User>();
+  for (const write of writes) {
+    if (write.type === 'check') checked.set(keyOf(write), write.previous);
+    else if (write.type !== 'create') leaving.set(keyOf(write), write.previous);
+    const user = userAfter(write);
+    if (user === undefined) continue;
+    const nameKey = userNameKey(user.userName);
+    if (taking.has(nameKey)) return null;
+    taking.set(nameKey, user);
+  }
+  for (const [nameKey, user] of checked) {
+    const gone = leaving.get(nameKey);
+    if (gone ? gone.id !== user.id || gone.version !== user.version : taking.has(nameKey)) return null;
+  }
+  const keys = new Set([...leaving.keys(), ...taking.keys(), ...checked.keys()]);
+  return [...keys].map((nameKey) => {
+    const before = leaving.get(nameKey) ?? checked.get(nameKey);
+    const after = taking.get(nameKey);
+    const condition = before ? unchanged(before) : { ConditionExpression: 'attribute_not_exists(nameKey)' };
+    if (after) return { Put: { TableName, Item: toUserItem(after), ...condition } };
+    const operation = { TableName, Key: { nameKey }, ...condition };
+    return leaving.has(nameKey) ? { Delete: operation } : { ConditionCheck: operation };
+  });
+}
+
+/** The filter of a list, as far as the index carries what it needs. */
+function narrow({ authentication, status }: UserQuery, values: Item) {
+  const filters: string[] = [];
+  const all = { ...values };
+  if (authentication !== undefined) {
+    filters.push('authentication = :authentication');
+    all[':authentication'] = authentication;
+  }
+  if (status !== undefined) {
+    filters.push(`${status === 'active' ? '' : 'NOT '}attribute_type(disabledBy, :none)`);
+    all[':none'] = 'NULL';
+  }
+  return {
+    ExpressionAttributeValues: all,
+    ...(filters.length > 0 && { FilterExpression: filters.join(' AND ') }),
+  };
+}
+
+function isAskedFor(user: User, { authentication, status }: UserQuery): boolean {
+  return (
+    (authentication === undefined || user.authentication === authentication) &&
+    (status === undefined || userStatus(user) === status)
+  );
+}
+
+/** Ordered streams as one ordered stream, each key once. */
+async function* mergeKeys(streams: readonly AsyncGenerator<string>[]): AsyncGenerator<string> {
+  const heads = await Promise.all(streams.map(async (stream) => ({ stream, next: await stream.next() })));
+  let last: string | null = null;
+  for (;;) {
+    let first: (typeof heads)[number] | null = null;
+    for (const head of heads) {
+      if (head.next.done === true) continue;
+      if (first === null || compareNameKeys(head.next.value, first.next.value as string) < 0) first = head;
+    }
+    if (first === null) return;
+    const key = first.next.value as string;
+    if (key !== last) yield key;
+    last = key;
+    first.next = await first.stream.next();
+  }
+}

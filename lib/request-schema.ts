@@ -1,0 +1,84 @@
+/**
+ * Validation of query strings and of the small bodies of the administration API. Settings and users have schemas of their
+ * own.
+ */
+import { z } from 'zod';
+import { parseInput } from './input.ts';
+import type { Parsed } from './input.ts';
+import type { UserQuery } from './ports.ts';
+import { CHANGE_KINDS } from './run.ts';
+import type { ChangeKind } from './run.ts';
+
+const DEFAULT_USERS = 50;
+const MAX_USERS = 200;
+const DEFAULT_RUNS = 20;
+const MAX_RUNS = 100;
+const DEFAULT_CHANGES = 100;
+const MAX_CHANGES = 1_000;
+
+/** What is typed into a form for signing in: long enough for everybody, and no more is looked at. */
+const MAX_TYPED_LENGTH = 1_024;
+
+const pageSize = (fallback: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,5}$/, 'must be a whole number')
+    .transform(Number)
+    .pipe(z.int().min(1).max(max))
+    .prefault(String(fallback));
+
+const next = z.string().max(4_096).exactOptional();
+
+const credentials = z.strictObject({
+  userName: z.string().max(MAX_TYPED_LENGTH),
+  password: z.string().max(MAX_TYPED_LENGTH),
+});
+
+const typedPassword = z.strictObject({ password: z.string().max(MAX_TYPED_LENGTH) });
+
+const syncOptions = z.strictObject({ dryRun: z.boolean().default(false) });
+
+const runQuery = z.strictObject({ limit: pageSize(DEFAULT_RUNS, MAX_RUNS), next });
+
+const changeQuery = z.strictObject({
+  kind: z.enum(CHANGE_KINDS).exactOptional(),
+  limit: pageSize(DEFAULT_CHANGES, MAX_CHANGES),
+  next,
+});
+
+const userQuery = z.strictObject({
+  search: z.string().max(320).exactOptional(),
+  authentication: z.enum(['integrated', 'directory']).exactOptional(),
+  status: z.enum(['active', 'disabled']).exactOptional(),
+  limit: pageSize(DEFAULT_USERS, MAX_USERS),
+  next,
+});
+
+/** `{userName, password}` of a sign-in. Whether they can be any is for the login to say. */
+export function parseCredentials(body: unknown): Parsed<{ readonly userName: string; readonly password: string }> {
+  return parseInput(credentials, body);
+}
+
+/** `{password}` as somebody types it to log in. */
+export function parseTypedPassword(body: unknown): Parsed<{ readonly password: string }> {
+  return parseInput(typedPassword, body);
+}
+
+/** `{dryRun?}`; no body is a real run. */
+export function parseSyncOptions(body: unknown): Parsed<{ readonly dryRun: boolean }> {
+  return parseInput(syncOptions, body === undefined ? {} : body);
+}
+
+export function parseRunQuery(query: unknown): Parsed<{ readonly limit: number; readonly next?: string }> {
+  return parseInput(runQuery, query);
+}
+
+export function parseChangeQuery(
+  query: unknown,
+): Parsed<{ readonly kind?: ChangeKind; readonly limit: number; readonly next?: string }> {
+  return parseInput(changeQuery, query);
+}
+
+export function parseUserQuery(query: unknown): Parsed<UserQuery> {
+  return parseInput(userQuery, query);
+}

@@ -1,0 +1,417 @@
+import { expect, test } from 'vitest';
+import type { UserLink, UserQuery, UserStore, UserWrite } from '../../lib/ports.ts';
+import { newRun } from '../../lib/run.ts';
+import type { User } from '../../lib/user.ts';
+import { compareNameKeys, userNameKey } from '../../lib/user.ts';
+import { aUser } from '../support/people.ts';
+import { describeOnEveryStore } from '../support/stores.ts';
+import type { Stores } from '../support/stores.ts';
+
+function named(userName: string, over: Partial<User> = {}): User {
+  return aUser({ id: `id of ${userName}`, userName, ...over });
+}
+
+function next(user: User, over: Partial<User>): User {
+  return { ...user, ...over, version: user.version + 1, updatedAt: '2026-05-05T00:00:00.000Z' };
+}
+
+async function create(users: UserStore, ...all: readonly User[]): Promise<void> {
+  const results = await users.writeEach(all.map((user) => ({ type: 'create', user })));
+  expect(new Set(results)).toEqual(new Set(all.length > 0 ? ['written'] : []));
+}
+
+async function listAll(users: UserStore, query: UserQuery): Promise<{ names: string[]; pages: number }> {
+  const names: string[] = [];
+  let cursor: string | null | undefined;
+  let pages = 0;
+  do {
+    const page = await users.list({ ...query, ...(cursor != null && { next: cursor }) });
+    expect(page.items.length).toBeLessThanOrEqual(query.limit);
+    names.push(...page.items.map(({ userName }) => userName));
+    cursor = page.next;
+    pages += 1;
+  } while (cursor !== null);
+  return { names, pages };
+}
+
+async function names(users: UserStore, query: Partial<UserQuery> = {}): Promise<string[]> {
+  return (await listAll(users, { limit: 50, ...query })).names;
+}
+
+async function startRun({ runs, now }: Stores, id: string) {
+  const request = { dryRun: false, trigger: 'api', requestedBy: null, approves: null } as const;
+  const result = await runs.start(newRun(id, request, now()));
+  if (!result.started) throw new Error('the lease is taken');
+  return result.fence;
+}
+
+describeOnEveryStore('the user store', (open) => {
+  test('gives back every field of a user as it was written', async () => {
+    const { users } = await open();
+    const full = named('Zoë Ängström 😀', {
+      emailAddresses: ['zoe@example.com', 'Z@Example.com'],
+      authentication: 'integrated',
+      disabledBy: 'admin',
+      privileges: ['login', 'archive'],
+      passwordHash: '$argon2id$v=19$hash',
+      fingerprint: 'print',
+      directory: { id: 'd', idAttribute: 'objectguid', dn: 'cn=Zoë', missingSince: '2026-01-01T00:00:00.000Z' },
+    });
+    const bare = named('bare', { fullName: null, directory: null, privileges: ['none'] });
+
+    await create(users, full, bare);
+
+    expect(await users.get('zoë ängström 😀')).toEqual(full);
+    expect(await users.get('BARE')).toEqual(bare);
+    expect(await users.getMany([userNameKey('bare'), 'nobody', userNameKey('bare')])).toEqual(
+      new Map([['bare', bare]]),
+    );
+  });
+
+  test('finds nobody by a name that nobody can have', async () => {
+    const { users } = await open();
+
+    expect(await users.get('')).toBeNull();
+    expect(await users.get('x'.repeat(5_000))).toBeNull();
+    expect(await users.getMany([])).toEqual(new Map());
+  });
+
+  test('lets one of many concurrent creators of a name win', async () => {
+    const { users } = await open();
+    const rivals = Array.from({ length: 8 }, (_, rival) => named('Anna', { id: `rival ${rival}` }));
+
+    const results = await Promise.all(rivals.map((user) => users.writeEach([{ type: 'create', user }])));
+
+    const winners = rivals.filter((_, rival) => results[rival]![0] === 'written');
+    expect(winners).toHaveLength(1);
+    expect(await users.get('anna')).toEqual(winners[0]);
+  });
+
+  test('updates and deletes only the record that was read', async () => {
+    const { users } = await open();
+    const [anna, ben, carl, dora] = ['anna', 'ben', 'carl', 'dora'].map((name) => named(name)) as [
+      User,
+      User,
+      User,
+      User,
+    ];
+    await create(users, anna, ben, carl);
+    const newBen = next(ben, { fullName: 'Ben by an administrator', emailAddresses: ['ben@example.com'] });
+
+    const first = await users.writeEach([
+      { type: 'update', user: newBen, previous: ben },
+      { type: 'delete', previous: anna },
+    ]);
+    const second = await users.writeEach([
+      { type: 'update', user: next(ben, { fullName: 'Ben by the past' }), previous: ben },
+      { type: 'delete', previous: anna },
+      { type: 'delete', previous: { ...carl, id: 'another account of that name' } },
+      { type: 'update', user: next(dora, {}), previous: dora },
+      { type: 'delete', previous: dora },
+    ]);
+
+    expect(first).toEqual(['written', 'written']);
+    expect(second).toEqual(['lostRace', 'lostRace', 'lostRace', 'lostRace', 'lostRace']);
+    expect(await users.get('ben')).toEqual(newBen);
+    expect(await names(users)).toEqual(['ben', 'carl']);
+  });
+
+  test('carries out several writes of one user in their order', async () => {
+    const { users } = await open();
+    const anna = named('anna');
+    const changed = next(anna, { fullName: 'changed' });
+
+    const results = await users.writeEach([
+      { type: 'create', user: anna },
+      { type: 'update', user: changed, previous: anna },
+      { type: 'update', user: next(anna, { fullName: 'late' }), previous: anna },
+      { type: 'delete', previous: changed },
+      { type: 'create', user: named('anna', { id: 'a second account' }) },
+    ]);
+
+    expect(results).toEqual(['written', 'written', 'lostRace', 'written', 'written']);
+    expect((await users.get('anna'))?.id).toBe('a second account');
+  });
+
+  test('lists a thousand users page by page, in one order, each of them once', async () => {
+    const { users } = await open();
+    const scripts = ['a', 'Z', 'é', 'ß', 'Σ', '名', '\uFF21', '😀', '𝒳', "o'"];
+    const people = Array.from({ length: 1_000 }, (_, index) => named(`${scripts[index % 10]}-${index}`));
+    await create(users, ...people);
+    const expected = people
+      .map(({ userName }) => userNameKey(userName))
+      .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+
+    const { names: listed, pages } = await listAll(users, { limit: 64 });
+
+    expect(listed.map(userNameKey)).toEqual(expected);
+    expect([...expected].sort(compareNameKeys)).toEqual(expected);
+    expect(pages).toBe(16);
+  });
+
+  test('goes on behind the last user of a page, whatever has come and gone before it', async () => {
+    const { users } = await open();
+    const people = ['b', 'd', 'f', 'h'].map((name) => named(name));
+    await create(users, ...people);
+    const first = await users.list({ limit: 2 });
+    await create(users, named('a'), named('e'));
+    await users.writeEach([{ type: 'delete', previous: people[1]! }]);
+
+    const second = await users.list({ limit: 2, next: first.next! });
+    const third = await users.list({ limit: 2, next: second.next! });
+
+    expect([first, second, third].map(({ items }) => items.map(({ userName }) => userName))).toEqual([
+      ['b', 'd'],
+      ['e', 'f'],
+      ['h'],
+    ]);
+    expect(third.next).toBeNull();
+  });
+
+  test('ends a list that fills its last page exactly', async () => {
+    const { users } = await open();
+    await create(users, named('a'), named('b'));
+
+    expect((await users.list({ limit: 2 })).next).toBeNull();
+    expect((await users.list({ limit: 1 })).next).not.toBeNull();
+    expect(await names((await open()).users)).toEqual([]);
+  });
+
+  test('searches by the beginning of a name and by a whole address, without case', async () => {
+    const { users } = await open();
+    await create(
+      users,
+      named('Anna', { emailAddresses: ['Anna.Weber@Example.com', 'aw@example.com'] }),
+      named('anna.weber@example.com', { emailAddresses: ['anna.weber@example.com'] }),
+      named('annabel', { emailAddresses: ['xanna.weber@example.com'] }),
+      named('Ben', { emailAddresses: ['ANNA.weber@example.com'] }),
+    );
+
+    expect(await names(users, { search: ' ANNA' })).toEqual(['Anna', 'anna.weber@example.com', 'annabel']);
+    expect(await names(users, { search: 'anna.WEBER@example.com' })).toEqual(['Anna', 'anna.weber@example.com', 'Ben']);
+    expect(await names(users, { search: 'anna.weber@example.com', limit: 1 })).toHaveLength(3);
+    expect(await names(users, { search: 'weber@example.com' })).toEqual([]);
+    expect(await names(users, { search: 'x'.repeat(3_000) })).toEqual([]);
+  });
+
+  test('narrows lists by authentication and status', async () => {
+    const { users } = await open();
+    await create(
+      users,
+      named('a', { authentication: 'integrated', emailAddresses: ['a@example.com'] }),
+      named('b', { disabledBy: 'sync', emailAddresses: ['a@example.com'] }),
+      named('c', { disabledBy: 'admin', authentication: 'integrated' }),
+      named('d'),
+      ...Array.from({ length: 60 }, (_, index) => named(`e${index}`, { disabledBy: 'sync' })),
+    );
+
+    expect(await names(users, { authentication: 'integrated' })).toEqual(['a', 'c']);
+    expect(await names(users, { status: 'active' })).toEqual(['a', 'd']);
+    expect(await names(users, { status: 'disabled', authentication: 'integrated' })).toEqual(['c']);
+    expect(await names(users, { status: 'disabled', limit: 7 })).toHaveLength(62);
+    expect(await names(users, { search: 'a@example.com', status: 'disabled' })).toEqual(['b']);
+  });
+
+  test('refuses a next that it has not given', async () => {
+    const { users } = await open();
+    await create(users, named('a'), named('b'), named('c'));
+    const { next: given } = await users.list({ limit: 1 });
+
+    for (const tampered of ['', 'x', 'YWJj', `${given}A`, given!.slice(0, -2), `A${given!.slice(1)}`, '%%%']) {
+      await expect(users.list({ limit: 1, next: tampered })).rejects.toMatchObject({
+        code: 'invalidRequest',
+        faults: [{ path: 'next' }],
+      });
+    }
+  });
+
+  test('reads the link of every user', async () => {
+    const { users } = await open();
+    const people = Array.from({ length: 300 }, (_, index) =>
+      named(`user ${index}`, {
+        fingerprint: index % 2 === 0 ? `print ${index}` : null,
+        directory: index % 3 === 0 ? null : aUser({}).directory,
+      }),
+    );
+    await create(users, ...people);
+
+    const links: UserLink[] = [];
+    for await (const batch of users.readLinks()) links.push(...batch);
+
+    expect(links.sort((a, b) => compareNameKeys(a.nameKey, b.nameKey))).toEqual(
+      people
+        .map(({ userName, directory, fingerprint }) => ({
+          nameKey: userNameKey(userName),
+          directoryId: directory?.id ?? null,
+          fingerprint,
+        }))
+        .sort((a, b) => compareNameKeys(a.nameKey, b.nameKey)),
+    );
+  });
+
+  test('knows the active administrators', async () => {
+    const { users } = await open();
+    const admin = named('admin', { privileges: ['admin'] });
+    await create(users, admin, named('former', { privileges: ['admin'], disabledBy: 'admin' }), named('nobody'));
+
+    expect(await users.listActiveAdministrators()).toEqual([admin]);
+  });
+
+  // ---------------------------------------------------------------------------------------------- all or nothing
+
+  test('writes all of a group or none of it', async () => {
+    const { users } = await open();
+    const [anna, ben] = [named('anna'), named('ben')];
+    await create(users, anna, ben);
+    const group = (previous: User): UserWrite[] => [
+      { type: 'create', user: named('carl') },
+      { type: 'update', user: next(anna, { fullName: 'A' }), previous: anna },
+      { type: 'delete', previous },
+    ];
+
+    expect(await users.writeTogether(group({ ...ben, version: 7 }))).toBe('lostRace');
+    expect(await names(users)).toEqual(['anna', 'ben']);
+    expect(await users.get('anna')).toEqual(anna);
+    expect(await users.writeTogether(group(ben))).toBe('written');
+    expect(await names(users)).toEqual(['anna', 'carl']);
+    expect((await users.get('anna'))?.fullName).toBe('A');
+    expect(await users.writeTogether([])).toBe('written');
+  });
+
+  test('renames to a free name and not to a taken one', async () => {
+    const { users } = await open();
+    const [anna, ben] = [named('anna'), named('ben')];
+    await create(users, anna, ben);
+
+    const taken = await users.writeTogether([
+      { type: 'rename', user: next(anna, { userName: 'Ben' }), previous: anna },
+    ]);
+    const free = await users.writeTogether([{ type: 'rename', user: next(anna, { userName: 'Zoë' }), previous: anna }]);
+
+    expect([taken, free]).toEqual(['lostRace', 'written']);
+    expect(await names(users)).toEqual(['ben', 'Zoë']);
+    expect(await users.get('ZOË')).toMatchObject({ id: anna.id, version: 2 });
+    expect(await users.get('anna')).toBeNull();
+  });
+
+  test('swaps two names', async () => {
+    const { users } = await open();
+    const [anna, ben] = [named('anna'), named('ben')];
+    await create(users, anna, ben);
+    const swap: UserWrite[] = [
+      { type: 'rename', user: next(anna, { userName: 'ben' }), previous: anna },
+      { type: 'rename', user: next(ben, { userName: 'anna' }), previous: ben },
+    ];
+
+    expect(await users.writeTogether(swap)).toBe('written');
+    expect((await users.get('anna'))?.id).toBe(ben.id);
+    expect((await users.get('ben'))?.id).toBe(anna.id);
+    expect(await users.writeTogether(swap)).toBe('lostRace');
+  });
+
+  test('moves a chain of names, whatever order it comes in', async () => {
+    const { users } = await open();
+    const people = ['a', 'b', 'c'].map((name) => named(name));
+    await create(users, ...people);
+    const chain = people.map((previous, index): UserWrite => ({
+      type: 'rename',
+      user: next(previous, { userName: 'bcd'[index]! }),
+      previous,
+    }));
+
+    expect(await users.writeTogether([chain[1]!, chain[0]!, chain[2]!])).toBe('written');
+    expect(await names(users)).toEqual(['b', 'c', 'd']);
+    expect((await users.get('d'))?.id).toBe('id of c');
+  });
+
+  test('gives the name of a deleted user to another one in the same group', async () => {
+    const { users } = await open();
+    const [anna, ben] = [named('anna'), named('ben')];
+    await create(users, anna, ben);
+
+    const result = await users.writeTogether([
+      { type: 'rename', user: next(ben, { userName: 'anna' }), previous: ben },
+      { type: 'delete', previous: anna },
+    ]);
+
+    expect(result).toBe('written');
+    expect(await names(users)).toEqual(['anna']);
+    expect((await users.get('anna'))?.id).toBe(ben.id);
+  });
+
+  test('refuses a group in which two users want one name', async () => {
+    const { users } = await open();
+    const anna = named('anna');
+    await create(users, anna);
+
+    const two = await users.writeTogether([
+      { type: 'create', user: named('x', { id: '1' }) },
+      { type: 'create', user: named('X', { id: '2' }) },
+    ]);
+    const kept = await users.writeTogether([
+      { type: 'check', previous: anna },
+      { type: 'create', user: named('anna', { id: '3' }) },
+    ]);
+
+    expect([two, kept]).toEqual(['lostRace', 'lostRace']);
+    expect(await users.get('anna')).toEqual(anna);
+    expect(await users.get('x')).toBeNull();
+  });
+
+  test('fails a group when a record that it only checks has changed', async () => {
+    const { users } = await open();
+    const [anna, ben] = [named('anna'), named('ben')];
+    await create(users, anna, ben);
+    const group: UserWrite[] = [
+      { type: 'delete', previous: anna },
+      { type: 'check', previous: ben },
+    ];
+    await users.writeEach([{ type: 'update', user: next(ben, { disabledBy: 'admin' }), previous: ben }]);
+
+    expect(await users.writeTogether(group)).toBe('lostRace');
+    expect(await users.get('anna')).toEqual(anna);
+    const current = (await users.get('ben'))!;
+    expect(await users.writeTogether([group[0]!, { type: 'check', previous: current }])).toBe('written');
+    expect(await users.get('ben')).toEqual(current);
+  });
+
+  test('moves a ring of fifty names under a lease', async () => {
+    const stores = await open();
+    const { users } = stores;
+    const people = Array.from({ length: 50 }, (_, index) => named(`user-${index}`));
+    await create(users, ...people);
+    const fence = await startRun(stores, 'run-1');
+
+    const result = await users.writeTogether(
+      people.map((previous, index) => ({
+        type: 'rename',
+        user: next(previous, { userName: `user-${(index + 1) % 50}` }),
+        previous,
+      })),
+      fence,
+    );
+
+    expect(result).toBe('written');
+    expect((await users.get('user-0'))?.id).toBe('id of user-49');
+  });
+
+  test('writes under a lease that is held, and never under one that has passed on', async () => {
+    const stores = await open();
+    const { users } = stores;
+    const [anna, ben] = [named('anna'), named('ben')];
+    await create(users, anna, ben);
+    const fence = await startRun(stores, 'run-1');
+    const held = await users.writeTogether([{ type: 'delete', previous: anna }], fence);
+    stores.passMs(10 * 60_000);
+    await startRun(stores, 'run-2');
+
+    const removal = users.writeTogether([{ type: 'delete', previous: ben }], fence);
+
+    expect(held).toBe('written');
+    await expect(removal).rejects.toMatchObject({ code: 'leaseLost', runId: 'run-1' });
+    await expect(users.writeTogether([{ type: 'delete', previous: anna }], fence)).rejects.toMatchObject({
+      code: 'leaseLost',
+    });
+    expect(await users.get('ben')).toEqual(ben);
+  });
+});

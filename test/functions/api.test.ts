@@ -1,0 +1,929 @@
+import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
+import { describe, expect, test } from 'vitest';
+import type { ApiPorts } from '../../functions/api.ts';
+import { makeHandler, userPath } from '../../functions/api.ts';
+import { keepDirectory } from '../../lib/current-directory.ts';
+import { ServiceError } from '../../lib/errors.ts';
+import { createLogin } from '../../lib/login.ts';
+import { createMemoryStores } from '../../lib/memory.ts';
+import type { MemoryStores } from '../../lib/memory.ts';
+import type { Directory, DirectoryTest } from '../../lib/ports.ts';
+import type { SyncRequest } from '../../lib/run-control.ts';
+import type { Run } from '../../lib/run.ts';
+import type { User } from '../../lib/user.ts';
+import { MemoryDirectory, unreachable } from '../support/memory-directory.ts';
+import { anEntry, aUser, NOW } from '../support/people.ts';
+
+const GENERATED = 'generated password';
+
+const DOCUMENT = {
+  connection: { servers: ['127.0.0.1'], administrativeDn: 'cn=reader,dc=example,dc=com', password: 'bind password' },
+  mapping: { userName: 'uid', fullName: 'cn', emailAddresses: 'mail' },
+  options: { schedule: { enabled: true, expression: 'rate(2 hours)', timeZone: 'Europe/Berlin' } },
+};
+
+interface Sent {
+  readonly body?: unknown;
+  /** Sent as it is, in place of `body`. */
+  readonly text?: string;
+  readonly headers?: Record<string, string>;
+  readonly cookies?: string[];
+  readonly query?: string;
+  readonly base64?: boolean;
+  /** Until the function's own time-out; as long as it takes, where not given. */
+  readonly remainingMs?: number;
+}
+
+// oxlint-disable-next-line typescript/no-explicit-any -- Answers are looked at as whoever calls would: as JSON of any shape.
+type Json = any;
+
+const failing = () => Promise.reject(new TypeError('uid=root has password hunter2'));
+const hanging = () => new Promise<never>(() => {});
+const away = () => Promise.reject(new ServiceError('storeUnavailable', 'no answer'));
+
+type Change = (stores: MemoryStores) => Partial<ApiPorts>;
+
+const asIs: Change = () => ({});
+
+/** The API in front of stores in memory, with a clock that the test moves. */
+async function startApi(change = asIs) {
+  let time = NOW.getTime();
+  const clock = { now: () => new Date(time) };
+  const stores = createMemoryStores(clock);
+  const directory = new MemoryDirectory();
+  const tested: DirectoryTest = {
+    ok: true,
+    stages: [{ name: 'connect', ok: true, detail: 'connected', ms: 1 }],
+    count: 3,
+    counted: 'all',
+    sample: [],
+  };
+  const found = { test: tested, limitMs: 0, password: '', closed: 0 };
+  const openDirectory = (_settings: unknown, password: string): Directory => ({
+    ...directory.open(),
+    async test(limitMs) {
+      Object.assign(found, { limitMs, password });
+      return found.test;
+    },
+    async close() {
+      found.closed += 1;
+    },
+  });
+  const started: SyncRequest[] = [];
+  const lines: { level: string; message: string; fields: Record<string, unknown> }[] = [];
+  const ports: ApiPorts = {
+    ...stores,
+    openDirectory,
+    login: createLogin({
+      logins: stores.logins,
+      directory: keepDirectory(stores.settings, openDirectory, clock),
+      clock,
+    }),
+    startSync: async (request) => void started.push(request),
+    readAdministratorPassword: async () => GENERATED,
+    clock,
+    logger: {
+      info: (message, fields) => void lines.push({ level: 'info', message, fields }),
+      error: (message, fields) => void lines.push({ level: 'error', message, fields }),
+    },
+    ...change(stores),
+  };
+  const handler = makeHandler(ports);
+
+  async function send(method: string, path: string, sent: Sent = {}) {
+    const text = sent.text ?? (sent.body === undefined ? undefined : JSON.stringify(sent.body));
+    const event: APIGatewayProxyEventV2 = {
+      version: '2.0',
+      routeKey: '$default',
+      rawPath: path,
+      rawQueryString: sent.query ?? '',
+      headers: {
+        host: 'rollcall.example',
+        'x-forwarded-proto': 'https',
+        ...(text !== undefined && { 'content-type': 'application/json' }),
+        ...sent.headers,
+      },
+      ...(sent.cookies && { cookies: sent.cookies }),
+      requestContext: {
+        accountId: '',
+        apiId: '',
+        domainName: 'rollcall.example',
+        domainPrefix: 'rollcall',
+        http: { method, path, protocol: 'HTTP/1.1', sourceIp: '127.0.0.1', userAgent: 'test' },
+        requestId: 'request-1',
+        routeKey: '$default',
+        stage: '$default',
+        time: '',
+        timeEpoch: 0,
+      },
+      isBase64Encoded: sent.base64 ?? false,
+      ...(text !== undefined && { body: text }),
+    };
+    const { remainingMs } = sent;
+    const context = (remainingMs === undefined ? {} : { getRemainingTimeInMillis: () => remainingMs }) as Context;
+    const { statusCode, headers = {}, body, cookies = [] } = await handler(event, context);
+    const parsed: Json = body === undefined ? undefined : JSON.parse(body);
+    return { status: statusCode, headers, cookies, body: parsed };
+  }
+
+  return {
+    ports,
+    stores,
+    directory,
+    found,
+    started,
+    lines,
+    send,
+    passSeconds: (seconds: number) => void (time += seconds * 1_000),
+    create: async (over: Partial<User>) => {
+      await stores.users.writeTogether([{ type: 'create', user: aUser(over) }]);
+    },
+    /** Ends the active run as one that has withheld removals. */
+    async endRun(id: string, over: Partial<Run> = {}) {
+      const { run, fence } = (await stores.runs.takeUp(id))!;
+      const totals = { ...run.totals, created: 1, withheld: 2 };
+      await stores.runs.saveChanges(fence, [
+        { kind: 'created', userId: 'a', userName: 'ada', directoryId: 'i', dn: 'd' },
+        { kind: 'withheld', userId: 'b', userName: 'bob', directoryId: 'j', dn: 'e', reason: 'too many' },
+        { kind: 'withheld', userId: 'c', userName: 'cyd', directoryId: 'k', dn: 'f', reason: 'too many' },
+      ]);
+      await stores.runs.finish(fence, { ...run, status: 'succeeded', stage: 'finished', totals, ...over });
+    },
+  };
+}
+
+/** The same, signed in as the first administrator. */
+async function startSignedIn(change = asIs) {
+  const api = await startApi(change);
+  const { body, cookies } = await api.send('POST', '/api/session', {
+    body: { userName: 'admin', password: GENERATED },
+  });
+  const bearer = { authorization: `Bearer ${String(body.token)}` };
+  return {
+    ...api,
+    token: body.token as string,
+    cookie: cookies[0]!.split(';')[0]!,
+    call: (method: string, path: string, sent: Sent = {}) =>
+      api.send(method, path, { ...sent, headers: { ...bearer, ...sent.headers } }),
+  };
+}
+
+async function startConfigured(change = asIs) {
+  const api = await startSignedIn(change);
+  await api.call('PUT', '/api/settings', { body: DOCUMENT });
+  return api;
+}
+
+describe('a session', () => {
+  test('is opened with the generated password on a fresh system, and shows who one is', async () => {
+    const api = await startApi();
+
+    const opened = await api.send('POST', '/api/session', { body: { userName: 'Admin', password: GENERATED } });
+
+    expect(opened.status).toBe(200);
+    expect(opened.body).toMatchObject({ expiresAt: '2026-05-04T18:00:00.000Z', user: { userName: 'admin' } });
+    expect(JSON.stringify(opened.body)).not.toMatch(/argon2|fingerprint/);
+    expect(opened.cookies).toEqual([
+      `session=${opened.body.token}; Max-Age=28800; Path=/api; HttpOnly; SameSite=Strict; Secure`,
+    ]);
+    const who = await api.send('GET', '/api/session', { headers: { authorization: `Bearer ${opened.body.token}` } });
+    expect(who.body).toEqual({ user: opened.body.user, expiresAt: opened.body.expiresAt });
+  });
+
+  test('has a cookie that browsers take without TLS where there is none', async () => {
+    const api = await startApi();
+
+    const { cookies } = await api.send('POST', '/api/session', {
+      body: { userName: 'admin', password: GENERATED },
+      headers: { 'x-forwarded-proto': 'http' },
+    });
+
+    expect(cookies[0]).not.toContain('Secure');
+  });
+
+  test('is refused in the same words for a wrong password, an unknown user, a disabled and an ordinary one', async () => {
+    const api = await startSignedIn();
+    for (const over of [
+      { userName: 'anna' },
+      { userName: 'dora', privileges: ['admin'], disabledBy: 'admin' },
+    ] as const) {
+      await api.create({ id: over.userName, ...over, authentication: 'integrated', directory: null });
+      await api.call('PUT', `/api/users/${over.userName}/password`, { body: { password: 'long enough' } });
+    }
+
+    const answers = await Promise.all(
+      [
+        { userName: 'admin', password: 'wrong' },
+        { userName: 'nobody', password: 'wrong' },
+        { userName: 'no\u0000body', password: 'wrong' },
+        { userName: 'admin', password: '' },
+        { userName: 'anna', password: 'long enough' },
+        { userName: 'dora', password: 'long enough' },
+      ].map((body) => api.send('POST', '/api/session', { body })),
+    );
+
+    expect(answers.map(({ status }) => status)).toEqual([401, 401, 401, 401, 401, 401]);
+    expect(new Set(answers.map(({ body }) => JSON.stringify(body))).size).toBe(1);
+    expect(answers[0]!.body).toMatchObject({ code: 'notAuthenticated', status: 401 });
+    expect(answers[0]!.headers).toMatchObject({ 'www-authenticate': 'Bearer' });
+  });
+
+  test('is throttled after repeated failures, and tells for how long', async () => {
+    const api = await startSignedIn();
+
+    let answer = await api.send('POST', '/api/session', { body: { userName: 'admin', password: 'wrong' } });
+    for (let failures = 1; failures < 10 && answer.status === 401; failures += 1) {
+      answer = await api.send('POST', '/api/session', { body: { userName: 'admin', password: 'wrong' } });
+    }
+
+    expect(answer).toMatchObject({ status: 429, body: { code: 'throttled' } });
+    expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
+  });
+
+  test('ends when its owner says so, and takes the cookie along', async () => {
+    const api = await startSignedIn();
+
+    const ended = await api.send('DELETE', '/api/session', { cookies: [api.cookie] });
+
+    expect(ended.status).toBe(204);
+    expect(ended.cookies[0]).toMatch(/^session=; Max-Age=0; Path=\/api;/);
+    expect((await api.call('GET', '/api/session')).status).toBe(401);
+  });
+
+  test('ends by itself after eight hours', async () => {
+    const api = await startSignedIn();
+
+    api.passSeconds(8 * 60 * 60);
+
+    expect((await api.call('GET', '/api/session')).status).toBe(401);
+  });
+
+  test('is needed for every other call, before anything is said about the body', async () => {
+    const api = await startApi();
+    const calls: [string, string][] = [
+      ['GET', '/api/session'],
+      ['GET', '/api/privileges'],
+      ['GET', '/api/settings'],
+      ['PUT', '/api/settings'],
+      ['POST', '/api/settings/test'],
+      ['POST', '/api/sync'],
+      ['GET', '/api/runs'],
+      ['GET', '/api/runs/x'],
+      ['GET', '/api/runs/x/changes'],
+      ['POST', '/api/runs/x/cancel'],
+      ['POST', '/api/runs/x/approve'],
+      ['GET', '/api/users'],
+      ['POST', '/api/users'],
+      ['GET', '/api/users/x'],
+      ['PATCH', '/api/users/x'],
+      ['DELETE', '/api/users/x'],
+      ['PUT', '/api/users/x/password'],
+      ['POST', '/api/users/x/test-authentication'],
+    ];
+
+    const answers = await Promise.all(calls.map(([method, path]) => api.send(method, path, { text: '{' })));
+
+    expect(answers.map(({ status }) => status)).toEqual(calls.map(() => 401));
+  });
+
+  test.each([
+    ['another site', { 'sec-fetch-site': 'cross-site' }],
+    ['a sister site', { 'sec-fetch-site': 'same-site' }],
+    ['another origin', { origin: 'https://evil.example' }],
+    ['an opaque origin', { origin: 'null' }],
+  ])('does not count by its cookie when the request comes from %s', async (_what, headers) => {
+    const api = await startConfigured();
+    const cookies = [api.cookie];
+
+    const answer = await api.send('POST', '/api/sync', { headers, cookies });
+
+    expect(answer.status).toBe(401);
+    expect(api.started).toEqual([]);
+  });
+
+  test.each([
+    { 'sec-fetch-site': 'same-origin', origin: 'https://behind-a-proxy.example' },
+    { origin: 'https://rollcall.example' },
+    {},
+  ] as Record<string, string>[])('counts by its cookie for the console, as with %j', async (headers) => {
+    const api = await startConfigured();
+
+    const answer = await api.send('POST', '/api/sync', { headers, cookies: ['theme=dark', api.cookie] });
+
+    expect(answer.status).toBe(202);
+    expect(api.started[0]).toMatchObject({ trigger: 'console', requestedBy: 'admin' });
+  });
+});
+
+describe('bad input', () => {
+  test('broken JSON is told without quoting it', async () => {
+    const api = await startApi();
+
+    const answer = await api.send('POST', '/api/session', { text: '{"userName": "admin", "password": "hunter2"' });
+
+    expect(answer).toMatchObject({ status: 400, body: { code: 'malformedJson', title: 'Bad Request' } });
+    expect(answer.headers['content-type']).toBe('application/problem+json');
+    expect(JSON.stringify([answer.body, api.lines])).not.toContain('hunter2');
+  });
+
+  test('bytes that are no UTF-8 are no JSON', async () => {
+    const api = await startApi();
+
+    const answer = await api.send('POST', '/api/session', {
+      text: Buffer.from([0x22, 0xff, 0x22]).toString('base64'),
+      base64: true,
+    });
+
+    expect(answer.body.code).toBe('malformedJson');
+  });
+
+  test('a body that API Gateway hands over in base64 is read', async () => {
+    const api = await startApi();
+    const text = Buffer.from(JSON.stringify({ userName: 'admin', password: GENERATED })).toString('base64');
+
+    expect((await api.send('POST', '/api/session', { text, base64: true })).status).toBe(200);
+  });
+
+  test('a megabyte is too much', async () => {
+    const api = await startSignedIn();
+
+    const answer = await api.call('POST', '/api/users', { body: { userName: 'x'.repeat(1024 * 1024) } });
+
+    expect(answer).toMatchObject({ status: 413, body: { code: 'payloadTooLarge' } });
+  });
+
+  test.each(['text/plain', 'application/x-www-form-urlencoded', 'application/merge-patch+json', ''])(
+    'a new user as "%s" is refused',
+    async (type) => {
+      const api = await startSignedIn();
+
+      const answer = await api.call('POST', '/api/users', {
+        body: { userName: 'ada' },
+        headers: { 'content-type': type },
+      });
+
+      expect(answer).toMatchObject({ status: 415, body: { code: 'unsupportedMediaType' } });
+    },
+  );
+
+  test('a missing body is told', async () => {
+    const api = await startSignedIn();
+
+    expect((await api.call('POST', '/api/users')).status).toBe(415);
+    expect((await api.call('POST', '/api/users', { headers: { 'content-type': 'application/json' } })).status).toBe(
+      400,
+    );
+  });
+
+  test('all faults of a body are told at once, unknown fields among them', async () => {
+    const api = await startSignedIn();
+
+    const { status, body } = await api.call('POST', '/api/users', {
+      body: { userName: 'a\u0007', privileges: ['admin', 'login'], isAdmin: true },
+    });
+
+    expect(status).toBe(422);
+    expect(body.code).toBe('invalidRequest');
+    expect(body.errors.map(({ path }: { path: string }) => path).toSorted()).toEqual([
+      'isAdmin',
+      'privileges',
+      'userName',
+    ]);
+  });
+
+  test.each(['[]', 'null', '"text"', '7'])('%s is no user, no settings, no sync', async (text) => {
+    const api = await startConfigured();
+
+    for (const [method, path] of [
+      ['POST', '/api/users'],
+      ['PATCH', '/api/users/admin'],
+      ['PUT', '/api/settings'],
+      ['POST', '/api/sync'],
+    ] as const) {
+      expect((await api.call(method, path, { text })).status).toBe(422);
+    }
+  });
+
+  test('an unknown address is 404, a known one with another method 405 with what it takes', async () => {
+    const api = await startSignedIn();
+
+    expect((await api.call('GET', '/api/nothing')).body).toMatchObject({ status: 404, code: 'notFound' });
+    expect((await api.call('GET', '/api/users/')).status).toBe(404);
+    const answer = await api.call('PUT', '/api/users/ada');
+    expect(answer).toMatchObject({ status: 405, body: { code: 'methodNotAllowed' } });
+    expect(answer.headers['allow']).toBe('GET, PATCH, DELETE');
+  });
+
+  test.each(['/api/users/100%', '/api/users/%zz', '/api/users/%ff'])('%s has a malformed escape', async (path) => {
+    const api = await startSignedIn();
+
+    expect((await api.call('GET', path)).body).toMatchObject({ status: 400, code: 'malformedPath' });
+  });
+
+  test.each([
+    ['/api/users', 'next=garbage', 'next'],
+    ['/api/users', 'limit=0', 'limit'],
+    ['/api/users', 'limit=many', 'limit'],
+    ['/api/users', 'status=asleep', 'status'],
+    ['/api/users', 'colour=green', 'colour'],
+    ['/api/runs', 'next=garbage', 'next'],
+    ['/api/runs', 'limit=101', 'limit'],
+  ])('%s?%s is refused by the name of the parameter', async (path, query, name) => {
+    const api = await startSignedIn();
+
+    const { status, body } = await api.call('GET', path, { query });
+
+    expect(status).toBe(422);
+    expect(body.errors).toEqual([{ path: name, message: expect.any(String) }]);
+  });
+
+  test('an unexpected error tells its caller nothing, and the log where it was', async () => {
+    const broken = await startSignedIn(({ users }) => ({ users: { ...users, list: failing } }));
+
+    const answer = await broken.call('GET', '/api/users');
+
+    expect(answer).toMatchObject({ status: 500, body: { code: 'internal', requestId: 'request-1' } });
+    expect(JSON.stringify([answer.body, broken.lines])).not.toContain('hunter2');
+    expect(broken.lines).toContainEqual({
+      level: 'error',
+      message: 'request failed',
+      fields: expect.objectContaining({ errorType: 'TypeError', code: 'internal', requestId: 'request-1' }),
+    });
+  });
+});
+
+test('a call that takes too long is answered before the function’s time-out cuts it off', async () => {
+  const api = await startSignedIn(({ users }) => ({ users: { ...users, list: hanging } }));
+
+  const answer = await api.call('GET', '/api/users', { remainingMs: 1_020 });
+
+  expect(answer).toMatchObject({ status: 503, body: { code: 'timeLimit' } });
+});
+
+test('every answer forbids caching, sniffing and framing', async () => {
+  const api = await startSignedIn();
+
+  for (const answer of [await api.call('GET', '/api/privileges'), await api.send('GET', '/api/nothing')]) {
+    expect(answer.headers).toMatchObject({
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      'content-security-policy': expect.stringContaining("frame-ancestors 'none'"),
+    });
+  }
+});
+
+describe('settings', () => {
+  test('are 404 until there are some', async () => {
+    const api = await startSignedIn();
+
+    expect((await api.call('GET', '/api/settings')).status).toBe(404);
+  });
+
+  test('are saved with their defaults, shown without the password, and move the schedule', async () => {
+    const api = await startSignedIn();
+
+    const saved = await api.call('PUT', '/api/settings', { body: DOCUMENT });
+    const shown = await api.call('GET', '/api/settings');
+
+    expect(saved.status).toBe(200);
+    expect(shown.body).toEqual(saved.body);
+    expect(shown.headers['etag']).toBe(saved.headers['etag']);
+    expect(shown.body.connection).toMatchObject({ passwordSet: true, encryption: 'none' });
+    expect(JSON.stringify(shown.body)).not.toContain('bind password');
+    expect(api.stores.schedule.current).toEqual(DOCUMENT.options.schedule);
+  });
+
+  test('keep the password when it is left out, and lose it with the name it belongs to', async () => {
+    const api = await startConfigured();
+    const { body } = await api.call('GET', '/api/settings');
+
+    await api.call('PUT', '/api/settings', { body });
+    const kept = await api.stores.settings.read();
+    await api.call('PUT', '/api/settings', { body: { ...body, connection: { servers: ['127.0.0.1'] } } });
+    const dropped = await api.stores.settings.read();
+
+    expect(kept!.password).toBe('bind password');
+    expect(dropped!.password).toBe('');
+  });
+
+  test('with a name and no password are refused', async () => {
+    const api = await startSignedIn();
+    const { password: _left, ...connection } = DOCUMENT.connection;
+
+    const { status, body } = await api.call('PUT', '/api/settings', { body: { ...DOCUMENT, connection } });
+
+    expect(status).toBe(422);
+    expect(body.errors).toEqual([{ path: 'connection.password', message: expect.stringMatching(/is required/) }]);
+  });
+
+  test('are not overwritten by who has seen older ones', async () => {
+    const api = await startConfigured();
+    const { headers } = await api.call('GET', '/api/settings');
+    const etag = String(headers['etag']);
+
+    const first = await api.call('PUT', '/api/settings', { body: DOCUMENT, headers: { 'if-match': etag } });
+    const second = await api.call('PUT', '/api/settings', { body: DOCUMENT, headers: { 'if-match': etag } });
+    const weak = await api.call('PUT', '/api/settings', {
+      body: DOCUMENT,
+      headers: { 'if-match': `W/${String(first.headers['etag'])}` },
+    });
+
+    expect([first.status, second.status, weak.status]).toEqual([200, 412, 412]);
+    expect(second.body.code).toBe('versionMismatch');
+  });
+
+  test('with a malformed filter are refused with its position, and nothing is changed', async () => {
+    const api = await startConfigured();
+
+    const { status, body } = await api.call('PUT', '/api/settings', {
+      body: { ...DOCUMENT, scope: { filter: '(&(uid=*)' } },
+    });
+
+    expect(status).toBe(422);
+    expect(body.errors).toEqual([{ path: 'scope.filter', message: expect.stringMatching(/at position 9$/) }]);
+    expect((await api.call('GET', '/api/settings')).body.scope.filter).toBe('');
+  });
+
+  test('are tested as stored, within the time the caller has, with the people they find', async () => {
+    const api = await startConfigured();
+    api.found.test = {
+      ...api.found.test,
+      sample: [
+        anEntry('1', { uid: ['ada'], cn: ['Ada'], mail: ['ada@example.com'] }),
+        anEntry('2', { uid: ['bob', 'robert'], cn: ['Bob'] }),
+        anEntry('3', { cn: ['Nameless'] }),
+      ],
+    };
+
+    const { status, body } = await api.call('POST', '/api/settings/test');
+
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ ok: true, count: 3, counted: 'all', stages: [{ name: 'connect', ok: true }] });
+    expect(body.sample[0]).toMatchObject({ userName: 'ada', fullName: 'Ada', emailAddresses: ['ada@example.com'] });
+    expect(body.sample[2]).toMatchObject({ skipped: expect.stringContaining('no uid') });
+    expect(body.warnings.join('\n')).toMatch(/1 of the first 3 would be skipped/);
+    expect(body.warnings.join('\n')).toMatch(/1 of the first 3 have several values of uid/);
+    expect(body.warnings.join('\n')).toMatch(/1 of the first 3 have no e-mail address in mail/);
+    expect(api.found).toMatchObject({ password: 'bind password' });
+    expect(api.found.limitMs).toBeLessThan(25_000);
+    expect(api.found.closed).toBe(1);
+  });
+
+  test('are tested as sent, with the stored password where none is sent, and are not saved', async () => {
+    const api = await startConfigured();
+    const { body: shown } = await api.call('GET', '/api/settings');
+
+    await api.call('POST', '/api/settings/test', { body: { ...shown, scope: { baseDn: 'dc=other' } } });
+
+    expect(api.found.password).toBe('bind password');
+    expect((await api.call('GET', '/api/settings')).body).toEqual(shown);
+  });
+
+  test('that find nobody are warned of', async () => {
+    const api = await startConfigured();
+    api.found.test = { ...api.found.test, count: 0 };
+
+    const { body } = await api.call('POST', '/api/settings/test');
+
+    expect(body.warnings.join('\n')).toMatch(/Nobody was found/);
+  });
+
+  test('can’t be tested where there are none', async () => {
+    const api = await startSignedIn();
+
+    expect((await api.call('POST', '/api/settings/test')).body).toMatchObject({ status: 409, code: 'notConfigured' });
+  });
+});
+
+describe('a run', () => {
+  test('is started, listed and shown', async () => {
+    const api = await startConfigured();
+
+    const answer = await api.call('POST', '/api/sync', { body: { dryRun: true } });
+    const { runId } = answer.body;
+
+    expect(answer.status).toBe(202);
+    expect(answer.headers['location']).toBe(`/api/runs/${runId}`);
+    expect(api.started).toEqual([{ runId, dryRun: true, trigger: 'api', requestedBy: 'admin' }]);
+    const shown = await api.call('GET', `/api/runs/${runId}`);
+    expect(shown.body).toMatchObject({ id: runId, dryRun: true, status: 'running', stage: 'queued', trigger: 'api' });
+    expect((await api.call('GET', '/api/runs')).body).toEqual({ items: [shown.body], next: null });
+  });
+
+  test('is refused beside another one, by whose id it may be followed', async () => {
+    const api = await startConfigured();
+    const { body: first } = await api.call('POST', '/api/sync');
+
+    const second = await api.call('POST', '/api/sync');
+
+    expect(second.status).toBe(409);
+    expect(second.body).toMatchObject({ code: 'runActive', runId: first.runId });
+    expect(api.started).toHaveLength(1);
+  });
+
+  test('is refused while nothing is configured', async () => {
+    const api = await startSignedIn();
+
+    expect((await api.call('POST', '/api/sync')).body).toMatchObject({ status: 409, code: 'notConfigured' });
+  });
+
+  test('that can’t be carried out is told as failed and does not stay in the way', async () => {
+    const api = await startConfigured(() => ({ startSync: () => Promise.reject(new Error('AccessDenied')) }));
+
+    const answer = await api.call('POST', '/api/sync');
+
+    expect(answer).toMatchObject({ status: 503, body: { code: 'storeUnavailable' } });
+    const { items } = (await api.call('GET', '/api/runs')).body;
+    expect(items).toMatchObject([{ status: 'failed', stage: 'finished', error: { code: 'storeUnavailable' } }]);
+    expect(JSON.stringify(answer.body)).not.toContain('AccessDenied');
+  });
+
+  test('is cancelled once, and not when it is over', async () => {
+    const api = await startConfigured();
+    const { runId } = (await api.call('POST', '/api/sync')).body;
+
+    expect((await api.call('POST', `/api/runs/${runId}/cancel`)).status).toBe(202);
+    await api.endRun(runId);
+    expect((await api.call('POST', `/api/runs/${runId}/cancel`)).body).toMatchObject({
+      status: 409,
+      code: 'runNotActive',
+    });
+  });
+
+  test('shows its lines, by kind and page by page', async () => {
+    const api = await startConfigured();
+    const { runId } = (await api.call('POST', '/api/sync')).body;
+    await api.endRun(runId);
+    const path = `/api/runs/${runId}/changes`;
+
+    const first = (await api.call('GET', path, { query: 'kind=withheld&limit=1' })).body;
+    const second = (await api.call('GET', path, { query: `kind=withheld&limit=1&next=${first.next}` })).body;
+
+    expect([first, second].flatMap(({ items }) => items).map(({ userName }: Json) => userName)).toEqual(['bob', 'cyd']);
+    expect(second.next).toBeNull();
+    expect((await api.call('GET', path)).body.items).toHaveLength(3);
+    expect((await api.call('GET', path, { query: 'kind=odd' })).body.errors[0].path).toBe('kind');
+    expect((await api.call('GET', path, { query: 'next=garbage' })).status).toBe(422);
+  });
+
+  test('has its withheld removals approved once', async () => {
+    const api = await startConfigured();
+    const { runId } = (await api.call('POST', '/api/sync')).body;
+    await api.endRun(runId);
+
+    const approved = await api.call('POST', `/api/runs/${runId}/approve`);
+    const approval = (await api.call('GET', `/api/runs/${approved.body.runId}`)).body;
+    const beside = await api.call('POST', `/api/runs/${runId}/approve`);
+    await api.endRun(approved.body.runId, { totals: { ...approval.totals } });
+    const again = await api.call('POST', `/api/runs/${runId}/approve`);
+
+    expect(approved.status).toBe(202);
+    expect(approval).toMatchObject({ approves: runId, dryRun: false });
+    expect(beside.body).toMatchObject({ status: 409, code: 'runActive', runId: approved.body.runId });
+    expect(again.body).toMatchObject({ status: 409, code: 'nothingWithheld' });
+    expect(api.started).toHaveLength(2);
+    expect((await api.call('POST', '/api/sync')).status).toBe(202);
+  });
+
+  test('that has withheld nothing, is at work or was dry has nothing to approve', async () => {
+    const api = await startConfigured();
+    const start = async (dryRun: boolean): Promise<string> =>
+      (await api.call('POST', '/api/sync', { body: { dryRun } })).body.runId;
+    const approve = async (id: string): Promise<string> =>
+      (await api.call('POST', `/api/runs/${id}/approve`)).body.code;
+
+    const real = await start(false);
+    const whileActive = await approve(real);
+    const { totals } = (await api.call('GET', `/api/runs/${real}`)).body;
+    await api.endRun(real, { totals });
+    const dry = await start(true);
+    await api.endRun(dry);
+
+    expect(whileActive).toBe('runActive');
+    expect(await approve(real)).toBe('nothingWithheld');
+    expect(await approve(dry)).toBe('nothingWithheld');
+  });
+
+  test.each(['/api/runs/none', '/api/runs/none/changes', '/api/runs/a b', `/api/runs/${'x'.repeat(2_000)}`])(
+    '%s is 404',
+    async (path) => {
+      const api = await startSignedIn();
+
+      expect((await api.call('GET', path)).status).toBe(404);
+    },
+  );
+});
+
+describe('users', () => {
+  test('are created with a name alone, read, patched, renamed and deleted', async () => {
+    const api = await startSignedIn();
+
+    const created = await api.call('POST', '/api/users', { body: { userName: 'Ada' } });
+    const patched = await api.call('PATCH', '/api/users/ADA', {
+      text: JSON.stringify({ fullName: 'Ada L.', status: 'disabled' }),
+      headers: { 'if-match': String(created.headers['etag']), 'content-type': 'application/merge-patch+json' },
+    });
+    const renamed = await api.call('PATCH', '/api/users/ada', { body: { userName: 'ada.lovelace' } });
+    const stale = await api.call('DELETE', '/api/users/ada.lovelace', {
+      headers: { 'if-match': String(created.headers['etag']) },
+    });
+    const deleted = await api.call('DELETE', '/api/users/ada.lovelace', {
+      headers: { 'if-match': String(renamed.headers['etag']) },
+    });
+
+    expect(created).toMatchObject({ status: 201, headers: { etag: '"1"', location: '/api/users/Ada' } });
+    expect(created.body).toMatchObject({ userName: 'Ada', authentication: 'integrated', privileges: ['login'] });
+    expect(patched).toMatchObject({ status: 200, headers: { etag: '"2"' }, body: { status: 'disabled' } });
+    expect(renamed.body).toMatchObject({ id: created.body.id, userName: 'ada.lovelace', fullName: 'Ada L.' });
+    expect(stale).toMatchObject({ status: 412, body: { code: 'versionMismatch' } });
+    expect(deleted.status).toBe(204);
+    expect((await api.call('GET', '/api/users/ada.lovelace')).body).toMatchObject({ status: 404, code: 'notFound' });
+  });
+
+  test('never have the name of another one', async () => {
+    const api = await startSignedIn();
+    await api.create({ userName: 'anna' });
+
+    const created = await api.call('POST', '/api/users', { body: { userName: 'ANNA' } });
+    const renamed = await api.call('PATCH', '/api/users/anna', { body: { userName: 'admin' } });
+
+    expect(created).toMatchObject({ status: 409, body: { code: 'userNameTaken' } });
+    expect(renamed).toMatchObject({ status: 409, body: { code: 'userNameTaken' } });
+  });
+
+  test('are listed without secrets, searched and paged', async () => {
+    const api = await startSignedIn();
+    await api.create({ id: '1', userName: 'anna', emailAddresses: ['weber@example.com'] });
+    await api.create({ id: '2', userName: 'annika', disabledBy: 'sync' });
+    const names = async (query: string): Promise<string[]> =>
+      (await api.call('GET', '/api/users', { query })).body.items.map(({ userName }: Json) => userName);
+
+    const all = (await api.call('GET', '/api/users')).body;
+    const page = (await api.call('GET', '/api/users', { query: 'limit=2' })).body;
+
+    expect(all.items).toHaveLength(3);
+    expect(JSON.stringify(all)).not.toMatch(/argon2|passwordHash|fingerprint/);
+    expect(await names('search=AN')).toEqual(['anna', 'annika']);
+    expect(await names('search=Weber%40example.com')).toEqual(['anna']);
+    expect(await names('status=disabled')).toEqual(['annika']);
+    expect(await names('authentication=integrated')).toEqual(['admin']);
+    expect(await names(`limit=2&next=${encodeURIComponent(page.next)}`)).toEqual(['annika']);
+  });
+
+  test('have a way back in: the last administrator can’t be removed by anybody', async () => {
+    const api = await startSignedIn();
+
+    const answers = [
+      await api.call('DELETE', '/api/users/admin'),
+      await api.call('PATCH', '/api/users/admin', { body: { status: 'disabled' } }),
+      await api.call('PATCH', '/api/users/admin', { body: { privileges: ['login'] } }),
+    ];
+
+    expect(answers.map(({ status, body }) => [status, body.code])).toEqual([
+      [409, 'lastAdministrator'],
+      [409, 'lastAdministrator'],
+      [409, 'lastAdministrator'],
+    ]);
+  });
+
+  test('get passwords that work at once, also after failed attempts', async () => {
+    const api = await startSignedIn();
+    await api.call('POST', '/api/users', { body: { userName: 'ada', privileges: ['admin'] } });
+    for (let attempt = 0; attempt < 8; attempt += 1) {
+      await api.send('POST', '/api/session', { body: { userName: 'ada', password: 'guess' } });
+    }
+
+    const set = await api.call('PUT', '/api/users/ada/password', { body: { password: 'long enough' } });
+    const opened = await api.send('POST', '/api/session', { body: { userName: 'ada', password: 'long enough' } });
+
+    expect(set.status).toBe(204);
+    expect(opened.status).toBe(200);
+  });
+
+  test('of the directory get no password here', async () => {
+    const api = await startSignedIn();
+    await api.create({ userName: 'anna' });
+
+    const answer = await api.call('PUT', '/api/users/anna/password', { body: { password: 'long enough' } });
+
+    expect(answer).toMatchObject({ status: 409, body: { code: 'conflict', advice: expect.any(String) } });
+  });
+
+  test('are tested as a login would, without counting', async () => {
+    const api = await startConfigured();
+    await api.create({ userName: 'anna' });
+    api.directory.people = [{ entry: anEntry('anna', {}, { dn: 'uid=anna,dc=example,dc=com' }), password: 'right' }];
+    const path = '/api/users/anna/test-authentication';
+
+    const wrong = [];
+    for (let attempt = 0; attempt < 8; attempt += 1) {
+      wrong.push((await api.call('POST', path, { body: { password: 'wrong' } })).body);
+    }
+    const right = await api.call('POST', path, { body: { password: 'right' } });
+
+    expect(new Set(wrong.map((body) => JSON.stringify(body)))).toEqual(
+      new Set(['{"outcome":"rejected","reason":"invalidCredentials"}']),
+    );
+    expect(right).toMatchObject({ status: 200, body: { outcome: 'accepted', user: { userName: 'anna' } } });
+    expect((await api.stores.logins.find('anna')).attempts).toBeNull();
+    expect((await api.call('POST', '/api/users/nobody/test-authentication', { body: { password: 'x' } })).status).toBe(
+      404,
+    );
+  });
+
+  test('can’t be tested while the directory is away, which is no rejection', async () => {
+    const api = await startConfigured();
+    await api.create({ userName: 'anna' });
+    api.directory.fault = unreachable();
+
+    const answer = await api.call('POST', '/api/users/anna/test-authentication', { body: { password: 'right' } });
+
+    expect(answer).toMatchObject({ status: 503, body: { code: 'directoryUnavailable' } });
+    expect(JSON.stringify(api.lines)).not.toContain('right');
+  });
+
+  test.each([
+    'ada',
+    'ada.lovelace@example.org',
+    'Ünal Öz',
+    'a/b',
+    'who?',
+    '100%',
+    '%41',
+    '~ada',
+    '.',
+    '..',
+    'a#b',
+    'a+b',
+  ])('are found at their address whatever their name: %s', async (userName) => {
+    const api = await startSignedIn();
+
+    const created = await api.call('POST', '/api/users', { body: { userName } });
+    const found = await api.call('GET', String(created.headers['location']));
+
+    expect(created.headers['location']).toBe(userPath(userName));
+    expect(userPath(userName)).toMatch(/^\/api\/users\/[\w~.@-]+$/);
+    expect(found.body.userName).toBe(userName);
+  });
+
+  test.each([
+    ['as callers send it', '/api/users/%C3%9Cnal%20%C3%96z'],
+    ['as API Gateway hands it over', '/api/users/Ünal Öz'],
+  ])('are found by their name in the path %s', async (_how, path) => {
+    const api = await startSignedIn();
+    await api.call('POST', '/api/users', { body: { userName: 'Ünal Öz' } });
+
+    expect((await api.call('GET', path)).body.userName).toBe('Ünal Öz');
+  });
+
+  test.each(['/api/users/a%00b', '/api/users/%20', `/api/users/${'x'.repeat(3_000)}`, '/api/users/~_w'])(
+    '%s is the address of nobody',
+    async (path) => {
+      const api = await startSignedIn();
+
+      expect((await api.call('GET', path)).status).toBe(404);
+    },
+  );
+});
+
+test('the catalogue of privileges is complete', async () => {
+  const api = await startSignedIn();
+
+  const { body } = await api.call('GET', '/api/privileges');
+
+  expect(body.items).toHaveLength(9);
+  expect(body.items[0]).toEqual({ name: 'none', description: expect.any(String), exclusive: true });
+});
+
+describe('health', () => {
+  test('is told to everybody, its details to administrators', async () => {
+    const api = await startSignedIn();
+
+    expect(await api.send('GET', '/api/health')).toMatchObject({ status: 200, body: { status: 'ok' } });
+    expect((await api.send('GET', '/api/health')).body).toEqual({ status: 'ok' });
+    expect((await api.call('GET', '/api/health')).body.checks).toEqual([
+      { name: 'users', ok: true },
+      { name: 'settings', ok: true },
+    ]);
+  });
+
+  test('is degraded when a store is away', async () => {
+    const api = await startApi(({ settings }) => ({ settings: { ...settings, read: away } }));
+
+    expect(await api.send('GET', '/api/health')).toMatchObject({ status: 503, body: { status: 'degraded' } });
+  });
+});
+
+test('who has changed what is logged by account, and nothing of the request', async () => {
+  const api = await startSignedIn();
+
+  await api.call('POST', '/api/users', { body: { userName: 'ada' } });
+  await api.call('PUT', '/api/users/ada/password', { body: { password: 'hunter2 hunter2' } });
+  await api.call('GET', '/api/users/ada');
+
+  const { id } = (await api.stores.users.get('admin'))!;
+  expect(api.lines).toEqual([
+    { level: 'info', message: 'administration', fields: { action: 'POST /api/users', by: id } },
+    { level: 'info', message: 'administration', fields: { action: 'PUT /api/users/{userName}/password', by: id } },
+  ]);
+});

@@ -1,0 +1,71 @@
+/** Runs one suite on every adapter of the stores: in memory, on dynoxide, on AWS's DynamoDB Local. */
+import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { afterAll, beforeAll, describe } from 'vitest';
+import { createLoginStore } from '../../lib/aws/login-store.ts';
+import { createRunStore } from '../../lib/aws/run-store.ts';
+import { createSessionStore } from '../../lib/aws/session-store.ts';
+import { createUserStore } from '../../lib/aws/user-store.ts';
+import { createMemoryStores } from '../../lib/memory.ts';
+import type { LoginStore, RunStore, SessionStore, UserStore } from '../../lib/ports.ts';
+import { startDynamoDb } from '../../local/dynamodb.ts';
+import type { DynamoDbKind, LocalDynamoDb } from '../../local/dynamodb.ts';
+import { connect, createTables } from './tables.ts';
+
+/** Empty stores, and a clock that a test moves. */
+export interface Stores {
+  readonly users: UserStore;
+  readonly logins: LoginStore;
+  readonly runs: RunStore;
+  readonly sessions: SessionStore;
+  readonly passMs: (ms: number) => void;
+  readonly now: () => Date;
+}
+
+const START = Date.parse('2026-05-04T10:00:00.000Z');
+
+function startClock() {
+  let time = START;
+  return {
+    now: () => new Date(time),
+    passMs(ms: number) {
+      time += ms;
+    },
+  };
+}
+
+export async function openDynamoDbStores(client: DynamoDBDocumentClient): Promise<Stores> {
+  const clock = startClock();
+  const options = { client, clock, ...(await createTables(client)) };
+  return {
+    ...clock,
+    users: createUserStore(options),
+    logins: createLoginStore(options),
+    runs: createRunStore(options),
+    sessions: createSessionStore(options),
+  };
+}
+
+/** A missing Java fails the suite, with the sentence that says what to install. */
+export function describeOnEveryStore(title: string, suite: (open: () => Promise<Stores>) => void): void {
+  describe(`${title} in memory`, () => {
+    suite(async () => {
+      const clock = startClock();
+      return { ...clock, ...createMemoryStores(clock) };
+    });
+  });
+  for (const kind of ['dynoxide', 'dynamodb-local'] satisfies DynamoDbKind[]) {
+    describe(`${title} on ${kind}`, () => {
+      let server: LocalDynamoDb;
+      let client: DynamoDBDocumentClient;
+      beforeAll(async () => {
+        server = await startDynamoDb({ kind });
+        client = connect(server.endpoint);
+      });
+      afterAll(async () => {
+        client?.destroy();
+        await server?.stop();
+      });
+      suite(() => openDynamoDbStores(client));
+    });
+  }
+}

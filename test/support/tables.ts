@@ -1,0 +1,54 @@
+/** The tables of the deployment on a local DynamoDB, made from the same names that the stack is made from. */
+import { CreateTableCommand } from '@aws-sdk/client-dynamodb';
+import type { CreateTableCommandInput } from '@aws-sdk/client-dynamodb';
+import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { createDynamoDbClient } from '../../lib/aws/client.ts';
+import { OPERATIONS_TABLE, USERS_TABLE } from '../../lib/aws/environment.ts';
+
+let made = 0;
+
+export function connect(endpoint: string): DynamoDBDocumentClient {
+  return createDynamoDbClient({
+    endpoint,
+    region: 'local',
+    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+  });
+}
+
+/** Empty tables under names that no other test has. */
+export async function createTables(
+  client: DynamoDBDocumentClient,
+): Promise<{ usersTable: string; operationsTable: string }> {
+  made += 1;
+  const names = { usersTable: `users-${process.pid}-${made}`, operationsTable: `operations-${process.pid}-${made}` };
+  const text = (AttributeName: string) => ({ AttributeName, AttributeType: 'S' as const });
+  const { partitionKey, listIndex, listPartitionKey, listProjection } = USERS_TABLE;
+  const users: CreateTableCommandInput = {
+    TableName: names.usersTable,
+    BillingMode: 'PAY_PER_REQUEST',
+    AttributeDefinitions: [text(partitionKey), text(listPartitionKey)],
+    KeySchema: [{ AttributeName: partitionKey, KeyType: 'HASH' }],
+    GlobalSecondaryIndexes: [
+      {
+        IndexName: listIndex,
+        KeySchema: [
+          { AttributeName: listPartitionKey, KeyType: 'HASH' },
+          { AttributeName: partitionKey, KeyType: 'RANGE' },
+        ],
+        Projection: { ProjectionType: 'INCLUDE', NonKeyAttributes: [...listProjection] },
+      },
+    ],
+  };
+  const operations: CreateTableCommandInput = {
+    TableName: names.operationsTable,
+    BillingMode: 'PAY_PER_REQUEST',
+    AttributeDefinitions: [text(OPERATIONS_TABLE.partitionKey), text(OPERATIONS_TABLE.sortKey)],
+    KeySchema: [
+      { AttributeName: OPERATIONS_TABLE.partitionKey, KeyType: 'HASH' },
+      { AttributeName: OPERATIONS_TABLE.sortKey, KeyType: 'RANGE' },
+    ],
+  };
+  await client.send(new CreateTableCommand(users));
+  await client.send(new CreateTableCommand(operations));
+  return names;
+}

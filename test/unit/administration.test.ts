@@ -1,0 +1,258 @@
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { createAdministration, ensureFirstAdministrator } from '../../lib/administration.ts';
+import { createMemoryStores } from '../../lib/memory.ts';
+import { verifyPasswordHash } from '../../lib/password.ts';
+import type { UserStore } from '../../lib/ports.ts';
+import type { User } from '../../lib/user.ts';
+import { parseNewUser } from '../../lib/user-schema.ts';
+import { aUser, NOW } from '../support/people.ts';
+
+const generated = async (): Promise<string> => 'generated password';
+
+const clock = { now: () => NOW };
+
+const INTEGRATED = { authentication: 'integrated', directory: null } as const;
+
+/** An administration of exactly these users. `between`: what others do just before the next write. */
+async function administrationOf(...people: User[]) {
+  const { users: store } = createMemoryStores(clock);
+  for (const user of people) await store.writeTogether([{ type: 'create', user }]);
+  const hooks: (() => Promise<unknown>)[] = [];
+  const users: UserStore = {
+    ...store,
+    async writeTogether(writes) {
+      await hooks.shift()?.();
+      return await store.writeTogether(writes);
+    },
+  };
+  return {
+    ...createAdministration(users, clock),
+    store,
+    beforeWrite: (...actions: (() => Promise<unknown>)[]) => void hooks.push(...actions),
+  };
+}
+
+const admin = (id: string, userName: string): User => aUser({ id, userName, privileges: ['admin'], ...INTEGRATED });
+
+function newUser(body: object) {
+  const parsed = parseNewUser(body);
+  if ('faults' in parsed) throw new Error(JSON.stringify(parsed.faults));
+  return parsed.value;
+}
+
+test('a user created by hand is integrated, active, without a password', async () => {
+  const house = await administrationOf();
+
+  const created = await house.create(newUser({ userName: 'Ada' }));
+
+  expect(await house.store.get('ada')).toEqual(created);
+  expect(created).toMatchObject({ ...INTEGRATED, disabledBy: null, passwordHash: null, version: 1 });
+});
+
+test('a name that somebody has in other letter case is taken', async () => {
+  const house = await administrationOf(aUser({ userName: 'Straße' }));
+
+  await expect(house.create(newUser({ userName: 'STRASSE' }))).rejects.toMatchObject({ code: 'userNameTaken' });
+});
+
+test('a rename changes the name and keeps the account', async () => {
+  const before = aUser({ userName: 'anna', privileges: ['login', 'export'] });
+  const house = await administrationOf(before);
+
+  const after = await house.patch('anna', { userName: 'Anna.Weber' }, null);
+
+  expect(after).toEqual({ ...before, userName: 'Anna.Weber', updatedAt: NOW.toISOString(), version: 2 });
+  expect(await house.store.get('anna')).toBeNull();
+  expect(await house.store.get('anna.weber')).toEqual(after);
+});
+
+test('a rename to a taken name is refused and changes nothing', async () => {
+  const house = await administrationOf(aUser({ userName: 'anna' }), aUser({ id: 'account-2', userName: 'berta' }));
+
+  await expect(house.patch('anna', { userName: 'BERTA' }, null)).rejects.toMatchObject({ code: 'userNameTaken' });
+  expect(await house.store.get('anna')).not.toBeNull();
+});
+
+test('another spelling of the same name is no rename', async () => {
+  const house = await administrationOf(aUser({ userName: 'anna' }));
+
+  expect((await house.patch('anna', { userName: 'ANNA' }, null)).userName).toBe('ANNA');
+});
+
+test('a patch that asks for what is there already writes nothing', async () => {
+  const before = aUser({ fullName: 'Anna', emailAddresses: ['a@example.org'], fingerprint: 'f' });
+  const house = await administrationOf(before);
+
+  const after = await house.patch('anna', { fullName: 'Anna', emailAddresses: ['a@example.org'], status: 'active' }, 1);
+
+  expect(after).toEqual(before);
+  expect(house.store.writes).toBe(1);
+});
+
+test.each([
+  { fullName: null },
+  { emailAddresses: ['x@example.org'] },
+  { userName: 'anne' },
+  { status: 'disabled' },
+] as const)('sync looks at the whole record again after %j', async (patch) => {
+  const house = await administrationOf(aUser({ fingerprint: 'f' }));
+
+  expect((await house.patch('anna', patch, null)).fingerprint).toBeNull();
+});
+
+test('other privileges are none of sync’s business', async () => {
+  const house = await administrationOf(aUser({ fingerprint: 'f' }));
+
+  expect((await house.patch('anna', { privileges: ['none'] }, null)).fingerprint).toBe('f');
+});
+
+test('a user that an administrator disables stays so by the administrator, even if sync was first', async () => {
+  const house = await administrationOf(aUser({ disabledBy: 'sync' }));
+
+  expect((await house.patch('anna', { status: 'disabled' }, null)).disabledBy).toBe('admin');
+  expect((await house.patch('anna', { status: 'active' }, null)).disabledBy).toBeNull();
+});
+
+test('leaving the directory drops the link to it', async () => {
+  const house = await administrationOf(aUser({ fingerprint: 'f' }));
+
+  const after = await house.patch('anna', { authentication: 'integrated' }, null);
+
+  expect(after).toMatchObject({ ...INTEGRATED, passwordHash: null, fingerprint: null });
+});
+
+test('going to the directory drops the password', async () => {
+  const house = await administrationOf(aUser({ ...INTEGRATED, passwordHash: 'hash' }));
+
+  const after = await house.patch('anna', { authentication: 'directory' }, null);
+
+  expect(after).toMatchObject({ authentication: 'directory', directory: null, passwordHash: null });
+});
+
+test('a password is set for integrated users only', async () => {
+  const house = await administrationOf(aUser({ ...INTEGRATED }), aUser({ id: 'account-2', userName: 'berta' }));
+
+  await house.setPassword('anna', 'correct horse');
+
+  const { passwordHash } = (await house.store.get('anna'))!;
+  expect(await verifyPasswordHash(passwordHash!, 'correct horse')).toBe(true);
+  await expect(house.setPassword('berta', 'correct horse')).rejects.toMatchObject({ code: 'conflict' });
+});
+
+test('what an administrator has not seen is not changed', async () => {
+  const house = await administrationOf(aUser({ version: 4 }));
+
+  await expect(house.patch('anna', { fullName: 'x' }, 3)).rejects.toMatchObject({ code: 'versionMismatch' });
+  await expect(house.remove('anna', 3)).rejects.toMatchObject({ code: 'versionMismatch' });
+  await expect(house.remove('anna', Number.NaN)).rejects.toMatchObject({ code: 'versionMismatch' });
+});
+
+test('a change by somebody else in between is kept, and the patch applied to it', async () => {
+  const house = await administrationOf(aUser());
+  const previous = (await house.store.get('anna'))!;
+  const changed = { ...previous, privileges: ['export'] as const, version: 2 };
+  house.beforeWrite(() => house.store.writeTogether([{ type: 'update', user: changed, previous }]));
+
+  await house.patch('anna', { fullName: 'Anna B.' }, null);
+
+  expect(await house.store.get('anna')).toMatchObject({ privileges: ['export'], fullName: 'Anna B.', version: 3 });
+});
+
+test('a change by somebody else in between is told where a version was expected', async () => {
+  const house = await administrationOf(aUser());
+  const previous = (await house.store.get('anna'))!;
+  house.beforeWrite(() => house.store.writeTogether([{ type: 'update', user: { ...previous, version: 2 }, previous }]));
+
+  await expect(house.patch('anna', { fullName: 'x' }, 1)).rejects.toMatchObject({ code: 'versionMismatch' });
+});
+
+test('a user that others never stop changing is given up', async () => {
+  const house = await administrationOf(aUser());
+  const touch = async (): Promise<void> => {
+    const previous = (await house.store.get('anna'))!;
+    await house.store.writeTogether([
+      { type: 'update', user: { ...previous, version: previous.version + 1 }, previous },
+    ]);
+  };
+  house.beforeWrite(...Array.from({ length: 10 }, () => touch));
+
+  await expect(house.patch('anna', { fullName: 'x' }, null)).rejects.toMatchObject({
+    code: 'conflict',
+    retryable: true,
+  });
+});
+
+test.each([
+  ['deleted', (house: Awaited<ReturnType<typeof administrationOf>>) => house.remove('root', null)],
+  ['disabled', (house) => house.patch('root', { status: 'disabled' }, null)],
+  ['made an ordinary user', (house) => house.patch('root', { privileges: ['login'] }, null)],
+] as [string, (house: Awaited<ReturnType<typeof administrationOf>>) => Promise<unknown>][])(
+  'the last active administrator can’t be %s, and the last but one can',
+  async (_what, act) => {
+    const former = { ...admin('account-2', 'former'), disabledBy: 'admin' as const };
+    const alone = await administrationOf(admin('account-1', 'root'), former);
+    const inCompany = await administrationOf(admin('account-1', 'root'), admin('account-2', 'other'));
+
+    await expect(act(alone)).rejects.toMatchObject({ code: 'lastAdministrator' });
+    await expect(act(inCompany)).resolves.not.toThrow();
+    expect(await alone.store.listActiveAdministrators()).toHaveLength(1);
+  },
+);
+
+test('two administrators that remove each other at the same moment do not both succeed', async () => {
+  const house = await administrationOf(admin('account-1', 'one'), admin('account-2', 'two'));
+  const other = createAdministration(house.store, clock);
+  house.beforeWrite(() => other.remove('one', null));
+
+  await expect(house.remove('two', null)).rejects.toMatchObject({ code: 'lastAdministrator' });
+
+  expect((await house.store.listActiveAdministrators()).map(({ userName }) => userName)).toEqual(['two']);
+});
+
+test('whatever administrators do to each other at once, one of them is left', async () => {
+  const names = ['a', 'b', 'c', 'd'];
+  const act = fc.record({
+    name: fc.constantFrom(...names),
+    how: fc.constantFrom('delete', 'disable', 'demote', 'rename'),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(act, { maxLength: 12 }), async (acts) => {
+      const house = await administrationOf(...names.map((name, at) => admin(`account-${at}`, name)));
+
+      await Promise.allSettled(
+        acts.map(({ name, how }) => {
+          if (how === 'delete') return house.remove(name, null);
+          if (how === 'disable') return house.patch(name, { status: 'disabled' }, null);
+          if (how === 'demote') return house.patch(name, { privileges: ['login'] }, null);
+          return house.patch(name, { userName: `${name}2` }, null);
+        }),
+      );
+
+      expect((await house.store.listActiveAdministrators()).length).toBeGreaterThan(0);
+    }),
+  );
+});
+
+test('the first administrator is created once, with the generated password', async () => {
+  const { store } = await administrationOf(aUser());
+
+  await ensureFirstAdministrator(store, generated, NOW);
+  await ensureFirstAdministrator(store, generated, NOW);
+
+  const { passwordHash, ...user } = (await store.get('admin'))!;
+  expect(user).toMatchObject({ privileges: ['admin'], authentication: 'integrated', version: 1 });
+  expect(await verifyPasswordHash(passwordHash!, 'generated password')).toBe(true);
+  expect(store.writes).toBe(2);
+});
+
+test.each([
+  ['there is a user of that name, whatever its privileges', aUser({ userName: 'Admin' })],
+  ['there is another administrator', admin('account-1', 'root')],
+])('no first administrator is created, and no password read, where %s', async (_what, user) => {
+  const { store } = await administrationOf(user);
+
+  await ensureFirstAdministrator(store, () => Promise.reject(new Error('read')), NOW);
+
+  expect(store.writes).toBe(1);
+});

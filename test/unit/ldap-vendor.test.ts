@@ -1,0 +1,213 @@
+/** What servers of different vendors say, brought into the one vocabulary of this system. */
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+
+import { disablingRule } from '../../lib/ldap/account-status.ts';
+import { parseServerAddress } from '../../lib/ldap/connection.ts';
+import { readBindResult } from '../../lib/ldap/login.ts';
+import { chooseBase, chooseContext, holdsNoPeople, type RootDse } from '../../lib/ldap/root-dse.ts';
+import { readUniqueId, uniqueIdValues } from '../../lib/ldap/unique-id.ts';
+
+const NOW = new Date('2026-05-04T10:00:00Z');
+
+function aRootDse(over: Partial<RootDse> = {}): RootDse {
+  return {
+    vendor: 'x',
+    idAttribute: null,
+    paging: true,
+    activeDirectory: false,
+    namingContexts: [],
+    defaultNamingContext: null,
+    ...over,
+  };
+}
+
+/** As Active Directory and Samba write it, with the NUL at the end. */
+function activeDirectory(subCode: string): string {
+  return `80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data ${subCode}, v1db1\0`;
+}
+
+describe('the result of a bind', () => {
+  test.each([
+    [49, '', undefined, 'invalidCredentials'],
+    [49, activeDirectory('52e'), undefined, 'invalidCredentials'],
+    [49, activeDirectory('525'), undefined, 'invalidCredentials'],
+    [49, activeDirectory('530'), undefined, 'notPermitted'],
+    [49, activeDirectory('531'), undefined, 'notPermitted'],
+    [49, activeDirectory('532'), undefined, 'passwordExpired'],
+    [49, activeDirectory('533'), undefined, 'accountDisabled'],
+    [49, activeDirectory('701'), undefined, 'accountExpired'],
+    [49, activeDirectory('773'), undefined, 'passwordMustChange'],
+    [49, activeDirectory('775'), undefined, 'accountLocked'],
+    [49, activeDirectory('57'), undefined, 'invalidCredentials'],
+    [49, 'password expired!', undefined, 'passwordExpired'],
+    [49, '', { error: 0 }, 'passwordExpired'],
+    [49, '', { error: 1 }, 'accountLocked'],
+    [0, '', { error: 2 }, 'passwordMustChange'],
+    [53, 'Account inactivated. Contact system administrator.', undefined, 'accountDisabled'],
+    [53, 'NDS error: log account expired (-220)', undefined, 'accountDisabled'],
+    [49, 'NDS error: failed authentication (-669)', undefined, 'invalidCredentials'],
+    [49, 'NDS error: bad password (-222)', undefined, 'passwordExpired'],
+    [19, 'Exceed password retry limit. Please try later.', undefined, 'accountLocked'],
+    [50, '', undefined, 'notPermitted'],
+    [32, '', undefined, 'invalidCredentials'],
+    [34, 'invalid DN', undefined, 'invalidCredentials'],
+    [48, '', undefined, 'invalidCredentials'],
+  ])('%i %j with policy %j is a rejection: %s', (status, diagnostic, policy, reason) => {
+    expect(readBindResult(status, diagnostic, policy, 'server')).toEqual({ accepted: false, reason });
+  });
+
+  test.each([[undefined], [{ timeBeforeExpiration: 60 }], [{ graceAuthNsRemaining: 2 }]])(
+    '0 with policy %j lets in',
+    (policy) => {
+      expect(readBindResult(0, '', policy, 'server')).toEqual({ accepted: true });
+    },
+  );
+
+  test.each([
+    [1, 'directoryError', false],
+    [8, 'encryptionRequired', false],
+    [10, 'directoryError', false],
+    [13, 'encryptionRequired', false],
+    [19, 'directoryError', false],
+    [51, 'directoryError', true],
+    [52, 'directoryError', true],
+    [53, 'directoryError', false],
+    [80, 'directoryError', false],
+  ])('%i without a word about the person is a fault: %s', (status, code, retryable) => {
+    expect(() => readBindResult(status, '', undefined, 'server')).toThrow(
+      expect.objectContaining({ code, retryable }) as Error,
+    );
+  });
+});
+
+describe('a unique id', () => {
+  const bytes = Buffer.from('00112233445566778899aabbccddeeff', 'hex');
+
+  test.each([
+    ['objectGUID', bytes, '33221100-5544-7766-8899-aabbccddeeff'],
+    ['GUID', bytes, '00112233-4455-6677-8899-aabbccddeeff'],
+    ['entryUUID', Buffer.from('ABCDEF00-0000-0000-0000-000000000001'), 'abcdef00-0000-0000-0000-000000000001'],
+    ['nsUniqueId', Buffer.from('EC352085-e6e511f1-b6179f25-0df8ffe4'), 'ec352085-e6e511f1-b6179f25-0df8ffe4'],
+    ['employeeNumber', Buffer.from(' E-17 '), 'E-17'],
+    ['employeeNumber', Buffer.from('Ü1'), 'Ü1'],
+    ['mS-DS-ConsistencyGuid', bytes, '00112233445566778899aabbccddeeff'],
+    ['employeeNumber', Buffer.from(' '), null],
+    ['employeeNumber', Buffer.alloc(0), null],
+  ])('of %s %o is %s', (attribute, value, id) => {
+    expect(readUniqueId(attribute, [value])).toBe(id);
+  });
+
+  test('is none where there are several values, or no value', () => {
+    expect(readUniqueId('entryUUID', [])).toBeNull();
+    expect(readUniqueId('uid', [Buffer.from('a'), Buffer.from('b')])).toBeNull();
+  });
+
+  test('is searched for by the very bytes it was read from', () => {
+    const names = fc.constantFrom('objectGUID', 'GUID', 'mS-DS-ConsistencyGuid', 'employeeNumber');
+    const values = fc.oneof(
+      fc.uint8Array({ minLength: 16, maxLength: 16 }),
+      fc.stringMatching(/^[a-z0-9]{16}$/).map((text) => new TextEncoder().encode(text)),
+    );
+    fc.assert(
+      fc.property(names, values, (name, value) => {
+        fc.pre(Buffer.from(value).toString().trim() === Buffer.from(value).toString());
+        const id = readUniqueId(name, [value])!;
+        expect(uniqueIdValues(name, id).map((one) => Buffer.from(one).toString('hex'))).toContain(
+          Buffer.from(value).toString('hex'),
+        );
+      }),
+    );
+  });
+
+  test('that an attribute can not hold is searched for by nothing', () => {
+    expect(uniqueIdValues('objectGUID', 'E-17')).toEqual([]);
+  });
+});
+
+describe('an account is marked disabled', () => {
+  test.each([
+    ['useraccountcontrol', '514', true],
+    ['useraccountcontrol', '512', false],
+    ['useraccountcontrol', '66050', true],
+    ['accountexpires', '0', false],
+    ['accountexpires', '9223372036854775807', false],
+    ['accountexpires', '133000000000000000', true], // 2022
+    ['accountexpires', '150000000000000000', false], // 2076
+    ['nsaccountlock', 'TRUE', true],
+    ['nsaccountlock', 'true', true],
+    ['nsaccountlock', 'FALSE', false],
+    ['pwdaccountlockedtime', '000001010000Z', true],
+    ['pwdaccountlockedtime', '20260504095900Z', false],
+    ['logindisabled', 'TRUE', true],
+    ['loginexpirationtime', '20260504095959Z', true],
+    ['loginexpirationtime', '20260504120000+0200', true],
+    ['loginexpirationtime', '20260504100001Z', false],
+    ['loginexpirationtime', 'nonsense', false],
+    ['shadowexpire', '-1', false],
+    ['shadowexpire', '0', true],
+    ['shadowexpire', '20577', true], // 2026-05-04
+    ['shadowexpire', '20578', false],
+    ['shadowexpire', '', false],
+  ])('by %s %j: %s', (attribute, value, disabled) => {
+    expect(disablingRule(attribute)!(value, NOW)).toBe(disabled);
+  });
+});
+
+describe('the root DSE', () => {
+  test('names the base where the settings do not', () => {
+    expect(chooseBase('o=mine', aRootDse({ defaultNamingContext: 'dc=x' }), 's')).toBe('o=mine');
+    expect(chooseBase('', aRootDse({ namingContexts: ['dc=a', 'dc=x'], defaultNamingContext: 'dc=x' }), 's')).toBe(
+      'dc=x',
+    );
+    expect(chooseBase('', aRootDse({ namingContexts: ['dc=only'] }), 's')).toBe('dc=only');
+    expect(() => chooseBase('', aRootDse({ namingContexts: ['o=a', 'o=b'] }), 's')).toThrow(
+      expect.objectContaining({
+        code: 'baseUnknown',
+        advice: expect.stringContaining('o=a and o=b') as string,
+      }) as Error,
+    );
+  });
+
+  test.each([
+    ['ou=x, DC=Example,dc=com', ['dc=example,dc=com', 'o=other'], 'dc=example,dc=com'],
+    ['ou=x,ou=y,dc=com', ['dc=com', 'ou=y,dc=com'], 'ou=y,dc=com'],
+    ['ou=x\\,dc=com', ['dc=com'], 'ou=x\\,dc=com'],
+    ['ou=x,o=a', [''], ''],
+    ['ou=x,o=a', [], 'ou=x,o=a'],
+  ])('tells where those of %s can have moved', (baseDn, namingContexts, context) => {
+    expect(chooseContext(baseDn, aRootDse({ namingContexts }))).toBe(context);
+  });
+
+  test.each([
+    ['ldap://example.com/CN=Configuration,DC=example,DC=com', true],
+    ['ldap://example.com/CN=Schema,CN=Configuration,DC=example,DC=com', true],
+    ['ldaps://DomainDnsZones.example.com/DC=DomainDnsZones,DC=example,DC=com??sub', true],
+    ['ldap://ForestDnsZones.example.com/DC=ForestDnsZones,DC=example,DC=com', true],
+    ['ldap://child.example.com/DC=child,DC=example,DC=com', false],
+    ['ldap://example.com/OU=CN\\3DConfiguration,DC=example,DC=com', false],
+    ['ldap://example.com/', false],
+    ['nonsense', false],
+  ])('of Active Directory tells whether %s can be left unread: %s', (reference, harmless) => {
+    expect(holdsNoPeople(reference, aRootDse({ activeDirectory: true }))).toBe(harmless);
+    expect(holdsNoPeople(reference, aRootDse({ activeDirectory: false }))).toBe(false);
+  });
+});
+
+describe('a server address', () => {
+  test.each([
+    ['ldap.example.com', 'none', 'ldap.example.com', 389],
+    ['ldap.example.com', 'tls', 'ldap.example.com', 389],
+    ['ldap.example.com', 'ssl', 'ldap.example.com', 636],
+    ['10.0.0.1:3890', 'ssl', '10.0.0.1', 3890],
+    ['[2001:db8::1]', 'none', '2001:db8::1', 389],
+    ['[2001:db8::1]:3890', 'none', '2001:db8::1', 3890],
+    ['2001:db8::1', 'ssl', '2001:db8::1', 636],
+  ] as const)('%s with %s is %s port %i', (name, encryption, host, port) => {
+    expect(parseServerAddress(name, encryption)).toEqual({ name, host, port });
+  });
+
+  test.each(['', ':389', 'host:', 'host:port', '[]:1'])('%j is none', (name) => {
+    expect(() => parseServerAddress(name, 'none')).toThrow(expect.objectContaining({ code: 'hostNotFound' }) as Error);
+  });
+});
