@@ -60,7 +60,7 @@ export function recordLogin(userName: string, outcome: LoginOutcome | ServiceErr
     byReason.addDimension('reason', outcome.reason);
     byReason.addMetric(METRICS.loginRejected, MetricUnit.Count, 1);
   }
-  metrics.publishStoredMetrics();
+  if (metrics.hasStoredMetrics()) metrics.publishStoredMetrics();
 }
 
 /** An error nobody expected: its kind, code and stack, without anything of the request. */

@@ -2,7 +2,7 @@
  * Validation of query strings and of the small bodies of the administration API. Settings and users have schemas of their
  * own.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseInput } from './input.ts';
 import type { Parsed } from './input.ts';
 import type { UserQuery } from './ports.ts';

@@ -4,7 +4,7 @@
  */
 import { X509Certificate } from 'node:crypto';
 import { isIPv4, isIPv6 } from 'node:net';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { InputFault } from './errors.ts';
 import { parseFilter } from './filter.ts';
 import { LIST_EVEN_SO, OBJECT_EVEN_SO, line, optionalLine, parseInput, refuse, refuseRepetition } from './input.ts';

@@ -2,7 +2,7 @@
  * Validation of what administrators send about users: creation, JSON merge patch, password. Knows no store; what depends on
  * other users is decided in administration.ts.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { LIST_EVEN_SO, optionalLine, parseInput, refuse, refuseRepetition } from './input.ts';
 import type { Parsed } from './input.ts';
 import { passwordFault } from './password.ts';

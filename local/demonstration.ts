@@ -2,6 +2,7 @@
  * The demonstration: an OpenLDAP server with the people of an imaginary company, made known to the product by its own HTTP
  * API, as an administrator would do it.
  */
+import { CHANGE_KINDS } from '../lib/run.ts';
 import { describeCompany, PASSWORD_PREFIX, PEOPLE_COUNT, type Person } from './demonstration-people.ts';
 import type { Program } from './program.ts';
 import { startSlapd, type Slapd } from './slapd.ts';
@@ -106,7 +107,8 @@ async function introduce(
 }
 
 function describeRun({ status, progress, totals, error }: RunDocument): string {
-  const counts = Object.entries({ read: progress.read, ...totals }).filter(([, count]) => count > 0);
+  const kinds = CHANGE_KINDS.map((kind): [string, number] => [kind, totals[kind] ?? 0]);
+  const counts = [['read', progress.read] as const, ...kinds].filter(([, count]) => count > 0);
   const width = Math.max(...counts.map(([name]) => name.length));
   const lines = counts.map(([name, count]) => `  ${name.padEnd(width)}  ${String(count).padStart(5)}`);
   const reason = error === null ? '' : `: ${error.code}, ${error.message}`;

@@ -62,6 +62,11 @@ async function start(
     running.add(startDynamoDb({ folder: path.join(dataFolder, 'dynamodb') })),
   ]);
   const secretsManager = await running.add(serve(createSecretsManager({ folder: path.join(dataFolder, 'secrets') })));
+  // Nobody waits for the answer of an asynchronous invocation, so a fault is shown here; not the one of being stopped.
+  const reportFault = (name: string, result: InvocationResult): void => {
+    if (signal.aborted || !('fault' in result)) return;
+    console.error(`rollcall: ${name}: ${result.fault.errorType}: ${result.fault.errorMessage}`);
+  };
   // A schedule of an earlier start may be due before the functions are there; then it waits for its next time.
   let host: FunctionHost | undefined;
   const scheduler = createScheduler({
@@ -103,9 +108,4 @@ async function start(
   answer = (request, response) =>
     INVOKE_PATH.test((request.url ?? '').split('?', 1)[0]!) ? invoke(request, response) : api(request, response);
   return { url: server.url, administrator, stop: () => running.stop() };
-}
-
-/** Nobody waits for the answer of an asynchronous invocation, so a fault is shown here. */
-function reportFault(name: string, result: InvocationResult): void {
-  if ('fault' in result) console.error(`rollcall: ${name}: ${result.fault.errorType}: ${result.fault.errorMessage}`);
 }

@@ -280,7 +280,7 @@ function keepWarm<T extends { readonly connection: Connection }>(
         try {
           return await run(kept, (held) => work(held, () => endsAt - performance.now()));
         } catch (error) {
-          if (!(error instanceof ServiceError) || !error.retryable) throw error;
+          if (!(error instanceof ServiceError) || error.code !== 'connectionLost') throw error;
         }
       }
       // Servers that are still to be tried keep their share of the time.

@@ -1,5 +1,5 @@
 /** `npm start` as people use it: the real program with its directory, database and bundles, started, asked and ended. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -94,11 +94,19 @@ async function listDirectoryUsers(address: string): Promise<UserPage['items']> {
   return users;
 }
 
+/** Runs the command that is printed below a heading. Gives its output, which is JSON. */
+function paste(output: string, heading: string): unknown {
+  const lines = output.split('\n');
+  const from = lines.findIndex((line) => line.startsWith(heading)) + 1;
+  const script = lines.slice(from, lines.indexOf('', from)).join('\n');
+  return JSON.parse(execFileSync('sh', ['-c', script], { encoding: 'utf8' }));
+}
+
 describe('the program with its demonstration', () => {
   let folder: string;
   let started: Started;
   let address: string;
-  let client: LambdaClient;
+  let client: LambdaClient | undefined;
 
   beforeAll(async () => {
     folder = mkdtempSync(path.join(tmpdir(), 'rollcall-program-'));
@@ -112,13 +120,13 @@ describe('the program with its demonstration', () => {
   }, START_MS);
 
   afterAll(() => {
-    client.destroy();
+    client?.destroy();
     started.process.kill('SIGKILL');
     rmSync(folder, { recursive: true });
   });
 
   async function logIn(userName: string, password: string): Promise<unknown> {
-    const answer = await client.send(
+    const answer = await client!.send(
       new InvokeCommand({ FunctionName: 'auth', Payload: JSON.stringify({ userName, password }) }),
     );
     return JSON.parse(answer.Payload!.transformToString());
@@ -141,6 +149,14 @@ describe('the program with its demonstration', () => {
     expect(users.filter(({ emailAddresses }) => emailAddresses.length === 0)).toHaveLength(1);
   });
 
+  test('prints commands that do what they say when they are pasted into a shell', () => {
+    expect((paste(started.output(), 'List users') as UserPage).items).toHaveLength(3);
+    expect(paste(started.output(), 'Log in as')).toMatchObject({
+      outcome: 'accepted',
+      user: { userName: 'anna.weber' },
+    });
+  });
+
   test('lets in who has the right password, and nobody else', async () => {
     const right = await logIn('anna.weber', 'demo-anna.weber');
     const wrong = await logIn('anna.weber', 'guessed');
@@ -152,7 +168,7 @@ describe('the program with its demonstration', () => {
   });
 
   test('answers a login that is no login with a function error', async () => {
-    const answer = await client.send(new InvokeCommand({ FunctionName: 'auth', Payload: '{}' }));
+    const answer = await client!.send(new InvokeCommand({ FunctionName: 'auth', Payload: '{}' }));
 
     expect(answer.FunctionError).toBe('Unhandled');
   });

@@ -10,7 +10,6 @@ import { Attribute, Change as Modification, Client } from 'ldapts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeHandler as makeAuthHandler } from '../../functions/auth.ts';
 import { makeHandler as makeSyncHandler } from '../../functions/sync.ts';
-import { createDynamoDbClient } from '../../lib/aws/client.ts';
 import { createLoginStore } from '../../lib/aws/login-store.ts';
 import { createRunStore } from '../../lib/aws/run-store.ts';
 import { createUserStore } from '../../lib/aws/user-store.ts';
@@ -26,7 +25,7 @@ import type { LocalDynamoDb } from '../../local/dynamodb.ts';
 import { startSlapd } from '../../local/slapd.ts';
 import type { Slapd } from '../../local/slapd.ts';
 import { aSettings } from '../support/people.ts';
-import { createTables } from '../support/tables.ts';
+import { connect, createTables } from '../support/tables.ts';
 
 const SUFFIX = 'dc=example,dc=com';
 const PEOPLE = `ou=people,${SUFFIX}`;
@@ -63,7 +62,7 @@ function ldif(): string {
 }
 
 /** Statements and transaction members that write to the users table, counted as they are sent. */
-function countWrites(client: ReturnType<typeof createDynamoDbClient>, usersTable: string): () => number {
+function countWrites(client: ReturnType<typeof connect>, usersTable: string): () => number {
   let writes = 0;
   client.middlewareStack.add(
     (next) => async (args) => {
@@ -86,8 +85,7 @@ function countWrites(client: ReturnType<typeof createDynamoDbClient>, usersTable
   return () => writes;
 }
 
-function wire(endpoint: string, tables: { readonly usersTable: string; readonly operationsTable: string }) {
-  const client = createDynamoDbClient({ endpoint });
+function wire(client: ReturnType<typeof connect>, tables: Awaited<ReturnType<typeof createTables>>) {
   const writes = countWrites(client, tables.usersTable);
   let aheadMs = 0;
   const clock = { now: () => new Date(Date.now() + aheadMs) };
@@ -147,7 +145,8 @@ beforeAll(async () => {
     }),
     startDynamoDb(),
   ]);
-  house = wire(dynamoDb.endpoint, await createTables(dynamoDb.endpoint));
+  const client = connect(dynamoDb.endpoint);
+  house = wire(client, await createTables(client));
   await house.configure();
 });
 

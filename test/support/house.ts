@@ -1,6 +1,6 @@
 /** A whole house in memory for tests of the core: every port has its memory adapter, and time passes when a test says so. */
 import { createMemoryStores } from '../../lib/memory.ts';
-import type { StartResult, UserStore } from '../../lib/ports.ts';
+import type { OpenDirectory, StartResult, UserStore } from '../../lib/ports.ts';
 import { newRun, newRunId } from '../../lib/run.ts';
 import type { Change, Run, RunRequest } from '../../lib/run.ts';
 import { synchronize } from '../../lib/sync.ts';
@@ -10,7 +10,10 @@ import { aSettings, NOW } from './people.ts';
 
 export type House = Awaited<ReturnType<typeof startHouse>>;
 
-export async function startHouse({ configured = true } = {}) {
+export async function startHouse({
+  configured = true,
+  openDirectory,
+}: { readonly configured?: boolean; readonly openDirectory?: OpenDirectory } = {}) {
   let time = NOW.getTime();
   const clock = { now: () => new Date(time) };
   const stores = createMemoryStores(clock);
@@ -39,7 +42,7 @@ export async function startHouse({ configured = true } = {}) {
   const ports = {
     ...stores,
     users,
-    openDirectory: directory.open,
+    openDirectory: openDirectory ?? directory.open,
     clock,
     newId: () => `account-${(ids += 1)}`,
   };

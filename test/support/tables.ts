@@ -12,6 +12,8 @@ export function connect(endpoint: string): DynamoDBDocumentClient {
     endpoint,
     region: 'local',
     credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+    // A Java that is just warming up on a busy machine takes its time.
+    requestHandler: { requestTimeout: 30_000 },
   });
 }
 

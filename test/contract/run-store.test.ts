@@ -1,0 +1,256 @@
+import { expect, test } from 'vitest';
+import type { Fence } from '../../lib/ports.ts';
+import type { Change, Run } from '../../lib/run.ts';
+import { LEASE_MS, newRun, NO_TOTALS } from '../../lib/run.ts';
+import { describeOnEveryStore } from '../support/stores.ts';
+import type { Stores } from '../support/stores.ts';
+
+function aRun({ now }: Stores, id: string): Run {
+  return newRun(id, { dryRun: false, trigger: 'console', requestedBy: 'admin', approves: null }, now());
+}
+
+async function start(stores: Stores, run: Run): Promise<Fence> {
+  const result = await stores.runs.start(run);
+  if (!result.started) throw new Error(`${result.activeRunId} holds the lease`);
+  return result.fence;
+}
+
+function ended(run: Run, stores: Stores): Run {
+  return {
+    ...run,
+    status: 'succeeded',
+    stage: 'finished',
+    finishedAt: stores.now().toISOString(),
+    progress: { read: 3, planned: 2, applied: 2 },
+    totals: { ...NO_TOTALS, created: 2, unchanged: 1 },
+    completeness: { complete: true, reasons: [] },
+    settingsVersion: 'v1',
+    notices: ['a notice'],
+  };
+}
+
+function aChange(index: number, kind: Change['kind'] = 'created'): Change {
+  return { kind, userId: `id-${index}`, userName: `üser ${index}`, directoryId: null, dn: null };
+}
+
+const PROGRESS = { read: 10, planned: 4, applied: 1 };
+
+describeOnEveryStore('the run store', (open) => {
+  test('lets one of many concurrent starters in, and tells the others who it is', async () => {
+    const stores = await open();
+    const runs = Array.from({ length: 6 }, (_, index) => aRun(stores, `run-${index}`));
+
+    const results = await Promise.all(runs.map((run) => stores.runs.start(run)));
+
+    const [winner, ...more] = results.filter((result) => result.started);
+    expect(more).toEqual([]);
+    expect(new Set(results.flatMap((each) => (each.started ? [] : [each.activeRunId])))).toEqual(
+      new Set([winner!.fence.runId]),
+    );
+    expect((await stores.runs.list(10)).items.map(({ id }) => id)).toEqual([winner!.fence.runId]);
+  });
+
+  test('shows a run as it is asked for, as it works, and as it ended', async () => {
+    const stores = await open();
+    const run = aRun(stores, 'run-1');
+    await start(stores, run);
+    expect(await stores.runs.get('run-1')).toEqual(run);
+
+    const taken = (await stores.runs.takeUp('run-1'))!;
+    await stores.runs.heartbeat(taken.fence, 'applying', PROGRESS);
+    expect(taken.run).toMatchObject({ id: 'run-1', status: 'running' });
+    const working = { ...run, stage: 'applying', progress: PROGRESS };
+    expect(await stores.runs.get('run-1')).toEqual(working);
+    expect((await stores.runs.list(5)).items).toEqual([working]);
+
+    const end = ended(run, stores);
+    await stores.runs.finish(taken.fence, end);
+    expect(await stores.runs.get('run-1')).toEqual(end);
+    expect((await stores.runs.list(5)).items).toEqual([end]);
+    expect(await stores.runs.get('run-2')).toBeNull();
+    expect(await stores.runs.get('')).toBeNull();
+  });
+
+  test('gives a queued run to one of many that take it up', async () => {
+    const stores = await open();
+    const asked = await start(stores, aRun(stores, 'run-1'));
+
+    const results = await Promise.all(Array.from({ length: 5 }, () => stores.runs.takeUp('run-1')));
+
+    const taken = results.filter((result) => result !== null);
+    expect(taken).toHaveLength(1);
+    expect(await stores.runs.takeUp('run-1')).toBeNull();
+    expect(await stores.runs.takeUp('run-2')).toBeNull();
+    // Who only asked for the run can't end it any more.
+    await expect(stores.runs.finish(asked, ended(aRun(stores, 'run-1'), stores))).rejects.toMatchObject({
+      code: 'leaseLost',
+    });
+    await stores.runs.heartbeat(taken[0]!.fence, 'reading', PROGRESS);
+  });
+
+  test('does not take up a run that is at work without having waited', async () => {
+    const stores = await open();
+    await start(stores, { ...aRun(stores, 'run-1'), stage: 'reading' });
+
+    expect(await stores.runs.takeUp('run-1')).toBeNull();
+  });
+
+  test('gives the lease on when a run has ended', async () => {
+    const stores = await open();
+    const first = await start(stores, aRun(stores, 'run-1'));
+    await stores.runs.finish(first, ended(aRun(stores, 'run-1'), stores));
+
+    const second = await start(stores, aRun(stores, 'run-2'));
+
+    expect(second.token).toBeGreaterThan(first.token);
+    await expect(stores.runs.heartbeat(first, 'reading', PROGRESS)).rejects.toMatchObject({ code: 'leaseLost' });
+    await expect(stores.runs.saveChanges(first, [aChange(1)])).rejects.toMatchObject({ code: 'leaseLost' });
+    await expect(stores.runs.finish(first, aRun(stores, 'run-1'))).rejects.toMatchObject({ code: 'leaseLost' });
+    expect((await stores.runs.get('run-1'))?.status).toBe('succeeded');
+  });
+
+  test('takes the lease of a silent run over and marks that run interrupted', async () => {
+    const stores = await open();
+    const dead = await start(stores, { ...aRun(stores, 'run-1'), stage: 'reading' });
+    await stores.runs.heartbeat(dead, 'applying', PROGRESS);
+    const until = new Date(stores.now().getTime() + LEASE_MS);
+    stores.passMs(LEASE_MS - 1);
+    expect(await stores.runs.start(aRun(stores, 'run-2'))).toEqual({ started: false, activeRunId: 'run-1' });
+    expect((await stores.runs.get('run-1'))?.status).toBe('running');
+
+    stores.passMs(1);
+    const silent = await stores.runs.get('run-1');
+    await start(stores, aRun(stores, 'run-2'));
+
+    expect(silent).toMatchObject({
+      status: 'failed',
+      stage: 'finished',
+      finishedAt: until.toISOString(),
+      progress: PROGRESS,
+      error: { code: 'interrupted' },
+    });
+    expect(await stores.runs.get('run-1')).toEqual(silent);
+    expect((await stores.runs.list(5)).items.map(({ id, status }) => [id, status])).toEqual([
+      ['run-2', 'running'],
+      ['run-1', 'failed'],
+    ]);
+    await expect(stores.runs.heartbeat(dead, 'applying', PROGRESS)).rejects.toMatchObject({ code: 'leaseLost' });
+    await expect(stores.runs.finish(dead, ended(aRun(stores, 'run-1'), stores))).rejects.toMatchObject({
+      code: 'leaseLost',
+    });
+    expect((await stores.runs.get('run-2'))?.status).toBe('running');
+  });
+
+  test('lets one of many take over', async () => {
+    const stores = await open();
+    await start(stores, aRun(stores, 'run-0'));
+    stores.passMs(LEASE_MS);
+
+    const results = await Promise.all([1, 2, 3, 4].map((each) => stores.runs.start(aRun(stores, `run-${each}`))));
+
+    expect(results.filter(({ started }) => started)).toHaveLength(1);
+    expect((await stores.runs.list(10)).items).toHaveLength(2);
+  });
+
+  test('lets a silent run go on that nobody has taken over from', async () => {
+    const stores = await open();
+    const fence = await start(stores, { ...aRun(stores, 'run-1'), stage: 'reading' });
+    stores.passMs(10 * LEASE_MS);
+
+    await stores.runs.heartbeat(fence, 'reading', PROGRESS);
+
+    expect((await stores.runs.get('run-1'))?.status).toBe('running');
+    expect(await stores.runs.start(aRun(stores, 'run-2'))).toEqual({ started: false, activeRunId: 'run-1' });
+  });
+
+  test('tells the active run that it is to stop, and no other one', async () => {
+    const stores = await open();
+    expect(await stores.runs.requestCancel('run-1')).toBe(false);
+    const fence = await start(stores, aRun(stores, 'run-1'));
+    expect(await stores.runs.heartbeat(fence, 'reading', PROGRESS)).toEqual({ cancelRequested: false });
+
+    expect(await stores.runs.requestCancel('run-2')).toBe(false);
+    expect(await stores.runs.requestCancel('run-1')).toBe(true);
+    expect(await stores.runs.heartbeat(fence, 'reading', PROGRESS)).toEqual({ cancelRequested: true });
+
+    await stores.runs.finish(fence, ended(aRun(stores, 'run-1'), stores));
+    expect(await stores.runs.requestCancel('run-1')).toBe(false);
+    const second = await start(stores, aRun(stores, 'run-2'));
+    expect(await stores.runs.heartbeat(second, 'reading', PROGRESS)).toEqual({ cancelRequested: false });
+  });
+
+  test('gives the withheld removals of a run away once', async () => {
+    const stores = await open();
+    const fence = await start(stores, aRun(stores, 'run-1'));
+    const end = ended(aRun(stores, 'run-1'), stores);
+    await stores.runs.finish(fence, end);
+
+    const claims = await Promise.all(Array.from({ length: 4 }, () => stores.runs.claimWithheld('run-1')));
+
+    expect(claims.filter(Boolean)).toHaveLength(1);
+    expect(await stores.runs.claimWithheld('run-2')).toBe(false);
+    expect(await stores.runs.get('run-1')).toEqual(end);
+  });
+
+  test('lists runs from the newest on', async () => {
+    const stores = await open();
+    for (let index = 1; index <= 5; index += 1) {
+      const run = aRun(stores, `run-${index}`);
+      await stores.runs.finish(await start(stores, run), ended(run, stores));
+    }
+
+    const first = await stores.runs.list(2);
+    const second = await stores.runs.list(2, first.next!);
+    const third = await stores.runs.list(2, second.next!);
+
+    expect([first, second, third].map(({ items }) => items.map(({ id }) => id))).toEqual([
+      ['run-5', 'run-4'],
+      ['run-3', 'run-2'],
+      ['run-1'],
+    ]);
+    expect(third.next).toBeNull();
+    await expect(stores.runs.list(2, 'x')).rejects.toMatchObject({ code: 'invalidRequest' });
+  });
+
+  test('keeps thousands of lines in the order they were saved, and lists them by page and kind', async () => {
+    const stores = await open();
+    const fence = await start(stores, aRun(stores, 'run-1'));
+    const lines = Array.from({ length: 3_500 }, (_, index) =>
+      aChange(index, index % 500 === 7 ? 'conflict' : 'created'),
+    );
+    await stores.runs.saveChanges(fence, lines.slice(0, 2_500));
+    await stores.runs.saveChanges(fence, []);
+    await stores.runs.saveChanges(fence, lines.slice(2_500));
+
+    const all: Change[] = [];
+    let next: string | null | undefined;
+    do {
+      const page = await stores.runs.listChanges('run-1', { limit: 800, ...(next != null && { next }) });
+      all.push(...page.items);
+      next = page.next;
+    } while (next !== null);
+    const conflicts = await stores.runs.listChanges('run-1', { kind: 'conflict', limit: 4 });
+    const rest = await stores.runs.listChanges('run-1', { kind: 'conflict', limit: 4, next: conflicts.next! });
+
+    expect(all).toEqual(lines);
+    expect([...conflicts.items, ...rest.items]).toEqual(lines.filter(({ kind }) => kind === 'conflict'));
+    expect(rest.next).toBeNull();
+    expect(await stores.runs.listChanges('run-2', { limit: 10 })).toEqual({ items: [], next: null });
+    await expect(stores.runs.listChanges('run-2', { limit: 10, next: conflicts.next! })).rejects.toMatchObject({
+      code: 'invalidRequest',
+    });
+  });
+
+  test('keeps lines that compress badly', async () => {
+    const stores = await open();
+    const fence = await start(stores, aRun(stores, 'run-1'));
+    const lines = Array.from({ length: 900 }, (_, index) => ({
+      ...aChange(index),
+      reason: Array.from({ length: 60 }, () => Math.random().toString(36)).join(''),
+    }));
+
+    await stores.runs.saveChanges(fence, lines);
+
+    expect((await stores.runs.listChanges('run-1', { limit: 1_000 })).items).toEqual(lines);
+  });
+});

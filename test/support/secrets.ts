@@ -1,0 +1,34 @@
+/** The stand-in for Secrets Manager on a port of its own, with one secret and the SDK's real client. */
+import { CreateSecretCommand } from '@aws-sdk/client-secrets-manager';
+import type { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { createSecretsManagerClient } from '../../lib/aws/settings-store.ts';
+import { serve } from '../../local/running.ts';
+import { createSecretsManager } from '../../local/secrets-manager.ts';
+
+export interface Secrets {
+  readonly client: SecretsManagerClient;
+  readonly secretId: string;
+  stop(): Promise<void>;
+}
+
+let made = 0;
+
+export async function startSecrets(value: string, folder?: string): Promise<Secrets> {
+  const server = await serve(createSecretsManager(folder === undefined ? {} : { folder }));
+  const client = createSecretsManagerClient({
+    endpoint: server.url,
+    region: 'local',
+    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+  });
+  made += 1;
+  const secretId = `secret-${made}`;
+  await client.send(new CreateSecretCommand({ Name: secretId, SecretString: value }));
+  return {
+    client,
+    secretId,
+    async stop() {
+      client.destroy();
+      await server.stop();
+    },
+  };
+}
