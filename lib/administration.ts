@@ -73,7 +73,9 @@ export function createAdministration(users: UserStore, clock: Clock): Administra
    * administrators can't remove each other at the same moment.
    */
   async function keepAdministrator(stored: User, next: User | null): Promise<UserWrite[]> {
-    if (!isActiveAdministrator(stored) || (next !== null && isActiveAdministrator(next))) return [];
+    // Another way of authentication counts as leaving: nobody knows yet whether the new one lets the administrator in.
+    const stays = next !== null && isActiveAdministrator(next) && next.authentication === stored.authentication;
+    if (!isActiveAdministrator(stored) || stays) return [];
     const others = (await users.listActiveAdministrators()).filter(({ id }) => id !== stored.id);
     if (others[0]) return [{ type: 'check', previous: others[0] }];
     throw new ServiceError('lastAdministrator', 'this is the last active administrator', {

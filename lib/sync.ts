@@ -111,7 +111,16 @@ async function perform(
       defaultPrivileges: settings.defaultPrivileges,
     };
     const approved = await removalsWithheldBy(run.approves, ports.runs);
-    const plan = await planRun(users, reader, matches, page.value.complete, settings.options, approved, context, report);
+    const plan = await planRun(
+      users,
+      reader,
+      matches,
+      page.value.complete,
+      settings.options,
+      approved,
+      context,
+      report,
+    );
 
     await report.stage('applying');
     const apply = run.dryRun ? tellOnly(report) : applyTo(users, fence, report, context);
@@ -159,7 +168,12 @@ async function planRun(
   const wanted = [...matches.fresh, ...special.map(({ person }) => person)].map(({ nameKey }) => nameKey);
   const users = await loadUsers(
     store,
-    [...special, ...contradicted].map(({ nameKey }) => nameKey).concat(missing, wanted.filter(matches.isTaken)),
+    [...special, ...contradicted]
+      .map(({ nameKey }) => nameKey)
+      .concat(
+        missing,
+        wanted.filter((nameKey) => matches.isTaken(nameKey)),
+      ),
     report,
   );
 

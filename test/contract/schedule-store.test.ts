@@ -1,6 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { CreateScheduleCommand, CreateScheduleGroupCommand, GetScheduleCommand } from '@aws-sdk/client-scheduler';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { createScheduleStore, createSchedulerClient } from '../../lib/aws/schedule-store.ts';
 import { createMemoryStores } from '../../lib/memory.ts';
 import { serve } from '../../local/running.ts';
@@ -18,9 +20,9 @@ const TARGET = {
   Input: '{"trigger":"schedule"}',
 };
 
-async function open() {
+async function open(folder?: string) {
   const fired: unknown[] = [];
-  const scheduler = createScheduler({ fire: (target) => fired.push(target) });
+  const scheduler = createScheduler({ fire: (target) => fired.push(target), ...(folder !== undefined && { folder }) });
   const server = await serve(scheduler.handle);
   const client = createSchedulerClient({
     endpoint: server.url,
@@ -72,15 +74,15 @@ test('the schedule store tells an expression that Scheduler refuses from a Sched
   const { client, store, scheduler } = await open();
 
   const refused = store.apply({ enabled: true, expression: 'every full moon', timeZone: 'UTC' });
-  const missing = createScheduleStore({ client, scheduleName: 'another', scheduleGroup: 'rollcall' }).apply({
-    enabled: true,
-    expression: 'rate(1 day)',
-    timeZone: 'UTC',
-  });
 
   await expect(refused).rejects.toMatchObject({
     code: 'invalidRequest',
     faults: [{ path: 'options.schedule.expression' }],
+  });
+  const missing = createScheduleStore({ client, scheduleName: 'another', scheduleGroup: 'rollcall' }).apply({
+    enabled: true,
+    expression: 'rate(1 day)',
+    timeZone: 'UTC',
   });
   await expect(missing).rejects.toMatchObject({ code: 'storeUnavailable', retryable: false });
   expect(scheduler.schedules()).toMatchObject([{ ScheduleExpression: 'rate(1 day)' }]);
@@ -94,21 +96,33 @@ test('the schedule store in memory shows what was applied last', async () => {
   expect(schedule.current).toEqual({ enabled: true, expression: 'rate(1 hour)', timeZone: 'UTC' });
 });
 
-test('the stand-in for Scheduler fires what is due, with its target, and nothing that is disabled', async () => {
-  const { store, fired } = await open();
-  const [year, month, day, hour, minute, second] = soon();
+test('the stand-in for Scheduler fires what it has kept, on time and once each time, and nothing that is disabled', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'rollcall-schedules-'));
+  stops.push(() => rm(folder, { recursive: true }));
+  const { client, store, fired } = await open(folder);
+  await client.send(
+    new CreateScheduleCommand({
+      Name: 'disabled',
+      GroupName: NAMES.GroupName,
+      State: 'DISABLED',
+      ScheduleExpression: 'rate(1 minute)',
+      FlexibleTimeWindow: { Mode: 'OFF' },
+      Target: TARGET,
+    }),
+  );
+  await store.apply({ enabled: true, expression: 'cron(0/10 * * * ? *)', timeZone: 'UTC' });
+  for (const stop of stops.splice(1)) await stop();
 
-  await store.apply({
-    enabled: true,
-    expression: `at(${year}-${month}-${day}T${hour}:${minute}:${second})`,
-    timeZone: 'UTC',
-  });
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'], now: Date.parse('2026-05-04T10:05:00.000Z') });
+  stops.push(async () => void vi.useRealTimers());
+  const scheduler = createScheduler({ fire: (target) => fired.push(target), folder });
+  await vi.advanceTimersByTimeAsync(5 * 60_000 - 1);
   expect(fired).toEqual([]);
-  await sleep(3_000);
-
+  await vi.advanceTimersByTimeAsync(1);
   expect(fired).toEqual([{ arn: TARGET.Arn, input: TARGET.Input }]);
+  await vi.advanceTimersByTimeAsync(20 * 60_000);
+  expect(fired).toHaveLength(3);
+  await scheduler.stop();
+  await vi.advanceTimersByTimeAsync(60 * 60_000);
+  expect(fired).toHaveLength(3);
 });
-
-function soon(): string[] {
-  return new Date(Date.now() + 2_000).toISOString().slice(0, 19).split(/[-T:]/u);
-}

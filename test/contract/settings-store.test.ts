@@ -152,11 +152,11 @@ describe('settings in a secret', () => {
     async (value) => {
       const { store } = await openSecrets(value);
 
-      const fault = await store.read().catch((error: unknown) => error as Error);
+      const fault = (await store.read().catch((error: unknown) => error)) as Error;
 
       expect(fault).toMatchObject({ code: 'storeUnavailable', retryable: false });
-      expect(`${JSON.stringify(fault)} ${String(fault)} ${(fault as Error).stack}`).not.toContain('hunter2');
-      expect((fault as Error).cause).toBeUndefined();
+      expect(`${JSON.stringify(fault)} ${fault.message} ${fault.stack}`).not.toContain('hunter2');
+      expect(fault.cause).toBeUndefined();
     },
   );
 

@@ -17,7 +17,7 @@ let server: ScriptedServer | null = null;
 let script: Script = {};
 
 afterEach(async () => {
-  expect(server?.openSockets ?? 0).toBe(0);
+  await expect.poll(() => server?.openSockets ?? 0).toBe(0);
   await server?.stop();
   server = null;
 });

@@ -13,7 +13,7 @@ export function connect(endpoint: string): DynamoDBDocumentClient {
     region: 'local',
     credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
     // A Java that is just warming up on a busy machine takes its time.
-    requestHandler: { requestTimeout: 30_000 },
+    requestHandler: { requestTimeout: 25_000, throwOnRequestTimeout: true },
   });
 }
 
@@ -23,7 +23,6 @@ export async function createTables(
 ): Promise<{ usersTable: string; operationsTable: string }> {
   made += 1;
   const names = { usersTable: `users-${process.pid}-${made}`, operationsTable: `operations-${process.pid}-${made}` };
-  const text = (AttributeName: string) => ({ AttributeName, AttributeType: 'S' as const });
   const { partitionKey, listIndex, listPartitionKey, listProjection } = USERS_TABLE;
   const users: CreateTableCommandInput = {
     TableName: names.usersTable,
@@ -53,4 +52,8 @@ export async function createTables(
   await client.send(new CreateTableCommand(users));
   await client.send(new CreateTableCommand(operations));
   return names;
+}
+
+function text(AttributeName: string) {
+  return { AttributeName, AttributeType: 'S' as const };
 }

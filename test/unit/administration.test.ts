@@ -187,6 +187,7 @@ test.each([
   ['deleted', (house: Awaited<ReturnType<typeof administrationOf>>) => house.remove('root', null)],
   ['disabled', (house) => house.patch('root', { status: 'disabled' }, null)],
   ['made an ordinary user', (house) => house.patch('root', { privileges: ['login'] }, null)],
+  ['switched to the directory', (house) => house.patch('root', { authentication: 'directory' }, null)],
 ] as [string, (house: Awaited<ReturnType<typeof administrationOf>>) => Promise<unknown>][])(
   'the last active administrator can’t be %s, and the last but one can',
   async (_what, act) => {

@@ -49,8 +49,8 @@ describe('a run', () => {
     expect(dry.totals).toEqual(real.totals);
     expect(dry.totals).toMatchObject({ created: 9, conflict: 1 });
     const told = async (run: Run): Promise<unknown[]> =>
-      (await house.changes(run)).map(({ kind, userName, reason }) => [kind, userName, reason]).toSorted();
-    expect(await told(dry)).toEqual(await told(real));
+      (await house.changes(run)).map(({ kind, userName, reason }) => `${kind} ${userName} ${reason}`);
+    expect(new Set(await told(dry))).toEqual(new Set(await told(real)));
   });
 
   test('gives an administrator’s privileges and disabling back to nobody: sync never touches them', async () => {

@@ -1,0 +1,116 @@
+/**
+ * What writing and reading users costs on a local DynamoDB, through the real adapters and the SDK:
+ * `node test/bench/user-writes.ts [users] [dynoxide|dynamodb-local]`. Prints a table; own CPU is this process's per user.
+ */
+import { BatchWriteCommand, PutCommand } from '@aws-sdk/lib-dynamodb';
+import { chunksOf, inFlight } from '../../lib/aws/client.ts';
+import { toUserItem } from '../../lib/aws/user-item.ts';
+import { createUserStore } from '../../lib/aws/user-store.ts';
+import type { User } from '../../lib/user.ts';
+import { userNameKey } from '../../lib/user.ts';
+import { startDynamoDb } from '../../local/dynamodb.ts';
+import { connect, createTables } from '../support/tables.ts';
+
+const [count = '5000', kind = 'dynoxide'] = process.argv.slice(2);
+const server = await startDynamoDb({ kind: kind === 'dynoxide' ? 'dynoxide' : 'dynamodb-local' });
+const client = connect(server.endpoint);
+
+function people(from: string): User[] {
+  return Array.from({ length: Number(count) }, (_, index) => ({
+    id: `${from}-account-${index}`,
+    userName: `${from}.user.${index}`,
+    fullName: `Person Number ${index}`,
+    emailAddresses: [`${from}.user.${index}@example.com`, `alias-${index}@example.com`],
+    authentication: 'directory',
+    disabledBy: null,
+    privileges: ['login'],
+    directory: {
+      id: `8c1f24c6-0000-4000-8000-${String(index).padStart(12, '0')}`,
+      idAttribute: 'entryuuid',
+      dn: `uid=${from}.user.${index},ou=people,dc=example,dc=com`,
+      missingSince: null,
+    },
+    passwordHash: null,
+    fingerprint: 'WmFhhHWYbTZpXb3YJ0X5Pw',
+    createdAt: '2026-05-04T10:00:00.000Z',
+    updatedAt: '2026-05-04T10:00:00.000Z',
+    version: 1,
+  }));
+}
+
+const rows: Record<string, { 'users/s': number; 'own CPU, µs': number; conditional: string }> = {};
+
+async function measure(name: string, conditional: string, work: () => Promise<unknown>): Promise<void> {
+  const cpu = process.cpuUsage();
+  const began = performance.now();
+  await work();
+  const seconds = (performance.now() - began) / 1_000;
+  const { user, system } = process.cpuUsage(cpu);
+  rows[name] = {
+    'users/s': Math.round(Number(count) / seconds),
+    'own CPU, µs': Math.round((user + system) / Number(count)),
+    conditional,
+  };
+}
+
+function mustBeWritten(results: readonly string[]): void {
+  if (results.some((result) => result !== 'written')) throw new Error('not every write was done');
+}
+
+try {
+  const { usersTable, operationsTable } = await createTables(client);
+  const store = createUserStore({ client, usersTable, operationsTable });
+  const each = people('each');
+  const next = each.map((user) => ({ ...user, fullName: 'Another Name', fingerprint: null, version: 2 }));
+
+  await store.writeEach(
+    people('warm')
+      .slice(0, 500)
+      .map((user) => ({ type: 'create', user })),
+  );
+  await measure('writeEach, create: 25 INSERT statements a request', 'yes', async () =>
+    mustBeWritten(await store.writeEach(each.map((user) => ({ type: 'create', user })))),
+  );
+  await measure('writeEach, update: 25 UPDATE statements a request', 'yes', async () =>
+    mustBeWritten(await store.writeEach(next.map((user, index) => ({ type: 'update', user, previous: each[index]! })))),
+  );
+  await measure('writeTogether, create: transactions of 50', 'yes, all or none', () =>
+    inFlight(chunksOf(people('together'), 50), async (users) =>
+      mustBeWritten([await store.writeTogether(users.map((user) => ({ type: 'create', user })))]),
+    ),
+  );
+  await measure('BatchWriteItem, 25 puts a request', 'no', () =>
+    inFlight(chunksOf(people('batch'), 25), async (users) => {
+      const puts = users.map((user) => ({ PutRequest: { Item: toUserItem(user) } }));
+      const { UnprocessedItems } = await client.send(new BatchWriteCommand({ RequestItems: { [usersTable]: puts } }));
+      if (Object.keys(UnprocessedItems ?? {}).length > 0) throw new Error('not every write was done');
+    }),
+  );
+  await measure('PutItem, one each', 'yes', () =>
+    inFlight(people('single'), async (user) => {
+      const ConditionExpression = 'attribute_not_exists(nameKey)';
+      await client.send(new PutCommand({ TableName: usersTable, Item: toUserItem(user), ConditionExpression }));
+    }),
+  );
+  await measure('getMany: BatchGetItem of 100', '', async () =>
+    store.getMany(each.map(({ userName }) => userNameKey(userName))),
+  );
+  let links = 0;
+  const began = performance.now();
+  for await (const batch of store.readLinks()) links += batch.length;
+  const seconds = (performance.now() - began) / 1_000;
+
+  console.log(`${kind} in memory, ${count} users a row, Node ${process.versions.node}`);
+  console.table(rows);
+  console.log(
+    `readLinks: ${links} links in ${Math.round(seconds * 1_000)} ms, ${Math.round(links / seconds)} a second`,
+  );
+  for (const query of [{}, { search: 'single.user.1' }, { search: 'each.user.7@example.com' }]) {
+    const start = performance.now();
+    await store.list({ limit: 50, ...query });
+    console.log(`list, a page of 50 ${JSON.stringify(query)}: ${Math.round(performance.now() - start)} ms`);
+  }
+} finally {
+  client.destroy();
+  await server.stop();
+}

@@ -1,0 +1,84 @@
+/** An HTTP proxy before a local DynamoDB that misbehaves as the real one sometimes does. Knows its protocol, no table. */
+import { createServer, request as forward } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+
+/**
+ * What happens to one request: `throttle` refuses it; `drop` has it carried out and loses the answer; a list refuses the
+ * statements of a batch at these places and carries out the others.
+ */
+export type Mishap = 'none' | 'throttle' | 'fail' | 'drop' | readonly number[];
+
+export interface FaultyProxy {
+  readonly url: string;
+  /** Requests seen, by operation. */
+  readonly seen: Map<string, number>;
+  /** Is asked before each request of the operation: the first one is number 1. */
+  decide: (operation: string, number: number) => Mishap;
+  stop(): Promise<void>;
+}
+
+const JSON_TYPE = { 'content-type': 'application/x-amz-json-1.0' };
+
+export async function startFaultyProxy(target: string): Promise<FaultyProxy> {
+  const seen = new Map<string, number>();
+  const server = createServer((incoming, outgoing) => {
+    const operation = String(incoming.headers['x-amz-target']).split('.').at(-1)!;
+    const number = (seen.get(operation) ?? 0) + 1;
+    seen.set(operation, number);
+    handle(target, incoming, outgoing, proxy.decide(operation, number)).catch(() => outgoing.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const proxy: FaultyProxy = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    seen,
+    decide: () => 'none',
+    stop: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+  return proxy;
+}
+
+async function handle(
+  target: string,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  mishap: Mishap,
+): Promise<void> {
+  const body = await buffer(incoming);
+  if (mishap === 'throttle') return refuse(outgoing, 400, 'ProvisionedThroughputExceededException');
+  if (mishap === 'fail') return refuse(outgoing, 500, 'InternalServerError');
+  if (typeof mishap === 'object') {
+    const { Statements } = JSON.parse(body.toString()) as { Statements: unknown[] };
+    const passed = Statements.filter((_, place) => !mishap.includes(place));
+    const answer = passed.length === 0 ? null : await send(target, incoming, { Statements: passed });
+    const { Responses: rest } = JSON.parse(answer?.body.toString() ?? '{"Responses":[]}') as { Responses: unknown[] };
+    const Responses = Statements.map((_, place) =>
+      mishap.includes(place) ? { Error: { Code: 'ThrottlingError', Message: 'too fast' } } : rest.shift(),
+    );
+    outgoing.writeHead(200, JSON_TYPE).end(JSON.stringify({ Responses }));
+    return;
+  }
+  const answer = await send(target, incoming, body);
+  if (mishap === 'drop') outgoing.destroy();
+  else outgoing.writeHead(answer.status, answer.headers).end(answer.body);
+}
+
+async function send(target: string, { headers }: IncomingMessage, body: Buffer | object) {
+  const bytes = Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body));
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    forward(target, { method: 'POST', headers: { ...headers, 'content-length': String(bytes.length) } }, resolve)
+      .on('error', reject)
+      .end(bytes);
+  });
+  return { status: response.statusCode ?? 500, headers: response.headers, body: await buffer(response) };
+}
+
+function refuse(outgoing: ServerResponse, status: number, type: string): void {
+  const body = { __type: `com.amazonaws.dynamodb.v20120810#${type}`, message: 'too fast' };
+  outgoing.writeHead(status, JSON_TYPE).end(JSON.stringify(body));
+}
