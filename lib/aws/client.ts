@@ -30,11 +30,7 @@ const KEYS_TOGETHER = 100;
  */
 export function createDynamoDbClient(config: DynamoDBClientConfig = {}): DynamoDBDocumentClient {
   const client = new DynamoDBClient({ ...CLIENT_DEFAULTS, ...config });
-  translateFaults(client, SERVICE, [
-    'ConditionalCheckFailedException',
-    'TransactionCanceledException',
-    'TransactionInProgressException',
-  ]);
+  translateFaults(client, SERVICE, ['ConditionalCheckFailedException', 'TransactionCanceledException']);
   return DynamoDBDocumentClient.from(client);
 }
 
@@ -105,20 +101,18 @@ export async function writeItems(
 ): Promise<readonly boolean[] | null> {
   const ClientRequestToken = randomUUID();
   for (let tries = 1; ; tries += 1) {
-    let reason = 'TransactionInProgressException';
     try {
       await client.send(new TransactWriteCommand({ ClientRequestToken, TransactItems: items }));
       return null;
     } catch (error) {
-      if (error instanceof TransactionCanceledException) {
-        const codes = error.CancellationReasons?.map(({ Code }) => Code ?? 'None') ?? [];
-        const failed = codes.map((code) => code === 'ConditionalCheckFailed');
-        if (failed.includes(true)) return failed;
-        reason = codes.find((code) => TRANSIENT_ERRORS.has(code)) ?? '';
-        if (reason === '') throw storeUnavailable(SERVICE, error);
-      } else if (!(error instanceof Error && error.name === reason)) throw error;
+      if (!(error instanceof TransactionCanceledException)) throw error;
+      const codes = error.CancellationReasons?.map(({ Code }) => Code ?? 'None') ?? [];
+      const failed = codes.map((code) => code === 'ConditionalCheckFailed');
+      if (failed.includes(true)) return failed;
+      const reason = codes.find((code) => TRANSIENT_ERRORS.has(code));
+      if (reason === undefined) throw storeUnavailable(SERVICE, error);
+      await waitForTry(tries, reason);
     }
-    await waitForTry(tries, reason);
   }
 }
 

@@ -84,6 +84,22 @@ describe('a DynamoDB that throttles', () => {
   });
 });
 
+test('a transaction that collides with another one, or still is in progress, is tried again and happens once', async () => {
+  const [anna, ben] = people(2) as [User, User];
+  await stores.users.writeEach(creations([anna]));
+  const mishaps = ['conflict', 'inProgress'] as const;
+  proxy.decide = (operation, number) => (operation === 'TransactWriteItems' ? (mishaps[number - 1] ?? 'none') : 'none');
+
+  const result = await stores.users.writeTogether([
+    { type: 'update', user: next(anna), previous: anna },
+    { type: 'create', user: ben },
+  ]);
+
+  expect(result).toBe('written');
+  expect(proxy.seen.get('TransactWriteItems')).toBe(3);
+  expect(await stores.users.get(ben.userName)).toEqual(ben);
+});
+
 describe('an answer that is lost', () => {
   test('does not turn a creation that was done into a lost race', async () => {
     proxy.decide = (operation, number) => (operation === 'BatchExecuteStatement' && number === 1 ? 'drop' : 'none');
@@ -162,6 +178,30 @@ describe('an answer that is lost', () => {
     expect((await runs.get('run-1'))?.status).toBe('succeeded');
     expect((await runs.listChanges('run-1', { limit: 10 })).items).toHaveLength(1);
     expect([claimed, await runs.claimWithheld('run-1')]).toEqual([true, false]);
+  });
+});
+
+describe('a record that has expired and is still there', () => {
+  test('is shown no more', async () => {
+    const { runs, now } = stores;
+    const run = newRun('run-1', { dryRun: false, trigger: 'api', requestedBy: null, approves: null }, now());
+    const started = await runs.start(run);
+    if (!started.started) throw new Error('the lease is taken');
+    await runs.saveChanges(started.fence, [
+      { kind: 'created', userId: '1', userName: 'one', directoryId: null, dn: null },
+    ]);
+    await runs.finish(started.fence, { ...run, status: 'succeeded', stage: 'finished' });
+    stores.passMs(89 * 86_400_000);
+    const before = [await runs.get('run-1'), ...(await runs.list(5)).items];
+    const linesBefore = await runs.listChanges('run-1', { limit: 5 });
+
+    stores.passMs(2 * 86_400_000);
+
+    expect(before).toHaveLength(2);
+    expect(linesBefore.items).toHaveLength(1);
+    expect(await runs.get('run-1')).toBeNull();
+    expect((await runs.list(5)).items).toEqual([]);
+    expect((await runs.listChanges('run-1', { limit: 5 })).items).toEqual([]);
   });
 });
 

@@ -5,10 +5,11 @@ import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 
 /**
- * What happens to one request: `throttle` refuses it; `drop` has it carried out and loses the answer; a list refuses the
- * statements of a batch at these places and carries out the others.
+ * What happens to one request: `throttle` refuses it; `drop` has it carried out and loses the answer; `inProgress`
+ * has it carried out and says that it still is; `conflict` cancels a transaction; a list refuses the statements of a batch
+ * at these places and carries out the others.
  */
-export type Mishap = 'none' | 'throttle' | 'fail' | 'drop' | readonly number[];
+export type Mishap = 'none' | 'throttle' | 'fail' | 'drop' | 'inProgress' | 'conflict' | readonly number[];
 
 export interface FaultyProxy {
   readonly url: string;
@@ -52,6 +53,10 @@ async function handle(
   const body = await buffer(incoming);
   if (mishap === 'throttle') return refuse(outgoing, 400, 'ProvisionedThroughputExceededException');
   if (mishap === 'fail') return refuse(outgoing, 500, 'InternalServerError');
+  if (mishap === 'conflict') {
+    const CancellationReasons = [{ Code: 'None' }, { Code: 'TransactionConflict' }];
+    return refuse(outgoing, 400, 'TransactionCanceledException', { CancellationReasons });
+  }
   if (typeof mishap === 'object') {
     const { Statements } = JSON.parse(body.toString()) as { Statements: unknown[] };
     const passed = Statements.filter((_, place) => !mishap.includes(place));
@@ -64,6 +69,7 @@ async function handle(
     return;
   }
   const answer = await send(target, incoming, body);
+  if (mishap === 'inProgress') return refuse(outgoing, 400, 'TransactionInProgressException');
   if (mishap === 'drop') outgoing.destroy();
   else outgoing.writeHead(answer.status, answer.headers).end(answer.body);
 }
@@ -78,7 +84,7 @@ async function send(target: string, { headers }: IncomingMessage, body: Buffer |
   return { status: response.statusCode ?? 500, headers: response.headers, body: await buffer(response) };
 }
 
-function refuse(outgoing: ServerResponse, status: number, type: string): void {
-  const body = { __type: `com.amazonaws.dynamodb.v20120810#${type}`, message: 'too fast' };
+function refuse(outgoing: ServerResponse, status: number, type: string, more: object = {}): void {
+  const body = { __type: `com.amazonaws.dynamodb.v20120810#${type}`, message: 'too fast', ...more };
   outgoing.writeHead(status, JSON_TYPE).end(JSON.stringify(body));
 }
