@@ -121,11 +121,16 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
     const result = await open.verifyPassword(link.dn, password);
     // Most servers tell an unknown DN and a wrong password apart to nobody: only the unique id knows.
     if (result.accepted || result.reason !== 'invalidCredentials') return result;
-    const dn = await open.findDn(link.id, link.idAttribute).catch((error: unknown) => {
-      // The directory has answered the bind; that its reader is refused is no reason to try passwords without a count.
-      if (error instanceof ServiceError && !error.retryable) return null;
-      throw error;
-    });
+    let dn: string | null;
+    try {
+      dn = await open.findDn(link.id, link.idAttribute);
+    } catch (error) {
+      if (!(error instanceof ServiceError) || error.retryable) throw error;
+      // The reader is refused, perhaps because its new password has been saved meanwhile. If not, the bind has been answered
+      // all the same: to call that an outage would let passwords be tried without a count.
+      const renewed = (await directory.refresh()) ? await directory.get() : null;
+      return renewed === null ? result : await verifyLink(renewed.directory, user, link, password);
+    }
     if (user === null || dn === null || dn.toLowerCase() === link.dn.toLowerCase()) return result;
     const moved = await open.verifyPassword(dn, password);
     if (moved.accepted) await logins.rememberDn(user, dn);

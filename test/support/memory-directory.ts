@@ -20,6 +20,8 @@ export class MemoryDirectory {
   fault: ServiceError | null = null;
   /** What the second look fails with while it is set. */
   locateFault: ServiceError | null = null;
+  /** What looking for a DN fails with while it is set. */
+  findDnFault: ServiceError | null = null;
   /** Is called after the last page, before the proof: for what others do while a run reads. */
   afterRead: () => Promise<void> = async () => {};
   readonly calls = { reads: 0, located: 0, binds: [] as string[], findDn: 0, closed: 0 };
@@ -56,6 +58,7 @@ export class MemoryDirectory {
     findDn: async (id) => {
       this.answer();
       this.calls.findDn += 1;
+      if (this.findDnFault) throw this.findDnFault;
       const found = this.people.filter(({ entry }) => entry.id === id);
       return found.length === 1 ? found[0]!.entry.dn : null;
     },

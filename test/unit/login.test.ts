@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { keepDirectory } from '../../lib/current-directory.ts';
+import { ServiceError } from '../../lib/errors.ts';
 import { createLogin, delayAfter } from '../../lib/login.ts';
 import type { Login } from '../../lib/login.ts';
 import { hashPassword } from '../../lib/password.ts';
@@ -141,6 +142,31 @@ describe('an outage', () => {
     await login.logIn('anna', 'right');
     house.directory.fault = unreachable();
     await expect(login.logIn('anna', 'right')).rejects.toMatchObject({ code: 'directoryUnavailable' });
+    await house.configure({ scope: { baseDn: 'dc=new' } });
+    expect(await login.logIn('anna', 'right')).toMatchObject({ outcome: 'accepted' });
+  });
+});
+
+describe('a reader that the directory refuses', () => {
+  beforeEach(() => {
+    house.directory.findDnFault = new ServiceError('bindRefused', 'the password of the reader is wrong');
+  });
+
+  test('makes no outage of a wrong password: it is rejected, and it counts', async () => {
+    for (let attempt = 0; attempt < 5; attempt += 1) expect(await login.logIn('anna', 'wrong')).toEqual(invalid);
+    expect(await login.logIn('anna', 'wrong')).toMatchObject({ reason: 'throttled' });
+  });
+
+  test('is asked again with the settings of this moment, so that somebody who has moved gets in', async () => {
+    const moved = 'uid=anna.w,ou=people,dc=example,dc=com';
+    const openMended = (settings: Settings): Directory => {
+      if (settings.scope.baseDn === 'dc=new') house.directory.findDnFault = null;
+      return house.directory.open();
+    };
+    const directory = keepDirectory(house.ports.settings, openMended, house.ports.clock);
+    login = createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock });
+    await login.logIn('anna', 'right');
+    house.directory.people = [{ entry: anEntry('1', { uid: ['Anna'] }, { dn: moved }), password: 'right' }];
     await house.configure({ scope: { baseDn: 'dc=new' } });
     expect(await login.logIn('anna', 'right')).toMatchObject({ outcome: 'accepted' });
   });
