@@ -119,9 +119,6 @@ export class Api extends Construct {
         'dynamodb:UpdateItem',
         'dynamodb:DeleteItem',
         'dynamodb:ConditionCheckItem',
-        'dynamodb:PartiQLInsert',
-        'dynamodb:PartiQLUpdate',
-        'dynamodb:PartiQLDelete',
       ],
       [users.tableArn],
     );
@@ -138,12 +135,7 @@ export class Api extends Construct {
       [operations.tableArn],
     );
     this.handler.allow(
-      [
-        'secretsmanager:GetSecretValue',
-        'secretsmanager:DescribeSecret',
-        'secretsmanager:PutSecretValue',
-        'secretsmanager:UpdateSecretVersionStage',
-      ],
+      ['secretsmanager:GetSecretValue', 'secretsmanager:PutSecretValue', 'secretsmanager:UpdateSecretVersionStage'],
       [settingsSecret.secretArn],
     );
     this.handler.allow(['secretsmanager:GetSecretValue'], [administratorSecret.secretArn]);

@@ -30,9 +30,9 @@ export class Auth extends Construct {
 
     // A login reads one user, remembers a DN, counts attempts. It can't create or delete a user, and of the operations it
     // reaches the attempts alone: no session, no lease, no run.
-    this.handler.allow(['dynamodb:GetItem', 'dynamodb:BatchGetItem', 'dynamodb:UpdateItem'], [data.users.tableArn]);
+    this.handler.allow(['dynamodb:BatchGetItem', 'dynamodb:UpdateItem'], [data.users.tableArn]);
     this.handler.allow(
-      ['dynamodb:GetItem', 'dynamodb:BatchGetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem'],
+      ['dynamodb:BatchGetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem'],
       [data.operations.tableArn],
       { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['attempts#*'] } },
     );

@@ -75,6 +75,10 @@ export function readContext(node: Node): DeploymentContext {
       'availabilityZones: name the zone of each subnet, in the order of subnetIds',
     );
     check(
+      !vpc.vpcEndpoints || vpc.routeTableIds.length > 0,
+      'routeTableIds: name the route tables of these subnets, for the endpoint of DynamoDB; or set vpcEndpoints=false where the subnets reach AWS already',
+    );
+    check(
       vpc.directoryPorts.length > 0 &&
         vpc.directoryPorts.every((port) => Number.isInteger(port) && port > 0 && port < 65_536),
       'directoryPorts: give port numbers separated by commas',

@@ -13,7 +13,7 @@
  * | `availabilityZones`   | -       | with vpcId: the zones of these subnets, in their order |
  * | `directoryPorts`      | 389,636 | with vpcId: ports the functions may connect to, besides 443 |
  * | `vpcEndpoints`        | true    | with vpcId: create the endpoints that subnets without NAT need; false where they exist |
- * | `routeTableIds`       | none    | with vpcEndpoints: route tables that get the gateway endpoint of DynamoDB |
+ * | `routeTableIds`       | -       | with vpcEndpoints: the subnets' route tables, for the gateway endpoint of DynamoDB |
  */
 import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';

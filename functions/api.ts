@@ -37,6 +37,7 @@ import type { User } from '../lib/user.ts';
 import { parseUserName, toPublicUser, userNameKey } from '../lib/user.ts';
 import { serveRoutes } from './http.ts';
 import type { Answer, Call, HttpHandler, Logger, Route } from './http.ts';
+import description from './openapi.json' with { type: 'json' };
 import { wireApi } from './wiring.ts';
 
 export interface ApiPorts {
@@ -98,7 +99,7 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
   async function signIn(call: Call): Promise<Answer> {
     const { userName, password } = valid(parseCredentials(call.json()));
     if (userNameKey(userName) === FIRST_ADMINISTRATOR) {
-      await ensureFirstAdministrator(users, ports.readAdministratorPassword, clock.now());
+      await ensureFirstAdministrator(users, ports.readAdministratorPassword, password, clock.now());
     }
     const result = await login.logIn(userName, password);
     if (result.outcome === 'rejected' && result.reason === 'throttled') {
@@ -137,6 +138,8 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
       { method: 'POST', path: '/api/session', handle: signIn },
       { method: 'DELETE', path: '/api/session', handle: signOut },
       { method: 'GET', path: '/api/health', handle: health },
+      // Open: it says what may be asked, and nothing of this system.
+      { method: 'GET', path: '/api/openapi.json', handle: async () => ({ status: 200, body: description }) },
       forAdministrators('GET', '/api/session', async (_call, { user, expiresAt }) => ({
         status: 200,
         body: { user: toPublicUser(user), expiresAt },

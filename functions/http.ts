@@ -55,12 +55,13 @@ export interface Route {
 }
 
 /** Longest body, in bytes. */
-const MAX_BODY_BYTES = 256 * 1024;
+export const MAX_BODY_BYTES = 256 * 1024;
 
 /** Time kept back before the function's own time-out, to answer that it would have come. */
 const CLOSING_MS = 1_000;
 
-const STATUS: Readonly<Record<ErrorCode, number>> = {
+/** The HTTP status of every fault. */
+export const STATUS: Readonly<Record<ErrorCode, number>> = {
   malformedPath: 400,
   malformedJson: 400,
   notAuthenticated: 401,

@@ -33,7 +33,7 @@ export function makeHandler(ports: SyncPorts) {
       return started;
     }
     const run = await synchronize(ports, started, deadline);
-    recordRun(run, { durationMs: ports.clock.now().getTime() - began.getTime() });
+    recordRun(run, ports.clock.now().getTime() - began.getTime());
     return run;
   };
 }

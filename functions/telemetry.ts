@@ -23,14 +23,14 @@ const RUN_METRIC: Record<Exclude<RunStatus, 'running' | 'cancelled'>, string> = 
 };
 
 /** The line and the metrics of a run that is over. A dry run counts nowhere: it says nothing about the schedule's health. */
-export function recordRun(run: Run, requests: { readonly durationMs: number }): void {
+export function recordRun(run: Run, durationMs: number): void {
   const { id, dryRun, trigger, status, totals, progress, completeness, error, notices } = run;
-  const line = { runId: id, dryRun, trigger, status, progress, totals, completeness, error, notices, ...requests };
+  const line = { runId: id, dryRun, trigger, status, progress, totals, completeness, error, notices, durationMs };
   if (status === 'failed') logger.error('run', line);
   else logger.info('run', line);
   if (dryRun) return;
   metrics.addMetric(METRICS.usersRead, MetricUnit.Count, progress.read);
-  metrics.addMetric(METRICS.runDuration, MetricUnit.Milliseconds, requests.durationMs);
+  metrics.addMetric(METRICS.runDuration, MetricUnit.Milliseconds, durationMs);
   for (const kind of CHANGE_KINDS) {
     if (kind !== 'unchanged' && totals[kind] > 0) metrics.addMetric(METRICS[kind], MetricUnit.Count, totals[kind]);
   }
@@ -45,7 +45,7 @@ export function recordNotStarted(activeRunId: string | null): void {
 
 /** The line and the metrics of one login. `directoryMs`: time spent in binds; null when there was none. */
 export function recordLogin(userName: string, outcome: LoginOutcome | ServiceError, directoryMs: number | null): void {
-  // Enough to find one person's attempts again, useless to whoever reads the log.
+  // Enough to find one person's attempts again without writing down what was typed.
   const who = { userNameHash: hash('sha256', userNameKey(userName), 'hex').slice(0, 16) };
   if (directoryMs !== null) metrics.addMetric(METRICS.directoryLatency, MetricUnit.Milliseconds, directoryMs);
   if (outcome instanceof ServiceError) {
@@ -63,8 +63,9 @@ export function recordLogin(userName: string, outcome: LoginOutcome | ServiceErr
   if (metrics.hasStoredMetrics()) metrics.publishStoredMetrics();
 }
 
-/** An error nobody expected: its kind, code and stack, without anything of the request. */
+/** An error nobody expected: its kind and where it came from. Not its text, which may quote the request. */
 export function recordUnexpected(error: unknown): void {
-  const { name, stack } = error instanceof Error ? error : new Error('something else than an Error was thrown');
-  logger.error('unexpected error', { name, stack, code: error instanceof ServiceError ? error.code : undefined });
+  const { name, stack = '' } = error instanceof Error ? error : new Error('something else than an Error was thrown');
+  const frames = stack.split('\n').filter((line) => /^\s+at /u.test(line));
+  logger.error('unexpected error', { name, frames, code: error instanceof ServiceError ? error.code : undefined });
 }

@@ -2,7 +2,7 @@
  * What administrators do to users by hand. Every write is conditional on what was read, and none of them leaves the system
  * without an active administrator. Knows no HTTP; bodies arrive validated (user-schema.ts).
  */
-import { randomUUID } from 'node:crypto';
+import { hash, randomUUID, timingSafeEqual } from 'node:crypto';
 import { ServiceError } from './errors.ts';
 import { hashPassword } from './password.ts';
 import type { Clock, UserStore, UserWrite } from './ports.ts';
@@ -122,17 +122,20 @@ export function createAdministration(users: UserStore, clock: Clock): Administra
 }
 
 /**
- * Creates the administrator that the generated password belongs to, where there is neither a user of that name nor any
- * active administrator: on a fresh system, and as the way back in when sync has disabled or deleted them all.
+ * Creates the administrator that the generated password belongs to, when somebody signs in with it and there is neither a
+ * user of that name nor any active administrator: on a fresh system, and as the way back in when there is none left.
  *
- * @param readGeneratedPassword only asked when the user is to be created
+ * @param password what was typed; with any other than the generated one nothing happens, at the price of two small reads
  */
 export async function ensureFirstAdministrator(
   users: UserStore,
   readGeneratedPassword: () => Promise<string>,
+  password: string,
   now: Date,
 ): Promise<void> {
   if ((await users.get(FIRST_ADMINISTRATOR)) !== null) return;
+  const digest = (text: string): Buffer => hash('sha256', text, 'buffer');
+  if (!timingSafeEqual(digest(password), digest(await readGeneratedPassword()))) return;
   if ((await users.listActiveAdministrators()).length > 0) return;
   const at = now.toISOString();
   const user: User = {
@@ -144,7 +147,7 @@ export async function ensureFirstAdministrator(
     disabledBy: null,
     privileges: ['admin'],
     directory: null,
-    passwordHash: await hashPassword(await readGeneratedPassword()),
+    passwordHash: await hashPassword(password),
     fingerprint: null,
     createdAt: at,
     updatedAt: at,

@@ -12,20 +12,20 @@ import { userNameKey } from './user.ts';
 export interface Apply {
   /** Steps that take access away: only under the lease, in transactions. */
   removals(steps: readonly Step[]): Promise<void>;
-  /** Renames that only make sense together: only under the lease, all or none. */
-  together(steps: readonly Step[]): Promise<void>;
+  /** Renames, in their order: only under the lease; the members of a group all or none. */
+  renames(groups: readonly (readonly Step[])[]): Promise<void>;
   /** Steps that stand for themselves. */
   each(steps: readonly Step[]): Promise<void>;
 }
 
-/** Removals that go in one transaction: what one lost race may hold up. */
-const REMOVALS_TOGETHER = 50;
+/** Steps that go in one transaction; a rename takes two of the hundred items it may have. */
+const STEPS_TOGETHER = 49;
 const MAX_RACES = 3;
 
 /** The apply of a dry run: every step is told and none is carried out. */
 export function tellOnly(report: Report): Apply {
   const each = (steps: readonly Step[]): Promise<void> => report.tell(steps);
-  return { removals: each, together: each, each };
+  return { removals: each, renames: (groups) => each(groups.flat()), each };
 }
 
 export function applyTo(users: UserStore, fence: Fence, report: Report, context: PlanContext): Apply {
@@ -49,23 +49,38 @@ export function applyTo(users: UserStore, fence: Fence, report: Report, context:
     await report.tell(done, done.filter(({ write }) => write !== null).length);
   }
 
-  async function together(steps: readonly Step[]): Promise<void> {
+  /** All groups in one transaction; where somebody else was in between, each group by itself. */
+  async function together(groups: readonly (readonly Step[])[]): Promise<void> {
+    const steps = groups.flat();
     const result = await users.writeTogether(writesOf(steps), fence);
-    if (result === 'written' || steps.length === 1)
-      return await finish(
+    if (result === 'written' || steps.length === 1) {
+      await finish(
         steps,
         steps.map(() => result),
       );
-    for (const step of steps) await finish([step], [await users.writeTogether(writesOf([step]), fence)]);
+    } else {
+      for (const part of groups.length > 1 ? groups : steps.map((step) => [step])) await together([part]);
+    }
+  }
+
+  /** As many groups in a transaction as it carries. */
+  async function packed(groups: readonly (readonly Step[])[]): Promise<void> {
+    let pack: (readonly Step[])[] = [];
+    let size = 0;
+    for (const group of groups) {
+      if (size > 0 && size + group.length > STEPS_TOGETHER) {
+        await together(pack);
+        [pack, size] = [[], 0];
+      }
+      pack.push(group);
+      size += group.length;
+    }
+    if (size > 0) await together(pack);
   }
 
   return {
-    together,
-    async removals(steps) {
-      for (let start = 0; start < steps.length; start += REMOVALS_TOGETHER) {
-        await together(steps.slice(start, start + REMOVALS_TOGETHER));
-      }
-    },
+    removals: (steps) => packed(steps.map((step) => [step])),
+    renames: packed,
     async each(steps) {
       const writing = steps.filter(({ write }) => write !== null);
       await report.tell(steps.filter(({ write }) => write === null));

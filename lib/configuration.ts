@@ -5,29 +5,42 @@ import { invalidRequest, ServiceError } from './errors.ts';
 import type { InputFault } from './errors.ts';
 import { attributeList, attributeValues, mapEntry } from './mapping.ts';
 import type { DirectoryTest, Entry, OpenDirectory, ScheduleStore, SettingsStore } from './ports.ts';
-import { parseSettings, settingsWarnings } from './settings-schema.ts';
-import type { Settings, StoredSettings } from './settings.ts';
+import { parseSettings, type ParsedSettings, parseTriedSettings, settingsWarnings } from './settings-schema.ts';
+import { type Presets, type Settings, type StoredSettings, withPresets } from './settings.ts';
 
 /** How long the test of settings may take, whatever the servers do; the caller's patience is 25 s. */
 const TEST_LIMIT_MS = 24_000;
 const MAX_RACES = 5;
 
 /** One of the first entries found, as sync would take it, or why sync would skip it. */
-export type SampleUser =
+export type SampleUser = {
+  readonly dn: string;
+  /** What the directory has in each mapped attribute, by its name in lower case. */
+  readonly attributes: Entry['attributes'];
+} & (
   | {
-      readonly dn: string;
       readonly userName: string;
       readonly fullName: string | null;
       readonly emailAddresses: readonly string[];
       readonly directoryId: string;
       readonly disabled: boolean;
     }
-  | { readonly dn: string; readonly skipped: string };
+  | { readonly skipped: string }
+);
 
-export type SettingsTest = Pick<DirectoryTest, 'ok' | 'stages' | 'count' | 'counted'> & {
+/** For fields that are empty, in the shape of the settings: a JSON merge patch. */
+export interface OfferedPresets {
+  readonly scope: Partial<Presets['scope']>;
+  readonly mapping: Partial<Presets['mapping']>;
+}
+
+export type SettingsTest = Omit<DirectoryTest, 'presets' | 'sample'> & {
+  /**
+   * What is usual in directories like this, for the fields that are empty; null where none is or the check did not get that
+   * far. The sample is made with it when no user name is mapped.
+   */
+  readonly presets: OfferedPresets | null;
   readonly sample: readonly SampleUser[];
-  /** What works and is likely not meant that way, one sentence each. */
-  readonly warnings: readonly string[];
 };
 
 export interface ConfigurationPorts {
@@ -56,19 +69,32 @@ export async function saveSettings(
         advice: 'Read the settings again, and repeat the change if it still makes sense.',
       });
     }
-    const { settings, password } = completeSettings(document, stored);
+    const { settings, password } = completeSettings(parseSettings(document), stored);
     const version = await store.write(settings, password, stored?.version ?? null);
     if (version === null) continue;
-    await schedule.apply(settings.options.schedule);
+    await moveSchedule(schedule, settings);
     return { settings, password, version };
   }
   throw new ServiceError('conflict', 'others keep changing the settings; nothing was written', { retryable: true });
 }
 
+/** The settings are stored by now, so whatever fails here is no refusal of them. */
+async function moveSchedule(schedule: ScheduleStore, { options }: Settings): Promise<void> {
+  try {
+    await schedule.apply(options.schedule);
+  } catch (cause) {
+    if (!(cause instanceof ServiceError)) throw cause;
+    const message = `the settings are saved, but the schedule could not be moved: ${cause.message}`;
+    const advice = 'Save the settings again; if that fails, change options.schedule.';
+    throw new ServiceError('storeUnavailable', message, { cause, advice, retryable: true });
+  }
+}
+
 /**
  * The staged check of settings and a look at the first people they find. Changes nothing.
  *
- * @param document settings to try; undefined = the stored ones. A password that is left out is the stored one.
+ * @param document settings to try, with or without a mapping; undefined = the stored ones. A password that is left out is the
+ *   stored one.
  * @throws ServiceError `invalidRequest`; `notConfigured` when there is neither a document nor anything stored
  */
 export async function testSettings(
@@ -76,7 +102,7 @@ export async function testSettings(
   document: unknown,
 ): Promise<SettingsTest> {
   const stored = await store.read();
-  const tried = document === undefined ? stored : completeSettings(document, stored);
+  const tried = document === undefined ? stored : completeSettings(parseTriedSettings(document), stored);
   if (tried === null) {
     throw new ServiceError('notConfigured', 'there are no settings to test', {
       advice: 'Send settings in the body, or save some first.',
@@ -84,23 +110,40 @@ export async function testSettings(
   }
   const directory = openDirectory(tried.settings, tried.password);
   try {
-    const { ok, stages, count, counted, sample } = await directory.test(TEST_LIMIT_MS);
-    const warnings = [...settingsWarnings(tried.settings), ...sampleWarnings(sample, tried.settings)];
-    if (ok && count === 0) {
+    const test = await directory.test(TEST_LIMIT_MS);
+    const mapped = test.presets === null ? tried.settings : withPresets(tried.settings, test.presets);
+    const warnings = [
+      ...settingsWarnings(tried.settings),
+      ...test.warnings,
+      ...(mapped.mapping.userName === '' ? [] : sampleWarnings(test.sample, mapped)),
+    ];
+    if (test.ok && test.count === 0) {
       warnings.push('Nobody was found. Check base DN and filter, and whether the bind user may read the people there.');
     }
-    return { ok, stages, count, counted, sample: sample.map((entry) => showEntry(entry, tried.settings)), warnings };
+    return {
+      ...test,
+      presets: test.presets && offerPresets(tried.settings, test.presets),
+      sample: test.sample.map((entry) => showEntry(entry, mapped)),
+      warnings,
+    };
   } finally {
     await directory.close();
   }
 }
 
+/** Of the presets, those for fields that are empty. */
+function offerPresets({ scope, mapping }: Settings, presets: Presets): OfferedPresets | null {
+  const forEmpty = <T extends object>(given: T, usual: Partial<T>): Partial<T> =>
+    Object.fromEntries(Object.entries(usual).filter(([field]) => given[field as keyof T] === '')) as Partial<T>;
+  const offered = { scope: forEmpty(scope, presets.scope), mapping: forEmpty(mapping, presets.mapping) };
+  return Object.values(offered).every((fields) => Object.keys(fields).length === 0) ? null : offered;
+}
+
 /** A valid document with the password that goes with it. */
 function completeSettings(
-  document: unknown,
+  parsed: ParsedSettings,
   stored: StoredSettings | null,
 ): { readonly settings: Settings; readonly password: string } {
-  const parsed = parseSettings(document);
   if ('faults' in parsed) throw invalidRequest(parsed.faults);
   const { settings } = parsed;
   if (settings.connection.administrativeDn === '') return { settings, password: '' };
@@ -118,9 +161,10 @@ function completeSettings(
 
 function showEntry(entry: Entry, { mapping, options }: Settings): SampleUser {
   const mapped = mapEntry(entry, mapping, options.disabledUsers);
-  if ('skipped' in mapped) return { dn: entry.dn, skipped: mapped.skipped.reason };
-  const { dn, userName, fullName, emailAddresses, directoryId, disabled } = mapped.person;
-  return { dn, userName, fullName, emailAddresses, directoryId, disabled };
+  const { dn, attributes } = entry;
+  if ('skipped' in mapped) return { dn, attributes, skipped: mapped.skipped.reason };
+  const { userName, fullName, emailAddresses, directoryId, disabled } = mapped.person;
+  return { dn, attributes, userName, fullName, emailAddresses, directoryId, disabled };
 }
 
 /** What the first entries tell about the mapping. */

@@ -8,11 +8,16 @@ import type { StoredSettings } from './settings.ts';
 export interface CurrentDirectory {
   /** Directory and settings, at most a minute old; null while nothing is configured. */
   get(): Promise<{ readonly directory: Directory; readonly stored: StoredSettings } | null>;
-  /** Reads the settings now; true when they have changed, so that what failed is worth another try. */
+  /**
+   * Reads the settings again, unless that was done within the last seconds; true when they have changed, so that what
+   * failed is worth another try.
+   */
   refresh(): Promise<boolean>;
 }
 
 const MAX_AGE_MS = 60_000;
+/** An outage must not become a flood of reads. */
+const MIN_AGE_MS = 5_000;
 
 export function keepDirectory(settings: SettingsStore, openDirectory: OpenDirectory, clock: Clock): CurrentDirectory {
   let current: { directory: Directory; stored: StoredSettings } | null = null;
@@ -33,6 +38,8 @@ export function keepDirectory(settings: SettingsStore, openDirectory: OpenDirect
       if (clock.now().getTime() - readAt >= MAX_AGE_MS) await refresh();
       return current;
     },
-    refresh,
+    async refresh() {
+      return clock.now().getTime() - readAt >= MIN_AGE_MS && (await refresh());
+    },
   };
 }

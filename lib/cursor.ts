@@ -6,6 +6,8 @@ import { hash } from 'node:crypto';
 import { invalidRequest } from './errors.ts';
 
 const CHECK_LENGTH = 8;
+/** Longest position, in bytes of UTF-8: what a key of a store may have. */
+const MAX_POSITION_BYTES = 1_024;
 
 /** `list` names the list that the position belongs to; another one refuses it. */
 export function encodeCursor(list: string, position: string): string {
@@ -16,7 +18,8 @@ export function encodeCursor(list: string, position: string): string {
 export function decodeCursor(list: string, next: string): string {
   const text = Buffer.from(next, 'base64url').toString();
   const position = text.slice(CHECK_LENGTH);
-  if (encodeCursor(list, position) !== next) {
+  const isPosition = position !== '' && Buffer.byteLength(position) <= MAX_POSITION_BYTES;
+  if (!isPosition || encodeCursor(list, position) !== next) {
     throw invalidRequest([{ path: 'next', message: 'is not what an earlier page of this list has given' }]);
   }
   return position;

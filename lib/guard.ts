@@ -8,7 +8,7 @@ export interface GuardInput {
   readonly removals: readonly Removal[];
   /** Whether there is the proof that everybody in scope was read. */
   readonly complete: boolean;
-  /** Users that are tied to an entry of the directory. */
+  /** Users tied to an entry of the directory, without those that have been missing for long and are settled. */
   readonly known: number;
   /** Entries that the directory answered with. */
   readonly read: number;
@@ -24,25 +24,24 @@ export interface GuardDecision {
   readonly reason: string | null;
 }
 
-/** All removals or none, but for those that were approved one by one; none at all without a complete read. */
+/**
+ * All removals or none, but for those that were approved one by one; none at all, approved or not, without a complete read
+ * or when nobody was read.
+ */
 export function guardRemovals({ removals, complete, known, read, limit, approved }: GuardInput): GuardDecision {
   if (!complete && removals.length > 0) {
     return { allowed: [], withheld: removals, reason: 'not everybody in scope could be read' };
   }
+  if (read === 0 && removals.length > 0) {
+    return { allowed: [], withheld: removals, reason: 'the directory answered with nobody at all' };
+  }
   const unapproved = removals.filter(({ user }) => !approved.has(user.id));
-  const reason = withholdingReason(unapproved.length, known, read, limit);
+  const reason = withholdingReason(unapproved.length, known, limit);
   if (reason === null) return { allowed: removals, withheld: [], reason };
   return { allowed: removals.filter(({ user }) => approved.has(user.id)), withheld: unapproved, reason };
 }
 
-function withholdingReason(
-  removals: number,
-  known: number,
-  read: number,
-  limit: OptionSettings['removalLimit'],
-): string | null {
-  if (removals === 0) return null;
-  if (read === 0) return 'the directory answered with nobody at all';
+function withholdingReason(removals: number, known: number, limit: OptionSettings['removalLimit']): string | null {
   const allowed = Math.max(limit.atLeast, (known * limit.percent) / 100);
   if (removals <= allowed) return null;
   return (

@@ -11,6 +11,7 @@ import { ServiceError } from './errors.ts';
 import { DECOY_HASH, MAX_PASSWORD_BYTES, verifyPasswordHash } from './password.ts';
 import type { Attempts, BindResult, Clock, Directory, LoginStore, RejectionReason } from './ports.ts';
 import { mayLogIn } from './privileges.ts';
+import type { MappingSettings } from './settings.ts';
 import type { DirectoryLink, PublicUser, User } from './user.ts';
 import { parseUserName, toPublicUser } from './user.ts';
 
@@ -51,13 +52,14 @@ export function delayAfter(failures: number): number {
 }
 
 export function createLogin({ logins, directory, clock }: LoginPorts): Login {
-  async function logIn(userName: string, password: string): Promise<LoginOutcome> {
-    if (!isConceivable(userName, password)) return rejected('invalidCredentials');
-    const { user, attempts } = await logins.find(userName);
+  async function logIn(typed: string, password: string): Promise<LoginOutcome> {
+    if (!isConceivable(typed, password)) return rejected('invalidCredentials');
+    const { userName, user, attempts } = await find(typed);
     const waitMs = attempts === null ? 0 : Date.parse(attempts.blockedUntil) - clock.now().getTime();
     if (waitMs > 0) return throttled(waitMs);
 
-    // A name with failures pays for its attempt in advance, so that parallel guesses cannot outrun the count.
+    // A name with failures pays for its attempt in advance, so that parallel guesses see each other. The first ones at a
+    // name without failures do not: they are as many as there are instances, and all of them are counted.
     const claimed = attempts && nextAttempts(attempts, clock.now());
     if (attempts && claimed && !(await logins.setAttempts(userName, attempts, claimed))) return throttled(1_000);
     const giveBack = async (): Promise<void> => {
@@ -75,6 +77,20 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
       await giveBack();
       throw error;
     }
+  }
+
+  /**
+   * The user meant, and the name that its attempts are counted under. A name that somebody has as it was typed comes first;
+   * `DOMAIN\name` means nobody but the directory's own `name`, whose count it shares: no domain in front buys further guesses.
+   */
+  async function find(typed: string): Promise<{ userName: string; user: User | null; attempts: Attempts | null }> {
+    const exact = await logins.find(typed);
+    if (exact.user !== null || !typed.includes('\\')) return { userName: typed, ...exact };
+    const current = await directory.get();
+    const userName = current && withoutDomain(typed, current.stored.settings.mapping);
+    if (userName === null) return { userName: typed, ...exact };
+    const { user, attempts } = await logins.find(userName);
+    return { userName, user: user?.authentication === 'directory' ? user : null, attempts };
   }
 
   async function verify(user: User | null, password: string): Promise<LoginOutcome> {
@@ -97,54 +113,79 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
     const link = (standing === null ? user?.directory : null) ?? decoyLink(scope.baseDn);
     const limitMs = connection.timeouts.loginSeconds * 1_000;
     return await within(limitMs, async () => {
-      try {
-        return await verifyLink(current.directory, user, link, password);
-      } catch (error) {
-        if (!(error instanceof ServiceError) || error.code === 'storeUnavailable') throw error;
-        // The settings may have been mended since they were read.
-        const renewed = (await directory.refresh()) ? await directory.get() : null;
-        if (renewed === null) throw unavailable(error);
-        return await verifyLink(renewed.directory, user, link, password).catch((again: unknown) => {
-          throw unavailable(again);
-        });
-      }
+      let verified = await verifyLink(current.directory, user, link, password);
+      // What failed may have been mended in the settings since they were read.
+      const renewed = verified.fault !== null && (await directory.refresh()) ? await directory.get() : null;
+      if (renewed !== null) verified = await verifyLink(renewed.directory, user, link, password);
+      if (verified.result === null) throw unavailable(verified.fault);
+      return verified.result;
     });
   }
 
-  /** Binds as the DN that is stored or, where the person has moved since, as the one its unique id leads to. */
+  /**
+   * Binds as the DN that is stored and, at the same time, asks where the person is today. The bind alone proves nothing: a
+   * DN that was freed may be somebody else's by now. And most servers tell an unknown DN and a wrong password apart to
+   * nobody, so only the unique id shows that somebody has moved.
+   */
   async function verifyLink(
     open: Directory,
     user: User | null,
     link: DirectoryLink,
     password: string,
-  ): Promise<BindResult> {
-    const result = await open.verifyPassword(link.dn, password);
-    // Most servers tell an unknown DN and a wrong password apart to nobody: only the unique id knows.
-    if (result.accepted || result.reason !== 'invalidCredentials') return result;
-    let dn: string | null;
+  ): Promise<Verification> {
+    const [bound, place] = await Promise.allSettled([
+      open.verifyPassword(link.dn, password),
+      open.findDn(link.id, link.idAttribute),
+    ]);
+    if (bound.status === 'rejected') return { result: null, fault: faultOf(bound.reason) };
+    const result = bound.value;
+    // Whose DN it is can't be said now. A refusal stands, or passwords could be tried without a count; the rest is open.
+    if (place.status === 'rejected') return { result: result.accepted ? null : result, fault: faultOf(place.reason) };
+    const dn = place.value;
+    if (user === null || dn === null) return { result: INVALID, fault: null };
+    if (dn.toLowerCase() === link.dn.toLowerCase()) return { result, fault: null };
     try {
-      dn = await open.findDn(link.id, link.idAttribute);
+      const moved = await open.verifyPassword(dn, password);
+      if (moved.accepted) await logins.rememberDn(user, dn);
+      return { result: moved, fault: null };
     } catch (error) {
-      if (!(error instanceof ServiceError) || error.retryable) throw error;
-      // The reader is refused, perhaps because its new password has been saved meanwhile. If not, the bind has been answered
-      // all the same: to call that an outage would let passwords be tried without a count.
-      const renewed = (await directory.refresh()) ? await directory.get() : null;
-      return renewed === null ? result : await verifyLink(renewed.directory, user, link, password);
+      return { result: null, fault: faultOf(error) };
     }
-    if (user === null || dn === null || dn.toLowerCase() === link.dn.toLowerCase()) return result;
-    const moved = await open.verifyPassword(dn, password);
-    if (moved.accepted) await logins.rememberDn(user, dn);
-    return moved;
   }
 
   return {
     logIn,
-    async checkPassword(userName, password) {
-      if (!isConceivable(userName, password)) return rejected('invalidCredentials');
-      const { user } = await logins.find(userName);
+    async checkPassword(typed, password) {
+      if (!isConceivable(typed, password)) return rejected('invalidCredentials');
+      const { user } = await find(typed);
       return await verify(user, password);
     },
   };
+}
+
+/**
+ * The user name in the form that Windows shows, `DOMAIN\name`, where user names are sAMAccountName; null for any other form
+ * or attribute. An address is never cut: its part before the @ may be the sAMAccountName of somebody else.
+ * @see https://learn.microsoft.com/en-us/windows/win32/secauthn/user-name-formats
+ */
+export function withoutDomain(typed: string, { userName }: Pick<MappingSettings, 'userName'>): string | null {
+  if (userName.toLowerCase() !== 'samaccountname') return null;
+  const name = /^[^\\/@"[\]:;|=,+*?<>\s]+\\(?<name>[^\\@]+)$/u.exec(typed.trim())?.groups?.['name'];
+  return name !== undefined && 'userName' in parseUserName(name) ? name : null;
+}
+
+interface Verification {
+  /** null when nothing is known. */
+  readonly result: BindResult | null;
+  readonly fault: ServiceError | null;
+}
+
+const INVALID: BindResult = { accepted: false, reason: 'invalidCredentials' };
+
+/** @throws what is no fault of the directory */
+function faultOf(error: unknown): ServiceError {
+  if (error instanceof ServiceError && error.code !== 'storeUnavailable') return error;
+  throw error;
 }
 
 /** An empty password is refused here because a bind with one succeeds (RFC 4513, 5.1.2). */
@@ -161,7 +202,7 @@ function standingOf(user: User | null): RejectionReason | null {
 /** A user without a password costs as much as one with a wrong password. */
 async function verifyHash(user: User | null, password: string): Promise<BindResult> {
   const matches = await verifyPasswordHash(user?.passwordHash ?? DECOY_HASH, password);
-  return matches && user?.passwordHash ? { accepted: true } : { accepted: false, reason: 'invalidCredentials' };
+  return matches && user?.passwordHash ? { accepted: true } : INVALID;
 }
 
 /** An entry that no directory has. */
@@ -175,7 +216,7 @@ function nextAttempts({ failures }: Attempts, now: Date): Attempts {
   return { failures: count, blockedUntil: new Date(now.getTime() + delayAfter(count) * 1_000).toISOString() };
 }
 
-/** Guesses count. An expired password or a locked account is no guess, or one that the directory counts itself. */
+/** An expired password was the right one. Everything else may have been a guess. */
 function countsAsFailure(reason: RejectionReason): boolean {
   return reason !== 'passwordExpired' && reason !== 'passwordMustChange' && reason !== 'accountExpired';
 }
@@ -188,9 +229,8 @@ function throttled(waitMs: number): LoginOutcome {
   return { outcome: 'rejected', reason: 'throttled', retryAfterSeconds: Math.ceil(waitMs / 1_000) };
 }
 
-function unavailable(cause: unknown): unknown {
-  if (!(cause instanceof ServiceError) || cause.code === 'storeUnavailable') return cause;
-  const { message, advice } = cause;
+function unavailable(cause: ServiceError | null): ServiceError {
+  const { message, advice } = cause ?? { message: 'the directory gave no answer', advice: undefined };
   return new ServiceError('directoryUnavailable', message, { cause, retryable: true, ...(advice && { advice }) });
 }
 

@@ -33,8 +33,8 @@ export type Mapped = { readonly person: Person } | { readonly skipped: Skipped }
 /** Longest full name kept, in UTF-16 code units; the rest is cut. */
 const MAX_FULL_NAME_LENGTH = 512;
 
-/** Most bytes of addresses of one person: far above any real mailbox, far below what one database item can hold. */
-const MAX_ADDRESS_BYTES = 64 * 1024;
+/** Most bytes of addresses of one person: far above any real mailbox, and fifty such people fit into one transaction. */
+const MAX_ADDRESS_BYTES = 16 * 1024;
 
 // Part of every fingerprint: raise it when mapping the same entry comes to mean something else.
 const FINGERPRINT_VERSION = 1;

@@ -8,6 +8,7 @@
 import type { Mapped, Person } from './mapping.ts';
 import type { UserLink } from './ports.ts';
 import type { Change } from './run.ts';
+import { linkKey } from './user.ts';
 
 /** A person whose user is known by unique id but does not look like the person any more. */
 export interface Changed {
@@ -19,7 +20,6 @@ export interface Changed {
 /** A person or user left alone because of a contradiction. */
 export interface Contradiction {
   readonly nameKey: string;
-  readonly directoryId: string;
   /** null: the entry looks as its user does, so the stored user tells the DN. */
   readonly person: Person | null;
   readonly reason: string;
@@ -28,6 +28,8 @@ export interface Contradiction {
 export interface Matches {
   /** Entries read. */
   readonly read: number;
+  /** Entries read whose unique id is not to be had: each of them may be anybody. */
+  readonly unidentified: number;
   /** Users tied to an entry of the directory. */
   readonly known: number;
   /** People whose user is as it should be. */
@@ -52,7 +54,6 @@ type Seen = 'no' | 'unchanged' | 'changed' | 'skipped' | 'twin';
 
 interface Known {
   readonly nameKey: string;
-  readonly directoryId: string | null;
   readonly fingerprint: string | null;
   seen: Seen;
   nameClaimed: boolean;
@@ -63,23 +64,28 @@ export const SAME_ID = 'another entry of the directory has the same unique id; n
 const SAME_LINK =
   'two users are tied to the same entry of the directory; delete one of them or switch it to integrated authentication';
 
-/** Starts the matching against every stored user. */
-export async function startMatching(links: AsyncIterable<readonly UserLink[]>): Promise<Matching> {
+/**
+ * Starts the matching against every stored user.
+ *
+ * @param idAttribute what the people's unique ids are read from, lower case; users tied by another attribute match nobody
+ */
+export async function startMatching(links: AsyncIterable<readonly UserLink[]>, idAttribute: string): Promise<Matching> {
+  const linkOf = (id: string): string => linkKey({ idAttribute, id });
   const byName = new Map<string, Known>();
-  const byId = new Map<string, Known>();
+  const byLink = new Map<string, Known>();
   const contradictions: Contradiction[] = [];
   for await (const batch of links) {
-    for (const { nameKey, directoryId, fingerprint } of batch) {
-      const known: Known = { nameKey, directoryId, fingerprint, seen: 'no', nameClaimed: false };
+    for (const { nameKey, linkKey, fingerprint } of batch) {
+      const known: Known = { nameKey, fingerprint, seen: 'no', nameClaimed: false };
       byName.set(nameKey, known);
-      if (directoryId === null) continue;
-      const twin = byId.get(directoryId);
+      if (linkKey === null) continue;
+      const twin = byLink.get(linkKey);
       if (twin) {
         for (const user of [twin, known]) {
           user.seen = 'twin';
-          contradictions.push({ nameKey: user.nameKey, directoryId, person: null, reason: SAME_LINK });
+          contradictions.push({ nameKey: user.nameKey, person: null, reason: SAME_LINK });
         }
-      } else byId.set(directoryId, known);
+      } else byLink.set(linkKey, known);
     }
   }
 
@@ -92,6 +98,7 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>): 
   // People who arrived with an id that somebody else had brought already.
   const surplus: Person[] = [];
   let read = 0;
+  let unidentified = 0;
 
   function claimName(nameKey: string): void {
     const owner = byName.get(nameKey);
@@ -103,7 +110,7 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>): 
 
   function addPerson(person: Person): void {
     claimName(person.nameKey);
-    const known = byId.get(person.directoryId);
+    const known = byLink.get(linkOf(person.directoryId));
     if (known?.seen === 'twin') return;
     if (known ? known.seen !== 'no' : fresh.has(person.directoryId)) {
       clashingIds.add(person.directoryId);
@@ -121,9 +128,10 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>): 
       read += 1;
       if ('person' in mapped) return addPerson(mapped.person);
       const { directoryId, dn, reason } = mapped.skipped;
-      const known = directoryId === null ? undefined : byId.get(directoryId);
+      if (directoryId === null) unidentified += 1;
+      const known = directoryId === null ? undefined : byLink.get(linkOf(directoryId));
       if (known?.seen === 'no') known.seen = 'skipped';
-      else if (known) clashingIds.add(known.directoryId!);
+      else if (known) clashingIds.add(directoryId!);
       skipped.push({ kind: 'skipped', userId: null, userName: null, directoryId, dn, reason });
     },
 
@@ -135,7 +143,7 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>): 
       const keep = (person: Person): boolean => {
         const reason = clash(person);
         if (reason === null) return true;
-        contradictions.push({ nameKey: person.nameKey, directoryId: person.directoryId, person, reason });
+        contradictions.push({ nameKey: person.nameKey, person, reason });
         return false;
       };
       surplus.forEach(keep);
@@ -145,17 +153,18 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>): 
       let unchanged = 0;
       let known = 0;
       const missing: string[] = [];
-      for (const user of byId.values()) {
+      for (const [link, user] of byLink) {
         known += 1;
         if (user.seen === 'no') missing.push(user.nameKey);
         if (user.seen !== 'unchanged') continue;
-        const directoryId = user.directoryId!;
-        const reason = clash({ nameKey: user.nameKey, directoryId });
+        // Seen under the id in use, so what stands behind its attribute is the id.
+        const reason = clash({ nameKey: user.nameKey, directoryId: link.slice(idAttribute.length + 1) });
         if (reason === null) unchanged += 1;
-        else contradictions.push({ nameKey: user.nameKey, directoryId, person: null, reason });
+        else contradictions.push({ nameKey: user.nameKey, person: null, reason });
       }
       return {
         read,
+        unidentified,
         known,
         unchanged,
         changed: settled,

@@ -23,7 +23,7 @@ import type { Change, Progress, Run, RunStage } from './run.ts';
 import { interruptRun, LEASE_MS, leaseLost } from './run.ts';
 import type { Settings, StoredSettings } from './settings.ts';
 import type { User } from './user.ts';
-import { compareNameKeys, userNameKey, userStatus } from './user.ts';
+import { compareNameKeys, linkKey, userNameKey, userStatus } from './user.ts';
 
 export interface MemoryStores {
   /** `writes`: users created, updated, renamed or deleted so far. */
@@ -105,7 +105,7 @@ function createUsers(people: Map<string, User>, lease: Lease): MemoryStores['use
     async *readLinks() {
       const links = [...people].map(([nameKey, { directory, fingerprint }]) => ({
         nameKey,
-        directoryId: directory?.id ?? null,
+        linkKey: directory && linkKey(directory),
         fingerprint,
       }));
       for (let start = 0; start < links.length; start += LINKS_TOGETHER) {

@@ -63,15 +63,17 @@ export function createUser(person: Person, context: PlanContext): Step {
  * fingerprint of a record that differs in nothing else.
  */
 export function planUser(user: User, person: Person, context: PlanContext): Step {
+  const disables = person.disabled && (user.directory !== null || user.disabledBy === 'sync');
   const next: User = {
     ...touched(user, context),
     userName: person.userName,
     fullName: person.fullName,
     emailAddresses: person.emailAddresses,
-    // An administrator's mark stays, whatever the directory says.
-    disabledBy: user.disabledBy === 'admin' ? 'admin' : person.disabled ? 'sync' : null,
+    // An administrator's mark stays, whatever the directory says. Linking takes no access away: that is a removal, which
+    // the next run counts and guards as one, for it finds no fingerprint.
+    disabledBy: user.disabledBy === 'admin' ? 'admin' : disables ? 'sync' : null,
     directory: { id: person.directoryId, idAttribute: context.idAttribute, dn: person.dn, missingSince: null },
-    fingerprint: person.fingerprint,
+    fingerprint: person.disabled && !disables && user.disabledBy === null ? null : person.fingerprint,
   };
   const fields = differences(user, next);
   const change: Change = {
@@ -149,9 +151,9 @@ export function tell(change: Change): Step {
   return { change, write: null, person: null };
 }
 
-/** A line for a removal that is not carried out. */
-export function withhold(user: User, reason: string): Step {
-  return tell({ ...line('withheld', user), reason });
+/** A line for a removal that is not carried out: what it would have been, and why it is not. */
+export function withhold({ user, how }: Removal, reason: string): Step {
+  return tell({ ...line('withheld', user), reason: `would be ${how}d; ${reason}` });
 }
 
 // No fingerprint: whatever the person looks like when it returns, the whole record is looked at.
@@ -208,6 +210,11 @@ function occupantReason(occupant: User): string {
   return occupant.authentication === 'integrated'
     ? 'a user with integrated authentication has this name; such a user is never taken over'
     : 'another user, tied to another entry of the directory, has this name';
+}
+
+/** Whether a user is the person's own: tied by the unique id that is in use. */
+export function isTiedTo(user: User, person: Person, { idAttribute }: PlanContext): boolean {
+  return user.directory?.id === person.directoryId && user.directory.idAttribute === idAttribute;
 }
 
 /** Whether a person may be tied to the user of its name: made by hand for the directory, and tied to nobody. */
@@ -273,8 +280,8 @@ export function settleNames(
 const MAX_GROUP = 50;
 
 /**
- * Puts renames in order: a chain (a to b, b to c) from its free end, a ring (a to b, b to a) as one group. A ring longer
- * than a transaction is opened at one place; the store then refuses the step that closes it, and the next run goes on.
+ * Puts renames in order: a chain (a to b, b to c) from its free end, a ring (a to b, b to a) as one group. A ring of more
+ * people than a transaction carries stays as it is, in conflict, until an administrator frees one of its names.
  */
 function orderRenames(steps: readonly Step[]): Step[][] {
   const keyOf = (user: User): string => userNameKey(user.userName);
@@ -290,7 +297,7 @@ function orderRenames(steps: readonly Step[]): Step[][] {
       step = byOldName.get(userNameKey(step.change.userName!));
     }
     if (step === start && path.length > 1 && path.length <= MAX_GROUP) groups.push(path);
-    else groups.push(...path.reverse().map((single) => [single]));
+    else for (const single of path.reverse()) groups.push([single]);
   }
   return groups;
 }
@@ -315,7 +322,7 @@ export function planAgain(step: Step, current: readonly User[], context: PlanCon
   const { person, write, change } = step;
   if (write === null) return step;
   if (person !== null) {
-    const own = current.find((user) => user.directory?.id === person.directoryId);
+    const own = current.find((user) => isTiedTo(user, person, context));
     const occupant = current.find((user) => userNameKey(user.userName) === person.nameKey);
     if (own && occupant && own.id !== occupant.id) return refusePerson(person, own, occupantReason(occupant));
     if (own) return planUser(own, person, context);

@@ -2,8 +2,9 @@
  * What the core asks of the world. Each port has at least two adapters that pass the same contract test. Adapters
  * translate: what they throw is a ServiceError, whatever library failed underneath.
  */
+import type { ErrorCode } from './errors.ts';
 import type { Change, ChangeKind, Progress, Run, RunStage } from './run.ts';
-import type { Settings, StoredSettings } from './settings.ts';
+import type { Presets, Settings, StoredSettings, Vendor } from './settings.ts';
 import type { Authentication, User, UserStatus } from './user.ts';
 
 // ---------------------------------------------------------------------------------------------------- directory
@@ -28,6 +29,8 @@ export interface ReadProof {
   readonly complete: boolean;
   /** Why it is not complete, for an administrator; empty when it is. */
   readonly reasons: readonly string[];
+  /** Set when the server failed in mid-read, so that another one, asked from the beginning, may do better. */
+  readonly brokeOff?: true;
 }
 
 /** Where a looked-up person is now. */
@@ -78,16 +81,58 @@ export type BindResult =
 
 /** One step of the staged check of settings. */
 export interface TestStage {
-  readonly name: 'nameResolution' | 'connect' | 'tls' | 'bind' | 'rootDse' | 'base' | 'filter';
+  readonly name: 'nameResolution' | 'connect' | 'tls' | 'bind' | 'rootDse' | 'base' | 'attributes' | 'filter';
   readonly ok: boolean;
+  /** Of the fault, where the stage failed with one. */
+  readonly code?: ErrorCode;
   /** What was found, or what failed and what to do about it. */
   readonly detail: string;
   readonly ms: number;
 }
 
+/** One certificate of the chain that a server presents. */
+export interface PresentedCertificate {
+  readonly subject: string;
+  readonly issuer: string;
+  /** DNS names and IP addresses it is made for (RFC 5280 section 4.2.1.6). */
+  readonly names: readonly string[];
+  /** RFC 3339 UTC. */
+  readonly validTo: string;
+  /** Negative when it has expired. */
+  readonly daysLeft: number;
+}
+
+/** What a server tells of itself, and what of it this bind user can see. */
+export interface TestedServer {
+  /** As the settings name it. */
+  readonly name: string;
+  /** Whose rules hold: the settings' vendor, else the detected one. */
+  readonly vendor: Vendor;
+  readonly detectedVendor: Vendor;
+  /** Name and version, in the server's own words where it has any. */
+  readonly product: string;
+  /** What the root DSE offers. Some servers do more than theirs says. */
+  readonly offers: { readonly paging: boolean; readonly startTls: boolean; readonly passwordPolicy: boolean };
+  /** The attribute that people are told apart by, readable on at least one entry; null where the check did not find it. */
+  readonly uniqueId: string | null;
+  /**
+   * The attributes that tell whether an account is disabled. `seen`: on one of the first entries in scope. Most vendors set
+   * them on disabled accounts only, so that one not seen may still be readable.
+   */
+  readonly statusAttributes: readonly { readonly name: string; readonly seen: boolean }[];
+}
+
 export interface DirectoryTest {
   readonly ok: boolean;
   readonly stages: readonly TestStage[];
+  /** The server's own first, as far as it presents the chain. Empty without encryption. */
+  readonly certificates: readonly PresentedCertificate[];
+  /** null when the check did not get as far as the root DSE. */
+  readonly server: TestedServer | null;
+  /** What is usual in directories like this; null when the check did not get as far as the root DSE. */
+  readonly presets: Presets | null;
+  /** What works and is likely not meant that way, one sentence each. */
+  readonly warnings: readonly string[];
   /** People found, up to the cap; null when the check did not get that far. */
   readonly count: number | null;
   /** Whether `count` stopped at the cap. */
@@ -100,12 +145,13 @@ export interface DirectoryTest {
 export interface Directory {
   /**
    * Connects to the first server that answers and binds.
+   * @param except servers that are not asked, as the settings name them
    * @throws ServiceError of a DirectoryFaultCode
    */
-  openReader(): Promise<DirectoryReader>;
+  openReader(except?: readonly string[]): Promise<DirectoryReader>;
   /**
    * One bind on a connection kept for this purpose, never the one that reads. A kept connection that turns out broken is
-   * replaced and the bind tried once more.
+   * replaced and the bind tried once more. A server that failed is asked after the others for a minute.
    * @throws ServiceError of a DirectoryFaultCode, when no server gave an answer
    */
   verifyPassword(dn: string, password: string): Promise<BindResult>;
@@ -127,7 +173,8 @@ export type OpenDirectory = (settings: Settings, password: string) => Directory;
 /** What matching needs of a user, and no more. */
 export interface UserLink {
   readonly nameKey: string;
-  readonly directoryId: string | null;
+  /** `linkKey` of the user's directory link; null for a user that has none. */
+  readonly linkKey: string | null;
   readonly fingerprint: string | null;
 }
 

@@ -12,6 +12,8 @@ export interface Report {
   stage(stage: RunStage): Promise<void>;
   /** Counts entries read. */
   read(entries: number): Promise<void>;
+  /** Counts from nought: another read begins, for a reason that the record keeps. */
+  readAgain(reason: string): void;
   planned(steps: number): void;
   unchanged(users: number): void;
   /** Keeps the lines of steps that are done, or that only tell something. */
@@ -32,6 +34,12 @@ const BEAT_MS = 1_000;
 /** Lines kept in memory until they are stored together. */
 const LINES_TOGETHER = 1_000;
 
+/** The lease is renewed at least this often, however long a server or the store takes to answer. */
+const RENEWAL_MS = 15_000;
+/** What is kept of reasons and notices: a record has to fit into one item of the store. */
+const MAX_SENTENCES = 20;
+const MAX_SENTENCE_LENGTH = 600;
+
 class Cancelled extends Error {}
 
 export function startReport(
@@ -49,7 +57,13 @@ export function startReport(
   let settingsVersion: string | null = null;
   let lastBeat = 0;
 
+  let lost: unknown = null;
+  const renewal = setInterval(() => {
+    runs.heartbeat(fence, stage, { ...progress }).catch((error: unknown) => (lost = error));
+  }, RENEWAL_MS);
+
   async function beat(force = false): Promise<void> {
+    if (lost !== null) throw lost;
     const now = clock.now().getTime();
     if (now >= deadline.getTime()) {
       throw new ServiceError('timeLimit', 'the run has used up its time', {
@@ -71,8 +85,9 @@ export function startReport(
   }
 
   async function end(outcome: Pick<Run, 'status' | 'error'>): Promise<Run> {
+    clearInterval(renewal);
     await saveLines();
-    const reasons = [...(proof?.reasons ?? []), ...incomplete];
+    const reasons = shorten([...(proof?.reasons ?? []), ...incomplete]);
     const ended: Run = {
       ...run,
       ...outcome,
@@ -82,7 +97,7 @@ export function startReport(
       totals: { ...totals },
       completeness: proof && { complete: proof.complete && incomplete.length === 0, reasons },
       settingsVersion,
-      notices,
+      notices: shorten(notices),
     };
     await runs.finish(fence, ended);
     return ended;
@@ -96,6 +111,10 @@ export function startReport(
     async read(entries) {
       progress.read += entries;
       await beat();
+    },
+    readAgain(reason) {
+      progress.read = 0;
+      notices.push(reason);
     },
     planned(steps) {
       progress.planned = steps;
@@ -130,6 +149,7 @@ export function startReport(
       return end({ status: complete ? 'succeeded' : 'partial', error: null });
     },
     async fail(error) {
+      clearInterval(renewal);
       if (error instanceof ServiceError && error.code === 'leaseLost') throw error;
       if (error instanceof Cancelled) return await end({ status: 'cancelled', error: null });
       // An unknown error's text may hold anything; the function's log keeps its stack.
@@ -146,4 +166,14 @@ export function startReport(
       return await end({ status: 'failed', error: { code, message, advice: advice ?? null } });
     },
   };
+}
+
+function shorten(sentences: readonly string[]): string[] {
+  const kept = sentences
+    .slice(0, MAX_SENTENCES)
+    .map((sentence) =>
+      sentence.length > MAX_SENTENCE_LENGTH ? `${sentence.slice(0, MAX_SENTENCE_LENGTH)}...` : sentence,
+    );
+  const more = sentences.length - kept.length;
+  return more > 0 ? [...kept, `And ${more} more.`] : kept;
 }

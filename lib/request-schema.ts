@@ -22,34 +22,42 @@ const MAX_TYPED_LENGTH = 1_024;
 const pageSize = (fallback: number, max: number) =>
   z
     .string()
-    .regex(/^\d{1,5}$/, 'must be a whole number')
-    .transform(Number)
+    .refine((text) => /^\d{1,5}$/.test(text), 'must be a whole number')
+    .optional()
+    .transform((text) => (text === undefined ? fallback : Number(text)))
     .pipe(z.int().min(1).max(max))
-    .prefault(String(fallback));
+    // Text on the wire, and a number to whoever writes it.
+    .meta({ type: 'integer', minimum: 1, maximum: max, default: fallback, description: 'Items a page.' });
 
-const next = z.string().max(4_096).exactOptional();
+const next = z.string().max(4_096).exactOptional().describe('Of the page before: what its `next` was.');
 
-const credentials = z.strictObject({
+export const credentials = z.strictObject({
   userName: z.string().max(MAX_TYPED_LENGTH),
   password: z.string().max(MAX_TYPED_LENGTH),
 });
 
-const typedPassword = z.strictObject({ password: z.string().max(MAX_TYPED_LENGTH) });
+export const typedPassword = z.strictObject({ password: z.string().max(MAX_TYPED_LENGTH) });
 
-const syncOptions = z.strictObject({ dryRun: z.boolean().default(false) });
+export const syncOptions = z.strictObject({
+  dryRun: z.boolean().default(false).describe('Decides and reports everything, and changes nothing.'),
+});
 
-const runQuery = z.strictObject({ limit: pageSize(DEFAULT_RUNS, MAX_RUNS), next });
+export const runQuery = z.strictObject({ limit: pageSize(DEFAULT_RUNS, MAX_RUNS), next });
 
-const changeQuery = z.strictObject({
-  kind: z.enum(CHANGE_KINDS).exactOptional(),
+export const changeQuery = z.strictObject({
+  kind: z.enum(CHANGE_KINDS).exactOptional().describe('Only changes of this kind.'),
   limit: pageSize(DEFAULT_CHANGES, MAX_CHANGES),
   next,
 });
 
-const userQuery = z.strictObject({
-  search: z.string().max(320).exactOptional(),
-  authentication: z.enum(['integrated', 'directory']).exactOptional(),
-  status: z.enum(['active', 'disabled']).exactOptional(),
+export const userQuery = z.strictObject({
+  search: z
+    .string()
+    .max(320)
+    .exactOptional()
+    .describe('Beginning of the user name, or a whole e-mail address. Upper and lower case are the same.'),
+  authentication: z.enum(['integrated', 'directory']).exactOptional().describe('Only users of this authentication.'),
+  status: z.enum(['active', 'disabled']).exactOptional().describe('Only users of this status.'),
   limit: pageSize(DEFAULT_USERS, MAX_USERS),
   next,
 });

@@ -11,7 +11,7 @@ import { LIST_EVEN_SO, OBJECT_EVEN_SO, line, optionalLine, parseInput, refuse, r
 import { attributeList } from './mapping.ts';
 import { PRIVILEGES, privilegesFault } from './privileges.ts';
 import { expressionFault, timeZoneFault } from './schedule.ts';
-import type { Settings, StoredSettings } from './settings.ts';
+import { type Settings, type StoredSettings, VENDORS } from './settings.ts';
 
 // All together stay below the 64 KiB that a secret may have.
 const MAX_SERVERS = 16;
@@ -46,9 +46,9 @@ const seconds = (fallback: number, max: number) => z.int().min(1).max(max).defau
 const server = line(300).superRefine(refuse(serverFault));
 
 const timeouts = z.strictObject({
-  connectSeconds: seconds(5, 60),
-  operationSeconds: seconds(10, 300),
-  loginSeconds: seconds(15, 60),
+  connectSeconds: seconds(5, 60).describe('For connecting to one server, with encryption.'),
+  operationSeconds: seconds(10, 300).describe('For one answer, such as a page of people.'),
+  loginSeconds: seconds(15, 15).describe('For one login, whatever it takes; the auth function itself has 20 seconds.'),
 });
 
 const connection = z
@@ -57,19 +57,42 @@ const connection = z
       .array(server)
       .min(1, 'name at least one server')
       .max(MAX_SERVERS)
-      .superRefine(refuseRepetition, LIST_EVEN_SO),
-    encryption: z.enum(['none', 'tls', 'ssl']).default('none'),
-    ignoreCertificateWarnings: z.boolean().default(false),
+      .superRefine(refuseRepetition, LIST_EVEN_SO)
+      .describe(
+        'DNS names or IP addresses (IPv6 in brackets), with `:port` where it is not the usual one. Tried in this order.',
+      ),
+    encryption: z
+      .enum(['none', 'tls', 'ssl'])
+      .default('none')
+      .describe('`none`: LDAP on 389. `tls`: StartTLS on 389. `ssl`: LDAPS on 636.'),
+    ignoreCertificateWarnings: z
+      .boolean()
+      .default(false)
+      .describe('Accepts any certificate, which protects from nobody: prefer `caCertificates`.'),
     caCertificates: z
       .string()
       .trim()
       .max(MAX_CERTIFICATES_LENGTH)
       .nullish()
       .transform((text) => text ?? '')
-      .superRefine(refuseText(certificatesFault)),
-    administrativeDn: optionalLine(MAX_DN_LENGTH).superRefine(refuseText(bindNameFault)),
-    password: z.string().max(MAX_PASSWORD_LENGTH).optional(),
-    passwordSet: z.boolean().optional(),
+      .superRefine(refuseText(certificatesFault))
+      .describe('PEM bundle to trust in place of the system’s. Empty = the system’s.'),
+    administrativeDn: optionalLine(MAX_DN_LENGTH)
+      .superRefine(refuseText(bindNameFault))
+      .describe(
+        'DN, or what else the server takes for a bind, of the user that reads the directory. Empty = anonymous.',
+      ),
+    password: z
+      .string()
+      .max(MAX_PASSWORD_LENGTH)
+      .optional()
+      .describe('Of `administrativeDn`. Never shown. Left out = the stored one.'),
+    passwordSet: z.boolean().optional().describe('Ignored, so that what was shown can be sent back.'),
+    vendor: z
+      .enum(['', ...VENDORS], { error: `must be one of: ${VENDORS.join(', ')}; empty = detected` })
+      .nullish()
+      .transform((vendor) => vendor ?? '')
+      .describe('Whose rules hold. Empty = as the server tells.'),
     timeouts: timeouts.prefault({}),
   })
   .superRefine(
@@ -89,72 +112,118 @@ const connection = z
   );
 
 const scope = z.strictObject({
-  baseDn: optionalLine(MAX_DN_LENGTH).superRefine(
-    refuseText((dn) => (DN.test(dn) ? null : 'is no DN; write it like dc=mycompany,dc=local')),
-  ),
+  baseDn: optionalLine(MAX_DN_LENGTH)
+    .superRefine(refuseText((dn) => (DN.test(dn) ? null : 'is no DN; write it like dc=mycompany,dc=local')))
+    .describe('Where to search. Empty = the directory’s default naming context, or its only one.'),
   filter: z
     .string()
     .trim()
     .max(MAX_FILTER_LENGTH)
     .nullish()
     .transform((text) => text ?? '')
-    .superRefine(refuseText(filterFault)),
-  depth: z.enum(['subtree', 'oneLevel']).default('subtree'),
+    .superRefine(refuseText(filterFault))
+    .describe('Who is a user: a filter of RFC 4515. Empty = every entry.'),
+  depth: z
+    .enum(['subtree', 'oneLevel'])
+    .default('subtree')
+    .describe('Everything below the base, or its own children only.'),
 });
 
 const optionalAttribute = optionalLine(MAX_ATTRIBUTE_LENGTH).superRefine(refuseText(attributeFault));
 
 const mapping = z.strictObject({
-  userName: line(MAX_ATTRIBUTE_LENGTH).superRefine(refuse(attributeFault)),
-  localPartOnly: z.boolean().default(false),
-  fullName: optionalAttribute,
+  userName: line(MAX_ATTRIBUTE_LENGTH)
+    .superRefine(refuse(attributeFault))
+    .describe('Attribute with the name that people log in with, such as `uid`.'),
+  localPartOnly: z.boolean().default(false).describe('Cuts user names of address form at the `@`.'),
+  fullName: optionalAttribute.describe('Attribute with the full name. Empty = none is taken.'),
   emailAddresses: z
     .union([line(MAX_ATTRIBUTE_LIST_LENGTH), z.array(line(MAX_ATTRIBUTE_LENGTH)).max(32)], {
       error: 'must be attribute names separated by comma',
     })
     .nullish()
     .transform((names) => attributeList(typeof names === 'string' ? names : (names ?? []).join(',')).join(', '))
-    .superRefine(refuseText((names) => attributeList(names).map(attributeFault).find(Boolean) ?? null)),
-  uniqueId: optionalAttribute,
+    .superRefine(refuseText((names) => attributeList(names).map(attributeFault).find(Boolean) ?? null))
+    .describe('Attributes with e-mail addresses, separated by comma. The first address found is the primary one.'),
+  uniqueId: optionalAttribute.describe(
+    'Attribute that tells people apart for ever. Empty = chosen from what the server offers.',
+  ),
 });
+
+// Before anything is mapped, the test of settings shows what is usual in a directory like this.
+const triedMapping = mapping.extend({ userName: optionalAttribute });
 
 const options = z.strictObject({
   schedule: z
     .strictObject({
-      enabled: z.boolean().default(false),
-      expression: line(256).superRefine(refuse(expressionFault)).default('rate(1 hour)'),
-      timeZone: line(64).superRefine(refuse(timeZoneFault)).default('UTC'),
+      enabled: z.boolean().default(false).describe('Whether runs start by themselves.'),
+      expression: line(256)
+        .superRefine(refuse(expressionFault))
+        .default('rate(1 hour)')
+        .describe('`rate(...)` or `cron(...)` as EventBridge Scheduler takes it.'),
+      timeZone: line(64)
+        .superRefine(refuse(timeZoneFault))
+        .default('UTC')
+        .describe('IANA time zone that `cron(...)` is meant in.'),
     })
     .prefault({}),
-  missingUsers: z.enum(['keep', 'disable', 'delete']).default('keep'),
-  gracePeriodDays: z.int().min(0).max(3_650).default(0),
+  missingUsers: z
+    .enum(['keep', 'disable', 'delete'])
+    .default('keep')
+    .describe('What happens to directory users that are gone or out of scope.'),
+  gracePeriodDays: z
+    .int()
+    .min(0)
+    .max(3_650)
+    .default(0)
+    .describe('How long somebody has to be missing before. 0 = not at all.'),
   removalLimit: z
     .strictObject({
-      percent: z.number().min(0).max(100).default(10),
-      atLeast: z.int().min(0).max(10_000_000).default(20),
+      percent: z.number().min(0).max(100).default(10).describe('Of the directory users known.'),
+      atLeast: z.int().min(0).max(10_000_000).default(20).describe('So many are always allowed.'),
     })
-    .prefault({}),
-  disabledUsers: z.enum(['disable', 'skip', 'import']).default('disable'),
+    .prefault({})
+    .describe('How many users one run may remove. With more, it removes nobody until an administrator approves.'),
+  disabledUsers: z
+    .enum(['disable', 'skip', 'import'])
+    .default('disable')
+    .describe('What happens to entries that the directory marks disabled.'),
 });
 
-const settings = z.strictObject({
+/** The document as it is sent. */
+export const settings = z.strictObject({
   connection,
   scope: scope.prefault({}),
   mapping,
   options: options.prefault({}),
-  defaultPrivileges: z.array(z.enum(PRIVILEGES)).superRefine(refuse(privilegesFault), LIST_EVEN_SO).default(['login']),
-  warnings: z.unknown().optional(),
+  defaultPrivileges: z
+    .array(z.enum(PRIVILEGES))
+    .superRefine(refuse(privilegesFault), LIST_EVEN_SO)
+    .default(['login'])
+    .describe('Given to users when a run creates them, and never again.'),
+  warnings: z.unknown().optional().describe('Ignored, so that what was shown can be sent back.'),
 });
 
-/**
- * Reads a settings document. What GET has shown may be sent back: `connection.passwordSet` and `warnings` are ignored.
- *
- * @returns the settings with their defaults and the password, undefined where it was left out; or every fault at once
- */
-export function parseSettings(
-  document: unknown,
-): { readonly settings: Settings; readonly password: string | undefined } | { readonly faults: readonly InputFault[] } {
-  const parsed = parseInput(settings, document);
+/** The document as it is tried. */
+export const triedSettings = settings.extend({ mapping: triedMapping.prefault({}) });
+
+/** The settings with their defaults and the password, undefined where it was left out; or every fault at once. */
+export type ParsedSettings =
+  | { readonly settings: Settings; readonly password: string | undefined }
+  | { readonly faults: readonly InputFault[] };
+
+/** Reads a settings document. What GET has shown may be sent back: `connection.passwordSet` and `warnings` are ignored. */
+export function parseSettings(document: unknown): ParsedSettings {
+  return readSettings(settings, document);
+}
+
+/** As `parseSettings`, where no user name needs to be mapped yet: settings to try, not to save. */
+export function parseTriedSettings(document: unknown): ParsedSettings {
+  return readSettings(triedSettings, document);
+}
+
+function readSettings(schema: typeof settings | typeof triedSettings, document: unknown): ParsedSettings {
+  const parsed = parseInput<z.infer<typeof settings>>(schema, document);
   if ('faults' in parsed) return parsed;
   const { connection, scope, mapping, options, defaultPrivileges } = parsed.value;
   const { password, passwordSet: _shown, ...kept } = connection;
@@ -213,6 +282,8 @@ function attributeFault(name: string): string | null {
 function bindNameFault(name: string): string | null {
   // As a bind name these two switch the client library to SASL.
   if (/^(?:external|plain)$/i.test(name)) return 'is the name of a SASL mechanism; write the DN of the user that reads';
+  if (/(^|[^\\])[,+]\s*$/.test(name))
+    return 'ends with a comma or plus sign; remove it, or add what is missing behind it';
   if (name.includes('=') && !DN.test(name)) return 'is no DN; write it like cn=reader,dc=mycompany,dc=local';
   return null;
 }

@@ -4,6 +4,14 @@
  */
 import type { Privilege } from './privileges.ts';
 
+/**
+ * Families of directories that differ in more than their name: the unique id, how accounts are disabled, what is usually
+ * mapped. `ds389`: 389 Directory Server and what is made of it, FreeIPA too. `activeDirectory`: also Samba. `unknown`: any other.
+ */
+export const VENDORS = ['openLdap', 'ds389', 'activeDirectory', 'eDirectory', 'apacheDs', 'unknown'] as const;
+
+export type Vendor = (typeof VENDORS)[number];
+
 export interface ConnectionSettings {
   /** DNS names or IP addresses (IPv6 in brackets), optional `:port`; tried in this order. */
   readonly servers: readonly string[];
@@ -15,6 +23,8 @@ export interface ConnectionSettings {
   readonly caCertificates: string;
   /** DN, or user name as a server takes it for a bind (AD: UPN), that reads the directory. Empty = anonymous. */
   readonly administrativeDn: string;
+  /** Whose rules hold. Empty = as the server's root DSE tells. */
+  readonly vendor: Vendor | '';
   readonly timeouts: {
     readonly connectSeconds: number;
     readonly operationSeconds: number;
@@ -56,6 +66,28 @@ export interface Settings {
   readonly mapping: MappingSettings;
   readonly options: OptionSettings;
   readonly defaultPrivileges: readonly Privilege[];
+}
+
+/** What is usual in the directories of a vendor, field by field as in the settings. */
+export interface Presets {
+  readonly scope: Pick<ScopeSettings, 'filter'>;
+  readonly mapping: Pick<MappingSettings, 'userName' | 'fullName' | 'emailAddresses'>;
+}
+
+/** The settings with what is usual in the fields that are empty, if no user name is mapped yet; else as they are. */
+export function withPresets(settings: Settings, presets: Presets): Settings {
+  const { scope, mapping } = settings;
+  if (mapping.userName !== '') return settings;
+  return {
+    ...settings,
+    scope: { ...scope, filter: scope.filter || presets.scope.filter },
+    mapping: {
+      ...mapping,
+      userName: presets.mapping.userName,
+      fullName: mapping.fullName || presets.mapping.fullName,
+      emailAddresses: mapping.emailAddresses || presets.mapping.emailAddresses,
+    },
+  };
 }
 
 /** What the store keeps as one secret: the settings, the password that belongs to exactly them, and their version. */

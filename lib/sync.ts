@@ -8,13 +8,12 @@
 import { applyTo, tellOnly } from './apply.ts';
 import { ServiceError } from './errors.ts';
 import { guardRemovals } from './guard.ts';
-import { mapEntry } from './mapping.ts';
 import type { Person } from './mapping.ts';
-import { startMatching } from './matching.ts';
 import type { Changed, Matches } from './matching.ts';
 import {
   CHANGED_MEANWHILE,
   createUser,
+  isTiedTo,
   planMissing,
   planUser,
   refusePerson,
@@ -26,6 +25,7 @@ import {
 } from './plan.ts';
 import type { PlanContext, Removal, Step } from './plan.ts';
 import type { Clock, DirectoryReader, Fence, OpenDirectory, RunStore, SettingsStore, UserStore } from './ports.ts';
+import { readEverybody } from './reading.ts';
 import { startReport } from './report.ts';
 import type { Report } from './report.ts';
 import type { Run } from './run.ts';
@@ -47,6 +47,15 @@ const BATCH = 500;
 
 const NOBODY_FOUND =
   'The search found nobody. Check the base DN and the filter, and whether the bind user may read the people there.';
+
+const NOBODY: ReadonlySet<string> = new Set();
+
+function unidentifiedReason(count: number, idAttribute: string): string {
+  return (
+    `Entries whose ${idAttribute} the bind user can't read: ${count}. Each of them may be anybody, so nobody is removed. ` +
+    'Let the bind user read it, or leave such entries out by the filter.'
+  );
+}
 
 /**
  * Carries out a run that has its lease, until it is over or `deadline` has come.
@@ -78,28 +87,17 @@ export async function synchronize(
 async function perform(
   ports: SyncPorts,
   { run, fence }: { readonly run: Run; readonly fence: Fence },
-  { settings, password }: StoredSettings,
+  { settings, password, version }: StoredSettings,
   report: Report,
 ): Promise<void> {
   const { users } = ports;
   const directory = ports.openDirectory(settings, password);
   await report.stage('reading');
-  // The store is read while the directory connects; whichever fails first is the one that is told.
-  const matchingStarted = startMatching(users.readLinks());
-  matchingStarted.catch(() => {});
-  const reader = await directory.openReader();
+  const { reader, matches, proof } = await readEverybody(directory, users, settings, report);
   try {
-    const matching = await matchingStarted;
-    const pages = reader.readPeople();
-    let page = await pages.next();
-    while (page.done !== true) {
-      for (const entry of page.value) matching.add(mapEntry(entry, settings.mapping, settings.options.disabledUsers));
-      await report.read(page.value.length);
-      page = await pages.next();
-    }
-    report.completeness(page.value);
-    const matches = matching.finish();
+    report.completeness(proof);
     if (matches.read === 0) report.notice(NOBODY_FOUND);
+    if (matches.unidentified > 0) report.incomplete(unidentifiedReason(matches.unidentified, reader.idAttribute));
 
     await report.stage('planning');
     const context: PlanContext = {
@@ -110,12 +108,12 @@ async function perform(
       gracePeriodDays: settings.options.gracePeriodDays,
       defaultPrivileges: settings.defaultPrivileges,
     };
-    const approved = await removalsWithheldBy(run.approves, ports.runs);
+    const approved = run.approves === null ? NOBODY : await approvedBy(run.approves, version, ports.runs, report);
     const plan = await planRun(
       users,
       reader,
       matches,
-      page.value.complete,
+      proof.complete && matches.unidentified === 0,
       settings.options,
       approved,
       context,
@@ -125,7 +123,7 @@ async function perform(
     await report.stage('applying');
     const apply = run.dryRun ? tellOnly(report) : applyTo(users, fence, report, context);
     await apply.removals(plan.removals);
-    for (const group of plan.renames) await apply.together(group);
+    await apply.renames(plan.renames);
     for (const steps of batches(plan.others)) await apply.each(steps);
     for (const people of batches(plan.creations)) {
       await apply.each(people.map((person) => createUser(person, context)));
@@ -177,7 +175,7 @@ async function planRun(
     report,
   );
 
-  const others: Step[] = matches.skipped.map(tell);
+  const others: Step[] = matches.skipped.map((change) => tell(change));
   for (const { nameKey, person, reason } of matches.contradictions) {
     const user = users.get(nameKey);
     if (person !== null) others.push(refusePerson(person, null, reason));
@@ -189,24 +187,27 @@ async function planRun(
   const present: { user: User; person: Person }[] = [];
   for (const { nameKey, person } of special) {
     const user = users.get(nameKey);
-    if (user?.directory?.id !== person.directoryId) others.push(refusePerson(person, user ?? null, CHANGED_MEANWHILE));
+    if (!user || !isTiedTo(user, person, context)) others.push(refusePerson(person, user ?? null, CHANGED_MEANWHILE));
     else if (person.disabled && user.disabledBy === null) removals.push({ user, how: 'disable', person });
     else present.push({ user, person });
   }
+  let settled = 0;
   for (const nameKey of missing) {
     const user = users.get(nameKey);
     if (user === undefined) continue;
     const decision = planMissing(user, context);
     if (decision.do === 'remove') removals.push(decision.removal);
     else if (decision.do === 'mark') others.push(decision.step);
-    else report.unchanged(1);
+    else settled += 1;
   }
+  report.unchanged(settled);
 
-  const { known, read } = matches;
+  const { read } = matches;
+  const known = matches.known - settled;
   const guarded = guardRemovals({ removals, complete, known, read, limit: options.removalLimit, approved });
   if (guarded.reason !== null) {
     report.notice(`${guarded.withheld.length} removals are withheld: ${guarded.reason}.`);
-    others.push(...guarded.withheld.map(({ user }) => withhold(user, guarded.reason!)));
+    for (const removal of guarded.withheld) others.push(withhold(removal, guarded.reason));
   }
   const gone: Removal[] = [];
   for (const removal of guarded.allowed) {
@@ -270,15 +271,15 @@ async function lookAgain(
       const { id, idAttribute } = user.directory!;
       const place = places.get(id);
       if (idAttribute !== context.idAttribute) {
-        steps.push(withhold(user, `the user is tied by ${idAttribute}, which is not the unique id in use any more`));
+        steps.push(withhold(removal, `the user is tied by ${idAttribute}, which is not the unique id in use any more`));
       } else if (place === undefined) {
-        steps.push(withhold(user, 'the second look has failed, so nothing is proven'));
+        steps.push(withhold(removal, 'the second look has failed, so nothing is proven'));
       } else if (!place.found) {
         steps.push(removeUser(removal, 'goneFromDirectory', context));
       } else if (!place.inScope) {
         steps.push(removeUser(removal, 'outOfScope', context));
       } else {
-        steps.push(withhold(user, 'the second look found the entry in scope, so it is not missing'));
+        steps.push(withhold(removal, 'the second look found the entry in scope, so it is not missing'));
       }
     }
     await report.beat();
@@ -290,7 +291,7 @@ async function planUpdates(store: UserStore, changed: readonly Changed[], contex
   const users = await store.getMany(changed.map(({ nameKey }) => nameKey));
   return changed.map(({ nameKey, person }) => {
     const user = users.get(nameKey);
-    return user?.directory?.id === person.directoryId
+    return user && isTiedTo(user, person, context)
       ? planUser(user, person, context)
       : refusePerson(person, user ?? null, CHANGED_MEANWHILE);
   });
@@ -305,10 +306,19 @@ async function loadUsers(store: UserStore, nameKeys: readonly string[], report: 
   return users;
 }
 
-/** Account ids of the removals that a run has withheld and that are approved now. */
-async function removalsWithheldBy(runId: string | null, runs: RunStore): Promise<ReadonlySet<string>> {
+/** Account ids of the removals that an earlier run has withheld and that are approved now. */
+async function approvedBy(
+  runId: string,
+  version: string,
+  runs: RunStore,
+  report: Report,
+): Promise<ReadonlySet<string>> {
+  const withheld = await runs.get(runId);
+  if (withheld?.settingsVersion !== version) {
+    report.notice('The approval does not count: the settings have changed since those removals were withheld.');
+    return NOBODY;
+  }
   const approved = new Set<string>();
-  if (runId === null) return approved;
   let next: string | null = null;
   do {
     const query = { kind: 'withheld', limit: 1_000 } as const;

@@ -28,14 +28,19 @@ export interface NewUser {
 /** What is to change; what is absent stays. */
 export type UserPatch = { readonly [Field in keyof NewUser]?: NewUser[Field] | undefined };
 
-const userName = z.string().transform((text, context) => {
-  const parsed = parseUserName(text);
-  if ('userName' in parsed) return parsed.userName;
-  context.addIssue({ code: 'custom', message: parsed.reason });
-  return z.NEVER;
-});
+const userName = z
+  .string()
+  .transform((text, context) => {
+    const parsed = parseUserName(text);
+    if ('userName' in parsed) return parsed.userName;
+    context.addIssue({ code: 'custom', message: parsed.reason });
+    return z.NEVER;
+  })
+  .describe('What the user logs in with. Unique without upper and lower case, at most 255 bytes.');
 
-const fullName = optionalLine(MAX_FULL_NAME_LENGTH).transform((text) => (text === '' ? null : text));
+const fullName = optionalLine(MAX_FULL_NAME_LENGTH)
+  .transform((text) => (text === '' ? null : text))
+  .describe('Empty or null = none.');
 
 const address = z
   .string()
@@ -48,14 +53,20 @@ const emailAddresses = z
   .max(MAX_ADDRESSES)
   .superRefine(refuseRepetition, LIST_EVEN_SO)
   .nullish()
-  .transform((addresses) => addresses ?? []);
+  .transform((addresses) => addresses ?? [])
+  .describe('The first is the primary one. Null = none.');
 
-const authentication = z.enum(['integrated', 'directory']);
-const status = z.enum(['active', 'disabled']);
+const authentication = z
+  .enum(['integrated', 'directory'])
+  .describe('Who verifies the password: this system, or the directory.');
+const status = z.enum(['active', 'disabled']).describe('Disabled users can’t log in.');
 
-const privileges = z.array(z.enum(PRIVILEGES)).superRefine(refuse(privilegesFault), LIST_EVEN_SO);
+const privileges = z
+  .array(z.enum(PRIVILEGES))
+  .superRefine(refuse(privilegesFault), LIST_EVEN_SO)
+  .describe('`none` and `admin` stand alone.');
 
-const newUser = z.strictObject({
+export const newUser = z.strictObject({
   userName,
   fullName,
   emailAddresses,
@@ -64,7 +75,7 @@ const newUser = z.strictObject({
   privileges: privileges.default(['login']),
 });
 
-const userPatch = z.strictObject({
+export const userPatch = z.strictObject({
   userName: userName.optional(),
   fullName: fullName.optional(),
   emailAddresses: emailAddresses.optional(),
@@ -73,8 +84,8 @@ const userPatch = z.strictObject({
   privileges: privileges.optional(),
 });
 
-const newPassword = z.strictObject({
-  password: z.string().superRefine(refuse(passwordFault)),
+export const newPassword = z.strictObject({
+  password: z.string().superRefine(refuse(passwordFault)).describe('At least 8 characters, at most 1,024 bytes.'),
 });
 
 /** The body that creates a user: only the user name is required. */

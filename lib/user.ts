@@ -16,6 +16,14 @@ export interface DirectoryLink {
   readonly missingSince: string | null;
 }
 
+/**
+ * A link's identity: the attribute together with the id, because 1001 as employeeNumber and 1001 as uidNumber are two
+ * people.
+ */
+export function linkKey({ idAttribute, id }: Pick<DirectoryLink, 'idAttribute' | 'id'>): string {
+  return `${idAttribute}:${id}`;
+}
+
 export interface User {
   /** The account's identity: given at creation, never changed, never reused. */
   readonly id: string;

@@ -67,6 +67,17 @@ export function makeCertificates(options: CertificateOptions = {}): Certificates
   return { caPem, certificatePem, keyPem: server.keyPem };
 }
 
+/** Certificate and key as PKCS #12 (RFC 7292), for servers that keep them so. `friendlyName`: what they are looked up by. */
+export function makeKeyStore({ certificatePem, keyPem }: Certificates, friendlyName: string, password: string): Buffer {
+  const store = forge.pkcs12.toPkcs12Asn1(
+    forge.pki.privateKeyFromPem(keyPem),
+    [forge.pki.certificateFromPem(certificatePem)],
+    password,
+    { friendlyName, algorithm: '3des' },
+  );
+  return Buffer.from(forge.asn1.toDer(store).getBytes(), 'binary');
+}
+
 interface SigningRequest {
   readonly publicKey: forge.pki.PublicKey;
   readonly subject: forge.pki.CertificateField[];

@@ -3,7 +3,7 @@ import { dirname, join, normalize, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 const ROOT = join(import.meta.dirname, '..');
-const HOUSES = ['lib', 'functions', 'cdk', 'local', 'test'] as const;
+const HOUSES = ['lib', 'functions', 'openapi', 'cdk', 'local', 'cli', 'test'] as const;
 
 interface Import {
   readonly file: string;
@@ -77,6 +77,13 @@ describe('the import rules of docs/architecture.md', () => {
     expect(illegal(/^functions\//u, allowed)).toEqual([]);
   });
 
+  test('openapi/ describes what validates, and is no part of what is deployed', () => {
+    const allowed = [/^openapi\//u, CORE, /^functions\/http\.ts$/u, /^zod$/u, /^zod-openapi$/u, /^yaml$/u, BUILT_IN];
+    expect(illegal(/^openapi\//u, allowed)).toEqual([]);
+    const others = imports.filter(({ file }) => !/^(?:openapi|test)\//u.test(file));
+    expect(others.filter(({ target }) => /^(?:openapi\/|zod-openapi|yaml)/u.test(target))).toEqual([]);
+  });
+
   test('cdk/ imports nothing of the product but the names it shares with it', () => {
     const allowed = [
       /^cdk\//u,
@@ -88,6 +95,11 @@ describe('the import rules of docs/architecture.md', () => {
       BUILT_IN,
     ];
     expect(illegal(/^cdk\//u, allowed)).toEqual([]);
+  });
+
+  test('cli/ knows the product by its API alone', () => {
+    expect(illegal(/^cli\//u, [/^cli\//u, /^@clack\/prompts$/u, BUILT_IN])).toEqual([]);
+    expect(imports.filter(({ file, target }) => target.startsWith('cli/') && !file.startsWith('cli/'))).toEqual([]);
   });
 
   test('nothing that is deployed imports local/, cdk/ or test/', () => {

@@ -7,6 +7,7 @@ import {
   ConditionalCheckFailedException,
   DynamoDBClient,
   TransactionCanceledException,
+  TransactionConflictException,
 } from '@aws-sdk/client-dynamodb';
 import type { DynamoDBClientConfig } from '@aws-sdk/client-dynamodb';
 import { BatchGetCommand, DynamoDBDocumentClient, TransactWriteCommand } from '@aws-sdk/lib-dynamodb';
@@ -30,6 +31,19 @@ const KEYS_TOGETHER = 100;
  */
 export function createDynamoDbClient(config: DynamoDBClientConfig = {}): DynamoDBDocumentClient {
   const client = new DynamoDBClient({ ...CLIENT_DEFAULTS, ...config });
+  // Not in the SDK's list of what to repeat: a single write that met a transaction. Marked below the SDK's retries, for them
+  // to see.
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      try {
+        return await next(args);
+      } catch (error) {
+        if (error instanceof TransactionConflictException) error.$retryable = {};
+        throw error;
+      }
+    },
+    { step: 'deserialize', priority: 'high', name: 'retryConflicts' },
+  );
   translateFaults(client, SERVICE, ['ConditionalCheckFailedException', 'TransactionCanceledException']);
   return DynamoDBDocumentClient.from(client);
 }

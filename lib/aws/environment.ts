@@ -24,7 +24,7 @@ export const USERS_TABLE = {
   listIndex: 'list',
   listPartitionKey: 'listShard',
   /** All that the index carries besides the keys. Each byte of it is read by every synchronisation. */
-  listProjection: ['directoryId', 'fingerprint', 'authentication', 'disabledBy'],
+  listProjection: ['linkKey', 'fingerprint', 'authentication', 'disabledBy'],
 } as const;
 
 /** Index partitions: 1,000 writes a second each, and as many queries a list page costs. */

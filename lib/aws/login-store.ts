@@ -138,7 +138,7 @@ export function createLoginStore({ client, usersTable, operationsTable, clock }:
             TableName: usersTable,
             Key: { nameKey: userNameKey(user.userName) },
             UpdateExpression: 'SET dn = :dn, fingerprint = :none, updatedAt = :now, #version = :next',
-            ConditionExpression: `${ConditionExpression} AND attribute_type(directoryId, :text)`,
+            ConditionExpression: `${ConditionExpression} AND attribute_type(linkKey, :text)`,
             ExpressionAttributeNames,
             ExpressionAttributeValues: {
               ...ExpressionAttributeValues,

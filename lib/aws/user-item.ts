@@ -1,7 +1,7 @@
 /** A user as an item of the users table, and back. Knows nothing of how items are read and written. */
 import { hash } from 'node:crypto';
 import type { User } from '../user.ts';
-import { userNameKey } from '../user.ts';
+import { linkKey, userNameKey } from '../user.ts';
 import type { Item } from './client.ts';
 import { LIST_SHARDS } from './environment.ts';
 
@@ -12,8 +12,8 @@ export interface UserItem extends Item {
   readonly listShard: string;
   /** The addresses in lower case, for searches. */
   readonly emailKeys: readonly string[];
-  readonly directoryId: string | null;
-  readonly directoryIdAttribute: string | null;
+  /** Attribute and id in one, as the index carries them. */
+  readonly linkKey: string | null;
   readonly dn: string | null;
   readonly missingSince: string | null;
 }
@@ -25,8 +25,7 @@ export function toUserItem({ directory, ...fields }: User): UserItem {
     listShard: String(Number.parseInt(hash('sha256', nameKey).slice(0, 8), 16) % LIST_SHARDS),
     ...fields,
     emailKeys: fields.emailAddresses.map((address) => address.toLowerCase()),
-    directoryId: directory?.id ?? null,
-    directoryIdAttribute: directory?.idAttribute ?? null,
+    linkKey: directory && linkKey(directory),
     dn: directory?.dn ?? null,
     missingSince: directory?.missingSince ?? null,
   };
@@ -34,8 +33,10 @@ export function toUserItem({ directory, ...fields }: User): UserItem {
 
 export function fromUserItem(item: Item): User {
   const { nameKey: _nameKey, listShard: _listShard, emailKeys: _emailKeys, ...rest } = item as UserItem;
-  const { directoryId: id, directoryIdAttribute: idAttribute, dn, missingSince, ...fields } = rest;
-  const directory = id === null ? null : { id, idAttribute, dn, missingSince };
+  const { linkKey: link, dn, missingSince, ...fields } = rest;
+  // Names of attributes hold no colon (RFC 4512, 1.4); ids may.
+  const colon = link?.indexOf(':') ?? -1;
+  const directory = link && { idAttribute: link.slice(0, colon), id: link.slice(colon + 1), dn, missingSince };
   return { ...fields, directory } as unknown as User;
 }
 

@@ -54,7 +54,7 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
         IndexName: USERS_TABLE.listIndex,
         KeyConditionExpression: 'listShard = :shard',
         ExpressionAttributeValues: { ':shard': shard },
-        ProjectionExpression: 'nameKey, directoryId, fingerprint',
+        ProjectionExpression: 'nameKey, linkKey, fingerprint',
         ExclusiveStartKey: from,
       }),
     );
@@ -82,7 +82,12 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
   /** Name keys of one shard that the query's index can tell, in order, behind `after`. */
   async function* listShard(shard: string, after: string | null, query: UserQuery): AsyncGenerator<string> {
     const prefix = userNameKey(query.search ?? '');
-    if (prefix !== '' && !isPossibleKey(prefix + LAST_OF_PREFIX)) return;
+    const last = prefix + LAST_OF_PREFIX;
+    if (prefix !== '' && !isPossibleKey(last)) return;
+    const start = prefix || FIRST_KEY;
+    // The page before may have ended anywhere: with a user that was found by its address, or in another search.
+    const first = after !== null && compareNameKeys(after, start) > 0 ? after : start;
+    if (compareNameKeys(first, last) > 0) return;
     let from: Item | undefined;
     // Names spread evenly, so twice the even part is rarely too little; a filter that lets few pass needs ever more.
     let Limit = 2 * Math.ceil((query.limit + 1) / LIST_SHARDS);
@@ -95,8 +100,8 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
           KeyConditionExpression: 'listShard = :shard AND nameKey BETWEEN :first AND :last',
           ...narrow(query, {
             ':shard': shard,
-            ':first': after ?? (prefix || FIRST_KEY),
-            ':last': prefix + LAST_OF_PREFIX,
+            ':first': first,
+            ':last': last,
           }),
           ProjectionExpression: 'nameKey',
           ExclusiveStartKey: from,

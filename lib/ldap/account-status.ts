@@ -1,6 +1,6 @@
 /**
- * Whether a directory marks an account disabled or expired. Every vendor has its own attributes, so the attribute tells the
- * rule. A lock after failed logins is not such a mark: it goes away by itself.
+ * Whether a directory marks an account disabled or expired, attribute by attribute; which ones count for a vendor is in
+ * vendor.ts. A lock after failed logins is not such a mark: it goes away by itself.
  */
 
 type Rule = (value: string, now: Date) => boolean;
@@ -30,7 +30,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['shadowexpire', isShadowExpired],
 ]);
 
-/** What a search asks for to know the status. */
+/** Every attribute there is a rule for. */
 export const STATUS_ATTRIBUTES = [
   'userAccountControl',
   'accountExpires',
@@ -40,6 +40,8 @@ export const STATUS_ATTRIBUTES = [
   'loginExpirationTime',
   'shadowExpire',
 ] as const;
+
+export type StatusAttribute = (typeof STATUS_ATTRIBUTES)[number];
 
 /** The rule for an attribute, by its name in lower case: whether a value of it marks the account disabled at that time. */
 export function disablingRule(attribute: string): Rule | null {

@@ -8,7 +8,7 @@ import { ServiceError } from '../errors.ts';
 import type { BindResult } from '../ports.ts';
 import type { Connection } from './connection.ts';
 import { administratorBindFault, RESULT } from './fault.ts';
-import { readBindResult } from './login.ts';
+import { readBindResult, toldReason } from './login.ts';
 
 /**
  * Binds with the name as the settings have it; an empty one binds anonymously.
@@ -25,9 +25,12 @@ export async function bindAdministrator(
       advice: 'Enter the password of the administrative DN, or leave both empty for an anonymous bind.',
     });
   }
-  const answer = await connection.bind(administrativeDn, administrativeDn === '' ? '' : password, withinMs);
-  if (answer.status !== RESULT.success) {
-    throw administratorBindFault(answer.status, answer.diagnostic, connection.server);
+  const policy = new PasswordPolicyControl();
+  const answer = await connection.bind(administrativeDn, administrativeDn === '' ? '' : password, withinMs, [policy]);
+  const reason = toldReason(answer.diagnostic, policy.value);
+  // Who must change the password first is let in and then refused every search.
+  if (answer.status !== RESULT.success || reason === 'passwordMustChange') {
+    throw administratorBindFault(answer.status, answer.diagnostic, reason, connection.server);
   }
 }
 

@@ -40,6 +40,9 @@ import {
 
 const START_TLS_OID = '1.3.6.1.4.1.1466.20037'; // RFC 4511 section 4.14
 
+/** Certificates of a chain that are looked at. */
+const MAX_CHAIN = 10;
+
 /** How long a goodbye may take, in milliseconds. */
 const CLOSE_MS = 500;
 
@@ -86,11 +89,19 @@ export interface Search {
   readonly page?: { readonly size: number; readonly cookie: Buffer };
 }
 
-/** What a server showed of itself in the TLS handshake. */
-export interface PeerCertificate {
+/** One certificate that a server has shown. */
+export interface ShownCertificate {
   readonly subject: string;
   readonly issuer: string;
+  /** The DNS names and IP addresses it is made for. */
+  readonly names: readonly string[];
   readonly validTo: Date;
+}
+
+/** What a server showed of itself in the TLS handshake. */
+export interface PeerCertificate {
+  /** The server's own first, then its issuers as far as the server sends them or this system knows them. */
+  readonly chain: readonly ShownCertificate[];
   /** Why it would not be trusted; null when it is. Only ever set where certificate warnings are ignored. */
   readonly warning: string | null;
 }
@@ -229,13 +240,20 @@ async function startTls(socket: net.Socket, server: string, withinMs: number): P
 }
 
 function readCertificate(socket: tls.TLSSocket): PeerCertificate {
-  const { subject, issuer, valid_to } = socket.getPeerCertificate();
-  return {
-    subject: nameOf(subject),
-    issuer: nameOf(issuer),
-    validTo: new Date(valid_to),
-    warning: socket.authorized ? null : String(socket.authorizationError),
-  };
+  const chain: ShownCertificate[] = [];
+  let next: tls.DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
+  while (next?.subject !== undefined && chain.length < MAX_CHAIN) {
+    const { subject, issuer, valid_to, subjectaltname = '', issuerCertificate }: tls.DetailedPeerCertificate = next;
+    chain.push({
+      subject: nameOf(subject),
+      issuer: nameOf(issuer),
+      names: [...subjectaltname.matchAll(/(?:DNS|IP Address):([^,\s]+)/g)].map(([, name]) => name!),
+      validTo: new Date(valid_to),
+    });
+    // A root is its own issuer.
+    next = issuerCertificate === next ? undefined : issuerCertificate;
+  }
+  return { chain, warning: socket.authorized ? null : String(socket.authorizationError) };
 }
 
 function nameOf(part: tls.PeerCertificate['subject'] | undefined): string {

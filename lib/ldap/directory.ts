@@ -16,6 +16,7 @@ import { chooseContext, readRootDse, type RootDse } from './root-dse.ts';
 import { chooseScope, findIdSource, type Scope } from './scope.ts';
 import { toSearchFilter } from './search-filter.ts';
 import { readUniqueId, uniqueIdValues } from './unique-id.ts';
+import { VENDOR_FACTS } from './vendor.ts';
 
 /** Ids a search asks for at once: small enough for the size limits of servers. */
 const LOCATE_BATCH = 100;
@@ -25,6 +26,9 @@ const MAX_IDLE = 4;
 
 /** Firewalls and gateways forget quiet connections after some five minutes without telling anybody. */
 const MAX_IDLE_MS = 240_000;
+
+/** How long a server that failed is asked after the others. */
+const REST_MS = 60_000;
 
 /** How long things may take on one server, in milliseconds. */
 interface Patience {
@@ -38,11 +42,15 @@ interface Patience {
  * @param now the time by which accounts have expired and idle connections are too old
  */
 export function openDirectory(settings: Settings, password: string, now: () => Date): Directory {
-  const { servers, timeouts, administrativeDn } = settings.connection;
+  const { servers, timeouts, administrativeDn, vendor } = settings.connection;
   const operationMs = timeouts.operationSeconds * 1000;
   const connectMs = timeouts.connectSeconds * 1000;
-  const addresses = (): ServerAddress[] =>
-    servers.map((name) => parseServerAddress(name, settings.connection.encryption));
+  const ranking = rankServers(servers, now);
+  const addresses = (except: readonly string[] = []): ServerAddress[] =>
+    ranking
+      .best()
+      .filter((name) => !except.includes(name))
+      .map((name) => parseServerAddress(name, settings.connection.encryption));
 
   async function connect(address: ServerAddress, patience: Patience): Promise<Connection> {
     return openConnection(address, settings.connection, patience.connectMs());
@@ -55,14 +63,15 @@ export function openDirectory(settings: Settings, password: string, now: () => D
     const connection = await connect(address, patience);
     return orDestroy(connection, async () => {
       await bindAdministrator(connection, administrativeDn, password, patience.operationMs());
-      return { connection, rootDse: await readRootDse(connection, patience.operationMs()) };
+      return { connection, rootDse: await readRootDse(connection, vendor, patience.operationMs()) };
     });
   }
 
-  async function openReader(): Promise<DirectoryReader> {
+  async function openReader(except: readonly string[] = []): Promise<DirectoryReader> {
     const patience = { connectMs: () => connectMs, operationMs: () => operationMs };
     return onFirstServer(
-      addresses(),
+      addresses(except),
+      ranking,
       () => patience,
       async (address) => {
         const { connection, rootDse } = await connectAsAdministrator(address, patience);
@@ -71,9 +80,9 @@ export function openDirectory(settings: Settings, password: string, now: () => D
     );
   }
 
-  const login = { addresses, connectMs, budgetMs: timeouts.loginSeconds * 1000, now };
+  const login = { addresses, ranking, connectMs, budgetMs: timeouts.loginSeconds * 1000, now };
   const binds = keepWarm(login, async (address, patience) => ({ connection: await connect(address, patience) }));
-  const lookups = keepWarm(login, connectAsAdministrator);
+  const lookups = keepWarm(login, rememberRefusal(connectAsAdministrator, now));
 
   return {
     openReader,
@@ -88,7 +97,7 @@ export function openDirectory(settings: Settings, password: string, now: () => D
         if (uniqueIdValues(idAttribute, id).length === 0) return null;
         const filter = anyOf([id], idAttribute, connection.server);
         const scope: Scope = { baseDn: chooseContext(baseDn, rootDse), depth: 'sub', filter };
-        const [dn, ...others] = (await findIds(connection, scope, idAttribute, withinMs())).get(id) ?? [];
+        const [dn, ...others] = (await findIds(connection, [id], scope, idAttribute, withinMs())).get(id) ?? [];
         return dn !== undefined && others.length === 0 ? dn : null;
       });
     },
@@ -125,11 +134,17 @@ async function makeReader(
     within: Filter | null,
   ): Promise<Map<string, string>> {
     for (let attempt = 1; ; attempt += 1) {
-      const asked = knownId === null ? ids : [...ids, knownId];
+      if (knownId === null) {
+        throw new ServiceError('readRefused', `${server}: nobody in scope has a readable ${idSource.attribute}`, {
+          advice:
+            'Allow the administrative DN to read the people in scope; without that nothing is known about the others.',
+        });
+      }
+      const asked = [...ids, knownId];
       const wanted = anyOf(asked, idSource.attribute, server);
       const filter: Filter = within === null ? wanted : { type: 'and', filters: [within, wanted] };
-      const found = await findIds(connection, { ...part, filter }, idSource.attribute, withinMs());
-      if (knownId === null || found.has(knownId)) return new Map([...found].map(([id, dns]) => [id, dns[0]!]));
+      const found = await findIds(connection, asked, { ...part, filter }, idSource.attribute, withinMs());
+      if (found.has(knownId)) return new Map([...found].map(([id, dns]) => [id, dns[0]!]));
       if (attempt === 2) {
         throw new ServiceError(
           'readRefused',
@@ -152,7 +167,8 @@ async function makeReader(
       return connection.requests;
     },
     readPeople() {
-      const reading = makeEntryReading(settings.mapping, idSource.attribute, now());
+      const { statusAttributes } = VENDOR_FACTS[rootDse.vendor];
+      const reading = makeEntryReading(settings.mapping, idSource.attribute, statusAttributes, now());
       return readScope(connection, scope, rootDse, reading, withinMs);
     },
     async locate(ids) {
@@ -183,14 +199,20 @@ function anyOf(ids: readonly string[], attribute: string, server: string): Filte
   return { type: 'or', filters };
 }
 
-/** The DNs of the entries in scope, by unique id. @throws ServiceError unless the server says success */
+/**
+ * The DNs of the entries in scope, by the unique id that was asked for.
+ * @throws ServiceError unless the server says success and gives nobody else
+ */
 async function findIds(
   connection: Connection,
+  ids: readonly string[],
   { baseDn, depth, filter }: Scope,
   idAttribute: string,
   withinMs: number,
 ): Promise<Map<string, string[]>> {
   const found = new Map<string, string[]>();
+  const asked = new Set(ids);
+  let strangers = 0;
   const name = idAttribute.toLowerCase();
   const { status, diagnostic } = await connection.search(
     { baseDn, scope: depth, filter: toSearchFilter(filter), attributes: [idAttribute] },
@@ -198,27 +220,64 @@ async function findIds(
     (entry) => {
       const values = entry.attributes.find((attribute) => attribute.type.toLowerCase() === name)?.parsedBuffers ?? [];
       const id = readUniqueId(idAttribute, values);
-      if (id !== null) found.set(id, [...(found.get(id) ?? []), entry.name]);
+      if (id === null || !asked.has(id)) strangers += 1;
+      else found.set(id, [...(found.get(id) ?? []), entry.name]);
     },
   );
+  // The server compares ids otherwise than this system does, or hides them: then an id that is not found proves nothing.
+  if (strangers > 0) {
+    throw directoryError(
+      `${connection.server}: a search by ${idAttribute} gave entries that were not asked for`,
+      status,
+    );
+  }
   if (status !== RESULT.success) {
     throw searchFault(status, diagnostic, connection.server, `the search by ${idAttribute} below ${baseDn}`);
   }
   return found;
 }
 
+/** Which server to ask first: as the settings have them, but those that failed within the last minute behind the others. */
+interface Ranking {
+  /** Names of all servers, the best first. */
+  best(): readonly string[];
+  failed(server: string): void;
+  answered(server: string): void;
+}
+
+function rankServers(servers: readonly string[], now: () => Date): Ranking {
+  const failedAt = new Map<string, number>();
+  return {
+    best() {
+      const restedSince = now().getTime() - REST_MS;
+      const rests = (server: string): boolean => (failedAt.get(server) ?? -Infinity) > restedSince;
+      return [...servers.filter((server) => !rests(server)), ...servers.filter(rests)];
+    },
+    failed(server) {
+      failedAt.set(server, now().getTime());
+    },
+    answered(server) {
+      failedAt.delete(server);
+    },
+  };
+}
+
 /** Runs the attempt on one server after the other, until one does better than break off or stay away. */
 async function onFirstServer<T>(
   addresses: readonly ServerAddress[],
+  ranking: Ranking,
   patienceFor: (serversLeft: number) => Patience,
   attempt: (address: ServerAddress, patience: Patience) => Promise<T>,
 ): Promise<T> {
   const faults: ServiceError[] = [];
   for (const [index, address] of addresses.entries()) {
     try {
-      return await attempt(address, patienceFor(addresses.length - index));
+      const result = await attempt(address, patienceFor(addresses.length - index));
+      ranking.answered(address.name);
+      return result;
     } catch (error) {
       if (!isServerFault(error)) throw error;
+      ranking.failed(address.name);
       faults.push(error);
     }
   }
@@ -232,23 +291,49 @@ async function onFirstServer<T>(
   });
 }
 
+/**
+ * Does not try again for a minute what was refused for its credentials: servers lock accounts after a few such tries, and
+ * with every login being one, strangers could lock the administrative DN.
+ */
+function rememberRefusal<Arguments extends unknown[], T>(
+  open: (...args: Arguments) => Promise<T>,
+  now: () => Date,
+): (...args: Arguments) => Promise<T> {
+  let refusal: { readonly error: ServiceError; readonly until: number } | null = null;
+  return async (...args) => {
+    if (refusal !== null && now().getTime() < refusal.until) throw refusal.error;
+    try {
+      return await open(...args);
+    } catch (error) {
+      if (error instanceof ServiceError && error.code === 'bindRefused') {
+        refusal = { error, until: now().getTime() + REST_MS };
+      }
+      throw error;
+    }
+  };
+}
+
 interface WarmConnections<T> {
   /** Gives a connection to one piece of work at a time, with what is left of the time for all of it. */
   use<R>(work: (held: T, withinMs: () => number) => Promise<R>): Promise<R>;
   close(): Promise<void>;
 }
 
+interface LoginServers {
+  readonly addresses: (except?: readonly string[]) => ServerAddress[];
+  readonly ranking: Ranking;
+  readonly connectMs: number;
+  readonly budgetMs: number;
+  readonly now: () => Date;
+}
+
 /**
- * Keeps connections between logins. One that turns out to be broken is replaced and the work done again, once. One that only
- * failed to answer in time is not: the server may be working on it, and would count a wrong password twice.
+ * Keeps connections between logins, to the server that is the best one at the time. One that turns out to be broken is replaced
+ * and the work done again, once. One that only failed to answer in time is not: the server may be working on it, and would count
+ * a wrong password twice. Another server is asked then, if there is one.
  */
 function keepWarm<T extends { readonly connection: Connection }>(
-  {
-    addresses,
-    connectMs,
-    budgetMs,
-    now,
-  }: { addresses: () => ServerAddress[]; connectMs: number; budgetMs: number; now: () => Date },
+  { addresses, ranking, connectMs, budgetMs, now }: LoginServers,
   open: (address: ServerAddress, patience: Patience) => Promise<T>,
 ): WarmConnections<T> {
   const idle: { readonly held: T; readonly since: number }[] = [];
@@ -257,7 +342,8 @@ function keepWarm<T extends { readonly connection: Connection }>(
   function take(): T | null {
     for (let kept = idle.pop(); kept !== undefined; kept = idle.pop()) {
       const age = now().getTime() - kept.since;
-      if (kept.held.connection.usable && age <= MAX_IDLE_MS) return kept.held;
+      const { usable, server } = kept.held.connection;
+      if (usable && age <= MAX_IDLE_MS && server === ranking.best()[0]) return kept.held;
       kept.held.connection.destroy();
     }
     return null;
@@ -275,21 +361,29 @@ function keepWarm<T extends { readonly connection: Connection }>(
   return {
     async use(work) {
       const endsAt = performance.now() + budgetMs;
-      const kept = take();
-      if (kept !== null) {
-        try {
-          return await run(kept, (held) => work(held, () => endsAt - performance.now()));
-        } catch (error) {
-          if (!(error instanceof ServiceError) || error.code !== 'connectionLost') throw error;
-        }
-      }
       // Servers that are still to be tried keep their share of the time.
       const shareOf = (serversLeft: number): Patience => {
         const started = performance.now();
         const leftMs = (): number => started + (endsAt - started) / serversLeft - performance.now();
         return { connectMs: () => Math.min(connectMs, leftMs()), operationMs: leftMs };
       };
-      return onFirstServer(addresses(), shareOf, async (address, patience) =>
+      let candidates = addresses();
+      const kept = take();
+      if (kept !== null) {
+        const { operationMs } = shareOf(candidates.length);
+        try {
+          return await run(kept, (held) => work(held, operationMs));
+        } catch (error) {
+          if (!isServerFault(error)) throw error;
+          // A connection that was closed in the meantime says nothing about its server.
+          if (error.code !== 'connectionLost') {
+            ranking.failed(kept.connection.server);
+            candidates = addresses([kept.connection.server]);
+            if (candidates.length === 0) throw error;
+          }
+        }
+      }
+      return onFirstServer(candidates, ranking, shareOf, async (address, patience) =>
         run(await open(address, patience), (held) => work(held, patience.operationMs)),
       );
     },

@@ -6,7 +6,7 @@ import type { Attribute, SearchEntry } from 'ldapts';
 
 import type { Entry } from '../ports.ts';
 import type { MappingSettings } from '../settings.ts';
-import { disablingRule, STATUS_ATTRIBUTES } from './account-status.ts';
+import { disablingRule, type StatusAttribute } from './account-status.ts';
 import { readUniqueId } from './unique-id.ts';
 
 export interface EntryReading {
@@ -25,11 +25,17 @@ interface Role {
 }
 
 /** `now`: the moment by which accounts are expired or not. */
-export function makeEntryReading(mapping: MappingSettings, idAttribute: string, now: Date): EntryReading {
+export function makeEntryReading(
+  mapping: MappingSettings,
+  idAttribute: string,
+  statusAttributes: readonly StatusAttribute[],
+  now: Date,
+): EntryReading {
   const mapped = [mapping.userName, mapping.fullName, ...mapping.emailAddresses.split(',')]
     .map((name) => name.trim())
     .filter((name) => name !== '');
   const mappedNames = new Set(mapped.map((name) => baseName(name)));
+  const statusNames = new Set(statusAttributes.map((name) => name.toLowerCase()));
   const idName = idAttribute.toLowerCase();
   const roles = new Map<string, Role>();
 
@@ -42,7 +48,7 @@ export function makeEntryReading(mapping: MappingSettings, idAttribute: string, 
         hasOptions: type.includes(';'),
         mapped: mappedNames.has(name),
         isId: type.toLowerCase() === idName,
-        disables: disablingRule(name),
+        disables: statusNames.has(name) ? disablingRule(name) : null,
       };
       roles.set(type, role);
     }
@@ -70,7 +76,7 @@ export function makeEntryReading(mapping: MappingSettings, idAttribute: string, 
     return { dn: found.name, id, disabled, attributes };
   }
 
-  const wanted = [...mapped, idAttribute, ...STATUS_ATTRIBUTES];
+  const wanted = [...mapped, idAttribute, ...statusAttributes];
   return { attributes: [...new Map(wanted.map((name) => [name.toLowerCase(), name])).values()], read };
 }
 

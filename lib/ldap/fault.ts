@@ -3,6 +3,7 @@
  * Knows nothing of passwords: no text that comes in here may hold one.
  */
 import { type DirectoryFaultCode, ServiceError } from '../errors.ts';
+import type { RejectionReason } from '../ports.ts';
 
 /** Result codes of RFC 4511 section 4.1.9 that this system tells apart. */
 export const RESULT = {
@@ -139,7 +140,7 @@ export function tlsFault(error: unknown, server: string): ServiceError {
   if (CERTIFICATE_FAULT.test(code)) {
     return new ServiceError(
       'certificateRefused',
-      `${server}: its certificate is not trusted (${code}: ${messageOf(error)})`,
+      `${server}: its certificate is not trusted (${code}: ${withoutHint(messageOf(error))})`,
       {
         cause: error,
         advice: certificateAdvice(code),
@@ -152,6 +153,11 @@ export function tlsFault(error: unknown, server: string): ServiceError {
   return connectionLost(server, `the connection ended during the TLS handshake (${code || messageOf(error)})`, error);
 }
 
+/** Node.js adds what to start it with, which is no advice for an administrator. */
+function withoutHint(message: string): string {
+  return message.replace(/; if the root CA is installed locally.*$/s, '');
+}
+
 function certificateAdvice(code: string): string {
   if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID')
     return "Renew the server's certificate, or check the clocks.";
@@ -161,10 +167,29 @@ function certificateAdvice(code: string): string {
   return 'Put the certificate of the authority that signed it into "CA certificates".';
 }
 
-/** What a bind as the administrative DN that was not accepted means. */
-export function administratorBindFault(status: number, diagnostic: string, server: string): ServiceError {
+const BIND_ADVICE: Readonly<Partial<Record<RejectionReason, string>>> = {
+  passwordExpired:
+    'The password of the administrative DN has expired. Set a new one and exempt the account from expiry.',
+  passwordMustChange:
+    'The server wants the password of the administrative DN changed first. Change it, then enter the new one.',
+  accountLocked: 'The account of the administrative DN is locked. Unlock it, and see who tries wrong passwords for it.',
+  accountDisabled: 'The account of the administrative DN is disabled. Enable it, or name another one.',
+  accountExpired: 'The account of the administrative DN has expired. Extend it, or name another one.',
+};
+
+/**
+ * What a bind as the administrative DN that was not accepted means.
+ * @param reason what the server says of the account, if it says anything
+ */
+export function administratorBindFault(
+  status: number,
+  diagnostic: string,
+  reason: RejectionReason | null,
+  server: string,
+): ServiceError {
   const what = `${server}: the bind as administrative DN got ${describeResult(status, diagnostic)}`;
   switch (status) {
+    case RESULT.success:
     case RESULT.invalidCredentials:
     case RESULT.noSuchObject:
     case RESULT.invalidDnSyntax:
@@ -174,7 +199,9 @@ export function administratorBindFault(status: number, diagnostic: string, serve
     case RESULT.insufficientAccessRights:
     case RESULT.unwillingToPerform:
       return new ServiceError('bindRefused', what, {
-        advice: 'Check the administrative DN and its password, and that the account is neither locked nor expired.',
+        advice:
+          (reason && BIND_ADVICE[reason]) ??
+          'Check the administrative DN and its password, and that the account is neither locked nor expired.',
       });
     default:
       return resultFault(status, what);

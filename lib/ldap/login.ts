@@ -65,10 +65,10 @@ export function readBindResult(
   const byPolicy = reasonOfPolicy(policy);
   if (status === RESULT.success) return byPolicy === null ? { accepted: true } : rejected(byPolicy);
 
-  const spoken = reasonOfDiagnostic(diagnostic);
+  const told = toldReason(diagnostic, policy);
   switch (status) {
     case RESULT.invalidCredentials:
-      return rejected(byPolicy ?? spoken ?? 'invalidCredentials');
+      return rejected(told ?? 'invalidCredentials');
     // No such entry, or one that has no password: the caller looks the person up, and it is the same outcome in the end.
     case RESULT.noSuchObject:
     case RESULT.invalidDnSyntax:
@@ -76,11 +76,11 @@ export function readBindResult(
     case RESULT.noSuchAttribute:
       return rejected('invalidCredentials');
     case RESULT.insufficientAccessRights:
-      return rejected(spoken ?? 'notPermitted');
+      return rejected(told ?? 'notPermitted');
     case RESULT.constraintViolation:
     case RESULT.unwillingToPerform:
       // Only in its own words does a server blame the person here; without them it is unwilling altogether.
-      if (byPolicy ?? spoken) return rejected(byPolicy ?? spoken!);
+      if (told !== null) return rejected(told);
       break;
     case RESULT.confidentialityRequired:
     case RESULT.strongerAuthRequired:
@@ -93,6 +93,14 @@ function rejected(reason: Reason): BindResult {
   return { accepted: false, reason };
 }
 
+/** What a server says of the person in its own words or in the control, whatever the result; null where it says nothing. */
+export function toldReason(diagnostic: string, policy: PasswordPolicyValue | undefined): Reason | null {
+  const byPolicy = reasonOfPolicy(policy);
+  // The control has no word for disabled accounts: 389 calls them locked in it and inactivated in its text.
+  if (byPolicy !== null && byPolicy !== 'accountLocked') return byPolicy;
+  return reasonOfDiagnostic(diagnostic) ?? byPolicy;
+}
+
 function reasonOfPolicy(policy: PasswordPolicyValue | undefined): Reason | null {
   return (policy?.error !== undefined && POLICY[policy.error]) || null;
 }
@@ -102,5 +110,7 @@ function reasonOfDiagnostic(diagnostic: string): Reason | null {
   if (subCode !== undefined) return ACTIVE_DIRECTORY[subCode.toLowerCase()] ?? null;
   const ndsError = /NDS error: .*\((-\d+)\)/i.exec(diagnostic)?.[1];
   if (ndsError !== undefined) return EDIRECTORY[ndsError] ?? null;
-  return WORDS.find(([words]) => words.test(diagnostic))?.[1] ?? null;
+  // ApacheDS ends its words with the DN, and people may be called anything.
+  const words = diagnostic.replace(/[A-Za-z][\w.-]*=.*$/su, '');
+  return WORDS.find(([pattern]) => pattern.test(words))?.[1] ?? null;
 }

@@ -9,12 +9,21 @@ import type { Entry, ReadProof } from '../ports.ts';
 import type { Answer, Connection } from './connection.ts';
 import type { EntryReading } from './entry.ts';
 import { describeResult, LIMIT_RESULTS, RESULT, searchFault } from './fault.ts';
-import { holdsNoPeople, type RootDse } from './root-dse.ts';
+import { leadsToNobody, type RootDse } from './root-dse.ts';
 import type { Scope } from './scope.ts';
 import { toSearchFilter } from './search-filter.ts';
 
-/** Entries a page: the largest that Active Directory gives (MaxPageSize) and that other servers' limits usually allow. */
+/**
+ * Entries a page: the largest that Active Directory gives (MaxPageSize; asked for more, it gives as many) and that other
+ * servers' limits usually allow. OpenLDAP refuses a page above its size.pr altogether: then half as many are asked for.
+ */
 const PAGE_SIZE = 1000;
+
+/**
+ * Entries a page for a server that has left a larger page unanswered: where its size limit is smaller than the page it is to
+ * ignore the control (RFC 2696 section 3), and ApacheDS does. Then nothing tells whether it pages at all.
+ */
+const SMALL_PAGE_SIZE = 100;
 
 /**
  * An empty page with a cookie is legal: the server may have looked through many entries that did not match or must not be shown.
@@ -23,6 +32,9 @@ const PAGE_SIZE = 1000;
 const MAX_EMPTY_PAGES = 100;
 
 const FIRST_PAGE = Buffer.alloc(0);
+
+/** Results of a server that may not be well; another one may be. */
+const UNWELL: ReadonlySet<number> = new Set([RESULT.busy, RESULT.unavailable]);
 
 interface Page {
   readonly entries: readonly Entry[];
@@ -41,6 +53,8 @@ export async function* readScope(
   reading: EntryReading,
   withinMs: () => number,
 ): AsyncGenerator<readonly Entry[], ReadProof, void> {
+  let pageSize = PAGE_SIZE;
+
   async function ask(cookie: Buffer): Promise<Page> {
     const entries: Entry[] = [];
     const search = {
@@ -48,7 +62,7 @@ export async function* readScope(
       scope: scope.depth,
       filter: toSearchFilter(scope.filter),
       attributes: reading.attributes,
-      page: { size: PAGE_SIZE, cookie },
+      page: { size: pageSize, cookie },
     };
     try {
       const end = await connection.search(search, withinMs(), (found) => entries.push(reading.read(found)));
@@ -60,6 +74,7 @@ export async function* readScope(
   }
 
   const reasons = new Set<string>();
+  let brokeOff: boolean = false;
   let read = 0;
   let emptyPages = 0;
   let previousFirstDn: string | null = null;
@@ -68,16 +83,28 @@ export async function* readScope(
   while (next !== null) {
     const { entries, end }: Page = await next;
     next = null;
+    if (first && entries.length === 0 && pageSize > 1 && isPageTooLarge(end)) {
+      pageSize = Math.floor(pageSize / 2);
+      next = ask(FIRST_PAGE);
+      continue;
+    }
+    if (first && pageSize > SMALL_PAGE_SIZE && rootDse.paging && isUnpaged(end)) {
+      pageSize = SMALL_PAGE_SIZE;
+      next = ask(FIRST_PAGE);
+      continue;
+    }
     if (first && entries.length === 0) throwFault(end, connection.server, scope.baseDn);
     const firstDn = entries[0]?.dn ?? null;
     const repeated = firstDn !== null && firstDn === previousFirstDn;
-    if (!repeated) read += entries.length;
+    if (repeated) reasons.add('The server sent the same page twice.');
+    else read += entries.length;
     emptyPages = entries.length === 0 ? emptyPages + 1 : 0;
 
+    brokeOff = end instanceof ServiceError || UNWELL.has(end.status);
     if (end instanceof ServiceError) {
       reasons.add(`The read broke off after ${read} entries: ${end.message}.`);
     } else {
-      for (const reference of end.references.filter((url) => !holdsNoPeople(url, rootDse))) {
+      for (const reference of end.references.filter((url) => !leadsToNobody(url, scope.depth, rootDse.vendor))) {
         reasons.add(`A part of the directory is on another server and was not read: ${reference}.`);
       }
       const cookie = cookieOf(end);
@@ -94,9 +121,7 @@ export async function* readScope(
       } else if (cookie.length > 0) {
         if (emptyPages > MAX_EMPTY_PAGES) {
           reasons.add(`The server sent ${emptyPages} empty pages in a row and still announced more.`);
-        } else if (repeated) {
-          reasons.add('The server sent the same page again and again.');
-        } else {
+        } else if (!repeated) {
           next = ask(cookie);
         }
       }
@@ -105,7 +130,17 @@ export async function* readScope(
     previousFirstDn = firstDn ?? previousFirstDn;
     if (entries.length > 0 && !repeated) yield entries;
   }
-  return { complete: reasons.size === 0, reasons: [...reasons] };
+  return { complete: reasons.size === 0, reasons: [...reasons], ...(brokeOff ? { brokeOff } : {}) };
+}
+
+/** OpenLDAP's "illegal pagedResults page size": not the other limits that have this result, which a smaller page would meet too. */
+function isPageTooLarge(end: Answer | ServiceError): boolean {
+  return 'status' in end && end.status === RESULT.adminLimitExceeded && /page ?size/i.test(end.diagnostic);
+}
+
+/** A success that says nothing of pages. */
+function isUnpaged(end: Answer | ServiceError): boolean {
+  return 'status' in end && end.status === RESULT.success && cookieOf(end) === null;
 }
 
 /** The cookie of an answer; empty at the end of the pages, null where the answer has no (readable) control. */

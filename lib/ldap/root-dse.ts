@@ -5,46 +5,41 @@
 import type { SearchEntry } from 'ldapts';
 
 import { ServiceError } from '../errors.ts';
+import type { Vendor } from '../settings.ts';
 import type { Connection } from './connection.ts';
 import { RESULT, searchFault } from './fault.ts';
 import { toSearchFilter } from './search-filter.ts';
 import type { ID_ATTRIBUTES } from './unique-id.ts';
+import { detectVendor, VENDOR_FACTS, vendorIdAttribute } from './vendor.ts';
 
-export const PAGED_RESULTS_OID = '1.2.840.113556.1.4.319'; // RFC 2696
+const PAGED_RESULTS_OID = '1.2.840.113556.1.4.319'; // RFC 2696
+const START_TLS_OID = '1.3.6.1.4.1.1466.20037'; // RFC 4511 section 4.14
+const PASSWORD_POLICY_OID = '1.3.6.1.4.1.42.2.27.8.5.1'; // draft-behera-ldap-password-policy-10 section 6
 
 export interface RootDse {
+  /** Whose rules hold: the settings' vendor, else the detected one. */
+  readonly vendor: Vendor;
+  readonly detectedVendor: Vendor;
   /** For people to read: name and version as the server gives them, or what it looks like. */
-  readonly vendor: string;
+  readonly product: string;
   /** The attribute with the unique id that servers of this vendor have; null where the vendor is not known. */
   readonly idAttribute: (typeof ID_ATTRIBUTES)[number] | null;
   /** Whether the server says that it can page. */
   readonly paging: boolean;
-  readonly activeDirectory: boolean;
+  readonly startTls: boolean;
+  readonly passwordPolicy: boolean;
   readonly namingContexts: readonly string[];
   readonly defaultNamingContext: string | null;
 }
-
-// LDAP_CAP_ACTIVE_DIRECTORY_OID and LDAP_CAP_ACTIVE_DIRECTORY_ADAM_OID (MS-ADTS section 3.1.1.3.4.3).
-const ACTIVE_DIRECTORY_OIDS = ['1.2.840.113556.1.4.800', '1.2.840.113556.1.4.1851'];
-
-// The first that matches vendorName, vendorVersion or an object class of the root DSE. 389's ldif2db gives entries no entryUUID,
-// so its own id is the one that is always there.
-const VENDORS: readonly (readonly [RegExp, RootDse['idAttribute'], string])[] = [
-  [/Samba Team/i, 'objectGUID', 'Samba'],
-  [/OpenLDAP/i, 'entryUUID', 'OpenLDAP'],
-  [/389 Project|Red Hat|Fedora|Netscape|Sun Microsystems|Oracle.*Directory/i, 'nsUniqueId', '389 Directory Server'],
-  [/Novell|NetIQ|eDirectory|Micro Focus/i, 'GUID', 'eDirectory'],
-  [/International Business Machines|\bIBM\b/i, 'ibm-entryUuid', 'IBM Security Directory'],
-  [/ForgeRock|OpenDJ|Wren|Ping Identity|UnboundID|Apache Software|Isode|ViewDS/i, 'entryUUID', 'an RFC 4530 server'],
-];
 
 const EVERYTHING = toSearchFilter({ type: 'present', attribute: 'objectClass' });
 
 /**
  * The root DSE. A server that hides it counts as one that says nothing.
+ * @param vendor of the settings; empty = detect it
  * @throws ServiceError connectionLost, operationTimeout, notLdap; readRefused and others where the bind does not allow to read
  */
-export async function readRootDse(connection: Connection, withinMs: number): Promise<RootDse> {
+export async function readRootDse(connection: Connection, vendor: Vendor | '', withinMs: number): Promise<RootDse> {
   const attributes = new Map<string, readonly string[]>();
   const { status, diagnostic } = await connection.search(
     {
@@ -56,6 +51,7 @@ export async function readRootDse(connection: Connection, withinMs: number): Pro
         'vendorName',
         'vendorVersion',
         'supportedControl',
+        'supportedExtension',
         'supportedCapabilities',
         'namingContexts',
         'defaultNamingContext',
@@ -67,23 +63,28 @@ export async function readRootDse(connection: Connection, withinMs: number): Pro
   if (status !== RESULT.success && status !== RESULT.noSuchObject) {
     throw searchFault(status, diagnostic, connection.server, 'the search for the root DSE');
   }
-  return interpret((name) => attributes.get(name.toLowerCase()) ?? []);
+  return interpret(vendor, (name) => attributes.get(name.toLowerCase()) ?? []);
 }
 
 function readAttributes(entry: SearchEntry, into: Map<string, readonly string[]>): void {
   for (const { type, values } of entry.attributes) into.set(type.toLowerCase(), values.map(String));
 }
 
-function interpret(valuesOf: (name: string) => readonly string[]): RootDse {
-  const named = [...valuesOf('vendorName'), ...valuesOf('vendorVersion')].join(' ');
-  const about = [named, ...valuesOf('objectClass')].join(' ');
-  const known = VENDORS.find(([pattern]) => pattern.test(about));
-  const activeDirectory = valuesOf('supportedCapabilities').some((oid) => ACTIVE_DIRECTORY_OIDS.includes(oid));
+function interpret(chosen: Vendor | '', valuesOf: (name: string) => readonly string[]): RootDse {
+  const vendorName = valuesOf('vendorName');
+  const vendorVersion = valuesOf('vendorVersion');
+  const traits = { vendorName, vendorVersion, objectClass: valuesOf('objectClass') };
+  const detectedVendor = detectVendor({ ...traits, supportedCapabilities: valuesOf('supportedCapabilities') });
+  const vendor = chosen || detectedVendor;
+  const product = [...vendorName, ...vendorVersion].join(' ') || VENDOR_FACTS[detectedVendor].name;
   return {
-    vendor: named || (activeDirectory ? 'Active Directory' : (known?.[2] ?? 'unknown vendor')),
-    idAttribute: activeDirectory ? 'objectGUID' : (known?.[1] ?? null),
+    vendor,
+    detectedVendor,
+    product,
+    idAttribute: vendorIdAttribute(vendor, product),
     paging: valuesOf('supportedControl').includes(PAGED_RESULTS_OID),
-    activeDirectory,
+    startTls: valuesOf('supportedExtension').includes(START_TLS_OID),
+    passwordPolicy: valuesOf('supportedControl').includes(PASSWORD_POLICY_OID),
     namingContexts: valuesOf('namingContexts'),
     defaultNamingContext: valuesOf('defaultNamingContext')[0] ?? null,
   };
@@ -132,13 +133,32 @@ function isBelow(dn: string, ancestor: string): boolean {
   return above === '' || below === above || (below.endsWith(`,${above}`) && !below.endsWith(`\\,${above}`));
 }
 
+// The partitions of configuration, schema and DNS (MS-ADTS sections 6.1.1.1.2 and 6.1.1.1.5). Application partitions hold no
+// security principals, but the others among them look like child domains.
+const ACTIVE_DIRECTORY_PARTITION =
+  /^(?:(?:CN=Schema,)?CN=Configuration|DC=(?:DomainDnsZones|ForestDnsZones))(?:,DC=[^,=]+)+$/i;
+
+// What is named by one of these is a container, and no person.
+const CONTAINER =
+  /^(?:dc|ou|o|c|l|st|domainComponent|organizationalUnitName|organizationName|countryName|localityName)=/i;
+
 /**
- * Whether a reference of a search result points to a part of an Active Directory forest that cannot hold people: the
- * partitions of configuration, schema and DNS (MS-ADTS sections 6.1.1.1.2 and 6.1.1.1.5). A search at the root of a domain returns
- * one for each. A child domain is no such part: its people would be missing.
+ * Whether a reference of a search result leads to nobody in scope, by its DN; docs/directories.md has the rule for
+ * administrators. A subtree is left unread unless it is a partition of Active Directory that can hold no people (a search at
+ * the root of a domain returns one for each of them); a child domain is no such part. A search of one level would have found
+ * only the entry that the reference stands for (RFC 4511 section 4.5.3.3): no person where that is a container. A reference
+ * without a DN tells nothing and counts as people left unread.
  */
-export function holdsNoPeople(reference: string, rootDse: RootDse): boolean {
-  if (!rootDse.activeDirectory) return false;
-  const dn = /^ldaps?:\/\/[^/]*\/([^?]*)/i.exec(reference)?.[1] ?? '';
-  return /^(CN=Schema,)?CN=Configuration,|^DC=(DomainDnsZones|ForestDnsZones),/i.test(dn);
+export function leadsToNobody(reference: string, depth: 'one' | 'sub', vendor: Vendor): boolean {
+  const dn = decodeUri(/^ldaps?:\/\/[^/]*\/([^?]*)/i.exec(reference)?.[1] ?? '');
+  if (vendor === 'activeDirectory' && ACTIVE_DIRECTORY_PARTITION.test(withoutCase(dn))) return true;
+  return depth === 'one' && CONTAINER.test(dn);
+}
+
+function decodeUri(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }

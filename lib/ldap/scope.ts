@@ -29,7 +29,7 @@ export interface IdSource {
 /** Entries a probe looks at. */
 const PROBE_SIZE = 10;
 
-const EVERYBODY: Filter = { type: 'present', attribute: 'objectClass' };
+export const EVERYBODY: Filter = { type: 'present', attribute: 'objectClass' };
 
 /**
  * @throws ServiceError baseUnknown; invalidRequest for a filter that can't be read, which saving the settings prevents
@@ -83,10 +83,13 @@ export async function findIdSource(
   );
 }
 
-type Probed = ReadonlyMap<string, readonly Buffer[]>;
+export type Probed = ReadonlyMap<string, readonly Buffer[]>;
 
-/** The first entries in scope, each as its values by attribute name in lower case. */
-async function probe(
+/**
+ * The first entries in scope, ten at most, each as its values by attribute name in lower case.
+ * @throws ServiceError baseNotFound, readRefused and others of a DirectoryFaultCode
+ */
+export async function probe(
   connection: Connection,
   { baseDn, depth, filter }: Scope,
   attributes: readonly string[],

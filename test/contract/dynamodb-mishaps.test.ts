@@ -100,6 +100,13 @@ test('a transaction that collides with another one, or still is in progress, is 
   expect(await stores.users.get(ben.userName)).toEqual(ben);
 });
 
+test('a single write that collides with a transaction is tried again', async () => {
+  proxy.decide = (operation, number) => (operation === 'UpdateItem' && number <= 2 ? 'collide' : 'none');
+
+  expect(await stores.logins.countFailure('anna', new Date(Date.now() + 60_000))).toBe(1);
+  expect(proxy.seen.get('UpdateItem')).toBe(3);
+});
+
 describe('an answer that is lost', () => {
   test('does not turn a creation that was done into a lost race', async () => {
     proxy.decide = (operation, number) => (operation === 'BatchExecuteStatement' && number === 1 ? 'drop' : 'none');

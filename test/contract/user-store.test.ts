@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import type { UserLink, UserQuery, UserStore, UserWrite } from '../../lib/ports.ts';
+import { encodeCursor } from '../../lib/cursor.ts';
 import { newRun } from '../../lib/run.ts';
 import type { User } from '../../lib/user.ts';
-import { compareNameKeys, userNameKey } from '../../lib/user.ts';
+import { linkKey, compareNameKeys, userNameKey } from '../../lib/user.ts';
 import { aUser } from '../support/people.ts';
 import { describeOnEveryStore } from '../support/stores.ts';
 import type { Stores } from '../support/stores.ts';
@@ -212,6 +213,32 @@ describeOnEveryStore('the user store', (open) => {
     expect(await names(users, { search: 'a@example.com', status: 'disabled' })).toEqual(['b']);
   });
 
+  test('goes on at any place of the list, also with another search', async () => {
+    const { users } = await open();
+    const emailAddresses = ['all@example.com'];
+    await create(users, named('adam', { emailAddresses }), named('beth', { emailAddresses }));
+    await create(users, named('zack', { emailAddresses }), named('zoe', { emailAddresses }));
+
+    const byAddress = await listAll(users, { search: 'all@example.com', limit: 1 });
+    const behindPrefix = await users.list({ search: 'beth', limit: 1, next: encodeCursor('users', 'zack') });
+    const beforePrefix = await users.list({ search: 'zo', limit: 1, next: encodeCursor('users', 'adam') });
+
+    expect(byAddress.names).toEqual(['adam', 'beth', 'zack', 'zoe']);
+    expect(behindPrefix).toEqual({ items: [], next: null });
+    expect(beforePrefix.items.map(({ userName }) => userName)).toEqual(['zoe']);
+    expect(beforePrefix.next).toBeNull();
+  });
+
+  test('refuses a next that can be no place of a list', async () => {
+    const { users } = await open();
+
+    for (const place of ['', 'x'.repeat(2_000)]) {
+      await expect(users.list({ limit: 1, next: encodeCursor('users', place) })).rejects.toMatchObject({
+        code: 'invalidRequest',
+      });
+    }
+  });
+
   test('refuses a next that it has not given', async () => {
     const { users } = await open();
     await create(users, named('a'), named('b'), named('c'));
@@ -242,7 +269,7 @@ describeOnEveryStore('the user store', (open) => {
       people
         .map(({ userName, directory, fingerprint }) => ({
           nameKey: userNameKey(userName),
-          directoryId: directory?.id ?? null,
+          linkKey: directory && linkKey(directory),
           fingerprint,
         }))
         .sort((a, b) => compareNameKeys(a.nameKey, b.nameKey)),

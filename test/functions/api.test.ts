@@ -1,4 +1,4 @@
-import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
+import type { Context } from 'aws-lambda';
 import { describe, expect, test } from 'vitest';
 import type { ApiPorts } from '../../functions/api.ts';
 import { makeHandler, userPath } from '../../functions/api.ts';
@@ -11,6 +11,8 @@ import type { Directory, DirectoryTest } from '../../lib/ports.ts';
 import type { SyncRequest } from '../../lib/run-control.ts';
 import type { Run } from '../../lib/run.ts';
 import type { User } from '../../lib/user.ts';
+import { apiEvent } from '../support/api-event.ts';
+import { expectDescribed } from '../support/described.ts';
 import { MemoryDirectory, unreachable } from '../support/memory-directory.ts';
 import { anEntry, aUser, NOW } from '../support/people.ts';
 
@@ -54,6 +56,10 @@ async function startApi(change = asIs) {
   const tested: DirectoryTest = {
     ok: true,
     stages: [{ name: 'connect', ok: true, detail: 'connected', ms: 1 }],
+    certificates: [],
+    server: null,
+    presets: null,
+    warnings: [],
     count: 3,
     counted: 'all',
     sample: [],
@@ -92,38 +98,20 @@ async function startApi(change = asIs) {
 
   async function send(method: string, path: string, sent: Sent = {}) {
     const text = sent.text ?? (sent.body === undefined ? undefined : JSON.stringify(sent.body));
-    const event: APIGatewayProxyEventV2 = {
-      version: '2.0',
-      routeKey: '$default',
-      rawPath: path,
-      rawQueryString: sent.query ?? '',
-      headers: {
-        host: 'rollcall.example',
-        'x-forwarded-proto': 'https',
-        ...(text !== undefined && { 'content-type': 'application/json' }),
-        ...sent.headers,
-      },
-      ...(sent.cookies && { cookies: sent.cookies }),
-      requestContext: {
-        accountId: '',
-        apiId: '',
-        domainName: 'rollcall.example',
-        domainPrefix: 'rollcall',
-        http: { method, path, protocol: 'HTTP/1.1', sourceIp: '127.0.0.1', userAgent: 'test' },
-        requestId: 'request-1',
-        routeKey: '$default',
-        stage: '$default',
-        time: '',
-        timeEpoch: 0,
-      },
-      isBase64Encoded: sent.base64 ?? false,
-      ...(text !== undefined && { body: text }),
-    };
+    const event = apiEvent({
+      ...sent,
+      method,
+      path,
+      text,
+      headers: { ...(text !== undefined && { 'content-type': 'application/json' }), ...sent.headers },
+    });
     const { remainingMs } = sent;
     const context = (remainingMs === undefined ? {} : { getRemainingTimeInMillis: () => remainingMs }) as Context;
     const { statusCode, headers = {}, body, cookies = [] } = await handler(event, context);
     const parsed: Json = body === undefined ? undefined : JSON.parse(body);
-    return { status: statusCode, headers, cookies, body: parsed };
+    const answer = { status: statusCode, headers, cookies, body: parsed };
+    expectDescribed(method, path, answer);
+    return answer;
   }
 
   return {
@@ -812,7 +800,7 @@ describe('users', () => {
   test('are tested as a login would, without counting', async () => {
     const api = await startConfigured();
     await api.create({ userName: 'anna' });
-    api.directory.people = [{ entry: anEntry('anna', {}, { dn: 'uid=anna,dc=example,dc=com' }), password: 'right' }];
+    api.directory.people = [{ entry: anEntry('id-1', {}, { dn: 'uid=anna,dc=example,dc=com' }), password: 'right' }];
     const path = '/api/users/anna/test-authentication';
 
     const wrong = [];

@@ -68,10 +68,8 @@ async function readAll(directory: Directory): Promise<{ uids: string[]; proof: R
   return { uids: entries.map(({ attributes }) => attributes.uid?.[0] ?? ''), proof: step.value, entries };
 }
 
-const partial = (reason: RegExp): ReadProof => ({
-  complete: false,
-  reasons: [expect.stringMatching(reason) as string],
-});
+const partial = (reason: RegExp): unknown =>
+  expect.objectContaining({ complete: false, reasons: [expect.stringMatching(reason)] });
 const COMPLETE: ReadProof = { complete: true, reasons: [] };
 
 describe('a read is complete', () => {
@@ -286,7 +284,7 @@ describe('a read is not complete, and keeps what it got,', () => {
     expect(server.requests.length).toBeLessThan(120);
   });
 
-  test('when the same page comes again and again', async () => {
+  test('when the same page comes twice', async () => {
     const { directory } = await start({
       search: pages((_page, reply) => {
         reply.entry(...person(1));
@@ -297,7 +295,7 @@ describe('a read is not complete, and keeps what it got,', () => {
     const { uids, proof } = await readAll(directory);
 
     expect(uids).toEqual(['user1']);
-    expect(proof).toEqual(partial(/same page again/));
+    expect(proof).toEqual(partial(/same page twice/));
   });
 
   test('when the server stops answering, within the deadline', async () => {

@@ -6,10 +6,10 @@ import { buffer } from 'node:stream/consumers';
 
 /**
  * What happens to one request: `throttle` refuses it; `drop` has it carried out and loses the answer; `inProgress`
- * has it carried out and says that it still is; `conflict` cancels a transaction; a list refuses the statements of a batch
+ * has it carried out and says that it still is; `conflict` cancels a transaction; `collide` refuses a single write; a list refuses the statements of a batch
  * at these places and carries out the others.
  */
-export type Mishap = 'none' | 'throttle' | 'fail' | 'drop' | 'inProgress' | 'conflict' | readonly number[];
+export type Mishap = 'none' | 'throttle' | 'fail' | 'drop' | 'inProgress' | 'conflict' | 'collide' | readonly number[];
 
 export interface FaultyProxy {
   readonly url: string;
@@ -52,6 +52,7 @@ async function handle(
 ): Promise<void> {
   const body = await buffer(incoming);
   if (mishap === 'throttle') return refuse(outgoing, 400, 'ProvisionedThroughputExceededException');
+  if (mishap === 'collide') return refuse(outgoing, 400, 'TransactionConflictException');
   if (mishap === 'fail') return refuse(outgoing, 500, 'InternalServerError');
   if (mishap === 'conflict') {
     const CancellationReasons = [{ Code: 'None' }, { Code: 'TransactionConflict' }];

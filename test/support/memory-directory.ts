@@ -62,7 +62,17 @@ export class MemoryDirectory {
       const found = this.people.filter(({ entry }) => entry.id === id);
       return found.length === 1 ? found[0]!.entry.dn : null;
     },
-    test: async () => ({ ok: true, stages: [], count: null, counted: 'none', sample: [] }),
+    test: async () => ({
+      ok: true,
+      stages: [],
+      certificates: [],
+      server: null,
+      presets: null,
+      warnings: [],
+      count: null,
+      counted: 'none',
+      sample: [],
+    }),
     close: async () => {},
   });
 

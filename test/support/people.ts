@@ -27,6 +27,7 @@ export function aSettings(
       ignoreCertificateWarnings: false,
       caCertificates: '',
       administrativeDn: 'cn=reader,dc=example,dc=com',
+      vendor: '',
       timeouts: { connectSeconds: 5, operationSeconds: 10, loginSeconds: 15 },
       ...over.connection,
     },

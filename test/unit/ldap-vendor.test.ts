@@ -4,18 +4,25 @@ import { describe, expect, test } from 'vitest';
 
 import { disablingRule } from '../../lib/ldap/account-status.ts';
 import { parseServerAddress } from '../../lib/ldap/connection.ts';
+import { parseFilter } from '../../lib/filter.ts';
 import { readBindResult } from '../../lib/ldap/login.ts';
-import { chooseBase, chooseContext, holdsNoPeople, type RootDse } from '../../lib/ldap/root-dse.ts';
+import { chooseBase, chooseContext, leadsToNobody, type RootDse } from '../../lib/ldap/root-dse.ts';
 import { readUniqueId, uniqueIdValues } from '../../lib/ldap/unique-id.ts';
+import { detectVendor, VENDOR_FACTS, vendorIdAttribute } from '../../lib/ldap/vendor.ts';
+import { VENDORS, withPresets } from '../../lib/settings.ts';
+import { aSettings } from '../support/people.ts';
 
 const NOW = new Date('2026-05-04T10:00:00Z');
 
 function aRootDse(over: Partial<RootDse> = {}): RootDse {
   return {
-    vendor: 'x',
+    vendor: 'unknown',
+    detectedVendor: 'unknown',
+    product: 'x',
     idAttribute: null,
     paging: true,
-    activeDirectory: false,
+    startTls: true,
+    passwordPolicy: false,
     namingContexts: [],
     defaultNamingContext: null,
     ...over,
@@ -41,10 +48,13 @@ describe('the result of a bind', () => {
     [49, activeDirectory('775'), undefined, 'accountLocked'],
     [49, activeDirectory('57'), undefined, 'invalidCredentials'],
     [49, 'password expired!', undefined, 'passwordExpired'],
+    [49, 'Bind failed: account was permanently locked', { error: 1 }, 'accountLocked'],
+    [49, 'Bind failed: ERR_229 Cannot authenticate user cn=disabled,ou=x', undefined, 'invalidCredentials'],
     [49, '', { error: 0 }, 'passwordExpired'],
     [49, '', { error: 1 }, 'accountLocked'],
     [0, '', { error: 2 }, 'passwordMustChange'],
     [53, 'Account inactivated. Contact system administrator.', undefined, 'accountDisabled'],
+    [53, 'Account inactivated. Contact system administrator.', { error: 1 }, 'accountDisabled'],
     [53, 'NDS error: log account expired (-220)', undefined, 'accountDisabled'],
     [49, 'NDS error: failed authentication (-669)', undefined, 'invalidCredentials'],
     [49, 'NDS error: bad password (-222)', undefined, 'passwordExpired'],
@@ -178,19 +188,88 @@ describe('the root DSE', () => {
   ])('tells where those of %s can have moved', (baseDn, namingContexts, context) => {
     expect(chooseContext(baseDn, aRootDse({ namingContexts }))).toBe(context);
   });
+});
 
+describe('a reference in a search result', () => {
   test.each([
     ['ldap://example.com/CN=Configuration,DC=example,DC=com', true],
     ['ldap://example.com/CN=Schema,CN=Configuration,DC=example,DC=com', true],
     ['ldaps://DomainDnsZones.example.com/DC=DomainDnsZones,DC=example,DC=com??sub', true],
     ['ldap://ForestDnsZones.example.com/DC=ForestDnsZones,DC=example,DC=com', true],
+    ['ldap://example.com/CN%3DConfiguration,DC=example,DC=com', true],
+    ['ldap://example.com/CN=Configuration,OU=Sales,DC=example,DC=com', false],
     ['ldap://child.example.com/DC=child,DC=example,DC=com', false],
     ['ldap://example.com/OU=CN\\3DConfiguration,DC=example,DC=com', false],
+    ['ldap://example.com/OU=100%,DC=example,DC=com', false],
     ['ldap://example.com/', false],
     ['nonsense', false],
-  ])('of Active Directory tells whether %s can be left unread: %s', (reference, harmless) => {
-    expect(holdsNoPeople(reference, aRootDse({ activeDirectory: true }))).toBe(harmless);
-    expect(holdsNoPeople(reference, aRootDse({ activeDirectory: false }))).toBe(false);
+  ])('of Active Directory, %s, leads to nobody: %s', (reference, nobody) => {
+    expect(leadsToNobody(reference, 'sub', 'activeDirectory')).toBe(nobody);
+    expect(leadsToNobody(reference, 'sub', 'openLdap')).toBe(false);
+  });
+
+  test.each([
+    ['ldap://other.example.com/ou=branch,dc=example,dc=com??base', true],
+    ['ldap://child.example.com/DC=child,DC=example,DC=com??base', true],
+    ['ldap://other.example.com/uid=anna,dc=example,dc=com??base', false],
+    ['ldap://other.example.com/cn=anna,dc=example,dc=com??base', false],
+    ['ldap://other.example.com/', false],
+  ])('of one level, %s, leads to nobody: %s', (reference, nobody) => {
+    expect(leadsToNobody(reference, 'one', 'openLdap')).toBe(nobody);
+    expect(leadsToNobody(reference, 'sub', 'openLdap')).toBe(false);
+  });
+});
+
+describe('the vendor', () => {
+  test.each([
+    ['openLdap', { objectClass: ['top', 'OpenLDAProotDSE'] }],
+    ['ds389', { vendorName: ['389 Project'], vendorVersion: ['389-Directory/2.3.1 B2025.016.1616'] }],
+    ['activeDirectory', { supportedCapabilities: ['1.2.840.113556.1.4.800', '1.2.840.113556.1.4.1670'] }],
+    ['activeDirectory', { vendorName: ['Samba Team (https://www.samba.org)'] }],
+    ['eDirectory', { vendorName: ['NetIQ Corporation'], vendorVersion: ['LDAP Agent for NetIQ eDirectory 9.2.4'] }],
+    ['eDirectory', { vendorName: ['Novell, Inc.'], vendorVersion: ['LDAP Agent for Novell eDirectory 8.8 SP8'] }],
+    ['apacheDs', { vendorName: ['Apache Software Foundation'], vendorVersion: ['2.0.0.AM26'] }],
+    ['unknown', { vendorName: ['International Business Machines (IBM)'] }],
+    ['unknown', {}],
+  ] as const)('%s is told by %j', (vendor, traits) => {
+    expect(
+      detectVendor({ vendorName: [], vendorVersion: [], objectClass: [], supportedCapabilities: [], ...traits }),
+    ).toBe(vendor);
+  });
+
+  test('tells the attribute with the unique id, of others too where their name is known', () => {
+    expect(VENDORS.map((vendor) => vendorIdAttribute(vendor, ''))).toEqual([
+      'entryUUID',
+      'nsUniqueId',
+      'objectGUID',
+      'GUID',
+      'entryUUID',
+      null,
+    ]);
+    expect(vendorIdAttribute('unknown', 'International Business Machines (IBM) 6.4')).toBe('ibm-entryUuid');
+    expect(vendorIdAttribute('unknown', 'ForgeRock AS OpenDJ')).toBe('entryUUID');
+  });
+
+  test.each(VENDORS)('%s has a filter that can be read, a mapping and rules for its status attributes', (vendor) => {
+    const { presets, statusAttributes } = VENDOR_FACTS[vendor];
+
+    expect(parseFilter(presets.scope.filter)).toMatchObject({ ok: true });
+    expect(Object.values(presets.mapping).every((attribute) => attribute !== '')).toBe(true);
+    expect(statusAttributes.every((name) => disablingRule(name.toLowerCase()) !== null)).toBe(true);
+  });
+
+  test('has presets that fill what is empty while no user name is mapped, and change nothing afterwards', () => {
+    const { presets } = VENDOR_FACTS.activeDirectory;
+    const unmapped = aSettings({
+      scope: { filter: '' },
+      mapping: { userName: '', fullName: '', emailAddresses: 'mail' },
+    });
+
+    expect(withPresets(unmapped, presets)).toMatchObject({
+      scope: presets.scope,
+      mapping: { userName: 'sAMAccountName', fullName: 'displayName', emailAddresses: 'mail' },
+    });
+    expect(withPresets(aSettings(), presets)).toEqual(aSettings());
   });
 });
 

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { keepDirectory } from '../../lib/current-directory.ts';
 import { ServiceError } from '../../lib/errors.ts';
-import { createLogin, delayAfter } from '../../lib/login.ts';
+import { createLogin, delayAfter, withoutDomain } from '../../lib/login.ts';
 import type { Login } from '../../lib/login.ts';
 import { hashPassword } from '../../lib/password.ts';
 import type { Directory } from '../../lib/ports.ts';
@@ -26,10 +26,10 @@ beforeEach(async () => {
 const invalid = { outcome: 'rejected', reason: 'invalidCredentials' };
 
 describe('a directory user', () => {
-  test('gets in with the right password, in any letter case of the name, by one bind and no search', async () => {
+  test('gets in with the right password, in any letter case of the name, by one bind and one look at its DN', async () => {
     const outcome = await login.logIn('ANNA', 'right');
     expect(outcome).toMatchObject({ outcome: 'accepted', user: { userName: 'Anna', privileges: ['login'] } });
-    expect(house.directory.calls).toMatchObject({ binds: [ANNA], findDn: 0 });
+    expect(house.directory.calls).toMatchObject({ binds: [ANNA], findDn: 1 });
     expect(JSON.stringify(outcome)).not.toMatch(/right|fingerprint|passwordHash/u);
   });
 
@@ -57,6 +57,24 @@ describe('a directory user', () => {
     expect((await house.user('anna'))!.directory!.dn).toBe(moved);
     await login.logIn('anna', 'right');
     expect(house.directory.calls.binds).toEqual([ANNA, moved, moved]);
+  });
+
+  test('that has left does not let in who has its DN now', async () => {
+    house.directory.people = [{ entry: anEntry('2', { uid: ['Anna'] }, { dn: ANNA }), password: 'newcomer' }];
+    expect(await login.logIn('anna', 'newcomer')).toEqual(invalid);
+    const renamed = 'uid=anna.old,ou=people,dc=example,dc=com';
+    house.directory.people.push({ entry: anEntry('1', { uid: ['anna.old'] }, { dn: renamed }), password: 'right' });
+    expect(await login.logIn('anna', 'newcomer')).toEqual(invalid);
+    expect(await login.logIn('anna', 'right')).toMatchObject({ outcome: 'accepted' });
+  });
+
+  test('does not get in while nobody can say whose DN it is: that is a fault, and no failed attempt', async () => {
+    house.directory.findDnFault = unreachable();
+    for (let attempt = 0; attempt < 10; attempt += 1) {
+      await expect(login.logIn('anna', 'right')).rejects.toMatchObject({ code: 'directoryUnavailable' });
+    }
+    for (let attempt = 0; attempt < 5; attempt += 1) expect(await login.logIn('anna', 'wrong')).toEqual(invalid);
+    expect(await login.logIn('anna', 'wrong')).toMatchObject({ reason: 'throttled' });
   });
 
   test('is tried once only when the DN found is the one that is stored', async () => {
@@ -143,6 +161,7 @@ describe('an outage', () => {
     house.directory.fault = unreachable();
     await expect(login.logIn('anna', 'right')).rejects.toMatchObject({ code: 'directoryUnavailable' });
     await house.configure({ scope: { baseDn: 'dc=new' } });
+    house.passSeconds(6);
     expect(await login.logIn('anna', 'right')).toMatchObject({ outcome: 'accepted' });
   });
 });
@@ -165,9 +184,10 @@ describe('a reader that the directory refuses', () => {
     };
     const directory = keepDirectory(house.ports.settings, openMended, house.ports.clock);
     login = createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock });
-    await login.logIn('anna', 'right');
+    await expect(login.logIn('anna', 'right')).rejects.toMatchObject({ code: 'directoryUnavailable' });
     house.directory.people = [{ entry: anEntry('1', { uid: ['Anna'] }, { dn: moved }), password: 'right' }];
     await house.configure({ scope: { baseDn: 'dc=new' } });
+    house.passSeconds(6);
     expect(await login.logIn('anna', 'right')).toMatchObject({ outcome: 'accepted' });
   });
 });
@@ -216,4 +236,69 @@ describe('failed attempts', () => {
 test('checking a password counts nothing and is not throttled', async () => {
   for (let attempt = 0; attempt < 12; attempt += 1) expect(await login.checkPassword('anna', 'wrong')).toEqual(invalid);
   expect(await login.logIn('anna', 'right')).toMatchObject({ outcome: 'accepted' });
+});
+
+describe('a name with a domain in front, where user names are sAMAccountName,', () => {
+  beforeEach(async () => {
+    await house.configure({ mapping: { userName: 'sAMAccountName' } });
+  });
+
+  test('means the user without it', async () => {
+    expect(await login.logIn('EXAMPLE\\anna', 'right')).toMatchObject({
+      outcome: 'accepted',
+      user: { userName: 'Anna' },
+    });
+    expect(await login.checkPassword('example.test\\ANNA', 'right')).toMatchObject({ outcome: 'accepted' });
+    expect(await login.logIn('EXAMPLE\\anna', 'wrong')).toEqual(invalid);
+  });
+
+  test('shares the count of failures with the name without it, so that other domains buy no further guesses', async () => {
+    for (const domain of ['A', 'B', 'C', 'D', 'E']) await login.logIn(`${domain}\\anna`, 'wrong');
+    expect(await login.logIn('anna', 'right')).toMatchObject({ outcome: 'rejected', reason: 'throttled' });
+    expect(await login.logIn('F\\anna', 'right')).toMatchObject({ outcome: 'rejected', reason: 'throttled' });
+  });
+
+  test('never means a user whose password is kept here', async () => {
+    const passwordHash = await hashPassword('right');
+    await house.create(
+      aUser({ id: 'own', userName: 'carl', authentication: 'integrated', directory: null, passwordHash }),
+    );
+    expect(await login.logIn('EXAMPLE\\carl', 'right')).toEqual(invalid);
+    expect(await login.logIn('carl', 'right')).toMatchObject({ outcome: 'accepted' });
+  });
+
+  test('means the user of exactly that name, if there is one', async () => {
+    const passwordHash = await hashPassword('own');
+    const own = { id: 'own', userName: 'EXAMPLE\\anna', authentication: 'integrated', directory: null } as const;
+    await house.create(aUser({ ...own, passwordHash }));
+    expect(await login.logIn('EXAMPLE\\anna', 'own')).toMatchObject({ outcome: 'accepted', user: { id: 'own' } });
+    expect(await login.logIn('EXAMPLE\\anna', 'right')).toEqual(invalid);
+  });
+
+  test('is taken as it is where user names are another attribute', async () => {
+    await house.configure({ mapping: { userName: 'userPrincipalName' } });
+    house.passSeconds(61);
+    expect(await login.logIn('EXAMPLE\\anna', 'right')).toEqual(invalid);
+    expect(await login.logIn('anna@example.test', 'right')).toEqual(invalid);
+  });
+});
+
+describe('the name without its domain', () => {
+  test.each([
+    ['sAMAccountName', 'EXAMPLE\\anna', 'anna'],
+    ['samaccountname', 'EXAMPLE\\anna', 'anna'],
+    ['sAMAccountName', ' example.test\\Anna Weber ', 'Anna Weber'],
+    ['sAMAccountName', 'anna', null],
+    ['sAMAccountName', 'anna@example.test', null],
+    ['sAMAccountName', 'EXAMPLE\\anna@example.test', null],
+    ['sAMAccountName', 'EXAMPLE\\', null],
+    ['sAMAccountName', 'EXAMPLE\\ ', null],
+    ['sAMAccountName', '\\anna', null],
+    ['sAMAccountName', 'A\\B\\anna', null],
+    ['sAMAccountName', 'a b\\anna', null],
+    ['userPrincipalName', 'EXAMPLE\\anna', null],
+    ['uid', 'EXAMPLE\\anna', null],
+  ])('where user names are %s, of %j is %j', (userName, typed, name) => {
+    expect(withoutDomain(typed, { userName })).toBe(name);
+  });
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { InputFault } from '../../lib/errors.ts';
-import { parseSettings, presentSettings } from '../../lib/settings-schema.ts';
+import { parseSettings, parseTriedSettings, presentSettings } from '../../lib/settings-schema.ts';
 
 interface Document {
   connection: Record<string, unknown>;
@@ -71,6 +71,7 @@ test('a server and the attribute of the user name are enough; the rest has its d
       ignoreCertificateWarnings: false,
       caCertificates: '',
       administrativeDn: '',
+      vendor: '',
       timeouts: { connectSeconds: 5, operationSeconds: 10, loginSeconds: 15 },
     },
     scope: { baseDn: '', filter: '', depth: 'subtree' },
@@ -303,4 +304,47 @@ describe('names and filters', () => {
   test.each(['user name', '1uid', 'uid;', 'mail,uid', 'ü', ''])('"%s" is no attribute of the user name', (userName) => {
     expect(faultsIn('mapping', { userName })[0]?.path).toBe('mapping.userName');
   });
+});
+
+describe('settings to try', () => {
+  const { connection } = MINIMAL;
+
+  test.each([{ connection }, { connection, mapping: {} }, { connection, mapping: { userName: '' } }])(
+    'need no user name yet, which settings to save do: %j',
+    (document) => {
+      expect(parseTriedSettings(document)).toMatchObject({ settings: { mapping: { userName: '', uniqueId: '' } } });
+      expect(faultsOf(document)).toHaveLength(1);
+    },
+  );
+
+  test('are as strict as settings to save in everything else', () => {
+    expect(parseTriedSettings({ connection, mapping: { userName: '1x' }, colour: 'red' })).toEqual({
+      faults: [
+        { path: 'mapping.userName', message: expect.stringMatching(/no attribute name/) as string },
+        { path: 'colour', message: 'is not known here; remove it' },
+      ],
+    });
+  });
+});
+
+test.each(['cn=reader,dc=example,dc=org,', 'cn=reader, ', 'cn=reader+'])('a bind DN %j that ends too early', (name) => {
+  expect(faultsIn('connection', { administrativeDn: name, password: 'x' })).toEqual([
+    {
+      path: 'connection.administrativeDn',
+      message: expect.stringMatching(/^ends with a comma or plus sign/) as string,
+    },
+  ]);
+});
+
+test.each(['cn=weber\\,', 'cn=a\\+,dc=example', 'EXAMPLE\\reader'])('a bind name %j that may end so', (name) => {
+  expect(faultsIn('connection', { administrativeDn: name, password: 'x' })).toEqual([]);
+});
+
+test('a vendor is one that is known, or none', () => {
+  expect(settingsOf(MINIMAL).settings.connection.vendor).toBe('');
+  expect(faultsIn('connection', { vendor: 'eDirectory' })).toEqual([]);
+  expect(faultsIn('connection', { vendor: null })).toEqual([]);
+  expect(faultsIn('connection', { vendor: 'acme' })).toEqual([
+    { path: 'connection.vendor', message: expect.stringMatching(/^must be one of: openLdap, ds389,/) as string },
+  ]);
 });

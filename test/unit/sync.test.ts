@@ -207,9 +207,40 @@ describe('missing users', () => {
     await house.configure({ options: { missingUsers: 'delete' } });
     house.directory.idAttribute = 'employeenumber';
     const run = await house.run();
-    expect(run.totals).toMatchObject(totals({ withheld: 2 }));
-    expect((await house.changes(run))[0]!.reason).toMatch(/tied by entryuuid/u);
+    expect(run.totals).toMatchObject({ ...totals({ withheld: 4 }), conflict: 2 });
+    expect((await house.changes(run)).map(({ reason }) => reason).join()).toMatch(
+      /would be deleted; .*tied by entryuuid/u,
+    );
     expect(await house.users()).toHaveLength(4);
+  });
+});
+
+describe('the unique id', () => {
+  test('of another attribute never stands for the same person, so nobody inherits an account by a change of the setting', async () => {
+    house.directory.idAttribute = 'employeenumber';
+    house.directory.people = [somebody('1001', 'boss')];
+    await house.run();
+    await house.edit('boss', { privileges: ['admin'] });
+    house.directory.idAttribute = 'uidnumber';
+    house.directory.people = [somebody('1001', 'trainee')];
+    const run = await house.run();
+    expect(run.totals).toMatchObject({ ...totals({ created: 1, updated: 1 }) });
+    expect(await house.user('trainee')).toMatchObject({ privileges: ['login'] });
+    expect(await house.user('boss')).toMatchObject({
+      privileges: ['admin'],
+      directory: { idAttribute: 'employeenumber' },
+    });
+  });
+
+  test('that can’t be read of one entry proves nothing about anybody: nobody is removed and the run says why', async () => {
+    await house.configure({ options: { missingUsers: 'delete' } });
+    house.directory.people = people(3);
+    await house.run();
+    house.directory.people = [somebody('0'), { entry: anEntry('x', { uid: ['user1'] }, { id: null }) }];
+    const run = await house.run();
+    expect(run).toMatchObject({ status: 'partial', totals: totals(), completeness: { complete: false } });
+    expect(run.completeness!.reasons).toEqual([expect.stringMatching(/^Entries whose entryuuid .*: 1\./u)]);
+    expect(await house.users()).toHaveLength(3);
   });
 });
 
@@ -268,6 +299,50 @@ describe('the guard', () => {
     house.directory.people = people(40).map(({ entry }) => ({ entry: { ...entry, disabled: true } }));
     expect((await house.run()).totals).toMatchObject(totals({ withheld: 40 }));
     expect((await house.users()).every(({ disabledBy }) => disabledBy === null)).toBe(true);
+  });
+
+  test('withholds even approved removals when the directory answers with nobody', async () => {
+    house.directory.people = people(30);
+    const withheld = await house.run();
+    house.directory.people = [];
+    const approval = await house.run({ approves: withheld.id });
+    expect(approval.totals).toMatchObject(totals({ withheld: 40 }));
+    expect(await house.users()).toHaveLength(40);
+  });
+
+  test('does not count an approval that was given under other settings', async () => {
+    await house.configure({ options: { missingUsers: 'disable', removalLimit: { percent: 10, atLeast: 3 } } });
+    house.directory.people = people(30);
+    const withheld = await house.run();
+    expect((await house.changes(withheld))[0]!.reason).toMatch(/^would be disabled; 10 of 40/u);
+    await house.configure({ options: { missingUsers: 'delete', removalLimit: { percent: 10, atLeast: 3 } } });
+    const approval = await house.run({ approves: withheld.id });
+    expect(approval.totals).toMatchObject(totals({ withheld: 10 }));
+    expect(approval.notices.join()).toMatch(/settings have changed/u);
+  });
+
+  test('does not count those who have been disabled for long: they are not among the users it protects', async () => {
+    await house.configure({ options: { missingUsers: 'disable', removalLimit: { percent: 100, atLeast: 0 } } });
+    house.directory.people = people(10);
+    expect((await house.run()).totals).toMatchObject(totals({ disabled: 30 }));
+    await house.configure({ options: { missingUsers: 'disable', removalLimit: { percent: 10, atLeast: 0 } } });
+    house.directory.people = people(8);
+    const run = await house.run();
+    expect(run.totals).toMatchObject(totals({ withheld: 2 }));
+    expect(run.notices).toEqual([expect.stringMatching(/2 of 10 users.*limit is 1/u)]);
+  });
+
+  test('counts people whom linking would disable: they are linked now, and disabled by the next run if the limit allows', async () => {
+    for (let number = 100; number < 110; number += 1) {
+      await house.create(aUser({ id: `hand-${number}`, userName: `user${number}`, directory: null }));
+    }
+    const disabled = Array.from({ length: 10 }, (_, number) =>
+      somebody(`${100 + number}`, `user${100 + number}`, { disabled: true }),
+    );
+    house.directory.people = [...people(40), ...disabled];
+    expect((await house.run()).totals).toMatchObject(totals({ linked: 10 }));
+    expect((await house.users()).filter(({ disabledBy }) => disabledBy !== null)).toEqual([]);
+    expect((await house.run()).totals).toMatchObject(totals({ withheld: 10 }));
   });
 
   test('lets approved removals through, after another look, and only those', async () => {

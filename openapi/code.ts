@@ -1,0 +1,46 @@
+/** What every fault code means, in words for whoever calls the API. Statuses are the business of functions/http.ts. */
+import type { ErrorCode } from '../lib/errors.ts';
+import { oneOf } from './one-of.ts';
+
+export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
+  hostNotFound: 'no server of the directory has an address',
+  connectionRefused: 'the directory does not take connections',
+  connectionTimeout: 'the directory does not answer',
+  connectionLost: 'the directory has closed the connection',
+  notLdap: 'what answers is no LDAP server',
+  startTlsRefused: 'the directory does not offer StartTLS',
+  certificateRefused: 'the directory’s certificate is not trusted',
+  encryptionRequired: 'the directory wants encryption',
+  bindRefused: 'the directory refuses administrative DN or password',
+  operationTimeout: 'the directory did not answer in time',
+  baseNotFound: 'the base DN does not exist',
+  baseUnknown: 'no base DN is set and the directory names none',
+  readRefused: 'the administrative user may not read the base',
+  uniqueIdMissing: 'no unique id can be read',
+  directoryError: 'the directory has answered with another fault',
+  directoryUnavailable: 'no directory can say now whether the password is right',
+  notConfigured: 'there are no settings yet',
+  invalidRequest: '`errors` names every fault of the input',
+  malformedPath: 'the path has a malformed percent escape',
+  malformedJson: 'the body is no JSON text in UTF-8',
+  unsupportedMediaType: 'the body has another content type than JSON',
+  payloadTooLarge: 'the body is too long',
+  notAuthenticated: 'no session of an active administrator',
+  throttled: 'too many attempts have failed; `Retry-After` says when the next one is looked at',
+  notFound: 'there is no such thing',
+  methodNotAllowed: 'the address takes other methods; `Allow` names them',
+  conflict: 'it contradicts what is stored, or others keep changing it',
+  userNameTaken: 'another user has this name',
+  lastAdministrator: 'nobody would be left who may administrate',
+  versionMismatch: 'it has been changed since it was read',
+  runActive: 'a run is active; `runId` names it',
+  runNotActive: 'the run is over already',
+  nothingWithheld: 'the run has withheld nothing, or it has been approved already',
+  leaseLost: 'another run has taken over',
+  timeLimit: 'it has taken too long; whether it was done is not known',
+  interrupted: 'the run stopped without telling how it ended',
+  storeUnavailable: 'a service that this system needs does not answer',
+  internal: 'an unexpected error; `requestId` finds it in the log',
+};
+
+export const errorCode = oneOf(CODE_MEANINGS).meta({ id: 'ErrorCode' });

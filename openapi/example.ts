@@ -1,0 +1,168 @@
+/** What the examples of the description show: one imaginary company, in the types of lib/. */
+import type { SettingsTest } from '../lib/configuration.ts';
+import type { Change, Run } from '../lib/run.ts';
+import { NO_TOTALS } from '../lib/run.ts';
+import type { PresentedSettings } from '../lib/settings-schema.ts';
+import type { PublicUser } from '../lib/user.ts';
+
+const RUN_ID = '20260504T100000000Z-5f3a9c21';
+
+export const administrator: PublicUser = {
+  id: 'c0a7f9d4-58ba-4a0e-9a4b-5d0f3d9be001',
+  userName: 'admin',
+  fullName: null,
+  emailAddresses: [],
+  authentication: 'integrated',
+  status: 'active',
+  disabledBy: null,
+  privileges: ['admin'],
+  directory: null,
+  createdAt: '2026-05-01T08:00:00.000Z',
+  updatedAt: '2026-05-01T08:00:00.000Z',
+  version: 1,
+};
+
+export const person: PublicUser = {
+  id: '0b8f6c3e-0d4e-4b55-9f0a-3a4f8f6f7a10',
+  userName: 'anna.weber',
+  fullName: 'Anna Weber',
+  emailAddresses: ['anna.weber@example.com', 'a.weber@example.com'],
+  authentication: 'directory',
+  status: 'active',
+  disabledBy: null,
+  privileges: ['login'],
+  directory: {
+    id: '6f9619ff-8b86-d011-b42d-00c04fc964ff',
+    dn: 'uid=anna.weber,ou=people,dc=example,dc=com',
+    missingSince: null,
+  },
+  createdAt: '2026-05-04T10:00:02.000Z',
+  updatedAt: '2026-05-04T10:00:02.000Z',
+  version: 1,
+};
+
+export const newPerson = {
+  userName: 'guest.auditor',
+  fullName: 'Guest Auditor',
+  emailAddresses: ['auditor@example.org'],
+  privileges: ['login', 'export'],
+};
+
+export const createdPerson: PublicUser = {
+  ...administrator,
+  id: 'd2719a4f-1c77-4d0b-8a52-9fd5f3f6b3c2',
+  userName: 'guest.auditor',
+  fullName: 'Guest Auditor',
+  emailAddresses: ['auditor@example.org'],
+  privileges: ['login', 'export'],
+};
+
+export const settingsDocument = {
+  connection: {
+    servers: ['ldap1.example.com', 'ldap2.example.com'],
+    encryption: 'tls',
+    administrativeDn: 'cn=reader,dc=example,dc=com',
+    password: 'password of the reader',
+  },
+  scope: { baseDn: 'dc=example,dc=com', filter: '(&(objectClass=inetOrgPerson)(mail=*))' },
+  mapping: { userName: 'uid', fullName: 'displayName', emailAddresses: 'mail' },
+  options: {
+    schedule: { enabled: true, expression: 'rate(1 hour)', timeZone: 'Europe/Berlin' },
+    missingUsers: 'disable',
+    gracePeriodDays: 7,
+  },
+};
+
+export const shownSettings: PresentedSettings = {
+  connection: {
+    servers: ['ldap1.example.com', 'ldap2.example.com'],
+    encryption: 'tls',
+    ignoreCertificateWarnings: false,
+    caCertificates: '',
+    administrativeDn: 'cn=reader,dc=example,dc=com',
+    vendor: '',
+    timeouts: { connectSeconds: 5, operationSeconds: 10, loginSeconds: 15 },
+    passwordSet: true,
+  },
+  scope: { baseDn: 'dc=example,dc=com', filter: '(&(objectClass=inetOrgPerson)(mail=*))', depth: 'subtree' },
+  mapping: { userName: 'uid', localPartOnly: false, fullName: 'displayName', emailAddresses: 'mail', uniqueId: '' },
+  options: {
+    schedule: { enabled: true, expression: 'rate(1 hour)', timeZone: 'Europe/Berlin' },
+    missingUsers: 'disable',
+    gracePeriodDays: 7,
+    removalLimit: { percent: 10, atLeast: 20 },
+    disabledUsers: 'disable',
+  },
+  defaultPrivileges: ['login'],
+  warnings: [],
+};
+
+export const settingsTest: SettingsTest = {
+  ok: true,
+  stages: [
+    { name: 'nameResolution', ok: true, detail: 'ldap1.example.com is 192.0.2.10', ms: 3 },
+    { name: 'connect', ok: true, detail: 'connected to ldap1.example.com, port 389', ms: 12 },
+  ],
+  certificates: [
+    {
+      subject: 'CN=ldap1.example.com',
+      issuer: 'CN=Example CA',
+      names: ['ldap1.example.com'],
+      validTo: '2027-01-31T00:00:00.000Z',
+      daysLeft: 272,
+    },
+  ],
+  server: {
+    name: 'ldap1.example.com',
+    vendor: 'openLdap',
+    detectedVendor: 'openLdap',
+    product: 'OpenLDAP',
+    offers: { paging: true, startTls: true, passwordPolicy: true },
+    uniqueId: 'entryuuid',
+    statusAttributes: [{ name: 'pwdaccountlockedtime', seen: false }],
+  },
+  presets: null,
+  count: 198,
+  counted: 'all',
+  sample: [
+    {
+      dn: 'uid=anna.weber,ou=people,dc=example,dc=com',
+      attributes: { uid: ['anna.weber'], displayname: ['Anna Weber'], mail: ['anna.weber@example.com'] },
+      userName: 'anna.weber',
+      fullName: 'Anna Weber',
+      emailAddresses: ['anna.weber@example.com'],
+      directoryId: '6f9619ff-8b86-d011-b42d-00c04fc964ff',
+      disabled: false,
+    },
+  ],
+  warnings: [],
+};
+
+export const run: Run = {
+  id: RUN_ID,
+  dryRun: false,
+  trigger: 'api',
+  requestedBy: 'admin',
+  status: 'succeeded',
+  stage: 'finished',
+  startedAt: '2026-05-04T10:00:00.000Z',
+  finishedAt: '2026-05-04T10:00:04.000Z',
+  progress: { read: 198, planned: 3, applied: 2 },
+  totals: { ...NO_TOTALS, created: 1, updated: 1, unchanged: 195, withheld: 1 },
+  completeness: { complete: true, reasons: [] },
+  settingsVersion: '7b0e5c51-62ae-4bd1-9f1b-1b8ac1d25a90',
+  error: null,
+  notices: [],
+  approves: null,
+};
+
+export const startedRun = { runId: RUN_ID };
+
+export const change: Change = {
+  kind: 'updated',
+  userId: person.id,
+  userName: person.userName,
+  directoryId: '6f9619ff-8b86-d011-b42d-00c04fc964ff',
+  dn: 'uid=anna.weber,ou=people,dc=example,dc=com',
+  fields: { fullName: { from: 'Anna Huber', to: 'Anna Weber' } },
+};

@@ -1,0 +1,192 @@
+/**
+ * One measured piece of work in a process of its own: started with the job as JSON, it prints one line of JSON. A process
+ * of its own because memory, compiled code and connections of one measurement must not help or harm the next.
+ */
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { BatchWriteCommand, GetCommand } from '@aws-sdk/lib-dynamodb';
+import { Client } from 'ldapts';
+import { chunksOf, inFlight } from '../../lib/aws/client.ts';
+import { createLoginStore } from '../../lib/aws/login-store.ts';
+import { createRunStore } from '../../lib/aws/run-store.ts';
+import { toUserItem } from '../../lib/aws/user-item.ts';
+import { createUserStore } from '../../lib/aws/user-store.ts';
+import { keepDirectory } from '../../lib/current-directory.ts';
+import { openDirectory } from '../../lib/ldap/directory.ts';
+import { createLogin } from '../../lib/login.ts';
+import { createMemoryStores } from '../../lib/memory.ts';
+import { hashPassword } from '../../lib/password.ts';
+import type { RunStore, UserStore } from '../../lib/ports.ts';
+import { newRun, newRunId } from '../../lib/run.ts';
+import type { Totals } from '../../lib/run.ts';
+import { synchronize } from '../../lib/sync.ts';
+import type { User } from '../../lib/user.ts';
+import { connect } from '../support/tables.ts';
+import { openInstantStore } from './instant-store.ts';
+import type { Known } from './people.ts';
+import { passwordOf, settingsOf, uidOf, userOf } from './people.ts';
+
+export interface DynamoDb {
+  readonly endpoint: string;
+  readonly usersTable: string;
+  readonly operationsTable: string;
+}
+
+export type Job =
+  | {
+      readonly what: 'sync';
+      readonly ldapPort: number;
+      readonly known: Known;
+      readonly dryRun: boolean;
+      readonly store: { readonly linksFile: string } | DynamoDb;
+    }
+  /** The same users, put by the SDK alone, 25 a request and 8 requests in flight. */
+  | { readonly what: 'put'; readonly users: number; readonly store: DynamoDb }
+  | { readonly what: 'logins'; readonly ldapPort: number; readonly people: number; readonly store: DynamoDb };
+
+/** What a piece of work took. Memory is the process' peak, everything included. */
+export interface Cost {
+  readonly wallMs: number;
+  readonly cpuMs: number;
+  readonly peakMb: number;
+}
+
+export type SyncCost = Cost & { readonly totals: Totals; readonly status: string };
+
+/** Milliseconds of single logins, by kind. */
+export type LoginTimes = Readonly<Record<LoginKind, readonly number[]>>;
+
+export const LOGIN_KINDS = ['raw', 'directory', 'wrong', 'unknown', 'integrated'] as const;
+export type LoginKind = (typeof LOGIN_KINDS)[number];
+
+const clock = { now: () => new Date() };
+const LONG_MS = 3_600_000;
+
+async function costOf<T>(work: () => Promise<T>): Promise<Cost & { readonly result: T }> {
+  const cpu = process.cpuUsage();
+  const began = performance.now();
+  const result = await work();
+  const wallMs = performance.now() - began;
+  const { user, system } = process.cpuUsage(cpu);
+  // Not resourceUsage().maxRSS: a process inherits that from the one that has started it.
+  const peak = Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))![1]);
+  return { result, wallMs, cpuMs: (user + system) / 1_000, peakMb: peak / 1_024 };
+}
+
+async function sync({ ldapPort, known, dryRun, store }: Extract<Job, { what: 'sync' }>): Promise<SyncCost> {
+  const memory = createMemoryStores(clock);
+  await memory.settings.write(settingsOf(ldapPort), 'reader', null);
+  let users: UserStore;
+  let runs: RunStore;
+  let close = (): void => {};
+  if ('linksFile' in store) {
+    users = openInstantStore(store.linksFile, known);
+    runs = { ...memory.runs, saveChanges: async () => {} };
+  } else {
+    const client = connect(store.endpoint);
+    users = createUserStore({ client, ...store });
+    runs = createRunStore({ client, ...store, clock });
+    close = () => client.destroy();
+  }
+  const { settings } = memory;
+  const open = (...[document, password]: Parameters<Parameters<typeof keepDirectory>[1]>) =>
+    openDirectory(document, password, clock.now);
+  const ports = { users, runs, settings, openDirectory: open, clock, newId: randomUUID };
+  const request = { dryRun, trigger: 'api', requestedBy: null, approves: null } as const;
+  const { result, ...cost } = await costOf(async () => {
+    const run = { ...newRun(newRunId(clock.now()), request, clock.now()), stage: 'reading' } as const;
+    const started = await runs.start(run);
+    if (!started.started) throw new Error('another run is active');
+    return await synchronize(ports, { run, fence: started.fence }, new Date(Date.now() + LONG_MS));
+  });
+  close();
+  if (result.status !== 'succeeded') throw new Error(`the run has ${result.status}: ${JSON.stringify(result)}`);
+  return { ...cost, totals: result.totals, status: result.status };
+}
+
+async function put({ users, store }: Extract<Job, { what: 'put' }>): Promise<Cost> {
+  const client = connect(store.endpoint);
+  const items = Array.from({ length: users }, (_, number) => toUserItem(userOf(number)));
+  const { result: _result, ...cost } = await costOf(() =>
+    inFlight(chunksOf(items, 25), async (together) => {
+      const puts = together.map((Item) => ({ PutRequest: { Item } }));
+      const command = new BatchWriteCommand({ RequestItems: { [store.usersTable]: puts } });
+      const { UnprocessedItems } = await client.send(command);
+      if (Object.keys(UnprocessedItems ?? {}).length > 0) throw new Error('not every user was put');
+    }),
+  );
+  client.destroy();
+  return cost;
+}
+
+const LOGIN_ROUNDS = 10;
+const LOGINS_A_ROUND = 50;
+/** Their hashes are what they are made of, so a few tell it all. */
+const INTEGRATED_A_ROUND = 3;
+const INTEGRATED = 'integrated';
+
+/** Raw and product in turns, so that what else the machine does meets both. */
+async function logins({ ldapPort, people, store }: Extract<Job, { what: 'logins' }>): Promise<LoginTimes> {
+  const client = connect(store.endpoint);
+  const users = createUserStore({ client, ...store });
+  const integrated: User = {
+    ...userOf(0),
+    id: INTEGRATED,
+    userName: INTEGRATED,
+    authentication: 'integrated',
+    directory: null,
+    passwordHash: await hashPassword(passwordOf(0)),
+  };
+  await users.writeEach([{ type: 'create', user: integrated }]);
+  const { settings } = createMemoryStores(clock);
+  await settings.write(settingsOf(ldapPort), 'reader', null);
+  const directory = keepDirectory(settings, (...args) => openDirectory(...args, clock.now), clock);
+  const login = createLogin({ logins: createLoginStore({ client, ...store, clock }), directory, clock });
+  const ldap = new Client({ url: `ldap://127.0.0.1:${ldapPort}` });
+
+  let next = 0;
+  const anybody = (): number => (next += 1) % people;
+  const expect = async (userName: string, password: string, outcome: string): Promise<void> => {
+    const answer = await login.logIn(userName, password);
+    if (answer.outcome !== outcome) throw new Error(`${userName}: ${JSON.stringify(answer)}`);
+  };
+  const attempts: Record<LoginKind, () => Promise<void>> = {
+    raw: async () => {
+      const number = anybody();
+      const Key = { nameKey: uidOf(number) };
+      const { Item } = await client.send(new GetCommand({ TableName: store.usersTable, Key, ConsistentRead: true }));
+      await ldap.bind(Item!.dn as string, passwordOf(number));
+    },
+    directory: () => {
+      const number = anybody();
+      return expect(uidOf(number), passwordOf(number), 'accepted');
+    },
+    // Each time somebody else: the fifth failure of one would be made to wait.
+    wrong: () => expect(uidOf(anybody()), 'wrong', 'rejected'),
+    unknown: () => expect(`nobody-${(next += 1)}`, 'wrong', 'rejected'),
+    integrated: () => expect(INTEGRATED, passwordOf(0), 'accepted'),
+  };
+  const times = Object.fromEntries(LOGIN_KINDS.map((kind) => [kind, [] as number[]])) as Record<LoginKind, number[]>;
+  for (let round = 0; round <= LOGIN_ROUNDS; round += 1) {
+    for (const kind of LOGIN_KINDS) {
+      for (let count = kind === 'integrated' ? INTEGRATED_A_ROUND : LOGINS_A_ROUND; count > 0; count -= 1) {
+        const began = performance.now();
+        await attempts[kind]();
+        // The first round warms up.
+        if (round > 0) times[kind].push(performance.now() - began);
+      }
+    }
+  }
+  // Also the failures of the wrong ones: whoever runs this again starts anew.
+  await ldap.unbind();
+  await (await directory.get())?.directory.close();
+  await users.writeEach([{ type: 'delete', previous: integrated }]);
+  client.destroy();
+  return times;
+}
+
+if (import.meta.main) {
+  const job = JSON.parse(process.argv[2]!) as Job;
+  const result = await (job.what === 'sync' ? sync(job) : job.what === 'put' ? put(job) : logins(job));
+  console.log(JSON.stringify(result));
+}

@@ -1,0 +1,178 @@
+/**
+ * What a run and a login cost in round trips, writes and bytes, counted at the wire with 10,000 people. Times differ from machine to
+ * machine and are left to `npm run bench`; these counts do not, and they are what a bill and a slow network are made of.
+ */
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { makeHandler } from '../../functions/sync.ts';
+import { createLoginStore } from '../../lib/aws/login-store.ts';
+import { createRunStore } from '../../lib/aws/run-store.ts';
+import { createUserStore } from '../../lib/aws/user-store.ts';
+import { keepDirectory } from '../../lib/current-directory.ts';
+import { openDirectory } from '../../lib/ldap/directory.ts';
+import { createLogin } from '../../lib/login.ts';
+import { createMemoryStores } from '../../lib/memory.ts';
+import type { Settings } from '../../lib/settings.ts';
+import type { Run } from '../../lib/run.ts';
+import { startDynamoDb } from '../../local/dynamodb.ts';
+import type { LocalDynamoDb } from '../../local/dynamodb.ts';
+import { startSlapd } from '../../local/slapd.ts';
+import type { Slapd } from '../../local/slapd.ts';
+import { ldifOf, passwordOf, READER, settingsOf, uidOf } from '../bench/people.ts';
+import { startLdapMeter } from '../support/ldap-meter.ts';
+import type { LdapMeter } from '../support/ldap-meter.ts';
+import { connect, createTables } from '../support/tables.ts';
+
+const PEOPLE = 10_000;
+const PAGE = 1_000;
+const STATEMENTS_TOGETHER = 25;
+const LINES_TOGETHER = 1_000;
+const PAGES = PEOPLE / PAGE;
+/** Bind, root DSE, the unique id, goodbye. */
+const MOST_OTHER_LDAP_REQUESTS = 5;
+
+/** DynamoDB's requests by operation, and the bytes of what it has answered. */
+interface Meter {
+  readonly operations: Map<string, number>;
+  answeredBytes: number;
+}
+
+let folder: string;
+let slapd: Slapd;
+let dynamoDb: LocalDynamoDb;
+let ldap: LdapMeter;
+let house: Awaited<ReturnType<typeof wire>>;
+
+function meter(client: ReturnType<typeof connect>): Meter {
+  const counts: Meter = { operations: new Map(), answeredBytes: 0 };
+  client.middlewareStack.add(
+    (next, context) => async (args) => {
+      const name = String(context.commandName).replace(/Command$/u, '');
+      counts.operations.set(name, (counts.operations.get(name) ?? 0) + 1);
+      const result = await next(args);
+      const { headers } = result.response as { headers: Record<string, string> };
+      counts.answeredBytes += Number(headers['content-length'] ?? 0);
+      return result;
+    },
+    { step: 'deserialize', priority: 'low', name: 'meter' },
+  );
+  return counts;
+}
+
+async function wire(client: ReturnType<typeof connect>) {
+  const dynamo = meter(client);
+  const clock = { now: () => new Date() };
+  const options = { client, clock, ...(await createTables(client)) };
+  const { settings } = createMemoryStores(clock);
+  await settings.write(settingsOf(ldap.port), READER.password, null);
+  const open = (document: Settings, password: string) => openDirectory(document, password, clock.now);
+  const ports = {
+    users: createUserStore(options),
+    runs: createRunStore(options),
+    settings,
+    openDirectory: open,
+    clock,
+    newId: randomUUID,
+  };
+  const sync = makeHandler(ports);
+  const directory = keepDirectory(settings, open, clock);
+  const login = createLogin({ logins: createLoginStore(options), directory, clock });
+
+  /** What one piece of work has cost. */
+  async function count<T>(work: () => Promise<T>) {
+    const before = { requests: ldap.requests, bytes: ldap.answeredBytes, dynamoBytes: dynamo.answeredBytes };
+    dynamo.operations.clear();
+    const result = await work();
+    return {
+      result,
+      ldapRequests: ldap.requests - before.requests,
+      ldapBytes: ldap.answeredBytes - before.bytes,
+      dynamoBytes: dynamo.answeredBytes - before.dynamoBytes,
+      operations: Object.fromEntries(dynamo.operations),
+    };
+  }
+
+  return {
+    count,
+    login,
+    async run(): Promise<Run> {
+      dynamo.operations.clear();
+      const result = await sync({ trigger: 'schedule' }, { getRemainingTimeInMillis: () => 900_000 });
+      if ('activeRunId' in result) throw new Error('another run is active');
+      expect(result).toMatchObject({ status: 'succeeded', progress: { read: PEOPLE } });
+      return result;
+    },
+    async close(): Promise<void> {
+      await (await directory.get())?.directory.close();
+      client.destroy();
+    },
+  };
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'rollcall-smoke-'));
+  [slapd, dynamoDb] = await Promise.all([
+    startSlapd({
+      folder,
+      ldif: ldifOf(PEOPLE),
+      limits: [`dn.exact="${READER.dn}" size.soft=500 size.hard=500 size.pr=1000 size.prtotal=unlimited`],
+    }),
+    startDynamoDb(),
+  ]);
+  ldap = await startLdapMeter(slapd.ldapPort);
+  house = await wire(connect(dynamoDb.endpoint));
+});
+
+afterAll(async () => {
+  await house?.close();
+  await ldap?.stop();
+  await Promise.all([slapd?.stop(), dynamoDb?.stop()]);
+  await rm(folder, { recursive: true, force: true });
+});
+
+// One story: the second run and the logins stand on what the first run has written.
+describe('the costs of 10,000 people', () => {
+  test(
+    'the first import writes each of them once, 25 a request, and reads none back',
+    { timeout: 60_000 },
+    async () => {
+      const { result, operations } = await house.count(house.run);
+      expect(result.totals.created).toBe(PEOPLE);
+      expect(operations['BatchExecuteStatement']).toBe(PEOPLE / STATEMENTS_TOGETHER);
+      expect(operations['BatchGetItem']).toBeUndefined();
+      expect(operations['PutItem']).toBe(PEOPLE / LINES_TOGETHER);
+    },
+  );
+
+  test('a run that finds nothing changed writes no user', async () => {
+    const { result, operations, ldapRequests, ldapBytes, dynamoBytes } = await house.count(house.run);
+    expect(result.totals).toMatchObject({ unchanged: PEOPLE, created: 0, updated: 0 });
+    // The lease is taken and given back, and renewed while the run works; the index is queried. Nothing else.
+    const { Query, UpdateItem = 0, ...others } = operations;
+    expect(others).toEqual({ GetItem: 1, TransactWriteItems: 2 });
+    expect(Query).toBeLessThanOrEqual(16);
+    expect(UpdateItem).toBeLessThanOrEqual(3 + Math.ceil(durationSeconds(result)));
+    // A page a request.
+    expect(ldapRequests).toBeGreaterThanOrEqual(PAGES);
+    expect(ldapRequests).toBeLessThanOrEqual(PAGES + 1 + MOST_OTHER_LDAP_REQUESTS);
+    // Only what is mapped is sent, a third of what an entry holds; and of a user only its link.
+    expect(ldapBytes / PEOPLE).toBeLessThan(320);
+    expect(dynamoBytes / PEOPLE).toBeLessThan(170);
+  });
+
+  test('the login of a known user is a bind, beside it one look-up, and one request to DynamoDB', async () => {
+    await house.login.logIn(uidOf(1), passwordOf(1));
+    const { result, operations, ldapRequests } = await house.count(() => house.login.logIn(uidOf(2), passwordOf(2)));
+    expect(result).toMatchObject({ outcome: 'accepted', user: { userName: uidOf(2) } });
+    // Both at the same time, each on a warm connection of its own: one round trip.
+    expect(ldapRequests).toBe(2);
+    expect(operations).toEqual({ BatchGetItem: 1 });
+  });
+});
+
+function durationSeconds({ startedAt, finishedAt }: Run): number {
+  return (Date.parse(finishedAt!) - Date.parse(startedAt)) / 1_000;
+}

@@ -1,0 +1,595 @@
+/** The command line as people and scripts use it: the real program, started anew for each command, against the local program. */
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+const ROOT = join(import.meta.dirname, '../..');
+const MAIN = join(ROOT, 'cli/main.ts');
+const PASSWORD = 'first-password-of-the-test';
+const START_MS = 90_000;
+
+interface Ended {
+  readonly code: number | null;
+  readonly output: string;
+  readonly errors: string;
+}
+
+interface Settings {
+  readonly connection: Readonly<Record<string, unknown>>;
+  readonly scope: Readonly<Record<string, unknown>>;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+interface Run {
+  readonly id: string;
+  readonly status: string;
+  readonly totals: Readonly<Record<string, number>>;
+  readonly changes: { readonly items: readonly { readonly kind: string }[] };
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'rollcall-cli-'));
+const credentialsFile = join(folder, 'config/rollcall/credentials.json');
+let program: ChildProcess;
+let url: string;
+
+/** Nothing of the surroundings: they may ask for colours, or know another session. */
+const environment = (over: NodeJS.ProcessEnv = {}) => ({
+  PATH: process.env['PATH'],
+  HOME: folder,
+  XDG_CONFIG_HOME: join(folder, 'config'),
+  TERM: 'xterm-256color',
+  ...over,
+});
+
+function start(args: readonly string[]): { readonly child: ChildProcess; readonly ended: Promise<Ended> } {
+  const child = spawn(process.execPath, [MAIN, ...args], { cwd: folder, env: environment() });
+  return { child, ended: collect(child) };
+}
+
+async function collect(child: ChildProcess): Promise<Ended> {
+  const texts = { output: '', errors: '' };
+  child.stdout!.setEncoding('utf8').on('data', (text: string) => (texts.output += text));
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => (texts.errors += text));
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, ...texts };
+}
+
+/** Runs one command with this standard input, which is a pipe. */
+async function rollcall(args: readonly string[], input = ''): Promise<Ended> {
+  const { child, ended } = start(args);
+  child.stdin!.on('error', () => {}).end(input);
+  return await ended;
+}
+
+/** As `rollcall`, with --json: what it has printed. */
+async function ask<T>(args: readonly string[], input = ''): Promise<T> {
+  const { output, errors } = await rollcall([...args, '--json'], input);
+  if (output === '') throw new Error(errors);
+  return JSON.parse(output) as T;
+}
+
+/** Runs one command on a terminal, and types each answer as soon as its question is there. Gives all that is on the screen. */
+async function onTerminal(
+  args: readonly string[],
+  answers: readonly (readonly [question: string, typed: string])[],
+  over: NodeJS.ProcessEnv = {},
+): Promise<{ readonly code: number | null; readonly screen: string }> {
+  const line = ['stty cols 100 rows 40;', 'exec', process.execPath, MAIN, ...args].join(' ');
+  const child = spawn('script', ['-qec', line, '/dev/null'], { cwd: folder, env: environment(over) });
+  const waiting = [...answers];
+  let screen = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    screen += text;
+    if (waiting[0] === undefined || !screen.includes(waiting[0][0])) return;
+    // The question is drawn before the keys are listened to.
+    setTimeout((typed: string) => child.stdin.write(typed), 200, waiting.shift()![1]);
+  });
+  // Whoever waits for another question than those waits for ever; the screen tells which.
+  const patience = setTimeout(() => child.kill('SIGKILL'), 20_000);
+  const [code] = (await once(child, 'close')) as [number | null];
+  clearTimeout(patience);
+  return { code, screen };
+}
+
+async function signIn(): Promise<void> {
+  const { code, errors } = await rollcall(['login', '--url', url, '--user', 'admin'], `${PASSWORD}\n`);
+  if (code !== 0) throw new Error(errors);
+}
+
+function tokenOf(address: string): string | undefined {
+  const { sessions } = JSON.parse(readFileSync(credentialsFile, 'utf8')) as {
+    sessions: Record<string, { token: string }>;
+  };
+  return sessions[address]?.token;
+}
+
+beforeAll(async () => {
+  const flags = ['--port', '0', '--quiet', '--admin-password', PASSWORD, '--data', join(folder, 'data')];
+  program = spawn(process.execPath, [join(ROOT, 'local/main.ts'), ...flags], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  program.stdout!.setEncoding('utf8').on('data', (text: string) => (output += text));
+  program.stderr!.setEncoding('utf8').on('data', (text: string) => (output += text));
+  const line = /^listening on (\S+)$/m;
+  while (!line.test(output)) {
+    if (program.exitCode !== null) throw new Error(`the program ended before it listened:\n${output}`);
+    await new Promise((resolve) => {
+      setTimeout(resolve, 50);
+    });
+  }
+  url = line.exec(output)![1]!;
+}, START_MS);
+
+afterAll(async () => {
+  program.kill('SIGTERM');
+  if (program.exitCode === null) await once(program, 'exit');
+  rmSync(folder, { recursive: true });
+});
+
+describe('signing in', () => {
+  test('keeps a token that nobody else can read, and the password nowhere', async () => {
+    const { child, ended } = start(['login', '--url', `${url}/`, '--user', 'admin']);
+    // It waits for the password now, so its command line is there to be read.
+    const commandLine = readFileSync(`/proc/${child.pid}/cmdline`, 'utf8');
+    child.stdin!.end(`${PASSWORD}\n`);
+    const { code, output, errors } = await ended;
+
+    expect({ code, errors }).toEqual({ code: 0, errors: '' });
+    expect(output).toContain(`Signed in to ${url} as admin until `);
+    expect(statSync(credentialsFile).mode & 0o777).toBe(0o600);
+    expect(statSync(join(folder, 'config/rollcall')).mode & 0o777).toBe(0o700);
+    expect(readdirSync(join(folder, 'config/rollcall'))).toEqual(['credentials.json']);
+    expect(tokenOf(url)).toMatch(/^\S{40,}$/);
+    expect(commandLine).toContain('login');
+    for (const text of [commandLine, output, readFileSync(credentialsFile, 'utf8')]) {
+      expect(text).not.toContain(PASSWORD);
+    }
+  });
+
+  test('asks on a terminal, and does not show the password', async () => {
+    const { code, screen } = await onTerminal(
+      ['login', '--url', url],
+      [
+        ['User name', '\u0015admin\r'],
+        ['Password', `${PASSWORD}\r`],
+      ],
+    );
+
+    expect(screen).toContain('Signed in to');
+    expect(screen).not.toContain(PASSWORD);
+    expect(code).toBe(0);
+  });
+
+  test('ends with 130 when Ctrl+C answers a question', async () => {
+    const { code } = await onTerminal(['login', '--url', url, '--user', 'admin'], [['Password', '\u0003']]);
+
+    expect(code).toBe(130);
+  });
+
+  test('a wrong password ends with 5 and leaves the session there was', async () => {
+    const before = tokenOf(url);
+    const { code, errors } = await rollcall(['login', '--url', url, '--user', 'admin'], 'guessed');
+
+    expect(code).toBe(5);
+    expect(errors).toContain('(notAuthenticated)');
+    expect(errors).not.toContain('guessed');
+    expect(tokenOf(url)).toBe(before);
+  });
+
+  test.each([
+    ['without a user name', ['login', '--url', 'http://127.0.0.1:1']],
+    ['without a password', ['login', '--url', 'http://127.0.0.1:1', '--user', 'admin']],
+    ['over the network without encryption', ['login', '--url', 'http://example.com', '--user', 'admin']],
+    ['to what is no address', ['login', '--url', 'example', '--user', 'admin']],
+  ])('%s, where nobody can be asked, ends with 2 and one line', async (_name, args) => {
+    const { code, output, errors } = await rollcall(args);
+
+    expect(code).toBe(2);
+    expect(output).toBe('');
+    expect(errors).toMatch(/^rollcall: [^\n]+\n$/);
+  });
+
+  test('a deployment that can not be reached ends with 1', async () => {
+    const { code, errors } = await rollcall(['login', '--url', 'http://127.0.0.1:1', '--user', 'admin'], PASSWORD);
+
+    expect(code).toBe(1);
+    expect(errors).toMatch(/^rollcall: http:\/\/127\.0\.0\.1:1 can't be reached: .+ \(unreachable\)\n$/);
+  });
+
+  test('follows no redirection, which would take the password elsewhere', async () => {
+    const asked: string[] = [];
+    const server = createHttpServer((request, response) => {
+      asked.push(request.url ?? '');
+      request.resume();
+      response.writeHead(307, { location: '/elsewhere' }).end();
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const { code } = await rollcall(['login', '--url', address, '--user', 'admin'], PASSWORD);
+    server.close();
+
+    expect(code).toBe(1);
+    expect(asked).toEqual(['/api/session']);
+  });
+
+  test('an answer that is not of the API is told as such', async () => {
+    const server = createHttpServer((request, response) => {
+      request.resume();
+      response.end('<html>Welcome</html>');
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const { code, errors } = await rollcall(['login', '--url', address, '--user', 'admin'], PASSWORD);
+    server.close();
+
+    expect(code).toBe(1);
+    expect(errors).toContain('(unexpectedAnswer)');
+  });
+});
+
+describe('signed in', () => {
+  let settings: Settings;
+  const file = join(folder, 'settings.json');
+
+  beforeAll(async () => {
+    await signIn();
+    settings = await ask<Settings>(['settings', 'get']);
+  });
+
+  /** Saves the settings that were found, with these changes. */
+  async function change(over: Partial<Settings>): Promise<void> {
+    const { code, errors } = await rollcall(['settings', 'set', '-'], JSON.stringify({ ...settings, ...over }));
+    if (code !== 0) throw new Error(errors);
+  }
+
+  test('settings get prints what settings set takes', async () => {
+    const shown = await rollcall(['settings', 'get']);
+    writeFileSync(file, shown.output);
+    const version = /^version (\S+)$/m.exec(shown.errors)![1]!;
+    const saved = await rollcall(['settings', 'set', file, '--if-version', version]);
+    const again = await rollcall(['settings', 'set', file, '--if-version', version]);
+
+    expect(JSON.parse(shown.output)).toEqual(settings);
+    expect(saved).toMatchObject({ code: 0, output: expect.stringContaining('Saved') as string });
+    expect(again).toMatchObject({ code: 4, errors: expect.stringContaining('(versionMismatch)') as string });
+  });
+
+  test('settings set tells every fault of a document at once', async () => {
+    const { code, errors } = await rollcall(['settings', 'set', '-'], '{"connection": {}, "colour": "blue"}');
+    const told = await rollcall(['settings', 'set', '-', '--json'], '{"connection": {}, "colour": "blue"}');
+
+    expect(code).toBe(4);
+    expect(errors).toContain('\n  connection.servers: is required\n');
+    expect(errors).toContain('\n  colour: is not known here; remove it\n');
+    expect(told.output).toBe('');
+    expect(JSON.parse(told.errors)).toMatchObject({ code: 'invalidRequest' });
+  });
+
+  test.each([
+    ['a file that is not there', ['settings', 'set', 'nowhere.json']],
+    ['what is no JSON', ['settings', 'set', '-']],
+  ])('settings set ends with 2 for %s, without quoting it', async (_name, args) => {
+    const { code, errors } = await rollcall(args, '{"password": "secret"');
+
+    expect(code).toBe(2);
+    expect(errors).toMatch(/^rollcall: [^\n]+\n$/);
+    expect(errors).not.toContain('secret');
+  });
+
+  test('settings test ends with 0 for what works and with 3 for what does not', async () => {
+    writeFileSync(file, JSON.stringify(settings));
+    const stored = await rollcall(['settings', 'test']);
+    const wrong = await rollcall(['settings', 'test', file, '--ask-password'], 'a wrong bind password');
+
+    expect(stored.code).toBe(0);
+    expect(stored.output).toContain('200 people found, the first:');
+    expect(wrong.code).toBe(3);
+    expect(wrong.output).toMatch(/^bind +failed /m);
+  });
+
+  test('sync shows what a run has done, sync and runs follow it', async () => {
+    const dry = await rollcall(['sync', '--dry-run', '--watch']);
+    const { runId } = await ask<{ runId: string }>(['sync']);
+    const watched = await rollcall(['runs', runId, '--watch']);
+    const list = await rollcall(['runs', '--limit', '2']);
+    const conflicts = await ask<Run>(['runs', runId, '--kind', 'conflict']);
+
+    expect(dry.code).toBe(0);
+    expect(dry.output).toMatch(/ dry run, succeeded after /);
+    expect(dry.output).toMatch(/^unchanged 198, conflict 2$/m);
+    expect(dry.output).toMatch(/^conflict +jurgen\.muller +another entry /m);
+    expect(dry.errors).toBe('');
+    expect(watched.code).toBe(0);
+    expect(watched.output).toMatch(new RegExp(`^${runId} +succeeded after `));
+    expect(list.output.trimEnd().split('\n')).toHaveLength(4);
+    expect(list.output).toContain(runId);
+    expect(conflicts).toMatchObject({ id: runId, status: 'succeeded' });
+    expect(conflicts.changes.items.map(({ kind }) => kind)).toEqual(['conflict', 'conflict']);
+  });
+
+  test('withheld removals end with 3 until somebody has approved them', { timeout: 60_000 }, async () => {
+    await change({
+      scope: { ...settings.scope, filter: '(uid=a*)' },
+      options: { ...settings.options, missingUsers: 'disable' },
+    });
+    const synced = await rollcall(['sync', '--watch']);
+    const [run] = (await ask<{ items: Run[] }>(['runs', '--limit', '1'])).items;
+    const unsure = await rollcall(['runs', 'approve', run!.id]);
+    const refused = await onTerminal(['runs', 'approve', run!.id], [['withheld removals?', 'n']]);
+    const approved = await rollcall(['runs', 'approve', run!.id, '--yes', '--watch']);
+    const twice = await rollcall(['runs', 'approve', run!.id, '--yes']);
+    const everyDisabled = ['users', 'list', '--status', 'disabled', '--limit', '1000'];
+    const disabled = await ask<{ items: unknown[]; next: unknown }>(everyDisabled);
+    await change({});
+    const back = await rollcall(['sync', '--watch']);
+
+    expect(synced.code).toBe(3);
+    expect(synced.output).toContain('181 removals are withheld');
+    expect(run!.totals['withheld']).toBe(181);
+    expect(unsure.code).toBe(2);
+    expect(refused).toMatchObject({ code: 4, screen: expect.stringContaining('Nothing was done.') as string });
+    expect(approved.code).toBe(0);
+    expect(approved.output).toMatch(/^disabled 181, /m);
+    expect(twice).toMatchObject({ code: 4, errors: expect.stringContaining('(nothingWithheld)') as string });
+    // One of them was disabled in the directory all along.
+    expect(disabled).toMatchObject({ next: null });
+    expect(disabled.items.length).toBeGreaterThanOrEqual(181);
+    expect(back).toMatchObject({ code: 0, output: expect.stringMatching(/enabled \d+/) as string });
+  });
+
+  test('a run that hangs can be left alone, and cancelled', { timeout: 60_000 }, async () => {
+    const sockets = new Set<Socket>();
+    const silent = createServer((socket) => sockets.add(socket.on('error', () => {})));
+    await once(silent.listen(0, '127.0.0.1'), 'listening');
+    const server = `127.0.0.1:${(silent.address() as AddressInfo).port}`;
+    const timeouts = { connectSeconds: 60, operationSeconds: 60 };
+    const connection = { ...settings.connection, servers: [server], encryption: 'none', caCertificates: '', timeouts };
+    await change({ connection });
+
+    const { runId } = await ask<{ runId: string }>(['sync']);
+    const second = await rollcall(['sync']);
+    await expect.poll(() => sockets.size, { timeout: 10_000 }).toBeGreaterThan(0);
+    const watching = start(['runs', runId, '--watch']);
+    watching.child.stdin!.end();
+    setTimeout(() => watching.child.kill('SIGINT'), 1500);
+    const left = await watching.ended;
+    const { status } = await ask<Run>(['runs', runId]);
+    const cancelled = await rollcall(['runs', 'cancel', runId]);
+    for (const socket of sockets) socket.destroy();
+    silent.close();
+    const over = await rollcall(['runs', runId, '--watch', '--json']);
+    const late = await rollcall(['runs', 'cancel', runId]);
+    await change({});
+
+    expect(second.code).toBe(4);
+    expect(second.errors).toContain(`: ${runId} (runActive)`);
+    expect(left).toMatchObject({
+      code: 130,
+      output: '',
+      errors: expect.stringContaining('The run goes on.') as string,
+    });
+    expect(status).toBe('running');
+    expect(cancelled.code).toBe(0);
+    const ended = JSON.parse(over.output) as Run;
+    expect(['cancelled', 'failed']).toContain(ended.status);
+    expect(over.code).toBe(ended.status === 'cancelled' ? 3 : 1);
+    expect(late).toMatchObject({ code: 4, errors: expect.stringContaining('(runNotActive)') as string });
+  });
+
+  test.each(['scanner', 'a/b?c%20 ü~', '..'])(
+    'a user called %s is created, shown, changed and deleted',
+    async (name) => {
+      const fields = ['--full-name', 'X', '--email', 'one@example.com', '--email', 'two@example.com'];
+      const created = await ask(['users', 'create', name, ...fields, '--privileges', 'login,export']);
+      const shown = await rollcall(['users', 'show', name]);
+      const listed = await ask<{ items: { userName: string }[] }>(['users', 'list', '--search', name]);
+      const changed = await ask(['users', 'set', name, '--status', 'disabled', '--email', '']);
+      const unsure = await rollcall(['users', 'delete', name]);
+      const deleted = await rollcall(['users', 'delete', name, '--yes']);
+      const gone = await rollcall(['users', 'show', name]);
+
+      const emailAddresses = ['one@example.com', 'two@example.com'];
+      expect(created).toMatchObject({ userName: name, fullName: 'X', emailAddresses, privileges: ['login', 'export'] });
+      expect(shown.output).toMatch(/^e-mail +one@example\.com, two@example\.com$/m);
+      expect(listed.items.map(({ userName }) => userName)).toContain(name);
+      expect(changed).toMatchObject({ fullName: 'X', emailAddresses: [], status: 'disabled', disabledBy: 'admin' });
+      expect(unsure.code).toBe(2);
+      expect(deleted).toMatchObject({ code: 0, output: `Deleted ${name}.\n` });
+      expect(gone).toMatchObject({ code: 4, errors: expect.stringContaining('(notFound)') as string });
+    },
+  );
+
+  test('a password is piped or typed twice, and auth tells whether it is right', { timeout: 60_000 }, async () => {
+    await rollcall(['users', 'create', 'piper']);
+    const set = await rollcall(['users', 'password', 'piper'], 'with a line break\n');
+    const right = await rollcall(['auth', 'piper'], 'with a line break');
+    const typed = await onTerminal(
+      ['users', 'password', 'piper'],
+      [
+        ['New password', 'typed-by-hand\r'],
+        ['Once more', 'typed-otherwise\r'],
+        ['another one', 'typed-by-hand\r'],
+      ],
+    );
+    const wrong = await rollcall(['auth', 'piper'], 'with a line break');
+    const tooShort = await rollcall(['users', 'password', 'piper'], 'short');
+    const directory = await rollcall(['auth', 'anna.weber', '--json'], 'demo-anna.weber');
+    const unknown = await rollcall(['auth', 'nobody'], 'guessed');
+    await rollcall(['users', 'delete', 'piper', '--yes']);
+
+    expect(set).toMatchObject({ code: 0, output: 'The password of piper is set.\n', errors: '' });
+    expect(right).toMatchObject({ code: 0, output: expect.stringMatching(/^Accepted\n/) as string });
+    expect(typed).toMatchObject({
+      code: 0,
+      screen: expect.stringContaining('The password of piper is set.') as string,
+    });
+    expect(typed.screen).not.toContain('typed-');
+    expect(wrong).toMatchObject({ code: 3, output: 'Rejected: invalidCredentials\n' });
+    expect(tooShort).toMatchObject({ code: 4, errors: expect.stringContaining('  password: has at least') as string });
+    expect(JSON.parse(directory.output)).toMatchObject({ outcome: 'accepted', user: { userName: 'anna.weber' } });
+    expect(unknown.code).toBe(4);
+  });
+
+  test('lists go on over pages', async () => {
+    const everybody = ['users', 'list', '--authentication', 'directory', '--limit', '1000'];
+    const { items } = await ask<{ items: { userName: string }[] }>(everybody);
+    const first = await ask<{ items: unknown[]; next: string | null }>(['users', 'list', '--limit', '150']);
+
+    expect(new Set(items.map(({ userName }) => userName)).size).toBe(198);
+    expect(first.items).toHaveLength(150);
+    expect(first.next).not.toBeNull();
+  });
+
+  test('nothing that is stored commands the terminal', async () => {
+    const fullName = 'left \u202Ethgir';
+    await rollcall(['users', 'create', 'spoof', '--full-name', fullName]);
+    const shown = await rollcall(['users', 'show', 'spoof']);
+    const exact = await ask(['users', 'show', 'spoof']);
+    await rollcall(['users', 'delete', 'spoof', '--yes']);
+
+    expect(shown.output).toMatch(/^full name +left \\u202ethgir$/m);
+    expect(exact).toMatchObject({ fullName });
+  });
+
+  test('colours are for terminals, and NO_COLOR takes them away', async () => {
+    const coloured = await onTerminal(['runs', '--limit', '1'], []);
+    const plain = await onTerminal(['runs', '--limit', '1'], [], { NO_COLOR: '1' });
+    const piped = await rollcall(['runs', '--limit', '1']);
+
+    expect(coloured.screen).toContain('\u001B[1m');
+    expect(plain.screen).not.toContain('\u001B');
+    expect(piped.output).not.toContain('\u001B');
+  });
+
+  test('whoever reads may stop reading', () => {
+    const line = `'${process.execPath}' '${MAIN}' users list --limit 1000 | head -n 1; echo "\${PIPESTATUS[0]}"`;
+    const output = execFileSync('bash', ['-c', line], { env: environment(), encoding: 'utf8' });
+
+    expect(output).toMatch(/^user name .*\n0\n$/);
+  });
+
+  test('logout ends the session there and here', async () => {
+    const token = tokenOf(url)!;
+    const { code } = await rollcall(['logout']);
+    const answer = await fetch(`${url}/api/session`, { headers: { authorization: `Bearer ${token}` } });
+    const after = await rollcall(['runs', '--json']);
+
+    expect(code).toBe(0);
+    expect(answer.status).toBe(401);
+    expect(tokenOf(url)).toBeUndefined();
+    expect(after.code).toBe(5);
+    expect(JSON.parse(after.errors)).toMatchObject({ code: 'notSignedIn', advice: 'Sign in with rollcall login.' });
+  });
+
+  test('a session that was ended elsewhere ends with 5', async () => {
+    await signIn();
+    await fetch(`${url}/api/session`, { method: 'DELETE', headers: { authorization: `Bearer ${tokenOf(url)}` } });
+    const { code, errors } = await rollcall(['users', 'list']);
+
+    expect(code).toBe(5);
+    expect(errors).toContain('(notAuthenticated)');
+  });
+});
+
+describe('the command line itself', () => {
+  // Some faults are found only when somebody is signed in.
+  beforeAll(signIn);
+
+  test.each([
+    [['dance']],
+    [['users']],
+    [['users', 'dance']],
+    [['users', 'show']],
+    [['users', 'list', '--colour', 'blue']],
+    [['users', 'list', '--status', 'asleep']],
+    [['users', 'list', '--limit', 'many']],
+    [['users', 'set', 'anna.weber']],
+    [['runs', '--watch']],
+    [['completion', 'fish']],
+  ])('%j ends with 2 and one line', async (args) => {
+    const { code, output, errors } = await rollcall(args);
+
+    expect(code).toBe(2);
+    expect(output).toBe('');
+    expect(errors).toMatch(/^rollcall: [^\n]+\n$/);
+  });
+
+  test.each([
+    [['auth', 'anna.weber', 'my-secret']],
+    [['auth', 'anna.weber', '--password=my-secret']],
+    [['login', '--password', 'my-secret']],
+    [['users', 'password', 'anna.weber', 'my-secret']],
+  ])('a password as an argument is refused, and not repeated: %j', async (args) => {
+    const { code, output, errors } = await rollcall(args);
+
+    expect(code).toBe(2);
+    expect(output + errors).not.toContain('my-secret');
+  });
+
+  test('every command has help, and its use in docs/cli.md', async () => {
+    const { code, output } = await rollcall(['--help']);
+    const commands = [...output.matchAll(/^ {2}([a-z]+(?: [a-z]+)?)(?: [[A-Z]\S*| bash\|zsh)? {2,}\S/gm)].map(
+      ([, name]) => name!,
+    );
+    const page = readFileSync(join(ROOT, 'docs/cli.md'), 'utf8');
+
+    expect(code).toBe(0);
+    expect(commands.length).toBeGreaterThan(15);
+    for (const name of commands) {
+      const help = await rollcall([...name.split(' '), '--help']);
+      expect(help.code).toBe(0);
+      expect(help.output).toContain(`\n  rollcall ${name}`);
+      expect(help.output).toContain('--json');
+      expect(page).toContain(`rollcall ${name}`);
+    }
+    // The page shows this help.
+    for (const line of output.trimEnd().split('\n')) expect(page).toContain(line);
+  });
+
+  test('npx finds it in a checkout, and hands its exit code on', async () => {
+    const env = environment({ npm_config_cache: join(folder, 'npm'), npm_config_offline: 'true' });
+    const child = spawn('npx', ['rollcall', 'dance'], { cwd: ROOT, env });
+    child.stdin.end();
+    const { code, errors } = await collect(child);
+
+    expect(errors).toContain('rollcall: unknown command "dance"');
+    expect(code).toBe(2);
+  });
+
+  test.each([
+    ['', ['login', 'users', 'completion', '--help']],
+    ['users', ['list', 'show', 'password', '--help']],
+    ['users cr', ['create']],
+    ['users list --', ['--search', '--status', '--limit', '--url']],
+    ['users list --status', ['active', 'disabled']],
+    ['users list --status dis', ['disabled']],
+    ['settings set some', ['something.json']],
+    ['completion', ['bash', 'zsh']],
+  ])('bash completes "rollcall %s"', (typed, expected) => {
+    writeFileSync(join(folder, 'something.json'), '{}');
+    // What bash does at a press of the tab key. A word that is finished is followed by an empty one.
+    const finished = typed === '' || expected.every((word) => !word.startsWith(typed.split(' ').at(-1)!));
+    const words = ['rollcall', ...typed.split(' ').filter((word) => word !== ''), ...(finished ? [''] : [])];
+    const script = `source <('${process.execPath}' '${MAIN}' completion bash)
+      compopt() { :; }
+      COMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length - 1}
+      _rollcall; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const found = execFileSync('bash', ['-c', script], { cwd: folder, env: environment(), encoding: 'utf8' });
+
+    expect(found.split('\n')).toEqual(expect.arrayContaining([...expected]));
+    expect(found).not.toContain('FILES');
+  });
+
+  test('the completion for zsh asks the same function', async () => {
+    const functionOf = (text: string) => /^_rollcall_candidates\(\) \{$.*?^\}$/ms.exec(text)?.[0];
+    const bash = await rollcall(['completion', 'bash']);
+    const zsh = await rollcall(['completion', 'zsh']);
+
+    expect(functionOf(zsh.output)).toBe(functionOf(bash.output)!);
+    expect(zsh.output).toMatch(/^#compdef rollcall$/m);
+  });
+});

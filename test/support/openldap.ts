@@ -1,0 +1,61 @@
+/** OpenLDAP for tests, beside the other vendors. */
+import { makeCertificates } from '../../local/certificate.ts';
+import { startSlapd } from '../../local/slapd.ts';
+import {
+  BASE_DN,
+  type DirectoryServer,
+  type DirectoryServerOptions,
+  dnOf,
+  HIDDEN,
+  makeServerFolder,
+  READER,
+  SIZE_LIMIT,
+  standardEntries,
+  toLdif,
+} from './directory-server.ts';
+
+/**
+ * slapd loads people faster than a prepared folder is copied. An entry cn=policy below the base is everybody's password policy.
+ * @throws MissingProgramError
+ */
+export async function startOpenLdap(options: DirectoryServerOptions): Promise<DirectoryServer> {
+  const folder = await makeServerFolder('openldap');
+  const { certificates = makeCertificates({ names: ['127.0.0.1'] }) } = options;
+  const readerDn = dnOf(READER);
+  const slapd = await startSlapd({
+    folder: folder.path,
+    ldif: toLdif([
+      ...standardEntries([READER, ...options.people], { pwdAccountLockedTime: ['000001010000Z'] }),
+      ...(options.entries ?? []),
+    ]),
+    sizeLimit: SIZE_LIMIT,
+    limits: [
+      `dn.exact="${readerDn}" size.soft=${SIZE_LIMIT} size.hard=${SIZE_LIMIT} size.pr=1000 size.prtotal=unlimited`,
+    ],
+    access: [`to dn.subtree="${HIDDEN},${BASE_DN}" by dn.exact="${readerDn}" none by * break`],
+    policyDn: `cn=policy,${BASE_DN}`,
+    certificates,
+  }).catch(async (error: unknown) => {
+    await folder.remove();
+    throw error;
+  });
+  return {
+    product: 'openldap',
+    name: 'OpenLDAP',
+    ldapPort: slapd.ldapPort,
+    ldapsPort: slapd.ldapsPort,
+    baseDn: BASE_DN,
+    readerDn,
+    readerPassword: READER.password!,
+    rootDn: slapd.rootDn,
+    rootPassword: slapd.rootPassword,
+    caPem: certificates.caPem,
+    userNameAttribute: 'uid',
+    peopleFilter: '(objectClass=inetOrgPerson)',
+    idAttribute: 'entryUUID',
+    async stop() {
+      await slapd.stop();
+      await folder.remove();
+    },
+  };
+}
