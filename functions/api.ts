@@ -17,6 +17,7 @@ import type {
   SettingsStore,
   UserStore,
 } from '../lib/ports.ts';
+import { DECOY_HASH, verifyPasswordHash } from '../lib/password.ts';
 import { PRIVILEGE_CATALOGUE } from '../lib/privileges.ts';
 import {
   parseChangeQuery,
@@ -101,7 +102,8 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
     if (userNameKey(userName) === FIRST_ADMINISTRATOR) {
       await ensureFirstAdministrator(users, ports.readAdministratorPassword, password, clock.now());
     }
-    const result = await login.logIn(userName, password);
+    // A hash takes longer than a bind, and would tell by its time which names have their password here.
+    const [result] = await Promise.all([login.logIn(userName, password), verifyPasswordHash(DECOY_HASH, password)]);
     if (result.outcome === 'rejected' && result.reason === 'throttled') {
       const { retryAfterSeconds = 1 } = result;
       throw new ServiceError('throttled', 'too many attempts have failed', { retryAfterSeconds, retryable: true });
@@ -208,9 +210,9 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
         await administration.remove(userNameOf(call.params), versionOf(call));
         return { status: 204 };
       }),
-      forAdministrators('PUT', '/api/users/{userName}/password', async (call) => {
+      forAdministrators('PUT', '/api/users/{userName}/password', async (call, { user }) => {
         const userName = userNameOf(call.params);
-        await administration.setPassword(userName, valid(parseNewPassword(call.json())).password);
+        await administration.setPassword(userName, valid(parseNewPassword(call.json())).password, user.id);
         // Whoever has forgotten the old one has failed with it often enough.
         await ports.logins.clearAttempts(userName);
         return { status: 204 };

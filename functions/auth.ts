@@ -4,6 +4,7 @@
  */
 import { ServiceError } from '../lib/errors.ts';
 import type { Login, LoginOutcome } from '../lib/login.ts';
+import { functionError } from './function-error.ts';
 import { recordLogin, recordUnexpected } from './telemetry.ts';
 import { wireAuth } from './wiring.ts';
 
@@ -32,14 +33,6 @@ export function makeHandler({ login, takeDirectoryMs }: AuthPorts) {
       throw functionError(error);
     }
   };
-}
-
-/** Lambda reports an error's name as `errorType`; the cause stays behind, it may quote what a server has said. */
-function functionError({ code, message }: ServiceError): Error {
-  const error = new Error(message);
-  error.name = code.charAt(0).toUpperCase() + code.slice(1);
-  error.stack = `${error.name}: ${message}`;
-  return error;
 }
 
 export const handler = makeHandler(wireAuth(process.env));

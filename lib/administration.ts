@@ -29,8 +29,13 @@ export interface Administration {
   patch(userName: string, patch: UserPatch, expectedVersion: number | null): Promise<User>;
   /** @throws ServiceError `notFound`, `versionMismatch`, `lastAdministrator`, `conflict` */
   remove(userName: string, expectedVersion: number | null): Promise<void>;
-  /** For integrated users. @throws ServiceError `notFound`, `conflict` for a user whose password the directory keeps */
-  setPassword(userName: string, password: string): Promise<void>;
+  /**
+   * For integrated users. Ends the sessions of a user who is not the caller.
+   *
+   * @param callerId account id of the administrator who asks
+   * @throws ServiceError `notFound`, `conflict` for a user whose password the directory keeps
+   */
+  setPassword(userName: string, password: string, callerId: string): Promise<void>;
 }
 
 /** The user name of the administrator that exists before anybody has created one. */
@@ -73,10 +78,9 @@ export function createAdministration(users: UserStore, clock: Clock): Administra
    * administrators can't remove each other at the same moment.
    */
   async function keepAdministrator(stored: User, next: User | null): Promise<UserWrite[]> {
-    // Another way of authentication counts as leaving: nobody knows yet whether the new one lets the administrator in.
-    const stays = next !== null && isActiveAdministrator(next) && next.authentication === stored.authentication;
-    if (!isActiveAdministrator(stored) || stays) return [];
-    const others = (await users.listActiveAdministrators()).filter(({ id }) => id !== stored.id);
+    const loses = next === null || !isActiveAdministrator(next) || (isWayIn(stored) && !isWayIn(next));
+    if (!isActiveAdministrator(stored) || !loses) return [];
+    const others = (await users.listActiveAdministrators()).filter((other) => other.id !== stored.id && isWayIn(other));
     if (others[0]) return [{ type: 'check', previous: others[0] }];
     throw new ServiceError('lastAdministrator', 'this is the last active administrator', {
       advice: 'Give another active user the privilege "admin" first.',
@@ -104,18 +108,26 @@ export function createAdministration(users: UserStore, clock: Clock): Administra
     async patch(userName, patch, expectedVersion) {
       return await change(userName, expectedVersion, (stored) => {
         const next = applyPatch(stored, patch);
-        return next && succeed(stored, next, clock.now());
+        if (next === null) return null;
+        const endsSessions = (['disabledBy', 'privileges', 'authentication'] as const).some(
+          (field) => JSON.stringify(next[field]) !== JSON.stringify(stored[field]),
+        );
+        const now = clock.now();
+        return succeed(stored, endsSessions ? { ...next, sessionsValidFrom: now.toISOString() } : next, now);
       });
     },
     async remove(userName, expectedVersion) {
       await change(userName, expectedVersion, () => 'delete');
     },
-    async setPassword(userName, password) {
+    async setPassword(userName, password, callerId) {
       refuseDirectoryUser(await get(userName));
       const passwordHash = await hashPassword(password);
       await change(userName, null, (stored) => {
         refuseDirectoryUser(stored);
-        return succeed(stored, { ...stored, passwordHash }, clock.now());
+        const now = clock.now();
+        // Whoever changes the own password goes on with the session in hand.
+        const ended = stored.id === callerId ? {} : { sessionsValidFrom: now.toISOString() };
+        return succeed(stored, { ...stored, passwordHash, ...ended }, now);
       });
     },
   };
@@ -136,7 +148,7 @@ export async function ensureFirstAdministrator(
   if ((await users.get(FIRST_ADMINISTRATOR)) !== null) return;
   const digest = (text: string): Buffer => hash('sha256', text, 'buffer');
   if (!timingSafeEqual(digest(password), digest(await readGeneratedPassword()))) return;
-  if ((await users.listActiveAdministrators()).length > 0) return;
+  if ((await users.listActiveAdministrators()).some(isWayIn)) return;
   const at = now.toISOString();
   const user: User = {
     id: randomUUID(),
@@ -183,6 +195,12 @@ function writeOf(previous: User, user: User | null): UserWrite {
 
 function isActiveAdministrator({ disabledBy, privileges }: User): boolean {
   return disabledBy === null && privileges.includes('admin');
+}
+
+/** Whether somebody can sign in as this administrator: one without a password, or without an entry, is none to rely on. */
+function isWayIn(user: User): boolean {
+  const credentials = user.authentication === 'integrated' ? user.passwordHash : user.directory;
+  return isActiveAdministrator(user) && credentials !== null;
 }
 
 function refuseDirectoryUser({ authentication }: User): void {

@@ -35,7 +35,8 @@ export function keepDirectory(settings: SettingsStore, openDirectory: OpenDirect
 
   return {
     async get() {
-      if (clock.now().getTime() - readAt >= MAX_AGE_MS) await refresh();
+      // Nothing configured is not worth remembering: whoever saves the first settings tries them at once.
+      if (current === null || clock.now().getTime() - readAt >= MAX_AGE_MS) await refresh();
       return current;
     },
     async refresh() {

@@ -91,7 +91,11 @@ export class ServiceError extends Error {
 
 /** The refusal of an input with all its faults at once. */
 export function invalidRequest(faults: readonly InputFault[]): ServiceError {
-  return new ServiceError('invalidRequest', faults.map(({ path, message }) => `${path}: ${message}`).join('; '), {
-    faults,
-  });
+  return new ServiceError(
+    'invalidRequest',
+    faults.map(({ path, message }) => (path === '' ? `the body ${message}` : `${path}: ${message}`)).join('; '),
+    {
+      faults,
+    },
+  );
 }

@@ -54,18 +54,20 @@ export function mapEntry(
   if (entry.id === null) return skip('the entry has no unique id that the bind user can read');
   if (entry.disabled && disabledUsers === 'skip') return skip('the directory marks the account disabled');
 
-  const raw = singleValue(entry, mapping.userName);
+  const names = namesIn(mapping);
+  const raw = singleValue(entry, names.userName);
   if (raw === undefined) return skip(`the entry has no ${mapping.userName}, which is mapped to the user name`);
   const name = parseUserName(mapping.localPartOnly ? localPart(raw) : raw);
   if ('reason' in name) return skip(`${mapping.userName}: ${name.reason}`);
 
-  const emailAddresses = collectAddresses(entry, attributeList(mapping.emailAddresses));
+  const emailAddresses = collectAddresses(entry, names.emailAddresses);
   if (Buffer.byteLength(emailAddresses.join()) > MAX_ADDRESS_BYTES) {
     return skip(`the entry has more than ${MAX_ADDRESS_BYTES / 1024} KB of e-mail addresses`);
   }
   const { userName } = name;
-  const fullName = mapping.fullName === '' ? null : cleanFullName(singleValue(entry, mapping.fullName));
+  const fullName = names.fullName === '' ? null : cleanFullName(singleValue(entry, names.fullName));
   const disabled = entry.disabled && disabledUsers === 'disable';
+  const state = [FINGERPRINT_VERSION, entry.id, entry.dn, userName, fullName, emailAddresses, disabled];
   return {
     person: {
       directoryId: entry.id,
@@ -75,9 +77,36 @@ export function mapEntry(
       fullName,
       emailAddresses,
       disabled,
-      fingerprint: fingerprint(entry.id, entry.dn, userName, fullName, emailAddresses, disabled),
+      fingerprint: fingerprint(state),
     },
   };
+}
+
+interface MappedNames {
+  readonly userName: string;
+  readonly fullName: string;
+  readonly emailAddresses: readonly string[];
+}
+
+// One mapping meets hundreds of thousands of entries.
+const namesByMapping = new WeakMap<MappingSettings, MappedNames>();
+
+/** The names of the mapped attributes as an entry has them. */
+function namesIn(mapping: MappingSettings): MappedNames {
+  let names = namesByMapping.get(mapping);
+  if (names === undefined) {
+    names = {
+      userName: nameInEntry(mapping.userName),
+      fullName: nameInEntry(mapping.fullName),
+      emailAddresses: attributeList(mapping.emailAddresses).map(nameInEntry),
+    };
+    namesByMapping.set(mapping, names);
+  }
+  return names;
+}
+
+function nameInEntry(attribute: string): string {
+  return attribute.split(';', 1)[0]!.toLowerCase();
 }
 
 /** The attribute names in a comma-separated setting. */
@@ -96,16 +125,16 @@ export function mappedAttributes(mapping: MappingSettings): readonly string[] {
 
 /** The values of an attribute, whatever the letter case and options it is named with. */
 export function attributeValues(entry: Entry, attribute: string): readonly string[] {
-  return entry.attributes[attribute.split(';', 1)[0]!.toLowerCase()] ?? [];
+  return entry.attributes[nameInEntry(attribute)] ?? [];
 }
 
 /**
  * One value of an attribute that should have one. LDAP keeps no order among values (RFC 4511, 4.1.7), and a user name
  * that depends on chance would rename people: the one in the entry's RDN wins, else the smallest.
  */
-function singleValue(entry: Entry, attribute: string): string | undefined {
-  const values = attributeValues(entry, attribute);
-  if (values.length < 2) return values[0];
+function singleValue(entry: Entry, name: string): string | undefined {
+  const values = entry.attributes[name];
+  if (values === undefined || values.length < 2) return values?.[0];
   const relativeName = relativeNameValues(entry.dn);
   return values.find((value) => relativeName.has(value.toLowerCase())) ?? values.toSorted()[0];
 }
@@ -144,11 +173,11 @@ const TYPED = /^(?<type>[a-z0-9-]+):(?<address>.*)$/iu;
  * or of another type (`x500:`, `sip:`), are left out.
  * @see https://learn.microsoft.com/en-us/windows/win32/adschema/a-proxyaddresses
  */
-function collectAddresses(entry: Entry, attributes: readonly string[]): string[] {
+function collectAddresses(entry: Entry, names: readonly string[]): string[] {
   const found = new Map<string, string>();
   let primary: string | undefined;
-  for (const attribute of attributes) {
-    for (const value of attributeValues(entry, attribute)) {
+  for (const name of names) {
+    for (const value of entry.attributes[name] ?? []) {
       const typed = TYPED.exec(value)?.groups;
       if (typed && typed['type']!.toLowerCase() !== 'smtp') continue;
       const address = (typed ? typed['address']! : value).trim();
@@ -164,6 +193,6 @@ function collectAddresses(entry: Entry, attributes: readonly string[]): string[]
 }
 
 // 96 bits: two states of ONE person are compared, never people among each other.
-function fingerprint(...fields: unknown[]): string {
-  return hash('sha256', JSON.stringify([FINGERPRINT_VERSION, ...fields]), 'base64url').slice(0, 16);
+function fingerprint(fields: readonly unknown[]): string {
+  return hash('sha256', JSON.stringify(fields), 'base64url').slice(0, 16);
 }

@@ -35,6 +35,7 @@ export interface Step {
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
+const MARKED_DISABLED = 'the directory marks the account disabled';
 
 /** A user for a person whom nobody knows yet. */
 export function createUser(person: Person, context: PlanContext): Step {
@@ -54,7 +55,8 @@ export function createUser(person: Person, context: PlanContext): Step {
     updatedAt: time,
     version: 1,
   };
-  return { change: line('created', user), write: { type: 'create', user }, person };
+  const change: Change = { ...line('created', user), ...(person.disabled && { reason: MARKED_DISABLED }) };
+  return { change, write: { type: 'create', user }, person };
 }
 
 /**
@@ -80,9 +82,7 @@ export function planUser(user: User, person: Person, context: PlanContext): Step
     ...line(kindOf(user, next, fields), next),
     ...(next.userName === user.userName ? {} : { previousUserName: user.userName }),
     ...(Object.keys(fields).length === 0 ? {} : { fields }),
-    ...(next.disabledBy === 'sync' && user.disabledBy === null
-      ? { reason: 'the directory marks the account disabled' }
-      : {}),
+    ...(next.disabledBy === 'sync' && user.disabledBy === null ? { reason: MARKED_DISABLED } : {}),
   };
   const type = userNameKey(next.userName) === userNameKey(user.userName) ? 'update' : 'rename';
   return { change, write: { type, user: next, previous: user }, person };
@@ -209,7 +209,7 @@ export function refuseUser(user: User, reason: string): Step {
 function occupantReason(occupant: User): string {
   return occupant.authentication === 'integrated'
     ? 'a user with integrated authentication has this name; such a user is never taken over'
-    : 'another user, tied to another entry of the directory, has this name';
+    : 'another user, tied to another entry of the directory, has this name; delete that user if the person has left';
 }
 
 /** Whether a user is the person's own: tied by the unique id that is in use. */

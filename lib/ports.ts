@@ -50,7 +50,8 @@ export interface DirectoryReader {
   /** Requests sent over this connection so far. */
   readonly requests: number;
   /**
-   * Everybody in scope, page by page, then the proof as the generator's return value. A failure in mid-read does not
+   * Everybody in scope, page by page, then the proof as the generator's return value. A page is the caller's until the next one
+   * is asked for; then it may be emptied. A failure in mid-read does not
    * throw: it ends the read with `complete: false` and its reason. Only a read that never began throws.
    * @throws ServiceError of a DirectoryFaultCode
    */

@@ -162,6 +162,9 @@ export function startReport(
         await end({ status: 'failed', error: known });
         throw error;
       }
+      // Whoever has cancelled a run that hangs gets what was asked for, also when the hanging ends by itself.
+      const { cancelRequested } = await runs.heartbeat(fence, stage, { ...progress });
+      if (cancelRequested) return await end({ status: 'cancelled', error: null });
       const { code, message, advice } = error;
       return await end({ status: 'failed', error: { code, message, advice: advice ?? null } });
     },

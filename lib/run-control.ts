@@ -47,6 +47,11 @@ export async function approveRun(
   if (withheld.status === 'running') throw runActive(runId);
   if (withheld.dryRun) throw nothingWithheld('a dry run withholds nothing; start a real run first');
   if (withheld.totals.withheld === 0) throw nothingWithheld('this run has withheld nothing');
+  if (withheld.settingsVersion !== (await ports.settings.read())?.version) {
+    throw nothingWithheld(
+      'the settings have changed since these removals were withheld; start a new run and look at it',
+    );
+  }
   // The lease first: a claim that could not be followed by a run would be lost.
   return await begin(ports, { ...request, dryRun: false, approves: runId }, async () =>
     (await ports.runs.claimWithheld(runId)) ? null : nothingWithheld('these removals have been approved already'),

@@ -31,7 +31,8 @@ export async function createSession(
 
 /**
  * The administrator that a token stands for, and until when; null for a token that is unknown or expired, or whose user is
- * gone, renamed, disabled or no administrator any more: each of these ends the session at once.
+ * gone, renamed, disabled or no administrator any more, or has another password by now: each of these ends the session at
+ * once, and for good.
  */
 export async function readSession(
   { sessions, users }: { readonly sessions: SessionStore; readonly users: UserStore },
@@ -43,7 +44,12 @@ export async function readSession(
   // Stores remove expired records late.
   if (session === null || Date.parse(session.expiresAt) <= now.getTime()) return null;
   const user = await users.get(session.userName);
-  const valid = user?.id === session.userId && user.disabledBy === null && user.privileges.includes('admin');
+  const begun = new Date(Date.parse(session.expiresAt) - SESSION_SECONDS * 1_000).toISOString();
+  const valid =
+    user?.id === session.userId &&
+    user.disabledBy === null &&
+    user.privileges.includes('admin') &&
+    begun >= (user.sessionsValidFrom ?? '');
   return valid ? { user, expiresAt: session.expiresAt } : null;
 }
 

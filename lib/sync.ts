@@ -97,6 +97,11 @@ async function perform(
   try {
     report.completeness(proof);
     if (matches.read === 0) report.notice(NOBODY_FOUND);
+    else if (matches.skipped.length === matches.read) {
+      report.notice(
+        `None of the ${matches.read} entries could be used: ${matches.skipped[0]!.reason}. Check the mapping.`,
+      );
+    }
     if (matches.unidentified > 0) report.incomplete(unidentifiedReason(matches.unidentified, reader.idAttribute));
 
     await report.stage('planning');

@@ -44,6 +44,8 @@ export interface User {
    * changes a field that sync owns sets it to null.
    */
   readonly fingerprint: string | null;
+  /** Sessions begun before this have ended: password, status, privileges or the way of authentication have changed since. */
+  readonly sessionsValidFrom?: string;
   readonly createdAt: string;
   readonly updatedAt: string;
   /** 1 at creation, one more with every write. */
@@ -93,8 +95,9 @@ export function toPublicUser(user: User): PublicUser {
 /** Longest user name, in bytes of UTF-8. */
 export const MAX_USER_NAME_BYTES = 255;
 
-// Controls (of text direction too), lone surrogates, line separators, and the mark that decoding leaves where bytes were no text.
-const UNUSABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}\uFFFD]/u;
+// Controls, lone surrogates, line separators, the mark that decoding leaves where bytes were no text, and what is not seen:
+// two names that look alike are one to people. The two joiners are part of how some scripts are written.
+const UNUSABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\uFFFD]|(?![\u200C\u200D])\p{Cf}/u;
 
 /**
  * Brings a user name into the form it is stored in: trimmed, NFC. Gives the reason where it can't be a user name.

@@ -20,11 +20,6 @@ export interface PackageSet {
   readonly needs: (packageName: string) => boolean;
 }
 
-/** A program that this machine neither has nor can get. The message is one line that says what and why. */
-export class MissingProgramError extends Error {
-  override readonly name = 'MissingProgramError';
-}
-
 /** The folder of this project for what can be made again: below XDG_CACHE_HOME, else ~/.cache. */
 export function cacheFolder(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'rollcall');
@@ -41,13 +36,13 @@ export async function systemName(): Promise<string> {
  * The root folder (with etc/, usr/, ...) that these packages have been unpacked to, now or earlier. Several processes may do so
  * beside each other: the first to finish is the one that counts. Package lists that are missing are fetched into the cache,
  * never into the system.
- * @throws MissingProgramError
+ * @throws Error with one line that says what is missing and why
  */
 export async function unpackPackages({ name, wanted, needs }: PackageSet): Promise<string> {
   const folder = join(cacheFolder(), `${name}-${await systemName()}-${process.arch}`);
   if (existsSync(folder)) return folder;
   if (!existsSync('/usr/bin/apt-get'))
-    throw new MissingProgramError(`${wanted[0]} could not be unpacked: this system has no apt-get`);
+    throw new Error(`${wanted[0]} could not be unpacked: this system has no apt-get`);
   await mkdir(cacheFolder(), { recursive: true });
   const work = await mkdtemp(`${folder}.`);
   try {
@@ -76,7 +71,7 @@ export async function unpackPackages({ name, wanted, needs }: PackageSet): Promi
     return folder;
   } catch (error) {
     const words = ((error as { stderr?: string }).stderr || (error as Error).message).trim();
-    throw new MissingProgramError(`${wanted[0]} could not be unpacked: ${words.split('\n').at(-1)}`, { cause: error });
+    throw new Error(`${wanted[0]} could not be unpacked: ${words.split('\n').at(-1)}`, { cause: error });
   } finally {
     await rm(work, { recursive: true, force: true });
   }

@@ -82,6 +82,8 @@ interface Job {
 
 function createPool(definition: FunctionDefinition, logFolder: string) {
   const log = createWriteStream(path.join(logFolder, `${definition.name}.log`), { flags: 'a', mode: 0o600 });
+  // Each instance listens to it.
+  log.setMaxListeners(0);
   const all = new Set<Worker>();
   const idle: Worker[] = [];
   const waiting: Job[] = [];

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { passwordFault } from '../lib/password.ts';
 import { startDemonstration, type Demonstration } from './demonstration.ts';
 import { startProgram, type Program } from './program.ts';
 import { createRunning } from './running.ts';
@@ -16,8 +17,6 @@ interface Options {
   readonly administratorPassword: string | undefined;
   readonly quiet: boolean;
 }
-
-const SHORTEST_PASSWORD = 8;
 
 /** Flags win over environment variables. @throws Error with one line, for what can't be used */
 function readOptions(args: readonly string[], environment: NodeJS.ProcessEnv): Options {
@@ -36,9 +35,8 @@ function readOptions(args: readonly string[], environment: NodeJS.ProcessEnv): O
   if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535)
     throw new Error(`--port ${port}: give a number from 0 to 65535`);
   const administratorPassword = values['admin-password'] ?? environment.ROLLCALL_ADMIN_PASSWORD;
-  if (administratorPassword !== undefined && administratorPassword.length < SHORTEST_PASSWORD) {
-    throw new Error(`--admin-password: give at least ${SHORTEST_PASSWORD} characters`);
-  }
+  const fault = administratorPassword === undefined ? null : passwordFault(administratorPassword);
+  if (fault !== null) throw new Error(`--admin-password: a password ${fault}`);
   const data = values.data ?? environment.ROLLCALL_DATA;
   if (data === '') throw new Error('--data: give a folder');
   return {

@@ -5,6 +5,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { startDynamoDb } from './dynamodb.ts';
+import { lockFolder } from './folder-lock.ts';
 import { createFunctionHost, type FunctionHost, type InvocationResult } from './function-host.ts';
 import { createHttpApi, type RequestHandler } from './http-api.ts';
 import { createLambdaEndpoint, INVOKE_PATH } from './lambda-endpoint.ts';
@@ -51,6 +52,7 @@ async function start(
   running: Running,
 ): Promise<Program> {
   await mkdir(dataFolder, { recursive: true, mode: 0o700 });
+  await running.add(lockFolder(dataFolder));
   let answer = notReady;
   // First of all the port: where it is taken, nothing else has to be waited for.
   const server = await running.add(serve((request, response) => answer(request, response), port));

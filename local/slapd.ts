@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 import { type Certificates, makeCertificates } from './certificate.ts';
-import { cacheFolder, MissingProgramError, systemName, unpackPackages } from './debian-package.ts';
+import { cacheFolder, systemName, unpackPackages } from './debian-package.ts';
 import { startServer } from './server-process.ts';
 
 const run = promisify(execFile);
@@ -62,8 +62,8 @@ export interface Slapd {
 
 /**
  * Starts a server on 127.0.0.1 with these entries.
- * @throws MissingProgramError that says how to install OpenLDAP where it can be neither found nor unpacked; Error with the server's
- * own words where it does not start
+ * @throws Error with one line on how to install OpenLDAP where it can be neither found nor unpacked; with the server's own words
+ * where it does not start
  */
 export async function startSlapd(options: SlapdOptions): Promise<Slapd> {
   const installation = await findInstallation();
@@ -129,7 +129,7 @@ async function findInstallation(): Promise<Installation> {
   const installed = inspect('');
   if (installed !== null) return escapeConfinement(installed);
   const unpacked = await unpackPackages(PACKAGES).then(inspect, () => null);
-  return unpacked ?? Promise.reject(new MissingProgramError(await installHint()));
+  return unpacked ?? Promise.reject(new Error(await installHint()));
 }
 
 // Of what slapd depends on it loads libraries; perl and ODBC serve back-ends that are not used here.

@@ -20,7 +20,7 @@ import { startSlapd } from '../../local/slapd.ts';
 import { LOCAL_CREDENTIALS, LOCAL_REGION, synthesizeStack } from '../../local/template.ts';
 import { connect, createTables } from '../support/tables.ts';
 import { writeLinks } from './instant-store.ts';
-import type { Cost, DynamoDb, LoginKind, LoginTimes, SyncCost } from './job.ts';
+import type { Cost, DynamoDb, LoginTimes, SyncCost } from './job.ts';
 import type { LdapSearch } from './ldapsearch.ts';
 import { findLdapSearch } from './ldapsearch.ts';
 import { bundle, median, prepareJobs, quantile, ratioOf, runJson } from './measure.ts';
@@ -64,7 +64,8 @@ export interface SyncRow {
 }
 
 export interface LoginRow {
-  readonly login: LoginKind | string;
+  /** A LoginKind, or the name of a library. */
+  readonly login: string;
   readonly p50Ms: number;
   readonly p99Ms: number;
 }

@@ -135,7 +135,9 @@ async function startApi(change = asIs) {
         { kind: 'withheld', userId: 'b', userName: 'bob', directoryId: 'j', dn: 'e', reason: 'too many' },
         { kind: 'withheld', userId: 'c', userName: 'cyd', directoryId: 'k', dn: 'f', reason: 'too many' },
       ]);
-      await stores.runs.finish(fence, { ...run, status: 'succeeded', stage: 'finished', totals, ...over });
+      const settingsVersion = (await stores.settings.read())?.version ?? null;
+      const ended = { ...run, status: 'succeeded', stage: 'finished', totals, settingsVersion } as const;
+      await stores.runs.finish(fence, { ...ended, ...over });
     },
   };
 }
@@ -671,6 +673,21 @@ describe('a run', () => {
     expect(again.body).toMatchObject({ status: 409, code: 'nothingWithheld' });
     expect(api.started).toHaveLength(2);
     expect((await api.call('POST', '/api/sync')).status).toBe(202);
+  });
+
+  test('can’t be approved under other settings than those its removals were withheld under', async () => {
+    const api = await startConfigured();
+    const { runId } = (await api.call('POST', '/api/sync')).body;
+    await api.endRun(runId, { settingsVersion: 'an earlier one' });
+
+    const refused = await api.call('POST', `/api/runs/${runId}/approve`);
+
+    expect(refused.body).toMatchObject({
+      status: 409,
+      code: 'nothingWithheld',
+      detail: expect.stringMatching(/changed/),
+    });
+    expect(api.started).toHaveLength(1);
   });
 
   test('that has withheld nothing, is at work or was dry has nothing to approve', async () => {

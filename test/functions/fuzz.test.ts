@@ -47,7 +47,7 @@ async function startHouse({ runActive }: Pick<Request, 'runActive'>, outage: Out
     { type: 'create', user: aUser({ id: '3', userName: 'anna', emailAddresses: ['anna@example.com'] }) },
     { type: 'create', user: aUser({ id: '4', userName: 'bob', disabledBy: 'sync' }) },
   ]);
-  await stores.settings.write(aSettings(), 'secret', null);
+  const settingsVersion = await stores.settings.write(aSettings(), 'secret', null);
   const request = { dryRun: false, trigger: 'schedule', requestedBy: null, approves: null } as const;
   const run = newRun(RUN_ID, request, NOW);
   const started = await stores.runs.start(run);
@@ -56,7 +56,7 @@ async function startHouse({ runActive }: Pick<Request, 'runActive'>, outage: Out
     { kind: 'withheld', userId: '3', userName: 'anna', directoryId: 'i', dn: 'd', reason: 'too many' },
   ]);
   const totals = { ...run.totals, withheld: 1 };
-  await stores.runs.finish(started.fence, { ...run, totals, status: 'succeeded', stage: 'finished' });
+  await stores.runs.finish(started.fence, { ...run, totals, settingsVersion, status: 'succeeded', stage: 'finished' });
   if (runActive) await stores.runs.start(newRun(ACTIVE_RUN_ID, request, NOW));
   const { token } = await createSession(stores.sessions, administrator, NOW);
 

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { Attribute, Change } from 'ldapts';
 
 import { makeCertificates, makeKeyStore } from '../../local/certificate.ts';
-import { MissingProgramError, unpackPackages } from '../../local/debian-package.ts';
+import { unpackPackages } from '../../local/debian-package.ts';
 import { type ServerProcess, startServer } from '../../local/server-process.ts';
 import {
   asRoot,
@@ -44,15 +44,12 @@ const PACKAGES = {
   needs: (): boolean => false,
 };
 
-/** @throws MissingProgramError */
+/** @throws Error with one line that says what is missing and why */
 export async function startApacheDs(options: DirectoryServerOptions): Promise<DirectoryServer> {
   await promisify(execFile)('java', ['-version']).catch((error: unknown) => {
-    throw new MissingProgramError(
-      'ApacheDS needs Java 17 or later: run "apt-get install openjdk-17-jre-headless" (as root)',
-      {
-        cause: error,
-      },
-    );
+    throw new Error('ApacheDS needs Java 17 or later: run "apt-get install openjdk-17-jre-headless" (as root)', {
+      cause: error,
+    });
   });
   const root = await unpackPackages(PACKAGES);
   const { certificates = makeCertificates({ names: ['127.0.0.1'] }) } = options;

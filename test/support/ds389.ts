@@ -59,7 +59,7 @@ async function findInstallation(): Promise<Installation> {
   };
 }
 
-/** @throws MissingProgramError */
+/** @throws Error with one line that says what is missing and why */
 export async function startDs389(options: DirectoryServerOptions): Promise<DirectoryServer> {
   const installation = await findInstallation();
   const { certificates = makeCertificates({ names: ['127.0.0.1'] }) } = options;

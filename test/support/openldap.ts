@@ -16,7 +16,7 @@ import {
 
 /**
  * slapd loads people faster than a prepared folder is copied. An entry cn=policy below the base is everybody's password policy.
- * @throws MissingProgramError
+ * @throws Error with one line that says what is missing and why
  */
 export async function startOpenLdap(options: DirectoryServerOptions): Promise<DirectoryServer> {
   const folder = await makeServerFolder('openldap');

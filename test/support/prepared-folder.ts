@@ -2,13 +2,15 @@
 import { execFile } from 'node:child_process';
 import { hash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 import { cacheFolder } from '../../local/debian-package.ts';
 
 const run = promisify(execFile);
+
+const KEPT_MS = 7 * 86_400_000;
 
 /**
  * Fills `target` with a copy of what `make` puts into a folder.
@@ -34,8 +36,19 @@ export async function copyPrepared(
     } finally {
       await rm(work, { recursive: true, force: true });
     }
+    await forget(all);
   }
+  await utimes(prepared, new Date(), new Date());
   await mkdir(target, { recursive: true });
   // Databases are files with holes in them: as large as they may grow, but not on the disk.
   await run('cp', ['-a', '--sparse=always', `${prepared}/.`, target]);
+}
+
+/** Removes what nobody has used for long, for example because it is made of something else by now. */
+async function forget(all: string): Promise<void> {
+  for (const name of await readdir(all)) {
+    const path = join(all, name);
+    const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Infinity }));
+    if (Date.now() - mtimeMs > KEPT_MS) await rm(path, { recursive: true, force: true });
+  }
 }

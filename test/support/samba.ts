@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 import { makeCertificates } from '../../local/certificate.ts';
-import { MissingProgramError, unpackPackages } from '../../local/debian-package.ts';
+import { unpackPackages } from '../../local/debian-package.ts';
 import {
   type DirectoryServer,
   type DirectoryServerOptions,
@@ -54,17 +54,14 @@ const ENTER = 'mount -t overlay overlay -o "lowerdir=$1/usr:/usr" /usr && ip lin
 const AS_USER = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
 const BOX = ['--mount', '--net', ...AS_USER, 'sh', '-c', ENTER, 'sh'];
 
-/** @throws MissingProgramError */
+/** @throws Error with one line that says what is missing and why */
 export async function startSamba(options: DirectoryServerOptions): Promise<DirectoryServer> {
   const root = await unpackPackages(PACKAGES);
   await run('unshare', [...BOX, root, 'true']).catch((error: unknown) => {
     const words = ((error as { stderr?: string }).stderr || (error as Error).message).trim();
-    throw new MissingProgramError(
-      `samba needs namespaces of its own, as root or with unprivileged user namespaces: ${words}`,
-      {
-        cause: error,
-      },
-    );
+    throw new Error(`samba needs namespaces of its own, as root or with unprivileged user namespaces: ${words}`, {
+      cause: error,
+    });
   });
   const { people, certificates = makeCertificates({ names: ['127.0.0.1'] }) } = options;
   const folder = await makeServerFolder('samba');

@@ -33,7 +33,8 @@ async function administrationOf(...people: User[]) {
   };
 }
 
-const admin = (id: string, userName: string): User => aUser({ id, userName, privileges: ['admin'], ...INTEGRATED });
+const admin = (id: string, userName: string): User =>
+  aUser({ id, userName, privileges: ['admin'], ...INTEGRATED, passwordHash: 'a hash' });
 
 function newUser(body: object) {
   const parsed = parseNewUser(body);
@@ -133,11 +134,11 @@ test('going to the directory drops the password', async () => {
 test('a password is set for integrated users only', async () => {
   const house = await administrationOf(aUser({ ...INTEGRATED }), aUser({ id: 'account-2', userName: 'berta' }));
 
-  await house.setPassword('anna', 'correct horse');
+  await house.setPassword('anna', 'correct horse', 'caller');
 
   const { passwordHash } = (await house.store.get('anna'))!;
   expect(await verifyPasswordHash(passwordHash!, 'correct horse')).toBe(true);
-  await expect(house.setPassword('berta', 'correct horse')).rejects.toMatchObject({ code: 'conflict' });
+  await expect(house.setPassword('berta', 'correct horse', 'caller')).rejects.toMatchObject({ code: 'conflict' });
 });
 
 test('what an administrator has not seen is not changed', async () => {
@@ -200,6 +201,22 @@ test.each([
     expect(await alone.store.listActiveAdministrators()).toHaveLength(1);
   },
 );
+
+test.each([
+  ['has no password', aUser({ id: 'account-2', userName: 'two', privileges: ['admin'], ...INTEGRATED })],
+  [
+    'is tied to no entry of the directory',
+    aUser({ id: 'account-2', userName: 'two', privileges: ['admin'], directory: null }),
+  ],
+])('an administrator that %s is none to rely on, and one nevertheless', async (_what, second) => {
+  const house = await administrationOf(admin('account-1', 'one'), second);
+
+  await expect(house.remove('one', null)).rejects.toMatchObject({ code: 'lastAdministrator' });
+
+  await house.patch('two', { fullName: 'Two' }, null);
+  await house.remove('two', null);
+  expect(await house.store.listActiveAdministrators()).toHaveLength(1);
+});
 
 test('two administrators that remove each other at the same moment do not both succeed', async () => {
   const house = await administrationOf(admin('account-1', 'one'), admin('account-2', 'two'));

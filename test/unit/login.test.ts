@@ -129,6 +129,14 @@ describe('an integrated user', () => {
   });
 });
 
+test('settings that are saved for the first time count at once', async () => {
+  const bare = await startHouse({ configured: false });
+  const directory = keepDirectory(bare.ports.settings, bare.directory.open, bare.ports.clock);
+  expect(await directory.get()).toBeNull();
+  await bare.configure();
+  expect(await directory.get()).not.toBeNull();
+});
+
 describe('an outage', () => {
   test('is a fault and never a rejection, and counts as no attempt', async () => {
     house.directory.fault = unreachable();

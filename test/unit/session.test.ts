@@ -57,6 +57,7 @@ test.each([
   ['disabled', { ...ROOT, disabledBy: 'admin', version: 2 }],
   ['no administrator any more', { ...ROOT, privileges: ['login'], version: 2 }],
   ['renamed', { ...ROOT, userName: 'toor', version: 2 }],
+  ['given another password by somebody else', { ...ROOT, sessionsValidFrom: later(1).toISOString(), version: 2 }],
   ['deleted', null],
   ['another account of that name', 'replaced'],
 ] as [string, User | null | 'replaced'][])('a session is over at once when its user is %s', async (_what, change) => {

@@ -131,6 +131,22 @@ describe('a run', () => {
   });
 });
 
+test('a run that can use no entry at all says so', async () => {
+  house.directory.people = [1, 2, 3].map((id) => ({ entry: anEntry(`${id}`, { cn: ['No uid here'] }) }));
+  const run = await house.run();
+  expect(run.totals.skipped).toBe(3);
+  expect(run.notices).toEqual([expect.stringMatching(/None of the 3 entries could be used: the entry has no uid/u)]);
+});
+
+test('a cancelled run whose directory hangs ends as cancelled, however the hanging ends', async () => {
+  house.directory.people = people(3);
+  house.directory.afterRead = async () => {
+    await house.cancelActiveRun();
+    throw unreachable();
+  };
+  expect(await house.run()).toMatchObject({ status: 'cancelled', error: null });
+});
+
 describe('missing users', () => {
   const lose = async (): Promise<void> => {
     house.directory.people = people(4);
