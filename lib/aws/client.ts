@@ -44,6 +44,8 @@ export function createDynamoDbClient(config: DynamoDBClientConfig = {}): DynamoD
     },
     { step: 'deserialize', priority: 'high', name: 'retryConflicts' },
   );
+  // It walks through every answer for a log that nobody reads: a fifth of what reading the users takes.
+  client.middlewareStack.remove('loggerMiddleware');
   translateFaults(client, SERVICE, ['ConditionalCheckFailedException', 'TransactionCanceledException']);
   return DynamoDBDocumentClient.from(client);
 }

@@ -28,6 +28,8 @@ export interface UserStoreOptions {
 const LIST = 'users';
 const STATEMENTS_TOGETHER = 25;
 const SCAN_SEGMENTS = 8;
+/** Links a request reads: with a request on its way for every shard, what waits in memory stays a few megabytes. */
+const LINKS_TOGETHER = 2_000;
 const ITEMS_IN_TRANSACTION = 100;
 const SHARDS = Array.from({ length: LIST_SHARDS }, (_, shard) => String(shard));
 const FIRST_KEY = '\u0001';
@@ -56,6 +58,7 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
         ExpressionAttributeValues: { ':shard': shard },
         ProjectionExpression: 'nameKey, linkKey, fingerprint',
         ExclusiveStartKey: from,
+        Limit: LINKS_TOGETHER,
       }),
     );
     return { shard, links: (page.Items ?? []) as UserLink[], from: page.LastEvaluatedKey };

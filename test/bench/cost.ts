@@ -1,0 +1,286 @@
+/**
+ * What the product costs a month on AWS: `node test/bench/cost.ts RESULTS.json ...`. Request units are what a DynamoDB emulator says
+ * the real adapters have consumed, bytes of logs what they have printed, durations those of a benchmark's results; the rest is
+ * assumption and list price, all of it written down here. Free tiers are left out.
+ */
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { GetCommand } from '@aws-sdk/lib-dynamodb';
+import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { createLoginStore } from '../../lib/aws/login-store.ts';
+import { createRunStore } from '../../lib/aws/run-store.ts';
+import { createUserStore } from '../../lib/aws/user-store.ts';
+import { keepDirectory } from '../../lib/current-directory.ts';
+import { openDirectory } from '../../lib/ldap/directory.ts';
+import { createLogin } from '../../lib/login.ts';
+import { createMemoryStores } from '../../lib/memory.ts';
+import type { Settings } from '../../lib/settings.ts';
+import { startDynamoDb } from '../../local/dynamodb.ts';
+import { startSlapd } from '../../local/slapd.ts';
+import { synthesizeStack } from '../../local/template.ts';
+import { connect, createTables } from '../support/tables.ts';
+import type { Results } from './benchmark.ts';
+import { ldifOf, passwordOf, READER, settingsOf, uidOf } from './people.ts';
+
+/** us-east-1, dollars, list prices as noted on 2026-11-23. Look them up before relying on them. */
+const PRICE = {
+  readUnit: 0.125 / 1e6,
+  writeUnit: 0.625 / 1e6,
+  storedGb: 0.25,
+  recoverableGb: 0.2,
+  armGbSecond: 0.0000133334,
+  invocation: 0.2 / 1e6,
+  logGb: 0.5,
+  secret: 0.4,
+  secretCall: 0.05 / 10_000,
+  alarmMetric: 0.1,
+  metric: 0.3,
+  dashboard: 3,
+};
+
+const ASSUMED = {
+  runsAMonth: 730,
+  loginsAUser: 10,
+  /** Part of the users whose entry changes. */
+  changedAMonth: 0.05,
+  /** From the functions to a directory elsewhere and back; a login waits for it once. */
+  directoryMs: 20,
+  /** Lambda's own JSON lines about an invocation: start, end, report. */
+  platformLogBytes: 700,
+  /** Settings are read once a minute by each busy instance of the login. */
+  busyLoginMinutes: 43_800,
+  /** Metrics that report at least once in an hour of ordinary operation. */
+  reportingMetrics: 10,
+  /** What DynamoDB adds to an item, and again to its copy in the index. */
+  itemOverheadBytes: 100,
+};
+
+const SAMPLE = 2_000;
+
+interface Consumed {
+  read: number;
+  write: number;
+}
+
+const READS = /^(?:Query|Get|BatchGet|TransactGet)/u;
+
+function meter(client: DynamoDBDocumentClient): Consumed {
+  const consumed: Consumed = { read: 0, write: 0 };
+  client.middlewareStack.add(
+    (next, context) => async (args) => {
+      const input = { ...args.input, ReturnConsumedCapacity: 'TOTAL' };
+      const result = await next({ ...args, input });
+      const { ConsumedCapacity = [] } = result.output as { ConsumedCapacity?: Capacity | Capacity[] };
+      const units = [ConsumedCapacity].flat().reduce((sum, { CapacityUnits = 0 }) => sum + CapacityUnits, 0);
+      consumed[READS.test(String(context.commandName)) ? 'read' : 'write'] += units;
+      return result;
+    },
+    { step: 'initialize', name: 'meter' },
+  );
+  return consumed;
+}
+
+interface Capacity {
+  readonly CapacityUnits?: number;
+}
+
+/** Bytes that `work` prints, which are kept from the terminal. */
+async function printedBy(work: () => Promise<unknown>): Promise<number> {
+  const write = process.stdout.write.bind(process.stdout);
+  let bytes = 0;
+  process.stdout.write = (text: string | Uint8Array) => {
+    bytes += text.length;
+    return true;
+  };
+  try {
+    await work();
+  } finally {
+    process.stdout.write = write;
+  }
+  return bytes;
+}
+
+interface Measured {
+  /** For the links of all sample users, without what every run costs. */
+  readonly linkUnits: number;
+  readonly runReadUnits: number;
+  readonly runWriteUnits: number;
+  readonly createUnits: number;
+  readonly loginUnits: number;
+  readonly loginLogBytes: number;
+  readonly itemBytes: number;
+  readonly linkBytes: number;
+}
+
+async function measure(): Promise<Measured> {
+  const folder = await mkdtemp(join(tmpdir(), 'rollcall-cost-'));
+  const [slapd, dynamoDb] = await Promise.all([
+    startSlapd({
+      folder,
+      ldif: ldifOf(SAMPLE),
+      limits: [`dn.exact="${READER.dn}" size.soft=500 size.hard=500 size.pr=1000 size.prtotal=unlimited`],
+    }),
+    startDynamoDb({ kind: 'dynoxide' }),
+  ]);
+  const client = connect(dynamoDb.endpoint);
+  try {
+    const consumed = meter(client);
+    const clock = { now: () => new Date() };
+    const options = { client, clock, ...(await createTables(client)) };
+    const { settings } = createMemoryStores(clock);
+    await settings.write(settingsOf(slapd.ldapPort), READER.password, null);
+    const open = (document: Settings, password: string) => openDirectory(document, password, clock.now);
+    // The entry points wire themselves when they are imported, as on Lambda; nothing of that is used here.
+    const names = ['USERS_TABLE', 'OPERATIONS_TABLE', 'SETTINGS_SECRET'];
+    Object.assign(process.env, { AWS_REGION: 'local' }, Object.fromEntries(names.map((name) => [name, 'unused'])));
+    const { makeHandler: makeAuthHandler } = await import('../../functions/auth.ts');
+    const { makeHandler: makeSyncHandler } = await import('../../functions/sync.ts');
+    const users = createUserStore(options);
+    const ports = { users, runs: createRunStore(options), settings, openDirectory: open, clock, newId: randomUUID };
+    const sync = makeSyncHandler(ports);
+    const directory = keepDirectory(settings, open, clock);
+    const login = createLogin({ logins: createLoginStore(options), directory, clock });
+    const auth = makeAuthHandler({ login, takeDirectoryMs: () => 3.25 });
+
+    const costOf = async (work: () => Promise<unknown>) => {
+      const before = { ...consumed };
+      const logBytes = await printedBy(work);
+      return { read: consumed.read - before.read, write: consumed.write - before.write, logBytes };
+    };
+    const run = () => sync({ trigger: 'schedule' }, { getRemainingTimeInMillis: () => 900_000 });
+    const first = await costOf(run);
+    const second = await costOf(run);
+    const links = await costOf(async () => {
+      for await (const batch of users.readLinks()) void batch;
+    });
+    await auth({ userName: uidOf(1), password: passwordOf(1) });
+    const loggedIn = await costOf(() => auth({ userName: uidOf(2), password: passwordOf(2) }));
+    await (await directory.get())?.directory.close();
+    const { Item } = await client.send(
+      new GetCommand({
+        TableName: options.usersTable,
+        Key: { nameKey: uidOf(1) },
+      }),
+    );
+    return {
+      linkUnits: links.read,
+      runReadUnits: second.read - links.read,
+      runWriteUnits: second.write,
+      createUnits: (first.write - second.write) / SAMPLE,
+      loginUnits: loggedIn.read,
+      loginLogBytes: loggedIn.logBytes,
+      itemBytes: itemSize(Item!),
+      linkBytes: itemSize(
+        Object.fromEntries(LINK_ATTRIBUTES.map((name) => [name, (Item as Record<string, unknown>)[name]])),
+      ),
+    };
+  } finally {
+    client.destroy();
+    await Promise.all([slapd.stop(), dynamoDb.stop()]);
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+const LINK_ATTRIBUTES = ['nameKey', 'listShard', 'linkKey', 'fingerprint', 'authentication', 'disabledBy'];
+
+/** @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html */
+function itemSize(item: Record<string, unknown>): number {
+  const sizeOf = (value: unknown): number => {
+    if (typeof value === 'string') return Buffer.byteLength(value);
+    if (Array.isArray(value)) return 3 + value.reduce((sum: number, each) => sum + 1 + sizeOf(each), 0);
+    return typeof value === 'number' ? 2 : 1;
+  };
+  return Object.entries(item).reduce((sum, [name, value]) => sum + Buffer.byteLength(name) + sizeOf(value), 0);
+}
+
+interface Durations {
+  /** Of a run in which nothing has changed, per person. */
+  readonly runMsAPerson: number;
+  readonly loginMs: number;
+  readonly syncGb: number;
+  readonly authGb: number;
+}
+
+/** Dollars a month that grow with the number of users, by what they are paid for. */
+function monthOf(users: number, units: Measured, { runMsAPerson, loginMs, syncGb, authGb }: Durations) {
+  const { runsAMonth, loginsAUser, changedAMonth, directoryMs, platformLogBytes } = ASSUMED;
+  const logins = users * loginsAUser;
+  const gb = (bytes: number): number => bytes / 1e9;
+  const runSeconds = 1 + (runMsAPerson * users) / 1_000;
+  const reads = runsAMonth * ((units.linkUnits / SAMPLE) * users + units.runReadUnits);
+  // The lease is renewed once a second.
+  const writes = runsAMonth * (units.runWriteUnits + runSeconds) + users * changedAMonth * units.createUnits;
+  const tableGb = gb(users * (units.itemBytes + ASSUMED.itemOverheadBytes));
+  const indexGb = gb(users * (units.linkBytes + ASSUMED.itemOverheadBytes));
+  const secretCalls = runsAMonth + Math.min(logins, ASSUMED.busyLoginMinutes);
+  return {
+    'sync: database': reads * PRICE.readUnit + writes * PRICE.writeUnit,
+    'sync: function': runsAMonth * (runSeconds * syncGb * PRICE.armGbSecond + PRICE.invocation),
+    'login: database': logins * units.loginUnits * PRICE.readUnit,
+    'login: function': logins * (((loginMs + directoryMs) / 1_000) * authGb * PRICE.armGbSecond + PRICE.invocation),
+    'login: log': gb(logins * (units.loginLogBytes + platformLogBytes)) * PRICE.logGb,
+    'reading the settings': secretCalls * PRICE.secretCall,
+    storage: (tableGb + indexGb) * PRICE.storedGb + tableGb * PRICE.recoverableGb,
+  };
+}
+
+async function readFixed(): Promise<Record<string, number>> {
+  const folder = await mkdtemp(join(tmpdir(), 'rollcall-cost-'));
+  try {
+    await synthesizeStack(folder, new AbortController().signal);
+    const template = await readFile(join(folder, 'Rollcall.template.json'), 'utf8');
+    const { Resources } = JSON.parse(template) as {
+      Resources: Record<string, { Type: string; Properties: { Metrics?: readonly { MetricStat?: object }[] } }>;
+    };
+    const ofType = (type: string) => Object.values(Resources).filter(({ Type }) => Type === type);
+    // An alarm on an expression is paid for each metric that it reads.
+    const alarmMetrics = ofType('AWS::CloudWatch::Alarm').reduce(
+      (sum, { Properties: { Metrics } }) => sum + (Metrics?.filter(({ MetricStat }) => MetricStat).length ?? 1),
+      0,
+    );
+    return {
+      [`${ofType('AWS::SecretsManager::Secret').length} secrets`]:
+        ofType('AWS::SecretsManager::Secret').length * PRICE.secret,
+      [`alarms on ${alarmMetrics} metrics`]: alarmMetrics * PRICE.alarmMetric,
+      [`about ${ASSUMED.reportingMetrics} custom metrics`]: ASSUMED.reportingMetrics * PRICE.metric,
+      dashboard: ofType('AWS::CloudWatch::Dashboard').length * PRICE.dashboard,
+    };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+const files = process.argv.slice(2);
+const results = await Promise.all(files.map(async (file) => JSON.parse(await readFile(file, 'utf8')) as Results));
+const slowest = results
+  .flatMap(({ sync }) => sync)
+  .filter(({ workload, store }) => workload === 'nothingChanged' && store === 'dynoxide')
+  .at(-1);
+const directoryLogin = results.flatMap(({ logins }) => logins).find(({ login }) => login === 'directory');
+if (slowest === undefined || directoryLogin === undefined) {
+  console.error('the results named hold no run on dynoxide in which nothing has changed, or no logins');
+  process.exit(2);
+}
+const units = await measure();
+const durations = {
+  runMsAPerson: slowest.wallMs / slowest.people,
+  loginMs: directoryLogin.p50Ms,
+  syncGb: 2,
+  authGb: 0.5,
+};
+const sizes = [1_000, 100_000, 1_000_000];
+const months = sizes.map((users) => monthOf(users, units, durations));
+const money = (dollars: number): string => `$${dollars < 0.995 ? dollars.toFixed(3) : dollars.toFixed(2)}`;
+console.log(`measured: ${JSON.stringify({ ...units, ...durations })}\n`);
+console.log(`| dollars a month | ${sizes.map((users) => `${users.toLocaleString('en-US')} users`).join(' | ')} |`);
+console.log(`|---|${sizes.map(() => '---:').join('|')}|`);
+for (const name of Object.keys(months[0]!) as (keyof (typeof months)[0])[]) {
+  console.log(`| ${name} | ${months.map((month) => money(month[name])).join(' | ')} |`);
+}
+const sums = months.map((month) => Object.values(month).reduce((sum, dollars) => sum + dollars, 0));
+console.log(`| **together** | ${sums.map((sum) => `**${money(sum)}**`).join(' | ')} |\n`);
+const fixed = await readFixed();
+for (const [name, dollars] of Object.entries(fixed)) console.log(`| ${name} | ${money(dollars)} |`);
+console.log(`| **fixed, together** | **${money(Object.values(fixed).reduce((sum, dollars) => sum + dollars, 0))}** |`);
