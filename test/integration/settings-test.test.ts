@@ -169,7 +169,7 @@ describe('the check stops at the stage that fails, tells its code and what to do
 
       const result = await tryOut(port, { connection: { encryption } });
 
-      expect(performance.now() - started).toBeLessThan(2500);
+      expect(performance.now() - started).toBeLessThan(7_500);
       expect(result.ok).toBe(false);
       expect(result.stages.slice(0, -1).every(({ ok }) => ok)).toBe(true);
       expect(result.stages.at(-1)).toMatchObject({
