@@ -118,9 +118,8 @@ export function attributeList(setting: string): readonly string[] {
 }
 
 /** Every attribute that the mapping needs, each once. */
-export function mappedAttributes(mapping: MappingSettings): readonly string[] {
-  const names = [mapping.userName, mapping.fullName, ...attributeList(mapping.emailAddresses)];
-  return [...new Set(names.filter((name) => name !== ''))];
+export function mappedAttributes({ userName, fullName, emailAddresses }: MappingSettings): readonly string[] {
+  return [...new Set(attributeList([userName, fullName, emailAddresses].join()))];
 }
 
 /** The values of an attribute, whatever the letter case and options it is named with. */

@@ -84,6 +84,8 @@ export function startReport(
     await runs.saveChanges(fence, saved);
   }
 
+  const isComplete = (): boolean => proof !== null && proof.complete && incomplete.length === 0;
+
   async function end(outcome: Pick<Run, 'status' | 'error'>): Promise<Run> {
     clearInterval(renewal);
     await saveLines();
@@ -95,7 +97,7 @@ export function startReport(
       finishedAt: clock.now().toISOString(),
       progress: { ...progress },
       totals: { ...totals },
-      completeness: proof && { complete: proof.complete && incomplete.length === 0, reasons },
+      completeness: proof && { complete: isComplete(), reasons },
       settingsVersion,
       notices: shorten(notices),
     };
@@ -145,8 +147,7 @@ export function startReport(
       notices.push(sentence);
     },
     finish() {
-      const complete = proof !== null && proof.complete && incomplete.length === 0;
-      return end({ status: complete ? 'succeeded' : 'partial', error: null });
+      return end({ status: isComplete() ? 'succeeded' : 'partial', error: null });
     },
     async fail(error) {
       clearInterval(renewal);

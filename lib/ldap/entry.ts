@@ -4,6 +4,7 @@
  */
 import type { Attribute, SearchEntry } from 'ldapts';
 
+import { mappedAttributes } from '../mapping.ts';
 import type { Entry } from '../ports.ts';
 import type { MappingSettings } from '../settings.ts';
 import { disablingRule, type StatusAttribute } from './account-status.ts';
@@ -31,9 +32,7 @@ export function makeEntryReading(
   statusAttributes: readonly StatusAttribute[],
   now: Date,
 ): EntryReading {
-  const mapped = [mapping.userName, mapping.fullName, ...mapping.emailAddresses.split(',')]
-    .map((name) => name.trim())
-    .filter((name) => name !== '');
+  const mapped = mappedAttributes(mapping);
   const mappedNames = new Set(mapped.map((name) => baseName(name)));
   const statusNames = new Set(statusAttributes.map((name) => name.toLowerCase()));
   const idName = idAttribute.toLowerCase();
