@@ -22,6 +22,7 @@ export default defineConfig({
       SCHEDULE_NAME: 'synchronize',
       SCHEDULE_GROUP: 'rollcall',
       SYNC_FUNCTION: 'sync',
+      EVENT_BUS: 'events',
     },
   },
 });

@@ -11,6 +11,7 @@ import {
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
+import { USERS_TABLE } from '../lib/aws/environment.ts';
 import type { Data } from './data.ts';
 import { ProductFunction, type FunctionDefaults } from './function.ts';
 import type { Monitoring } from './monitoring.ts';
@@ -109,7 +110,10 @@ export class Api extends Construct {
   }
 
   private allowStores({ users, operations, settingsSecret, administratorSecret }: Data): void {
-    this.handler.allow(['dynamodb:Query'], [`${users.tableArn}/index/list`]);
+    this.handler.allow(
+      ['dynamodb:Query'],
+      [USERS_TABLE.listIndex, USERS_TABLE.addressIndex].map((index) => `${users.tableArn}/index/${index}`),
+    );
     this.handler.allow(
       [
         'dynamodb:GetItem',
@@ -119,6 +123,9 @@ export class Api extends Construct {
         'dynamodb:UpdateItem',
         'dynamodb:DeleteItem',
         'dynamodb:ConditionCheckItem',
+        'dynamodb:PartiQLInsert',
+        'dynamodb:PartiQLUpdate',
+        'dynamodb:PartiQLDelete',
       ],
       [users.tableArn],
     );

@@ -10,7 +10,9 @@ import {
 import { Construct } from 'constructs';
 import type { Api } from './api.ts';
 import type { Auth } from './auth.ts';
+import type { Console } from './console.ts';
 import type { Data } from './data.ts';
+import type { Events } from './events.ts';
 import { productMetric, type Monitoring } from './monitoring.ts';
 import type { Sync } from './sync.ts';
 
@@ -19,13 +21,15 @@ export interface DashboardProps {
   readonly sync: Sync;
   readonly auth: Auth;
   readonly api: Api;
+  readonly pages: Console;
+  readonly events: Events;
   readonly monitoring: Monitoring;
 }
 
 export class Dashboard extends Construct {
-  constructor(scope: Construct, id: string, { data, sync, auth, api, monitoring }: DashboardProps) {
+  constructor(scope: Construct, id: string, { data, sync, auth, api, pages, events, monitoring }: DashboardProps) {
     super(scope, id);
-    const functions = [sync.handler, auth.handler, api.handler];
+    const functions = [sync.handler, auth.handler, api.handler, pages.handler, events.handler];
     new CloudWatchDashboard(this, 'Dashboard', {
       defaultInterval: Duration.days(1),
       widgets: [
@@ -80,6 +84,7 @@ export class Dashboard extends Construct {
           ),
           graph('Failed starts', [sync.failures.metricApproximateNumberOfMessagesVisible({ statistic: 'Maximum' })]),
         ],
+        [graph('Age of changes that become events', [events.handler.metric('IteratorAge', { statistic: 'Maximum' })])],
       ],
     });
   }

@@ -4,6 +4,7 @@ import {
   AttributeType,
   BillingMode,
   ProjectionType,
+  StreamViewType,
   Table,
   TableEncryption,
   type TableProps,
@@ -33,6 +34,7 @@ export class Data extends Construct {
     this.users = new Table(this, 'Users', {
       ...KEPT,
       partitionKey: { name: USERS_TABLE.partitionKey, type: AttributeType.STRING },
+      stream: StreamViewType.NEW_AND_OLD_IMAGES,
     });
     this.users.addGlobalSecondaryIndex({
       indexName: USERS_TABLE.listIndex,
@@ -41,12 +43,19 @@ export class Data extends Construct {
       projectionType: ProjectionType.INCLUDE,
       nonKeyAttributes: [...USERS_TABLE.listProjection],
     });
+    this.users.addGlobalSecondaryIndex({
+      indexName: USERS_TABLE.addressIndex,
+      partitionKey: { name: USERS_TABLE.addressPartitionKey, type: AttributeType.STRING },
+      sortKey: { name: USERS_TABLE.partitionKey, type: AttributeType.STRING },
+      projectionType: ProjectionType.KEYS_ONLY,
+    });
 
     this.operations = new Table(this, 'Operations', {
       ...KEPT,
       partitionKey: { name: OPERATIONS_TABLE.partitionKey, type: AttributeType.STRING },
       sortKey: { name: OPERATIONS_TABLE.sortKey, type: AttributeType.STRING },
       timeToLiveAttribute: OPERATIONS_TABLE.ttl,
+      stream: StreamViewType.NEW_IMAGE,
     });
 
     this.settingsSecret = new Secret(this, 'Settings', {

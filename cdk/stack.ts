@@ -1,5 +1,5 @@
 /**
- * The stack: data, the three functions, their network and their monitoring. What a deployment may choose is context, given
+ * The stack: data, the functions, their network and their monitoring. What a deployment may choose is context, given
  * as `cdk deploy -c name=value` or in cdk.context.json; everything else that can be set is in the product's own settings.
  *
  * | context               | default | meaning |
@@ -19,9 +19,11 @@ import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { Api } from './api.ts';
 import { Auth } from './auth.ts';
+import { Console } from './console.ts';
 import { readContext } from './context.ts';
 import { Dashboard } from './dashboard.ts';
 import { Data } from './data.ts';
+import { Events } from './events.ts';
 import { Monitoring } from './monitoring.ts';
 import { createNetwork } from './network.ts';
 import { Sync } from './sync.ts';
@@ -39,7 +41,9 @@ export class RollcallStack extends Stack {
     const sync = new Sync(this, 'Sync', { ...shared, intervalMinutes: syncIntervalMinutes });
     const auth = new Auth(this, 'Auth', shared);
     const api = new Api(this, 'Api', { ...shared, sync });
-    new Dashboard(this, 'Dashboard', { data, sync, auth, api, monitoring });
+    const pages = new Console(this, 'Console', { ...shared, api });
+    const events = new Events(this, 'Events', shared);
+    new Dashboard(this, 'Dashboard', { data, sync, auth, api, pages, events, monitoring });
 
     const output = (name: string, value: string, description: string) =>
       new CfnOutput(this, name, { value, description });
@@ -47,6 +51,7 @@ export class RollcallStack extends Stack {
     output('AuthFunctionName', auth.handler.functionName, 'The login service invokes this function.');
     output('AuthFunctionArn', auth.handler.functionArn, 'What its role needs lambda:InvokeFunction on.');
     output('SyncFunctionName', sync.handler.functionName, 'Runs the synchronisation.');
+    output('EventBusName', events.bus.eventBusName, 'Rules on this bus receive the events.');
     output('UsersTableName', data.users.tableName, 'The user database.');
     output('AdministratorSecretName', data.administratorSecret.secretName, 'Holds the first password of admin.');
   }

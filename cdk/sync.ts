@@ -6,6 +6,7 @@ import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { CfnSchedule, CfnScheduleGroup } from 'aws-cdk-lib/aws-scheduler';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
+import { SYNC_NODE_OPTIONS } from '../lib/aws/environment.ts';
 import type { Data } from './data.ts';
 import { ProductFunction, type FunctionDefaults } from './function.ts';
 import { largerOf, productMetric, type Monitoring } from './monitoring.ts';
@@ -53,6 +54,7 @@ export class Sync extends Construct {
       maxEventAge: Duration.minutes(15),
       onFailure: new SqsDestination(this.failures),
     });
+    this.handler.addEnvironment('NODE_OPTIONS', SYNC_NODE_OPTIONS);
     this.allowStores(data);
 
     this.scheduleRole = new Role(this, 'ScheduleRole', {
@@ -69,7 +71,7 @@ export class Sync extends Construct {
 
     // The API moves expression, time zone and state whenever settings are saved, so drift is normal here. CloudFormation
     // leaves that alone as long as this resource does not change; after a deployment that changes it, the schedule is off
-    // until settings are saved again, and the alarm for overdue runs says so.
+    // until settings are saved again; a warning beside the settings and the alarm for overdue runs say so.
     this.schedule = new CfnSchedule(this, 'Schedule', {
       groupName: new CfnScheduleGroup(this, 'ScheduleGroup').ref,
       description: 'Rollcall: starts the synchronisation. Change it in the settings of Rollcall.',
@@ -98,6 +100,7 @@ export class Sync extends Construct {
         'dynamodb:DeleteItem',
         'dynamodb:PartiQLInsert',
         'dynamodb:PartiQLUpdate',
+        'dynamodb:PartiQLDelete',
       ],
       [users.tableArn],
     );

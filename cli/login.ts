@@ -1,7 +1,8 @@
-/** Signing in to a deployment and out of it. */
+/** Signing in to a deployment and out of it, and the own password. */
 import { createApi, parseDeploymentUrl, Problem, type Api } from './api.ts';
 import { defineCommand, EXIT, UsageError } from './command.ts';
 import { credentialsFile, readCredentials, writeCredentials } from './credentials.ts';
+import type { Terminal } from './terminal.ts';
 
 const LOCAL_PROGRAM = 'http://127.0.0.1:8080';
 
@@ -27,6 +28,12 @@ function readUrl(text: string): string {
   const url = parseDeploymentUrl(text);
   if (url !== null) return url;
   throw new UsageError('--url takes an https:// address; http:// only for this machine, as http://127.0.0.1:8080');
+}
+
+/** The deployment that is named, else that of the last login, else the one that is typed. @throws UsageError, Interrupted */
+async function chooseUrl(named: string | undefined, terminal: Terminal): Promise<string> {
+  const { current } = await readCredentials();
+  return readUrl(named ?? current ?? (await terminal.ask('Address of the deployment', '--url', LOCAL_PROGRAM)));
 }
 
 export const login = defineCommand({
@@ -59,6 +66,26 @@ ${credentialsFile().replace(process.env.HOME ?? '\0', '~')}, which only you can 
     terminal.result({ url, userName: user.userName, expiresAt }, () => {
       terminal.print(`Signed in to ${url} as ${user.userName} until ${expiresAt}.`);
     });
+    return EXIT.done;
+  },
+});
+
+export const password = defineCommand({
+  name: 'password',
+  parameters: [],
+  summary: 'changes your own password',
+  details: `For users with integrated authentication and the privilege changePassword, or admin. Asks for the current password
+and twice for the new one, unseen, or reads both from standard input, a line each, where that is no terminal. Ends all your
+sessions but this one.`,
+  options: { user: { type: 'string', value: 'NAME', summary: 'who you are, where you are not signed in' } },
+  examples: ['password', 'password --user scanner --url https://abc123.execute-api.eu-central-1.amazonaws.com'],
+  async run({ options, api, terminal }) {
+    const userName = options.user;
+    const used = userName === undefined ? await api() : createApi(await chooseUrl(options.url, terminal), null);
+    const { current, replacement } = await terminal.askNewSecret();
+    const body = { ...(userName !== undefined && { userName }), currentPassword: current, newPassword: replacement };
+    await used.call('PUT', '/api/session/password', { body });
+    terminal.result({ url: used.url, passwordChanged: true }, () => terminal.print('Your password is changed.'));
     return EXIT.done;
   },
 });

@@ -13,15 +13,25 @@ import {
   type ExitCode,
 } from './command.ts';
 import { makeCompletion } from './completion.ts';
-import { login, logout, openApi } from './login.ts';
+import { login, logout, openApi, password } from './login.ts';
 import { runs, runsApprove, runsCancel, sync } from './runs.ts';
 import { settingsGet, settingsSet, settingsTest } from './settings.ts';
 import { createTerminal, Interrupted, type Terminal } from './terminal.ts';
-import { auth, usersCreate, usersDelete, usersList, usersPassword, usersSet, usersShow } from './users.ts';
+import {
+  auth,
+  usersApplyDefaultPrivileges,
+  usersCreate,
+  usersDelete,
+  usersList,
+  usersPassword,
+  usersSet,
+  usersShow,
+} from './users.ts';
 
 const COMMANDS: readonly Command[] = [
   login,
   logout,
+  password,
   settingsGet,
   settingsSet,
   settingsTest,
@@ -35,6 +45,7 @@ const COMMANDS: readonly Command[] = [
   usersSet,
   usersDelete,
   usersPassword,
+  usersApplyDefaultPrivileges,
   auth,
   makeCompletion(() => COMMANDS),
 ];

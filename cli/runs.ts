@@ -28,6 +28,7 @@ interface Run {
   readonly startedAt: string;
   readonly finishedAt: string | null;
   readonly progress: { readonly read: number; readonly planned: number; readonly applied: number };
+  readonly expectedEntries: number | null;
   readonly totals: Readonly<Partial<Record<(typeof KINDS)[number], number>>>;
   readonly completeness: { readonly complete: boolean; readonly reasons: readonly string[] } | null;
   readonly error: { readonly code: string; readonly message: string; readonly advice: string | null } | null;
@@ -101,11 +102,19 @@ async function awaitEnd(api: Api, id: string, terminal: Terminal, signal: AbortS
 }
 
 /** A bar where it is known how much there is to do, else how much is done. */
-function describeProgress({ stage, progress: { read, planned, applied } }: Run): string {
-  if (stage !== 'applying' || planned === 0) return `${stage}  ${read} entries read, ${planned} changes planned`;
+function describeProgress({ stage, expectedEntries, progress: { read, planned, applied } }: Run): string {
+  if (stage === 'applying' && planned > 0)
+    return `${stage}  ${drawBar(applied / planned)} ${applied} of ${planned} changes`;
+  if (stage === 'reading' && expectedEntries) {
+    return `${stage}  ${drawBar(read / expectedEntries)} ${read} of about ${expectedEntries} entries`;
+  }
+  return `${stage}  ${read} entries read, ${planned} changes planned`;
+}
+
+function drawBar(part: number): string {
   const width = 30;
-  const done = Math.round((Math.min(applied, planned) / planned) * width);
-  return `${stage}  [${'#'.repeat(done)}${'-'.repeat(width - done)}] ${applied} of ${planned} changes`;
+  const done = Math.round(Math.min(part, 1) * width);
+  return `[${'#'.repeat(done)}${'-'.repeat(width - done)}]`;
 }
 
 function exitOf({ status, totals }: Run): ExitCode {

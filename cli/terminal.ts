@@ -27,6 +27,11 @@ export interface Terminal {
    * @param repeat whether whoever types has to do it twice. @throws UsageError, Interrupted
    */
   askSecret(question: string, repeat?: boolean): Promise<string>;
+  /**
+   * A password and the one to replace it, which is typed twice; two lines of standard input where that is no terminal.
+   * @throws UsageError, Interrupted
+   */
+  askNewSecret(): Promise<{ readonly current: string; readonly replacement: string }>;
   /** @throws UsageError where nobody can be asked, Interrupted */
   confirm(question: string): Promise<boolean>;
   /** A line that is rewritten in place, on a terminal; nothing elsewhere. */
@@ -72,6 +77,20 @@ export function createTerminal(json: boolean): Terminal {
   const isInteractive = stdin.isTTY && stderr.isTTY;
   const showsProgress = stderr.isTTY && !json;
 
+  async function askSecret(question: string, repeat = false): Promise<string> {
+    if (!stdin.isTTY) {
+      const piped = (await readAll(stdin)).replace(/\r?\n$/, '');
+      if (piped === '') throw new UsageError('a password is expected on standard input');
+      return piped;
+    }
+    if (!isInteractive) throw new UsageError(`${NOBODY_TO_ASK}; pass the password on standard input`);
+    const validate = (typed: string | undefined) => (typed ? undefined : 'Please type a password.');
+    const first = await answered(password({ ...common, message: question, validate }));
+    if (!repeat) return first;
+    const again = (typed: string | undefined) => (typed === first ? undefined : 'This is another one.');
+    return await answered(password({ ...common, message: 'Once more', validate: again, clearOnError: true }));
+  }
+
   return {
     print,
     result(document, show) {
@@ -105,18 +124,15 @@ export function createTerminal(json: boolean): Terminal {
       const initial = proposal === undefined ? {} : { initialValue: proposal };
       return (await answered(text({ ...common, message: question, validate, ...initial }))).trim();
     },
-    async askSecret(question, repeat = false) {
-      if (!stdin.isTTY) {
-        const piped = (await readAll(stdin)).replace(/\r?\n$/, '');
-        if (piped === '') throw new UsageError('a password is expected on standard input');
-        return piped;
+    askSecret,
+    async askNewSecret() {
+      if (stdin.isTTY) {
+        const current = await askSecret('Current password');
+        return { current, replacement: await askSecret('New password', true) };
       }
-      if (!isInteractive) throw new UsageError(`${NOBODY_TO_ASK}; pass the password on standard input`);
-      const validate = (typed: string | undefined) => (typed ? undefined : 'Please type a password.');
-      const first = await answered(password({ ...common, message: question, validate }));
-      if (!repeat) return first;
-      const again = (typed: string | undefined) => (typed === first ? undefined : 'This is another one.');
-      return await answered(password({ ...common, message: 'Once more', validate: again, clearOnError: true }));
+      const [current = '', replacement = '', ...more] = (await readAll(stdin)).replace(/\r?\n$/, '').split(/\r?\n/);
+      if (current !== '' && replacement !== '' && more.length === 0) return { current, replacement };
+      throw new UsageError('two lines are expected on standard input: the current password and the new one');
     },
     async confirm(question) {
       if (!isInteractive) throw new UsageError(`${NOBODY_TO_ASK}; give --yes if you are sure`);

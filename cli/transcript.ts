@@ -65,10 +65,22 @@ On a terminal |--watch| shows the progress. Ctrl+C ends the watching, not the ru
     rollcall users set scanner --user-name scanner-2 --status disabled
     rollcall users delete scanner-2 --yes
 
+Runs give the default privileges to new users only. Others get them so; without |--yes| it asks before:
+
+    rollcall users set anna.weber --privileges login,export | grep privileges
+    rollcall users apply-default-privileges --dry-run
+    rollcall users apply-default-privileges --yes
+
 What a login would answer, without counting an attempt:
 
     echo demo-anna.weber | rollcall auth anna.weber | head -n 1
     echo wrong | rollcall auth anna.weber
+
+## Your own password
+|password| asks for the current one and twice for the new one, or reads both from standard input. With |--user| it needs no session, which
+only administrators get.
+
+    (cat password.txt; echo; echo 'a new password') | rollcall password
 
 ## Scripts
 Results go to standard output; notes, questions, progress and problems to standard error. With |--json| both are JSON, in the

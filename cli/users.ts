@@ -1,5 +1,5 @@
-/** The commands around users, by hand, one at a time. The rules of what a user may be are the API's. */
-import { userPath } from './api.ts';
+/** The commands around users, one at a time and, for privileges, many. The rules of what a user may be are the API's. */
+import { userPath, type Api } from './api.ts';
 import { defineCommand, EXIT, readCount, UsageError } from './command.ts';
 import type { Cell, Terminal } from './terminal.ts';
 
@@ -188,6 +188,97 @@ export const usersPassword = defineCommand({
     const password = await terminal.askSecret(`New password of ${userName}`, true);
     await signedIn.call('PUT', `${userPath(name)}/password`, { body: { password } });
     terminal.result({ userName, passwordSet: true }, () => terminal.print(`The password of ${userName} is set.`));
+    return EXIT.done;
+  },
+});
+
+interface AppliedPrivileges {
+  readonly dryRun: boolean;
+  readonly settingsVersion: string;
+  readonly privileges: readonly string[];
+  readonly totals: { readonly changed: number; readonly unchanged: number; readonly kept: number };
+  readonly items: readonly {
+    readonly userName: string;
+    readonly from: readonly string[];
+    readonly to: readonly string[];
+  }[];
+  readonly next: string | null;
+}
+
+const SHOWN_CHANGES = 20;
+/** As many as one call tells. */
+const KEPT_CHANGES = 100;
+
+/** Calls until everybody was looked at, under one version of the settings. Gives the sum, in the form of one call. */
+async function applyDefaultPrivileges(
+  api: Api,
+  dryRun: boolean,
+  version: string | null,
+  { progress }: Terminal,
+): Promise<AppliedPrivileges> {
+  const headers = { 'if-match': `"${version}"` };
+  const totals = { changed: 0, unchanged: 0, kept: 0 };
+  const items: AppliedPrivileges['items'][number][] = [];
+  let next: string | null = null;
+  for (;;) {
+    const body = { dryRun, ...(next !== null && { next }) };
+    const applied: AppliedPrivileges = await api.call('POST', '/api/users/apply-default-privileges', { body, headers });
+    for (const name of ['changed', 'unchanged', 'kept'] as const) totals[name] += applied.totals[name];
+    items.push(...applied.items.slice(0, KEPT_CHANGES - items.length));
+    ({ next } = applied);
+    progress.clear();
+    if (next === null) return { ...applied, totals, items };
+    progress.show(`${totals.changed + totals.unchanged + totals.kept} users looked at`);
+  }
+}
+
+/** Whom it is about, a line each, and how many more. */
+function describeChanges({ totals, items }: AppliedPrivileges): { readonly rows: string[][]; readonly more: number } {
+  const shown = items.slice(0, SHOWN_CHANGES);
+  return {
+    rows: shown.map(({ userName, from, to }) => [userName, `${from.join(', ')} -> ${to.join(', ')}`]),
+    more: totals.changed - shown.length,
+  };
+}
+
+export const usersApplyDefaultPrivileges = defineCommand({
+  name: 'users apply-default-privileges',
+  parameters: [],
+  summary: 'gives the default privileges of the settings to people of the directory',
+  details: `For when they were changed: a run gives them to users that it creates, and never again. Shows whom it is about and asks.
+Users with integrated authentication and administrators are not touched. What was interrupted can be repeated.`,
+  options: {
+    'dry-run': { type: 'boolean', summary: 'only tell who would get other privileges' },
+    yes: { type: 'boolean', summary: 'do not ask' },
+  },
+  examples: ['users apply-default-privileges --dry-run', 'users apply-default-privileges'],
+  async run({ options, api, terminal }) {
+    const signedIn = await api();
+    const { version } = await signedIn.read('/api/settings');
+    const dryRun = options['dry-run'] ?? false;
+    if (!dryRun && !options.yes) {
+      const planned = await applyDefaultPrivileges(signedIn, true, version, terminal);
+      const { changed } = planned.totals;
+      const { rows, more } = describeChanges(planned);
+      for (const row of rows) terminal.note(row.join(': '));
+      if (more > 0) terminal.note(`and ${more} more`);
+      if (changed > 0 && !(await terminal.confirm(`Change the privileges of ${changed} users?`))) {
+        terminal.note('Nothing was done.');
+        return EXIT.refused;
+      }
+    }
+    const applied = await applyDefaultPrivileges(signedIn, dryRun, version, terminal);
+    terminal.result(applied, () => {
+      const { privileges, totals } = applied;
+      terminal.print(`${dryRun ? 'dry run, ' : ''}default privileges: ${privileges.join(', ')}`);
+      terminal.print(`changed ${totals.changed}, unchanged ${totals.unchanged}, administrators kept ${totals.kept}`);
+      const { rows, more } = describeChanges(applied);
+      if (rows.length > 0) {
+        terminal.print();
+        terminal.table(['user name', 'privileges'], rows);
+      }
+      if (more > 0) terminal.print(`and ${more} more`);
+    });
     return EXIT.done;
   },
 });

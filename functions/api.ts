@@ -3,7 +3,9 @@
  * here; what a call does, in lib/.
  */
 import { createAdministration, ensureFirstAdministrator, FIRST_ADMINISTRATOR } from '../lib/administration.ts';
-import { saveSettings, testSettings } from '../lib/configuration.ts';
+import { readSettings, saveSettings, testSettings } from '../lib/configuration.ts';
+import type { SettingsInEffect } from '../lib/configuration.ts';
+import { applyDefaultPrivileges } from '../lib/default-privilege.ts';
 import { invalidRequest, ServiceError } from '../lib/errors.ts';
 import type { Parsed } from '../lib/input.ts';
 import type { Login } from '../lib/login.ts';
@@ -22,6 +24,8 @@ import { PRIVILEGE_CATALOGUE } from '../lib/privileges.ts';
 import {
   parseChangeQuery,
   parseCredentials,
+  parseDefaultPrivilegeRequest,
+  parsePasswordChange,
   parseRunQuery,
   parseSyncOptions,
   parseTypedPassword,
@@ -30,11 +34,10 @@ import {
 import { approveRun, cancelRun, getRun, startRun } from '../lib/run-control.ts';
 import type { SyncRequest } from '../lib/run-control.ts';
 import type { Run, RunTrigger } from '../lib/run.ts';
-import { createSession, endSession, readSession, SESSION_SECONDS } from '../lib/session.ts';
+import { createSession, endSession, readSession, renewSession, SESSION_SECONDS } from '../lib/session.ts';
 import { presentSettings } from '../lib/settings-schema.ts';
-import type { StoredSettings } from '../lib/settings.ts';
 import { parseNewPassword, parseNewUser, parseUserPatch } from '../lib/user-schema.ts';
-import type { User } from '../lib/user.ts';
+import type { PublicUser, User } from '../lib/user.ts';
 import { parseUserName, toPublicUser, userNameKey } from '../lib/user.ts';
 import { serveRoutes } from './http.ts';
 import type { Answer, Call, HttpHandler, Logger, Route } from './http.ts';
@@ -61,6 +64,7 @@ export interface ApiPorts {
 /** Who calls: an administrator, by the token of an API client or by the cookie of the console. */
 interface Caller {
   readonly user: User;
+  readonly token: string;
   readonly expiresAt: string;
   readonly trigger: Extract<RunTrigger, 'api' | 'console'>;
 }
@@ -73,8 +77,9 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
 
   async function readCaller(call: Call, safe: boolean): Promise<Caller | null> {
     const token = tokenOf(call, safe);
-    const session = token === null ? null : await readSession(ports, token, clock.now());
-    return session && { ...session, trigger: call.bearerToken === null ? 'console' : 'api' };
+    if (token === null) return null;
+    const session = await readSession(ports, token, clock.now());
+    return session && { ...session, token, trigger: call.bearerToken === null ? 'console' : 'api' };
   }
 
   /** A route for administrators: whoever else calls learns nothing, not even what is wrong with the body. */
@@ -97,8 +102,8 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
     };
   }
 
-  async function signIn(call: Call): Promise<Answer> {
-    const { userName, password } = valid(parseCredentials(call.json()));
+  /** The user, where it is one with this password; null for everything else, after the same steps. @throws `throttled` */
+  async function verify(userName: string, password: string): Promise<PublicUser | null> {
     if (userNameKey(userName) === FIRST_ADMINISTRATOR) {
       await ensureFirstAdministrator(users, ports.readAdministratorPassword, password, clock.now());
     }
@@ -108,13 +113,47 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
       const { retryAfterSeconds = 1 } = result;
       throw new ServiceError('throttled', 'too many attempts have failed', { retryAfterSeconds, retryable: true });
     }
-    if (result.outcome === 'rejected' || !result.user.privileges.includes('admin')) {
+    return result.outcome === 'accepted' ? result.user : null;
+  }
+
+  async function signIn(call: Call): Promise<Answer> {
+    const { userName, password } = valid(parseCredentials(call.json()));
+    // Before the password is looked at: a new one that is set meanwhile ends this session too.
+    const now = clock.now();
+    const user = await verify(userName, password);
+    if (!user?.privileges.includes('admin')) {
       // One answer for all of them: it tells neither which names exist nor who is an administrator.
       throw new ServiceError('notAuthenticated', 'this is no user name and password of an active administrator');
     }
-    const { token, expiresAt } = await createSession(sessions, result.user, clock.now());
-    const body = { token, expiresAt, user: result.user };
+    const { token, expiresAt } = await createSession(sessions, user, now);
+    const body = { token, expiresAt, user };
     return { status: 200, body, cookies: [sessionCookie(token, SESSION_SECONDS, call.https)] };
+  }
+
+  /** A new password ends every session of its user; the one that has set it goes on. */
+  async function keepSession(caller: Caller | null, changed: User): Promise<void> {
+    if (caller?.user.id === changed.id) await renewSession(sessions, caller.token, changed);
+  }
+
+  /** Without a session, too: only administrators have one. The old password is asked for in any case. */
+  async function changeOwnPassword(call: Call): Promise<Answer> {
+    const typed = valid(parsePasswordChange(call.json()));
+    const caller = await readCaller(call, false);
+    const userName = caller?.user.userName ?? typed.userName;
+    if (userName === undefined) {
+      throw new ServiceError('notAuthenticated', 'sign in first, or name the user in "userName"');
+    }
+    if (typed.userName !== undefined && userNameKey(typed.userName) !== userNameKey(userName)) {
+      throw invalidRequest([{ path: 'userName', message: 'is not the user that is signed in' }]);
+    }
+    const user = await verify(userName, typed.currentPassword);
+    if (user === null) {
+      throw new ServiceError('notAuthenticated', 'this is no user name and password of an active user');
+    }
+    const changed = await administration.changeOwnPassword(user, typed.newPassword);
+    await keepSession(caller, changed);
+    logger.info('administration', { action: 'PUT /api/session/password', by: changed.id });
+    return { status: 204 };
   }
 
   async function signOut(call: Call): Promise<Answer> {
@@ -139,6 +178,7 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
     [
       { method: 'POST', path: '/api/session', handle: signIn },
       { method: 'DELETE', path: '/api/session', handle: signOut },
+      { method: 'PUT', path: '/api/session/password', handle: changeOwnPassword },
       { method: 'GET', path: '/api/health', handle: health },
       // Open: it says what may be asked, and nothing of this system.
       { method: 'GET', path: '/api/openapi.json', handle: async () => ({ status: 200, body: description }) },
@@ -152,12 +192,12 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
       })),
 
       forAdministrators('GET', '/api/settings', async () => {
-        const stored = await settings.read();
-        if (stored === null) throw new ServiceError('notFound', 'nothing is configured yet');
-        return settingsAnswer(stored);
+        const shown = await readSettings(ports);
+        if (shown === null) throw new ServiceError('notFound', 'nothing is configured yet');
+        return settingsAnswer(shown, clock.now());
       }),
       forAdministrators('PUT', '/api/settings', async (call) =>
-        settingsAnswer(await saveSettings(ports, call.json(), call.ifMatch)),
+        settingsAnswer(await saveSettings(ports, call.json(), call.ifMatch), clock.now()),
       ),
       forAdministrators('POST', '/api/settings/test', async (call) => ({
         status: 200,
@@ -199,6 +239,11 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
         const user = await administration.create(valid(parseNewUser(call.json())));
         return userAnswer(user, 201, { location: userPath(user.userName) });
       }),
+      forAdministrators('POST', '/api/users/apply-default-privileges', async (call) => {
+        const request = valid(parseDefaultPrivilegeRequest(call.json()));
+        const body = await applyDefaultPrivileges(ports, request, call.ifMatch);
+        return { status: 200, body, headers: { etag: `"${body.settingsVersion}"` } };
+      }),
       forAdministrators('GET', '/api/users/{userName}', async ({ params }) =>
         userAnswer(await administration.get(userNameOf(params)), 200),
       ),
@@ -210,9 +255,10 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
         await administration.remove(userNameOf(call.params), versionOf(call));
         return { status: 204 };
       }),
-      forAdministrators('PUT', '/api/users/{userName}/password', async (call, { user }) => {
+      forAdministrators('PUT', '/api/users/{userName}/password', async (call, caller) => {
         const userName = userNameOf(call.params);
-        await administration.setPassword(userName, valid(parseNewPassword(call.json())).password, user.id);
+        const { password } = valid(parseNewPassword(call.json()));
+        await keepSession(caller, await administration.setPassword(userName, password));
         // Whoever has forgotten the old one has failed with it often enough.
         await ports.logins.clearAttempts(userName);
         return { status: 204 };
@@ -264,8 +310,8 @@ function sessionCookie(token: string, maxAgeSeconds: number, https: boolean): st
   return `${SESSION_COOKIE}=${token}; ${attributes}${https ? '; Secure' : ''}`;
 }
 
-function settingsAnswer(stored: StoredSettings): Answer {
-  return { status: 200, body: presentSettings(stored), headers: { etag: `"${stored.version}"` } };
+function settingsAnswer({ stored, schedule }: SettingsInEffect, now: Date): Answer {
+  return { status: 200, body: presentSettings(stored, schedule, now), headers: { etag: `"${stored.version}"` } };
 }
 
 function userAnswer(user: User, status: number, headers: Record<string, string> = {}): Answer {

@@ -31,6 +31,10 @@ export interface Call {
   /** Whether no browser can have sent this on behalf of another site. */
   readonly sameOrigin: boolean;
   readonly https: boolean;
+  /** Whether the caller reads gzip, as all browsers do. */
+  readonly acceptsGzip: boolean;
+  /** Whether the caller has what this entity tag stands for, by `If-None-Match` (RFC 9110, section 13.1.2). */
+  hasCopy(entityTag: string): boolean;
   cookie(name: string): string | null;
   /** The JSON body. @throws ServiceError `unsupportedMediaType`, `payloadTooLarge`, `malformedJson` */
   json(): unknown;
@@ -42,6 +46,8 @@ export interface Answer {
   readonly status: number;
   /** Sent as JSON. */
   readonly body?: unknown;
+  /** In place of `body`: sent as they are, with the content type that `headers` name. */
+  readonly bytes?: Buffer;
   readonly headers?: Readonly<Record<string, string>>;
   /** Values of Set-Cookie. */
   readonly cookies?: readonly string[];
@@ -65,6 +71,7 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   malformedPath: 400,
   malformedJson: 400,
   notAuthenticated: 401,
+  notPermitted: 403,
   notFound: 404,
   methodNotAllowed: 405,
   conflict: 409,
@@ -122,12 +129,13 @@ export function serveRoutes(routes: readonly Route[], logger: Logger): HttpHandl
       const allow = matching.map(({ route }) => route.method).join(', ');
       return problem(new ServiceError('methodNotAllowed', `this address takes ${allow}`), event, { allow });
     }
-    const { status, body, headers, cookies } = await pattern.route.handle(readCall(event, pattern.parts, parts));
+    const { status, body, bytes, headers, cookies } = await pattern.route.handle(readCall(event, pattern.parts, parts));
     const result = {
       statusCode: status,
       headers: { ...SECURITY_HEADERS, ...headers },
       ...(cookies && { cookies: [...cookies] }),
     };
+    if (bytes !== undefined) return { ...result, body: bytes.toString('base64'), isBase64Encoded: true };
     if (body === undefined) return result;
     return {
       ...result,
@@ -231,6 +239,8 @@ function readCall(event: APIGatewayProxyEventV2, pattern: readonly string[], par
     bearerToken: /^Bearer +(\S+)$/i.exec(headers['authorization'] ?? '')?.[1] ?? null,
     sameOrigin: isSameOrigin(headers),
     https: headers['x-forwarded-proto'] === 'https',
+    acceptsGzip: readList(headers['accept-encoding']).some((coding) => /^gzip *(;(?! *q=0(\.0*)?$)|$)/i.test(coding)),
+    hasCopy: (entityTag) => readList(headers['if-none-match']).some((tag) => tag === entityTag || tag === '*'),
     cookie: (name) => cookies.find((pair) => pair.startsWith(`${name}=`))?.slice(name.length + 1) ?? null,
     json: () => readJson(event),
     optionalJson: () => (event.body === undefined || event.body === '' ? undefined : readJson(event)),
@@ -242,6 +252,11 @@ function readCall(event: APIGatewayProxyEventV2, pattern: readonly string[], par
 function readEntityTag(header: string | undefined): string | null {
   if (header === undefined || header.trim() === '*') return null;
   return /^\s*"([^"]*)"\s*$/.exec(header)?.[1] ?? header;
+}
+
+/** The elements of a header that is a list, as far as none of them has a comma in it. */
+function readList(header: string | undefined): string[] {
+  return (header ?? '').split(',').map((element) => element.trim());
 }
 
 /** @see https://www.w3.org/TR/fetch-metadata/ ; where a browser does not send it, Origin and Host have to agree */

@@ -3,7 +3,7 @@
  */
 import type { Context } from 'aws-lambda';
 import { ServiceError } from '../lib/errors.ts';
-import { newRun, newRunId } from '../lib/run.ts';
+import { newRun, newRunId, refuseRun } from '../lib/run.ts';
 import type { Run, RunTrigger } from '../lib/run.ts';
 import { synchronize } from '../lib/sync.ts';
 import type { SyncPorts } from '../lib/sync.ts';
@@ -68,7 +68,9 @@ async function take({ runs }: SyncPorts, event: SyncEvent, now: Date) {
     stage: 'reading',
   };
   const result = await runs.start(run);
-  return result.started ? { run, fence: result.fence } : { activeRunId: result.activeRunId };
+  if (result.started) return result;
+  await runs.record(refuseRun(run, result.activeRunId));
+  return { activeRunId: result.activeRunId };
 }
 
 export const handler = makeHandler(wireSync(process.env));

@@ -1,5 +1,5 @@
 /**
- * One JSON line per run and per login, and the metrics of both in CloudWatch's embedded format. Never an event, a body, a
+ * One JSON line per run, per login and per batch of events, and the metrics of both in CloudWatch's embedded format. Never an event, a body, a
  * password, and never what somebody typed as user name: people type passwords there.
  * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
  */
@@ -61,6 +61,12 @@ export function recordLogin(userName: string, outcome: LoginOutcome | ServiceErr
     byReason.addMetric(METRICS.loginRejected, MetricUnit.Count, 1);
   }
   if (metrics.hasStoredMetrics()) metrics.publishStoredMetrics();
+}
+
+/** The line of a batch of changes. `left`: events that were not taken, and come again with their changes. */
+export function recordEvents(changes: number, published: number, left: number): void {
+  if (left > 0) logger.warn('events', { changes, published, left });
+  else logger.info('events', { changes, published });
 }
 
 /** An error nobody expected: its kind and where it came from. Not its text, which may quote the request. */

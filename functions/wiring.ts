@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { createDynamoDbClient } from '../lib/aws/client.ts';
 import { readEnvironment } from '../lib/aws/environment.ts';
 import type { EnvironmentName } from '../lib/aws/environment.ts';
+import { createEventBridgeClient, createPublisher } from '../lib/aws/event-bus.ts';
 import { createLoginStore } from '../lib/aws/login-store.ts';
 import { createRunStore } from '../lib/aws/run-store.ts';
 import { createScheduleStore, createSchedulerClient } from '../lib/aws/schedule-store.ts';
@@ -16,6 +17,7 @@ import {
   readAdministratorPassword,
 } from '../lib/aws/settings-store.ts';
 import { createSyncStarter } from '../lib/aws/sync-starter.ts';
+import { createStreamReader } from '../lib/aws/table-stream.ts';
 import { createUserStore } from '../lib/aws/user-store.ts';
 import { keepDirectory } from '../lib/current-directory.ts';
 import { openDirectory } from '../lib/ldap/directory.ts';
@@ -24,6 +26,7 @@ import type { Clock, OpenDirectory } from '../lib/ports.ts';
 import type { SyncPorts } from '../lib/sync.ts';
 import type { ApiPorts } from './api.ts';
 import type { AuthPorts } from './auth.ts';
+import type { EventsPorts } from './events.ts';
 import { logger } from './telemetry.ts';
 
 type Variables = Record<string, string | undefined>;
@@ -98,6 +101,7 @@ export function wireApi(variables: Variables): ApiPorts {
       client: createSchedulerClient(),
       scheduleName: name('scheduleName'),
       scheduleGroup: name('scheduleGroup'),
+      clock,
     }),
     openDirectory: openLdapDirectory,
     login: createLogin({ logins, directory: keepDirectory(settings, openLdapDirectory, clock), clock }),
@@ -105,5 +109,16 @@ export function wireApi(variables: Variables): ApiPorts {
     readAdministratorPassword: async () => (await readAdministratorPassword(secrets, administratorSecret)).password,
     clock,
     logger,
+  };
+}
+
+export function wireEvents(variables: Variables): EventsPorts {
+  const operationsTable = readEnvironment('operationsTable', variables);
+  return {
+    readEvents: createStreamReader({ client: createDynamoDbClient(), operationsTable }),
+    publish: createPublisher({
+      client: createEventBridgeClient(),
+      busName: readEnvironment('eventBus', variables),
+    }),
   };
 }

@@ -1,12 +1,13 @@
 /**
- * What administrators do to users by hand. Every write is conditional on what was read, and none of them leaves the system
- * without an active administrator. Knows no HTTP; bodies arrive validated (user-schema.ts).
+ * What administrators do to users by hand, and users to their own password. Every write is conditional on what was read, and
+ * none of them leaves the system without an active administrator. Knows no HTTP; bodies arrive validated (user-schema.ts).
  */
 import { hash, randomUUID, timingSafeEqual } from 'node:crypto';
 import { ServiceError } from './errors.ts';
 import { hashPassword } from './password.ts';
 import type { Clock, UserStore, UserWrite } from './ports.ts';
-import type { User } from './user.ts';
+import { mayChangePassword } from './privileges.ts';
+import type { PublicUser, User } from './user.ts';
 import { userNameKey } from './user.ts';
 import type { NewUser, UserPatch } from './user-schema.ts';
 
@@ -30,12 +31,19 @@ export interface Administration {
   /** @throws ServiceError `notFound`, `versionMismatch`, `lastAdministrator`, `conflict` */
   remove(userName: string, expectedVersion: number | null): Promise<void>;
   /**
-   * For integrated users. Ends the sessions of a user who is not the caller.
+   * For integrated users. Ends every session of the user.
    *
-   * @param callerId account id of the administrator who asks
    * @throws ServiceError `notFound`, `conflict` for a user whose password the directory keeps
    */
-  setPassword(userName: string, password: string, callerId: string): Promise<void>;
+  setPassword(userName: string, password: string): Promise<User>;
+  /**
+   * As `setPassword`, for a user who has just logged in with the old password.
+   *
+   * @param verified the user as the login has found it; nothing is written to a record that has changed since
+   * @throws ServiceError `conflict` for a user whose password the directory keeps or that has been changed meanwhile,
+   *   `notPermitted` without the privilege, `notFound`
+   */
+  changeOwnPassword(verified: PublicUser, password: string): Promise<User>;
 }
 
 /** The user name of the administrator that exists before anybody has created one. */
@@ -106,28 +114,34 @@ export function createAdministration(users: UserStore, clock: Clock): Administra
       return user;
     },
     async patch(userName, patch, expectedVersion) {
-      return await change(userName, expectedVersion, (stored) => {
-        const next = applyPatch(stored, patch);
-        if (next === null) return null;
-        const endsSessions = (['disabledBy', 'privileges', 'authentication'] as const).some(
-          (field) => JSON.stringify(next[field]) !== JSON.stringify(stored[field]),
-        );
-        const now = clock.now();
-        return succeed(stored, endsSessions ? { ...next, sessionsValidFrom: now.toISOString() } : next, now);
-      });
+      return await change(userName, expectedVersion, (stored) => patchUser(stored, patch, clock.now()));
     },
     async remove(userName, expectedVersion) {
       await change(userName, expectedVersion, () => 'delete');
     },
-    async setPassword(userName, password, callerId) {
+    async setPassword(userName, password) {
       refuseDirectoryUser(await get(userName));
       const passwordHash = await hashPassword(password);
-      await change(userName, null, (stored) => {
+      return await change(userName, null, (stored) => {
         refuseDirectoryUser(stored);
-        const now = clock.now();
-        // Whoever changes the own password goes on with the session in hand.
-        const ended = stored.id === callerId ? {} : { sessionsValidFrom: now.toISOString() };
-        return succeed(stored, { ...stored, passwordHash, ...ended }, now);
+        return withPassword(stored, passwordHash, clock.now());
+      });
+    },
+    async changeOwnPassword(verified, password) {
+      refuseDirectoryUser(verified);
+      if (!mayChangePassword(verified.privileges)) {
+        throw new ServiceError('notPermitted', 'this user may not change the own password', {
+          advice: 'An administrator can give the privilege "changePassword", or set the password.',
+        });
+      }
+      const passwordHash = await hashPassword(password);
+      return await change(verified.userName, null, (stored) => {
+        if (stored.id === verified.id && stored.version === verified.version) {
+          return withPassword(stored, passwordHash, clock.now());
+        }
+        throw new ServiceError('conflict', 'others have changed this user meanwhile; the password is as it was', {
+          retryable: true,
+        });
       });
     },
   };
@@ -169,6 +183,19 @@ export async function ensureFirstAdministrator(
   await users.writeTogether([{ type: 'create', user }]);
 }
 
+/**
+ * The user's next version with the patch in it; null when that changes nothing. Ends the sessions of a user whose status,
+ * privileges or authentication change.
+ */
+export function patchUser(stored: User, patch: UserPatch, now: Date): User | null {
+  const next = applyPatch(stored, patch);
+  if (next === null) return null;
+  const endsSessions = (['disabledBy', 'privileges', 'authentication'] as const).some(
+    (field) => JSON.stringify(next[field]) !== JSON.stringify(stored[field]),
+  );
+  return succeed(stored, endsSessions ? { ...next, sessionsValidFrom: now.toISOString() } : next, now);
+}
+
 /** The record with the patch in it; null when that changes nothing. */
 function applyPatch(stored: User, patch: UserPatch): User | null {
   const { status, authentication, ...fields } = patch;
@@ -182,6 +209,10 @@ function applyPatch(stored: User, patch: UserPatch): User | null {
   const same = (field: keyof User): boolean => JSON.stringify(next[field]) === JSON.stringify(stored[field]);
   if (!syncOwned.every(same)) next = { ...next, fingerprint: null };
   return (Object.keys(next) as (keyof User)[]).every(same) ? null : next;
+}
+
+function withPassword(stored: User, passwordHash: string, now: Date): User {
+  return succeed(stored, { ...stored, passwordHash, sessionsValidFrom: now.toISOString() }, now);
 }
 
 function succeed(stored: User, next: User, now: Date): User {
@@ -203,7 +234,7 @@ function isWayIn(user: User): boolean {
   return isActiveAdministrator(user) && credentials !== null;
 }
 
-function refuseDirectoryUser({ authentication }: User): void {
+function refuseDirectoryUser({ authentication }: Pick<User, 'authentication'>): void {
   if (authentication === 'integrated') return;
   throw new ServiceError('conflict', 'the directory keeps the password of this user', {
     advice: 'Change the password in the directory, or set "authentication" to "integrated" first.',

@@ -18,8 +18,8 @@ export interface Apply {
   each(steps: readonly Step[]): Promise<void>;
 }
 
-/** Steps that go in one transaction; a rename takes two of the hundred items it may have. */
-const STEPS_TOGETHER = 49;
+/** Steps that go in one transaction; a rename takes three of the hundred items it may have. */
+const STEPS_TOGETHER = 32;
 const MAX_RACES = 3;
 
 /** The apply of a dry run: every step is told and none is carried out. */

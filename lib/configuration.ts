@@ -1,10 +1,10 @@
 /**
- * Saving the settings and trying them out, on behalf of an administrator. Knows no HTTP and no LDAP.
+ * Reading and saving the settings, and trying them out, on behalf of an administrator. Knows no HTTP and no LDAP.
  */
 import { invalidRequest, ServiceError } from './errors.ts';
 import type { InputFault } from './errors.ts';
 import { attributeList, attributeValues, mapEntry } from './mapping.ts';
-import type { DirectoryTest, Entry, OpenDirectory, ScheduleStore, SettingsStore } from './ports.ts';
+import type { DirectoryTest, Entry, OpenDirectory, ScheduleStore, SettingsStore, WorkingSchedule } from './ports.ts';
 import { parseSettings, type ParsedSettings, parseTriedSettings, settingsWarnings } from './settings-schema.ts';
 import { type Presets, type Settings, type StoredSettings, withPresets } from './settings.ts';
 
@@ -43,10 +43,35 @@ export type SettingsTest = Omit<DirectoryTest, 'presets' | 'sample'> & {
   readonly sample: readonly SampleUser[];
 };
 
+/** What an administrator has saved, and what has become of its schedule. */
+export interface SettingsInEffect {
+  readonly stored: StoredSettings;
+  /** null where it can't be asked. */
+  readonly schedule: WorkingSchedule | null;
+}
+
 export interface ConfigurationPorts {
   readonly settings: SettingsStore;
   readonly schedule: ScheduleStore;
   readonly openDirectory: OpenDirectory;
+}
+
+/** null while nothing is configured. @throws ServiceError `storeUnavailable` for the settings themselves only */
+export async function readSettings({
+  settings,
+  schedule,
+}: Pick<ConfigurationPorts, 'settings' | 'schedule'>): Promise<SettingsInEffect | null> {
+  const [stored, working] = await Promise.all([settings.read(), readSchedule(schedule)]);
+  return stored && { stored, schedule: working };
+}
+
+async function readSchedule(schedule: ScheduleStore): Promise<WorkingSchedule | null> {
+  try {
+    return await schedule.read();
+  } catch (error) {
+    if (error instanceof ServiceError) return null;
+    throw error;
+  }
 }
 
 /**
@@ -61,7 +86,7 @@ export async function saveSettings(
   { settings: store, schedule }: ConfigurationPorts,
   document: unknown,
   expectedVersion: string | null,
-): Promise<StoredSettings> {
+): Promise<SettingsInEffect> {
   for (let race = 0; race < MAX_RACES; race += 1) {
     const stored = await store.read();
     if (expectedVersion !== null && stored?.version !== expectedVersion) {
@@ -72,16 +97,15 @@ export async function saveSettings(
     const { settings, password } = completeSettings(parseSettings(document), stored);
     const version = await store.write(settings, password, stored?.version ?? null);
     if (version === null) continue;
-    await moveSchedule(schedule, settings);
-    return { settings, password, version };
+    return { stored: { settings, password, version }, schedule: await moveSchedule(schedule, settings) };
   }
   throw new ServiceError('conflict', 'others keep changing the settings; nothing was written', { retryable: true });
 }
 
 /** The settings are stored by now, so whatever fails here is no refusal of them. */
-async function moveSchedule(schedule: ScheduleStore, { options }: Settings): Promise<void> {
+async function moveSchedule(schedule: ScheduleStore, { options }: Settings): Promise<WorkingSchedule> {
   try {
-    await schedule.apply(options.schedule);
+    return await schedule.apply(options.schedule);
   } catch (cause) {
     if (!(cause instanceof ServiceError)) throw cause;
     const message = `the settings are saved, but the schedule could not be moved: ${cause.message}`;

@@ -31,6 +31,7 @@ export type ErrorCode =
   | 'unsupportedMediaType'
   | 'payloadTooLarge'
   | 'notAuthenticated'
+  | 'notPermitted'
   | 'throttled'
   | 'notFound'
   | 'methodNotAllowed'

@@ -17,13 +17,15 @@ import type {
   UserQuery,
   UserStore,
   UserWrite,
+  WorkingSchedule,
   WriteResult,
 } from './ports.ts';
 import type { Change, Progress, Run, RunStage } from './run.ts';
 import { interruptRun, LEASE_MS, leaseLost } from './run.ts';
-import type { Settings, StoredSettings } from './settings.ts';
+import { firstRun } from './schedule.ts';
+import type { StoredSettings } from './settings.ts';
 import type { User } from './user.ts';
-import { compareNameKeys, linkKey, userNameKey, userStatus } from './user.ts';
+import { compareNameKeys, isFoundBy, linkKey, userNameKey, userStatus } from './user.ts';
 
 export interface MemoryStores {
   /** `writes`: users created, updated, renamed or deleted so far. */
@@ -32,8 +34,8 @@ export interface MemoryStores {
   readonly runs: RunStore;
   readonly settings: SettingsStore;
   readonly sessions: SessionStore;
-  /** `current`: what was applied last. */
-  readonly schedule: ScheduleStore & { readonly current: Settings['options']['schedule'] | null };
+  /** Disabled at first, as deployed. */
+  readonly schedule: ScheduleStore;
 }
 
 /** Stores that belong together: logins see the users, and writes of users the lease of the runs. */
@@ -46,7 +48,7 @@ export function createMemoryStores(clock: Clock): MemoryStores {
     runs: createRuns(lease, clock),
     settings: createSettings(),
     sessions: createSessions(clock),
-    schedule: createSchedule(),
+    schedule: createSchedule(clock),
   };
 }
 
@@ -121,7 +123,7 @@ function createUsers(people: Map<string, User>, lease: Lease): MemoryStores['use
     async list(query) {
       const after = query.next === undefined ? null : decodeCursor('users', query.next);
       const found = [...people]
-        .filter(([key, user]) => matches(user, key, query))
+        .filter(([, user]) => matches(user, query))
         .filter(([key]) => after === null || compareNameKeys(key, after) > 0)
         .sort(([a], [b]) => compareNameKeys(a, b));
       const last = found[query.limit - 1];
@@ -153,12 +155,10 @@ function stands({ id, version }: User, stored: User | undefined): boolean {
   return stored?.id === id && stored.version === version;
 }
 
-function matches(user: User, key: string, { search = '', authentication, status }: UserQuery): boolean {
+function matches(user: User, { search = '', authentication, status }: UserQuery): boolean {
   if (authentication !== undefined && user.authentication !== authentication) return false;
   if (status !== undefined && userStatus(user) !== status) return false;
-  if (key.startsWith(userNameKey(search))) return true;
-  const address = search.trim().toLowerCase();
-  return address.includes('@') && user.emailAddresses.some((each) => each.toLowerCase() === address);
+  return isFoundBy(search, user);
 }
 
 function createLogins(people: Map<string, User>, clock: Clock): LoginStore {
@@ -211,6 +211,7 @@ const ATTEMPTS_KEPT_MS = 60 * 60 * 1_000;
 
 function createRuns(lease: Lease, clock: Clock): RunStore {
   const runs = new Map<string, { run: Run; claimed: boolean; readonly changes: Change[] }>();
+  let lastRead: number | null = null;
 
   function active(): Lease['holder'] {
     return lease.holder !== null && lease.holder.heldUntil > clock.now().getTime() ? lease.holder : null;
@@ -230,7 +231,8 @@ function createRuns(lease: Lease, clock: Clock): RunStore {
       if (holder !== null) return { started: false, activeRunId: holder.runId };
       const dead = lease.holder && runs.get(lease.holder.runId);
       if (dead) dead.run = present(dead.run);
-      runs.set(run.id, { run, claimed: false, changes: [] });
+      const started = { ...run, expectedEntries: lastRead };
+      runs.set(run.id, { run: started, claimed: false, changes: [] });
       lease.token += 1;
       lease.holder = {
         runId: run.id,
@@ -239,7 +241,7 @@ function createRuns(lease: Lease, clock: Clock): RunStore {
         heldUntil: clock.now().getTime() + LEASE_MS,
         cancelRequested: false,
       };
-      return { started: true, fence: { runId: run.id, token: lease.token } };
+      return { started: true, run: started, fence: { runId: run.id, token: lease.token } };
     },
     async takeUp(runId) {
       const { holder } = lease;
@@ -262,7 +264,11 @@ function createRuns(lease: Lease, clock: Clock): RunStore {
     async finish(fence, run) {
       requireLease(lease, fence);
       runs.get(fence.runId)!.run = run;
+      if (run.completeness?.complete === true) lastRead = run.progress.read;
       lease.holder = null;
+    },
+    async record(run) {
+      runs.set(run.id, { run, claimed: false, changes: [] });
     },
     async get(runId) {
       const record = runs.get(runId);
@@ -353,14 +359,16 @@ function createSessions(clock: Clock): SessionStore {
   };
 }
 
-function createSchedule(): MemoryStores['schedule'] {
-  let current: Settings['options']['schedule'] | null = null;
+function createSchedule(clock: Clock): ScheduleStore {
+  let working: WorkingSchedule = { enabled: false, expression: 'rate(1 hour)', timeZone: 'UTC', start: null };
   return {
-    get current() {
-      return current;
+    async apply({ enabled, expression, timeZone }) {
+      const same = working.enabled === enabled && working.expression === expression && working.timeZone === timeZone;
+      if (!same) working = { enabled, expression, timeZone, start: firstRun(expression, clock.now()) };
+      return working;
     },
-    async apply(schedule) {
-      current = schedule;
+    async read() {
+      return working;
     },
   };
 }

@@ -222,14 +222,17 @@ export interface UserStore {
   get(userName: string): Promise<User | null>;
   /** The current records of these name keys; absent ones are left out. */
   getMany(nameKeys: readonly string[]): Promise<ReadonlyMap<string, User>>;
-  /** Ordered by name key. @throws ServiceError `invalidRequest` for a `next` that this store did not give. */
+  /**
+   * Ordered by name key. A page may have fewer users than `limit` and yet a `next`.
+   * @throws ServiceError `invalidRequest` for a `next` that this store did not give
+   */
   list(query: UserQuery): Promise<Page<User>>;
   /** Every user with the privilege `admin` that is active. */
   listActiveAdministrators(): Promise<readonly User[]>;
   /** Each write by itself; the results are in the order of the writes. No `rename` and no `check`. */
   writeEach(writes: readonly UserWrite[]): Promise<readonly WriteResult[]>;
   /**
-   * All writes or none, 50 at most.
+   * All writes or none, 50 at most; of renames to names that nobody leaves, 32.
    * @throws ServiceError `leaseLost` when `fence` is given and its lease is no longer its own
    */
   writeTogether(writes: readonly UserWrite[], fence?: Fence): Promise<WriteResult>;
@@ -260,12 +263,12 @@ export interface LoginStore {
 // ---------------------------------------------------------------------------------------------------------- runs
 
 export type StartResult =
-  | { readonly started: true; readonly fence: Fence }
+  | { readonly started: true; readonly run: Run; readonly fence: Fence }
   | { readonly started: false; readonly activeRunId: string };
 
 export interface RunStore {
   /**
-   * Takes the lease and stores the run. The lease of a run that has not been heard of for its whole length is taken over,
+   * Takes the lease and stores the run, with the entries that are to be expected. The lease of a run that has not been heard of for its whole length is taken over,
    * and that run marked failed, `interrupted`.
    */
   start(run: Run): Promise<StartResult>;
@@ -280,6 +283,8 @@ export interface RunStore {
   saveChanges(fence: Fence, changes: readonly Change[]): Promise<void>;
   /** Stores the run as it ended and gives the lease back. @throws ServiceError `leaseLost` */
   finish(fence: Fence, run: Run): Promise<void>;
+  /** Stores a run that ended before it began. Neither asks for the lease nor touches it. */
+  record(run: Run): Promise<void>;
   /** One run, with the progress of this moment while it is running. */
   get(runId: string): Promise<Run | null>;
   /** Newest first. */
@@ -314,9 +319,21 @@ export interface SessionStore {
   delete(tokenHash: string): Promise<void>;
 }
 
-/** Moves the schedule of the synchronisation. */
+/** The schedule that is at work, whatever the settings say. */
+export interface WorkingSchedule {
+  readonly enabled: boolean;
+  readonly expression: string;
+  readonly timeZone: string;
+  /** When a rate comes first, and what it counts from; null for a cron expression, and where nobody has said. */
+  readonly start: Date | null;
+}
+
+/** The schedule of the synchronisation. */
 export interface ScheduleStore {
-  apply(schedule: Settings['options']['schedule']): Promise<void>;
+  /** Makes it what the settings say, and gives what it is then. Where it is that already, a rate goes on as it was. */
+  apply(schedule: Settings['options']['schedule']): Promise<WorkingSchedule>;
+  /** Within three seconds. */
+  read(): Promise<WorkingSchedule>;
 }
 
 export interface Clock {

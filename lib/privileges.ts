@@ -15,7 +15,10 @@ export const PRIVILEGES = [
 
 export type Privilege = (typeof PRIVILEGES)[number];
 
-/** What each privilege means, for `GET /api/privileges`. Only `login` and `admin` mean something to this system. */
+/**
+ * What each privilege means, for `GET /api/privileges`. Only `login`, `changePassword` and `admin` mean something to this
+ * system.
+ */
 export const PRIVILEGE_CATALOGUE: readonly { name: Privilege; description: string; exclusive: boolean }[] = [
   { name: 'none', description: 'No privilege at all; the user cannot log in.', exclusive: true },
   { name: 'admin', description: 'Everything, and the administration of this system.', exclusive: true },
@@ -39,6 +42,16 @@ export const PRIVILEGE_CATALOGUE: readonly { name: Privilege; description: strin
 /** Whether a user with these privileges may log in at all. */
 export function mayLogIn(privileges: readonly Privilege[]): boolean {
   return privileges.includes('login') || privileges.includes('admin');
+}
+
+/** Whether a user with these privileges may change the own password, where this system keeps it. */
+export function mayChangePassword(privileges: readonly Privilege[]): boolean {
+  return privileges.includes('changePassword') || privileges.includes('admin');
+}
+
+/** Whether two lists give the same; their order means nothing. */
+export function samePrivileges(some: readonly Privilege[], others: readonly Privilege[]): boolean {
+  return some.length === others.length && some.every((privilege) => others.includes(privilege));
 }
 
 /** The fault of a list of privileges, or null: `none` and `admin` stand alone, nothing is named twice, nothing is empty. */

@@ -74,7 +74,7 @@ async function readFrom(
   }
   while (page.done !== true) {
     for (const entry of page.value) matching.add(mapEntry(entry, mapping, options.disabledUsers));
-    await report.read(page.value.length);
+    report.read(page.value.length);
     page = await pages.next();
   }
   return { matches: matching.finish(), proof: page.value };

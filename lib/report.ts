@@ -11,15 +11,15 @@ import { NO_TOTALS } from './run.ts';
 export interface Report {
   stage(stage: RunStage): Promise<void>;
   /** Counts entries read. */
-  read(entries: number): Promise<void>;
+  read(entries: number): void;
   /** Counts from nought: another read begins, for a reason that the record keeps. */
   readAgain(reason: string): void;
   planned(steps: number): void;
   unchanged(users: number): void;
   /** Keeps the lines of steps that are done, or that only tell something. */
   tell(steps: readonly Step[], written?: number): Promise<void>;
-  /** Renews the lease once a second; throws what ends the run. */
-  beat(): Promise<void>;
+  /** Throws what ends the run; to be called between any two steps. */
+  check(): void;
   completeness(proof: ReadProof): void;
   /** One more reason why the run is partial. */
   incomplete(reason: string): void;
@@ -30,12 +30,10 @@ export interface Report {
   fail(error: unknown): Promise<Run>;
 }
 
-const BEAT_MS = 1_000;
+/** How often progress is shown and the lease renewed, whatever a server or the store keeps the run waiting for. */
+const PULSE_MS = 1_000;
 /** Lines kept in memory until they are stored together. */
 const LINES_TOGETHER = 1_000;
-
-/** The lease is renewed at least this often, however long a server or the store takes to answer. */
-const RENEWAL_MS = 15_000;
 /** What is kept of reasons and notices: a record has to fit into one item of the store. */
 const MAX_SENTENCES = 20;
 const MAX_SENTENCE_LENGTH = 600;
@@ -55,26 +53,36 @@ export function startReport(
   let stage: RunStage = 'reading';
   let proof: ReadProof | null = null;
   let settingsVersion: string | null = null;
-  let lastBeat = 0;
 
-  let lost: unknown = null;
-  const renewal = setInterval(() => {
-    runs.heartbeat(fence, stage, { ...progress }).catch((error: unknown) => (lost = error));
-  }, RENEWAL_MS);
+  /** What ends the run at its next step. */
+  let verdict: unknown = null;
+  let waiting = false;
 
-  async function beat(force = false): Promise<void> {
-    if (lost !== null) throw lost;
-    const now = clock.now().getTime();
-    if (now >= deadline.getTime()) {
-      throw new ServiceError('timeLimit', 'the run has used up its time', {
-        advice:
-          'What is done stays done and the next run goes on from there. If this repeats, give the sync function more memory.',
-      });
-    }
-    if (!force && now - lastBeat < BEAT_MS) return;
-    lastBeat = now;
+  async function beat(): Promise<void> {
     const { cancelRequested } = await runs.heartbeat(fence, stage, { ...progress });
-    if (cancelRequested) throw new Cancelled();
+    if (cancelRequested) verdict ??= new Cancelled();
+  }
+
+  // Beside the work, so that no step waits for it; one at a time, for a slow store must not be flooded.
+  const pulse = setInterval(() => {
+    if (waiting) return;
+    waiting = true;
+    beat()
+      .catch((error: unknown) => {
+        verdict ??= error;
+      })
+      .finally(() => {
+        waiting = false;
+      });
+  }, PULSE_MS);
+
+  function check(): void {
+    if (verdict !== null) throw verdict;
+    if (clock.now() < deadline) return;
+    throw new ServiceError('timeLimit', 'the run has used up its time', {
+      advice:
+        'What is done stays done and the next run goes on from there. If this repeats, give the sync function more memory.',
+    });
   }
 
   async function saveLines(): Promise<void> {
@@ -87,7 +95,7 @@ export function startReport(
   const isComplete = (): boolean => proof !== null && proof.complete && incomplete.length === 0;
 
   async function end(outcome: Pick<Run, 'status' | 'error'>): Promise<Run> {
-    clearInterval(renewal);
+    clearInterval(pulse);
     await saveLines();
     const reasons = shorten([...(proof?.reasons ?? []), ...incomplete]);
     const ended: Run = {
@@ -108,11 +116,12 @@ export function startReport(
   return {
     async stage(next) {
       stage = next;
-      await beat(true);
-    },
-    async read(entries) {
-      progress.read += entries;
       await beat();
+      check();
+    },
+    read(entries) {
+      progress.read += entries;
+      check();
     },
     readAgain(reason) {
       progress.read = 0;
@@ -131,9 +140,9 @@ export function startReport(
       }
       progress.applied += written;
       if (lines.length >= LINES_TOGETHER) await saveLines();
-      await beat();
+      check();
     },
-    beat,
+    check,
     completeness(read) {
       proof = read;
     },
@@ -150,7 +159,7 @@ export function startReport(
       return end({ status: isComplete() ? 'succeeded' : 'partial', error: null });
     },
     async fail(error) {
-      clearInterval(renewal);
+      clearInterval(pulse);
       if (error instanceof ServiceError && error.code === 'leaseLost') throw error;
       if (error instanceof Cancelled) return await end({ status: 'cancelled', error: null });
       // An unknown error's text may hold anything; the function's log keeps its stack.

@@ -3,11 +3,13 @@
  * own.
  */
 import * as z from 'zod';
+import type { DefaultPrivilegeRequest } from './default-privilege.ts';
 import { parseInput } from './input.ts';
 import type { Parsed } from './input.ts';
 import type { UserQuery } from './ports.ts';
 import { CHANGE_KINDS } from './run.ts';
 import type { ChangeKind } from './run.ts';
+import { newPassword } from './user-schema.ts';
 
 const DEFAULT_USERS = 50;
 const MAX_USERS = 200;
@@ -29,7 +31,9 @@ const pageSize = (fallback: number, max: number) =>
     // Text on the wire, and a number to whoever writes it.
     .meta({ type: 'integer', minimum: 1, maximum: max, default: fallback, description: 'Items a page.' });
 
-const next = z.string().max(4_096).exactOptional().describe('Of the page before: what its `next` was.');
+const position = z.string().max(4_096).exactOptional();
+const next = position.describe('Of the page before: what its `next` was.');
+const dryRun = z.boolean().default(false).describe('Decides and reports everything, and changes nothing.');
 
 export const credentials = z.strictObject({
   userName: z.string().max(MAX_TYPED_LENGTH),
@@ -38,8 +42,17 @@ export const credentials = z.strictObject({
 
 export const typedPassword = z.strictObject({ password: z.string().max(MAX_TYPED_LENGTH) });
 
-export const syncOptions = z.strictObject({
-  dryRun: z.boolean().default(false).describe('Decides and reports everything, and changes nothing.'),
+export const passwordChange = z.strictObject({
+  userName: credentials.shape.userName.exactOptional().describe('Only without a session, or that of the session.'),
+  currentPassword: credentials.shape.password,
+  newPassword: newPassword.shape.password,
+});
+
+export const syncOptions = z.strictObject({ dryRun });
+
+export const defaultPrivilegeRequest = z.strictObject({
+  dryRun,
+  next: position.describe('Where the call before has stopped: what its `next` was.'),
 });
 
 export const runQuery = z.strictObject({ limit: pageSize(DEFAULT_RUNS, MAX_RUNS), next });
@@ -70,6 +83,18 @@ export function parseCredentials(body: unknown): Parsed<{ readonly userName: str
 /** `{password}` as somebody types it to log in. */
 export function parseTypedPassword(body: unknown): Parsed<{ readonly password: string }> {
   return parseInput(typedPassword, body);
+}
+
+/** The passwords of whoever changes the own one, and who that is where no session tells. */
+export function parsePasswordChange(
+  body: unknown,
+): Parsed<{ readonly userName?: string; readonly currentPassword: string; readonly newPassword: string }> {
+  return parseInput(passwordChange, body);
+}
+
+/** `{dryRun?, next?}` */
+export function parseDefaultPrivilegeRequest(body: unknown): Parsed<DefaultPrivilegeRequest> {
+  return parseInput(defaultPrivilegeRequest, body);
 }
 
 /** `{dryRun?}`; no body is a real run. */

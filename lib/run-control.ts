@@ -82,9 +82,9 @@ async function begin(
     throw new ServiceError('notConfigured', 'no directory is configured', { advice: 'Save settings first.' });
   }
   const now = clock.now();
-  const run = newRun(newRunId(now), request, now);
-  const result = await runs.start(run);
+  const result = await runs.start(newRun(newRunId(now), request, now));
   if (!result.started) throw runActive(result.activeRunId);
+  const { run } = result;
 
   const end = async (outcome: Pick<Run, 'status' | 'error'>): Promise<void> => {
     const finishedAt = clock.now().toISOString();

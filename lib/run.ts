@@ -80,6 +80,8 @@ export interface Run {
   readonly startedAt: string;
   readonly finishedAt: string | null;
   readonly progress: Progress;
+  /** Entries that the last complete read has shown, so that `progress.read` can be measured; null when there was none. */
+  readonly expectedEntries: number | null;
   readonly totals: Totals;
   /** null until the read is over. */
   readonly completeness: Completeness | null;
@@ -116,6 +118,7 @@ export function newRun(id: string, request: RunRequest, now: Date): Run {
     startedAt: now.toISOString(),
     finishedAt: null,
     progress: { read: 0, planned: 0, applied: 0 },
+    expectedEntries: null,
     totals: NO_TOTALS,
     completeness: null,
     settingsVersion: null,
@@ -139,6 +142,21 @@ export function interruptRun(run: Run, at: Date): Run {
       code: 'interrupted',
       message: 'the run stopped without telling how it ended',
       advice: 'What is done stays done, and the next run goes on from there. The log of the sync function tells more.',
+    },
+  };
+}
+
+/** A run that was not begun, for another one was at work. Two that overlap are expected, so it has not failed. */
+export function refuseRun(run: Run, activeRunId: string): Run {
+  return {
+    ...run,
+    status: 'cancelled',
+    stage: 'finished',
+    finishedAt: run.startedAt,
+    error: {
+      code: 'runActive',
+      message: `already running: run ${activeRunId} was at work`,
+      advice: 'Nothing to do: the next run sees everything. If this repeats, make the schedule rarer.',
     },
   };
 }

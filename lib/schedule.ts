@@ -1,10 +1,11 @@
 /**
  * When the synchronisation runs: the expressions that EventBridge Scheduler takes, checked before they are saved, and the
- * next time they name. Knows no scheduler; only the calendar and the time zones of Intl.
+ * times they name next. Knows no scheduler; only the calendar and the time zones of Intl.
  *
  * @see https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
  */
 import { ServiceError } from './errors.ts';
+import type { WorkingSchedule } from './ports.ts';
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
@@ -98,16 +99,49 @@ export function scheduleFault(expression: string, timeZone: string): string | nu
 }
 
 /**
- * The first time after `after` that the expression names; null when there is none any more. A rate counts from `after`, its
- * days have 24 hours. A local time that the clocks skip is skipped; one that they repeat counts once, the first time.
+ * When a rate that is set now comes first: after its period, at the next full minute, for schedulers are no more exact than
+ * that. null for what is no rate: a cron expression names its times itself.
+ */
+export function firstRun(expression: string, now: Date): Date | null {
+  const schedule = expressionFault(expression) === null ? parseExpression(expression) : null;
+  if (schedule?.type !== 'rate') return null;
+  return new Date(Math.ceil((now.getTime() + schedule.periodMs) / MINUTE_MS) * MINUTE_MS);
+}
+
+/**
+ * The next times at which a schedule starts a run, `count` at most, none of them beyond the last year of cron expressions;
+ * empty when it is disabled. null when nobody can tell: a rate of unknown start, or what scheduleFault refuses.
+ */
+export function nextRuns(schedule: WorkingSchedule, after: Date, count: number): readonly Date[] | null {
+  const { enabled, expression, timeZone, start } = schedule;
+  if (!enabled) return [];
+  if (scheduleFault(expression, timeZone) !== null) return null;
+  if (parseExpression(expression).type === 'rate' && start === null) return null;
+  const runs: Date[] = [];
+  while (runs.length < count) {
+    const next = nextRun(expression, timeZone, runs.at(-1) ?? after, start ?? undefined);
+    if (next === null || next.getUTCFullYear() > LAST_YEAR) break;
+    runs.push(next);
+  }
+  return runs;
+}
+
+/**
+ * The first time after `after` that the expression names; null when there is none any more. A rate names `start` and every
+ * time a multiple of its period later; its days have 24 hours. A local time that the clocks skip is skipped; one that they
+ * repeat counts once, the first time.
  *
  * @throws ServiceError `invalidRequest` for what scheduleFault refuses
  */
-export function nextRun(expression: string, timeZone: string, after: Date): Date | null {
+export function nextRun(expression: string, timeZone: string, after: Date, start: Date = after): Date | null {
   const fault = scheduleFault(expression, timeZone);
   if (fault !== null) throw new ServiceError('invalidRequest', `schedule: ${fault}`);
   const schedule = parseExpression(expression);
-  if (schedule.type === 'rate') return new Date(after.getTime() + schedule.periodMs);
+  if (schedule.type === 'rate') {
+    if (start > after) return start;
+    const periods = Math.floor((after.getTime() - start.getTime()) / schedule.periodMs) + 1;
+    return new Date(start.getTime() + periods * schedule.periodMs);
+  }
 
   const clock = zoneClock(timeZone);
   const localAfter = clock(after.getTime());

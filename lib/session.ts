@@ -24,9 +24,16 @@ export async function createSession(
   now: Date,
 ): Promise<SessionToken> {
   const token = randomBytes(TOKEN_BYTES).toString('base64url');
-  const expiresAt = new Date(now.getTime() + SESSION_SECONDS * 1_000).toISOString();
-  await sessions.create(tokenHash(token), { userId: user.id, userName: user.userName, expiresAt });
-  return { token, expiresAt };
+  return { token, expiresAt: await storeSession(sessions, token, user, now) };
+}
+
+/**
+ * Lets one session go on where a new password has ended all of its user's: it begins anew, under the same token.
+ *
+ * @param user as stored with the new password
+ */
+export async function renewSession(sessions: SessionStore, token: string, user: User): Promise<void> {
+  await storeSession(sessions, token, user, new Date(user.sessionsValidFrom!));
 }
 
 /**
@@ -56,6 +63,17 @@ export async function readSession(
 /** Ends a session; one that does not exist is ended already. */
 export async function endSession(sessions: SessionStore, token: string): Promise<void> {
   if (TOKEN.test(token)) await sessions.delete(tokenHash(token));
+}
+
+async function storeSession(
+  sessions: SessionStore,
+  token: string,
+  { id, userName }: Pick<User, 'id' | 'userName'>,
+  begun: Date,
+): Promise<string> {
+  const expiresAt = new Date(begun.getTime() + SESSION_SECONDS * 1_000).toISOString();
+  await sessions.create(tokenHash(token), { userId: id, userName, expiresAt });
+  return expiresAt;
 }
 
 // The token is random through and through, so one round of a plain hash keeps it secret.

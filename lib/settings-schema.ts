@@ -9,9 +9,10 @@ import type { InputFault } from './errors.ts';
 import { parseFilter } from './filter.ts';
 import { LIST_EVEN_SO, OBJECT_EVEN_SO, line, optionalLine, parseInput, refuse, refuseRepetition } from './input.ts';
 import { attributeList } from './mapping.ts';
+import type { WorkingSchedule } from './ports.ts';
 import { PRIVILEGES, privilegesFault } from './privileges.ts';
-import { expressionFault, timeZoneFault } from './schedule.ts';
-import { type Settings, type StoredSettings, VENDORS } from './settings.ts';
+import { expressionFault, nextRuns, timeZoneFault } from './schedule.ts';
+import { type OptionSettings, type Settings, type StoredSettings, VENDORS } from './settings.ts';
 
 // All together stay below the 64 KiB that a secret may have.
 const MAX_SERVERS = 16;
@@ -22,9 +23,17 @@ const MAX_ATTRIBUTE_LIST_LENGTH = 1_024;
 const MAX_CERTIFICATES_LENGTH = 32_768;
 const MAX_PASSWORD_LENGTH = 1_024;
 
-/** Settings as an administrator sees them: no password, only whether there is one, and what is to be warned of. */
-export type PresentedSettings = Omit<Settings, 'connection'> & {
+const RUNS_SHOWN = 5;
+
+/**
+ * Settings as an administrator sees them: no password, only whether there is one; when the next runs start (RFC 3339 UTC;
+ * null = nobody can tell now); and what is to be warned of.
+ */
+export type PresentedSettings = Omit<Settings, 'connection' | 'options'> & {
   readonly connection: Settings['connection'] & { readonly passwordSet: boolean };
+  readonly options: OptionSettings & {
+    readonly schedule: OptionSettings['schedule'] & { readonly next: readonly string[] | null };
+  };
   readonly warnings: readonly string[];
 };
 
@@ -165,6 +174,7 @@ const options = z.strictObject({
         .superRefine(refuse(timeZoneFault))
         .default('UTC')
         .describe('IANA time zone that `cron(...)` is meant in.'),
+      next: z.unknown().optional().describe('Ignored, so that what was shown can be sent back.'),
     })
     .prefault({}),
   missingUsers: z
@@ -212,7 +222,7 @@ export type ParsedSettings =
   | { readonly settings: Settings; readonly password: string | undefined }
   | { readonly faults: readonly InputFault[] };
 
-/** Reads a settings document. What GET has shown may be sent back: `connection.passwordSet` and `warnings` are ignored. */
+/** Reads a settings document. What GET has shown may be sent back: `passwordSet`, `next` and `warnings` are ignored. */
 export function parseSettings(document: unknown): ParsedSettings {
   return readSettings(settings, document);
 }
@@ -226,17 +236,45 @@ function readSettings(schema: typeof settings | typeof triedSettings, document: 
   const parsed = parseInput<z.infer<typeof settings>>(schema, document);
   if ('faults' in parsed) return parsed;
   const { connection, scope, mapping, options, defaultPrivileges } = parsed.value;
-  const { password, passwordSet: _shown, ...kept } = connection;
-  return { settings: { connection: kept, scope, mapping, options, defaultPrivileges }, password };
+  const { password, passwordSet: _set, ...kept } = connection;
+  const { next: _next, ...schedule } = options.schedule;
+  return {
+    settings: { connection: kept, scope, mapping, options: { ...options, schedule }, defaultPrivileges },
+    password,
+  };
 }
 
-/** The document as GET shows it. */
-export function presentSettings({ settings, password }: StoredSettings): PresentedSettings {
+/**
+ * The document as GET shows it. The next runs are those of the schedule that is at work, which is not the settings' own
+ * where somebody else has moved it.
+ *
+ * @param working null where it can't be asked
+ */
+export function presentSettings(
+  { settings, password }: StoredSettings,
+  working: WorkingSchedule | null,
+  now: Date,
+): PresentedSettings {
+  const { schedule } = settings.options;
+  const next = working && nextRuns(working, now, RUNS_SHOWN);
+  const warnings = [...settingsWarnings(settings)];
+  if (working !== null && !isAtWork(schedule, working)) {
+    warnings.push(
+      'The schedule is not what these settings say, as after a deployment that changes it: save the settings again.',
+    );
+  }
   return {
     ...settings,
     connection: { ...settings.connection, passwordSet: password !== '' },
-    warnings: settingsWarnings(settings),
+    options: { ...settings.options, schedule: { ...schedule, next: next && next.map((run) => run.toISOString()) } },
+    warnings,
   };
+}
+
+/** What a disabled schedule would do does not matter. */
+function isAtWork(wanted: OptionSettings['schedule'], working: WorkingSchedule): boolean {
+  if (!wanted.enabled || !working.enabled) return wanted.enabled === working.enabled;
+  return wanted.expression === working.expression && wanted.timeZone === working.timeZone;
 }
 
 /** What is allowed and still should not stay as it is, one sentence each. */

@@ -287,7 +287,7 @@ async function lookAgain(
         steps.push(withhold(removal, 'the second look found the entry in scope, so it is not missing'));
       }
     }
-    await report.beat();
+    report.check();
   }
   return steps;
 }
@@ -306,7 +306,7 @@ async function loadUsers(store: UserStore, nameKeys: readonly string[], report: 
   const users = new Map<string, User>();
   for (const batch of batches([...new Set(nameKeys)])) {
     for (const [nameKey, user] of await store.getMany(batch)) users.set(nameKey, user);
-    await report.beat();
+    report.check();
   }
   return users;
 }

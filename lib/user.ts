@@ -120,6 +120,18 @@ export function userNameKey(userName: string): string {
   return userName.normalize('NFC').trim().toUpperCase().toLowerCase().normalize('NFC');
 }
 
+/** The form in which e-mail addresses are compared: without case. */
+export function addressKey(address: string): string {
+  return address.trim().toLowerCase();
+}
+
+/** Whether a search finds the user: by the beginning of the user name or, with an @ in it, by one whole e-mail address. */
+export function isFoundBy(search: string, { userName, emailAddresses }: User): boolean {
+  if (userNameKey(userName).startsWith(userNameKey(search))) return true;
+  const address = addressKey(search);
+  return address.includes('@') && emailAddresses.some((each) => addressKey(each) === address);
+}
+
 /** The order of lists: by code point, as every store sorts UTF-8 bytes. JavaScript's own order of strings is another one. */
 export function compareNameKeys(a: string, b: string): number {
   const end = Math.min(a.length, b.length);

@@ -3,11 +3,12 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { createServer, type AddressInfo } from 'node:net';
 import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findJava } from './java.ts';
 
@@ -21,6 +22,9 @@ export interface LocalDynamoDb {
 
 const READY_WITHIN_MS = 60_000;
 const STARTS = 3;
+const DYNOXIDE_FILE = 'dynamodb.sqlite';
+/** As long as AWS keeps a stream's records. */
+const STREAM_SECONDS = 24 * 60 * 60;
 
 /**
  * Starts a server of its own on a free port of 127.0.0.1. It ends with this process, however that ends.
@@ -44,7 +48,10 @@ export async function startDynamoDb(
       server.stdin?.end();
       await exited;
     };
-    if (await answers(port, server)) return { endpoint: `http://127.0.0.1:${port}`, stop };
+    if (await answers(port, server)) {
+      if (options.folder !== undefined) easeStreams(path.join(options.folder, DYNOXIDE_FILE));
+      return { endpoint: `http://127.0.0.1:${port}`, stop };
+    }
     await stop();
     if (start === STARTS) throw new Error(`the local DynamoDB does not start: ${output() || 'it says nothing'}`);
   }
@@ -57,7 +64,7 @@ async function findCommand(kind: DynamoDbKind | undefined): Promise<Command> {
   if (dynoxide !== null) {
     return (port, folder) => {
       const command = [dynoxide, 'serve', '--host', '127.0.0.1', '--port', String(port)];
-      return folder === undefined ? command : [...command, '--db-path', path.join(folder, 'dynamodb.sqlite')];
+      return folder === undefined ? command : [...command, '--db-path', path.join(folder, DYNOXIDE_FILE)];
     };
   }
   if (kind === 'dynoxide') throw new Error('dynoxide does not run here: it is made for Linux on x64');
@@ -80,6 +87,30 @@ function findDynoxide(): string | null {
     return createRequire(import.meta.url).resolve('@dynoxide/linux-x64/dynoxide');
   } catch {
     return null;
+  }
+}
+
+/**
+ * To number a stream's next record, dynoxide reads all the records that the table's stream has: the more there are, the slower
+ * is every write. An index on just that number makes it constant. Records of the day before yesterday go, which dynoxide
+ * keeps for ever; but never a table's last one, or the numbers would begin again, behind the place that readers have kept.
+ * Nobody but the server has the file open yet, and the server is idle.
+ */
+function easeStreams(file: string): void {
+  if (!existsSync(file)) return;
+  const database = new DatabaseSync(file, { timeout: 5_000 });
+  try {
+    database.exec(
+      'CREATE INDEX IF NOT EXISTS rollcall_stream_numbers ON _stream_records (table_name, CAST(sequence_number AS INTEGER))',
+    );
+    database
+      .prepare(
+        `DELETE FROM _stream_records WHERE created_at < ?
+         AND id NOT IN (SELECT MAX(id) FROM _stream_records GROUP BY table_name)`,
+      )
+      .run(Math.floor(Date.now() / 1_000) - STREAM_SECONDS);
+  } finally {
+    database.close();
   }
 }
 

@@ -60,6 +60,8 @@ function describe({ url, administrator }: Program, demonstration: Demonstration 
     `administrator   ${administrator.userName}`,
     `first password  ${administrator.password}`,
     `logs            ${logFolder}`,
+    `events          ${url}/local/events`,
+    `API reference   ${url}/api/docs`,
     '',
     'List users:',
     `  TOKEN=$(curl -s ${url}/api/session ${json} -d ${quote(JSON.stringify(administrator))} |`,

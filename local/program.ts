@@ -5,6 +5,8 @@
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { startDynamoDb } from './dynamodb.ts';
+import { createEventBus } from './event-bus.ts';
+import { followStreams } from './event-source-mapping.ts';
 import { lockFolder } from './folder-lock.ts';
 import { createFunctionHost, type FunctionHost, type InvocationResult } from './function-host.ts';
 import { createHttpApi, type RequestHandler } from './http-api.ts';
@@ -31,6 +33,9 @@ export interface Program {
   readonly administrator: Administrator;
   stop(): Promise<void>;
 }
+
+/** Where the events can be read: on AWS, a rule on the bus would receive them. */
+const EVENTS_PATH = '/local/events';
 
 const notReady: RequestHandler = async (_request, response) => {
   response.writeHead(503, { 'content-type': 'application/json' }).end('{"message":"Service Unavailable"}');
@@ -80,12 +85,15 @@ async function start(
   });
   await running.add(Promise.resolve(scheduler));
   const schedulerServer = await running.add(serve(scheduler.handle));
+  const eventBus = createEventBus(stack.eventBuses, { folder: path.join(dataFolder, 'events') });
+  const eventBusServer = await running.add(serve(eventBus.handle));
   signal.throwIfAborted();
 
   const environment = {
     AWS_ENDPOINT_URL_DYNAMODB: dynamoDb.endpoint,
     AWS_ENDPOINT_URL_SECRETS_MANAGER: secretsManager.url,
     AWS_ENDPOINT_URL_SCHEDULER: schedulerServer.url,
+    AWS_ENDPOINT_URL_EVENTBRIDGE: eventBusServer.url,
     AWS_ENDPOINT_URL_LAMBDA: server.url,
     AWS_REGION: LOCAL_REGION,
     AWS_ACCESS_KEY_ID: LOCAL_CREDENTIALS.accessKeyId,
@@ -105,9 +113,21 @@ async function start(
     { logFolder: path.join(dataFolder, 'logs') },
   );
   await running.add(Promise.resolve(host));
+  const following = followStreams(stack.eventSources, {
+    endpoint: dynamoDb.endpoint,
+    host,
+    folder: path.join(dataFolder, 'events'),
+    onFault(name, fault) {
+      console.error(`rollcall: ${name}: ${fault}; its changes wait and are tried again`);
+    },
+  });
+  await running.add(Promise.resolve(following));
   const invoke = createLambdaEndpoint(stack.functions, host, reportFault);
   const api = createHttpApi(stack.routes, host);
-  answer = (request, response) =>
-    INVOKE_PATH.test((request.url ?? '').split('?', 1)[0]!) ? invoke(request, response) : api(request, response);
+  answer = (request, response) => {
+    const asked = (request.url ?? '').split('?', 1)[0]!;
+    if (asked === EVENTS_PATH) return eventBus.list(request, response);
+    return INVOKE_PATH.test(asked) ? invoke(request, response) : api(request, response);
+  };
   return { url: server.url, administrator, stop: () => running.stop() };
 }

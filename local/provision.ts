@@ -5,10 +5,13 @@
 import { randomInt } from 'node:crypto';
 import {
   CreateTableCommand,
+  DescribeTableCommand,
   DynamoDBClient,
   ResourceInUseException,
+  UpdateTableCommand,
   UpdateTimeToLiveCommand,
 } from '@aws-sdk/client-dynamodb';
+import type { CreateTableCommandInput } from '@aws-sdk/client-dynamodb';
 import {
   CreateScheduleCommand,
   CreateScheduleGroupCommand,
@@ -71,9 +74,21 @@ async function createTable(
   { create, timeToLive }: LocalStack['tables'][number],
 ): Promise<void> {
   await unlessThere(ResourceInUseException, client.send(new CreateTableCommand(create)));
+  await createStream(client, create);
   if (timeToLive === undefined) return;
   const TimeToLiveSpecification = { AttributeName: timeToLive, Enabled: true };
   await client.send(new UpdateTimeToLiveCommand({ TableName: create.TableName, TimeToLiveSpecification }));
+}
+
+/** For a table that an earlier release has made without one. */
+async function createStream(
+  client: DynamoDBClient,
+  { TableName, StreamSpecification }: CreateTableCommandInput,
+): Promise<void> {
+  if (StreamSpecification === undefined) return;
+  const { Table } = await client.send(new DescribeTableCommand({ TableName }));
+  if (Table?.StreamSpecification?.StreamEnabled) return;
+  await client.send(new UpdateTableCommand({ TableName, StreamSpecification }));
 }
 
 async function createSecret(

@@ -17,6 +17,8 @@ export interface Schedule {
   readonly ScheduleExpression: string;
   readonly ScheduleExpressionTimezone?: string;
   readonly State?: 'ENABLED' | 'DISABLED';
+  /** Epoch seconds: when a rate comes first. Without it that is a period after the schedule was set. */
+  readonly StartDate?: number;
   readonly Target: { readonly Arn: string; readonly Input?: string };
   /** Epoch seconds. */
   readonly CreationDate: number;
@@ -45,6 +47,8 @@ interface State {
 const LARGEST_BODY = 1024 * 1024;
 /** Timers can't wait for longer than 24 days, and a clock may be set meanwhile. */
 const LONGEST_WAIT_MS = 60_000;
+/** How far a StartDate may lie back. */
+const STALE_START_MS = 5 * 60_000;
 const PATH = /^\/(schedules|schedule-groups)\/([^/]+)$/u;
 
 class Refusal extends Error {
@@ -70,7 +74,9 @@ export function createScheduler({ fire, folder }: SchedulerOptions): Scheduler {
     clearTimeout(timers.get(key));
     timers.delete(key);
     if (stopped || schedule.State === 'DISABLED') return;
-    const due = nextRun(schedule.ScheduleExpression, schedule.ScheduleExpressionTimezone ?? 'UTC', after);
+    const { ScheduleExpression, ScheduleExpressionTimezone = 'UTC', StartDate } = schedule;
+    const start = StartDate === undefined ? undefined : new Date(StartDate * 1_000);
+    const due = nextRun(ScheduleExpression, ScheduleExpressionTimezone, after, start);
     if (due === null) return;
     const wait = (): void => {
       const restMs = due.getTime() - Date.now();
@@ -168,6 +174,7 @@ export function createScheduler({ fire, folder }: SchedulerOptions): Scheduler {
 function requireValid({
   ScheduleExpression: expression,
   ScheduleExpressionTimezone: zone = 'UTC',
+  StartDate,
   Target,
 }: Schedule): void {
   try {
@@ -175,6 +182,9 @@ function requireValid({
   } catch (error) {
     if (error instanceof ServiceError) throw new Refusal(400, 'ValidationException', error.message);
     throw error;
+  }
+  if (StartDate !== undefined && StartDate * 1_000 < Date.now() - STALE_START_MS) {
+    throw new Refusal(400, 'ValidationException', 'The StartDate you specify cannot be earlier than 5 minutes ago.');
   }
   if (typeof Target?.Arn !== 'string') throw new Refusal(400, 'ValidationException', 'a schedule needs a target');
 }

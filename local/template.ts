@@ -1,6 +1,6 @@
 /**
  * Synthesizes the stack and reads from its template what this machine has to provide: tables, secrets, functions, routes,
- * schedules. References are resolved to local names. Knows nothing of how these are provided.
+ * schedules, event sources and buses. References are resolved to local names. Knows nothing of how these are provided.
  */
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
@@ -41,12 +41,25 @@ export interface RouteDefinition {
   readonly functionName: string;
 }
 
+/** A table's stream that a function follows. */
+export interface EventSourceDefinition {
+  readonly id: string;
+  readonly tableName: string;
+  readonly functionName: string;
+  readonly batchSize: number;
+  /** Filter patterns; a record passes that fits one of them. */
+  readonly patterns: readonly object[];
+}
+
 export interface LocalStack {
   readonly tables: readonly TableDefinition[];
   readonly secrets: readonly SecretDefinition[];
   readonly functions: readonly LocalFunction[];
   readonly routes: readonly RouteDefinition[];
   readonly schedules: readonly CreateScheduleCommandInput[];
+  readonly eventSources: readonly EventSourceDefinition[];
+  /** Names of the event buses. */
+  readonly eventBuses: readonly string[];
 }
 
 export const LOCAL_REGION = 'local';
@@ -64,6 +77,7 @@ const PSEUDO_PARAMETERS: Readonly<Record<string, string>> = {
 // The service in an ARN, and what stands before the name there.
 const ARNS: Readonly<Record<string, string>> = {
   'AWS::DynamoDB::Table': 'dynamodb:{}:table/',
+  'AWS::Events::EventBus': 'events:{}:event-bus/',
   'AWS::IAM::Role': 'iam:{}:role/',
   'AWS::Lambda::Function': 'lambda:{}:function:',
   'AWS::SQS::Queue': 'sqs:{}:',
@@ -150,6 +164,9 @@ function readStack(
         KeySchema: properties.KeySchema,
         BillingMode: properties.BillingMode,
         ...(properties.GlobalSecondaryIndexes ? { GlobalSecondaryIndexes: properties.GlobalSecondaryIndexes } : {}),
+        ...(properties.StreamSpecification
+          ? { StreamSpecification: { ...properties.StreamSpecification, StreamEnabled: true } }
+          : {}),
       } as CreateTableCommandInput,
       timeToLive: (properties.TimeToLiveSpecification as { AttributeName: string } | undefined)?.AttributeName,
     })),
@@ -177,6 +194,17 @@ function readStack(
       'AWS::Scheduler::Schedule',
       (id, properties) => ({ ...properties, Name: localName(id) }) as unknown as CreateScheduleCommandInput,
     ),
+    // References to the ARNs of a table and of its stream are resolved alike; the name stands at the end of both.
+    eventSources: each('AWS::Lambda::EventSourceMapping', (id, properties) => ({
+      id: localName(id),
+      tableName: (properties.EventSourceArn as string).split('/').at(-1)!,
+      functionName: properties.FunctionName as string,
+      batchSize: properties.BatchSize as number,
+      patterns: (properties.FilterCriteria as { Filters: { Pattern: string }[] }).Filters.map(
+        ({ Pattern }) => JSON.parse(Pattern) as object,
+      ),
+    })),
+    eventBuses: each('AWS::Events::EventBus', localName),
   };
 }
 

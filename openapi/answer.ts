@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import type { OfferedPresets, SampleUser, SettingsTest } from '../lib/configuration.ts';
+import type { AppliedPrivileges } from '../lib/default-privilege.ts';
 import type { LoginOutcome } from '../lib/login.ts';
 import type { PresentedCertificate, RejectionReason, TestedServer, TestStage } from '../lib/ports.ts';
 import { PRIVILEGES } from '../lib/privileges.ts';
@@ -45,6 +46,30 @@ export const user = z
 
 export const userPage = page(user, 'UserPage');
 
+const privileges = () => z.array(z.enum(PRIVILEGES));
+
+export const appliedPrivileges = z
+  .strictObject({
+    dryRun: z.boolean(),
+    settingsVersion: z.string().describe('Entity tag of the settings that they are from.'),
+    privileges: privileges().describe('The default privileges.'),
+    totals: z
+      .strictObject({
+        changed: count().describe('Had others.'),
+        unchanged: count().describe('Had these already.'),
+        kept: count().describe('Administrators, who are left as they are.'),
+      })
+      .describe('Directory users that this call has looked at.'),
+    items: z
+      .array(z.strictObject({ userName: z.string(), from: privileges(), to: privileges() }))
+      .describe('The first 100 changes of this call, by name.'),
+    next: z.string().nullable().describe('Where the next call goes on; null = everybody was looked at.'),
+  })
+  .meta({
+    id: 'AppliedPrivileges',
+    description: 'Who has got the default privileges.',
+  }) satisfies z.ZodType<AppliedPrivileges>;
+
 export const session = z
   .strictObject({
     token: z.string().describe('For `Authorization: Bearer`.'),
@@ -80,7 +105,15 @@ export const shownSettings = z
       uniqueId: attribute(),
     }),
     options: z.strictObject({
-      schedule: z.strictObject({ enabled: z.boolean(), expression: z.string(), timeZone: z.string() }),
+      schedule: z.strictObject({
+        enabled: z.boolean(),
+        expression: z.string(),
+        timeZone: z.string(),
+        next: z
+          .array(time())
+          .nullable()
+          .describe('When the next runs start, five at most. Empty = none will; null = nobody can tell now.'),
+      }),
       missingUsers: z.enum(['keep', 'disable', 'delete']),
       gracePeriodDays: count(),
       removalLimit: z.strictObject({ percent: z.number(), atLeast: count() }),
@@ -203,7 +236,7 @@ export const run = z
       succeeded: 'everything was done',
       partial: 'not everybody could be read, so nobody was removed',
       failed: '`error` says why',
-      cancelled: 'an administrator has stopped it',
+      cancelled: 'an administrator has stopped it, or it found another run at work: `error` says so',
     }),
     stage: oneOf<RunStage>({
       queued: 'waits to be taken up',
@@ -220,6 +253,11 @@ export const run = z
       planned: count().describe('Changes decided.'),
       applied: count().describe('Changes written.'),
     }),
+    expectedEntries: count()
+      .nullable()
+      .describe(
+        'Entries that the last complete read has shown: what `progress.read` may be measured by. null = none yet.',
+      ),
     totals,
     completeness: z
       .strictObject({ complete: z.boolean(), reasons: z.array(z.string()).describe('Why it is not complete.') })

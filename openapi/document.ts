@@ -9,7 +9,16 @@ import type { ZodOpenApiOperationObject, ZodOpenApiParameterObject, ZodOpenApiRe
 import { MAX_BODY_BYTES } from '../functions/http.ts';
 import type { ErrorCode } from '../lib/errors.ts';
 import { PRIVILEGE_CATALOGUE } from '../lib/privileges.ts';
-import { changeQuery, credentials, runQuery, syncOptions, typedPassword, userQuery } from '../lib/request-schema.ts';
+import {
+  changeQuery,
+  credentials,
+  defaultPrivilegeRequest,
+  passwordChange,
+  runQuery,
+  syncOptions,
+  typedPassword,
+  userQuery,
+} from '../lib/request-schema.ts';
 import { SESSION_SECONDS } from '../lib/session.ts';
 import { settings, triedSettings } from '../lib/settings-schema.ts';
 import { newPassword, newUser, userPatch } from '../lib/user-schema.ts';
@@ -24,7 +33,7 @@ interface DescribedCall {
   readonly tag: (typeof TAGS)[number]['name'];
   readonly summary: string;
   readonly description?: string;
-  /** Who may call; default: administrators, that is, by token or cookie. `anybody`: administrators are told more. */
+  /** Who may call; default: administrators, that is, by token or cookie. `anybody`: a session makes a difference. */
   readonly access?: 'open' | 'anybody';
   readonly query?: z.ZodObject;
   readonly ifMatch?: true;
@@ -149,6 +158,19 @@ const CALLS: Readonly<Record<string, DescribedCall>> = {
     access: 'anybody',
     answers: { 204: { description: 'There is no session any more.', headers: SIGNED_IN_COOKIE } },
   },
+  'PUT /api/session/password': {
+    id: 'changeOwnPassword',
+    tag: 'Session',
+    summary: 'Change the own password',
+    description:
+      'For integrated users with the privilege `changePassword` or `admin`; the session tells who that is, or `userName` where ' +
+      'there is none. The current password is verified as in a login, which takes the privilege to log in. Ends every session ' +
+      'of the user but the one that calls, which lasts as long as a new one.',
+    access: 'anybody',
+    body: { schema: passwordChange, example: example.passwordChange },
+    answers: { 204: { description: 'It counts from now on.' } },
+    faults: ['notAuthenticated', 'notPermitted', 'notFound', 'conflict', 'throttled', 'directoryUnavailable'],
+  },
   'GET /api/settings': {
     id: 'getSettings',
     tag: 'Settings',
@@ -264,6 +286,27 @@ const CALLS: Readonly<Record<string, DescribedCall>> = {
     },
     faults: ['userNameTaken'],
   },
+  'POST /api/users/apply-default-privileges': {
+    id: 'applyDefaultPrivileges',
+    tag: 'Users',
+    summary: 'Give the default privileges to people of the directory who have others',
+    description:
+      'For administrators who have changed their mind: a run gives them to users that it creates, and never again. Never ' +
+      'touches integrated users and administrators; default privileges that are `admin` are refused. Works for about 20 ' +
+      'seconds and tells in `next` where to go on. The `ETag` is that of the settings: with it in `If-Match`, what a dry run ' +
+      'has shown is what is done.',
+    ifMatch: true,
+    body: { schema: defaultPrivilegeRequest, example: { dryRun: true } },
+    answers: {
+      200: {
+        description: 'What was done or, in a dry run, would be.',
+        schema: answer.appliedPrivileges,
+        example: example.appliedPrivileges,
+        headers: ETAG,
+      },
+    },
+    faults: ['notConfigured', 'conflict', 'versionMismatch'],
+  },
   'GET /api/users/{userName}': {
     id: 'getUser',
     tag: 'Users',
@@ -295,6 +338,7 @@ const CALLS: Readonly<Record<string, DescribedCall>> = {
     id: 'setPassword',
     tag: 'Users',
     summary: 'Set the password of an integrated user',
+    description: 'Ends every session of the user but the one that calls.',
     body: { schema: newPassword, example: { password: 'correct horse battery staple' } },
     answers: { 204: { description: 'It counts from now on, and failed attempts are forgotten.' } },
     faults: ['notFound', 'conflict'],

@@ -1,5 +1,6 @@
 /** What the examples of the description show: one imaginary company, in the types of lib/. */
 import type { SettingsTest } from '../lib/configuration.ts';
+import type { AppliedPrivileges } from '../lib/default-privilege.ts';
 import type { Change, Run } from '../lib/run.ts';
 import { NO_TOTALS } from '../lib/run.ts';
 import type { PresentedSettings } from '../lib/settings-schema.ts';
@@ -57,6 +58,21 @@ export const createdPerson: PublicUser = {
   privileges: ['login', 'export'],
 };
 
+export const passwordChange = {
+  userName: 'admin',
+  currentPassword: 'correct horse battery staple',
+  newPassword: 'correct horses eat no staples',
+};
+
+export const appliedPrivileges: AppliedPrivileges = {
+  dryRun: true,
+  settingsVersion: '7b0e5c51-62ae-4bd1-9f1b-1b8ac1d25a90',
+  privileges: ['login', 'export'],
+  totals: { changed: 1, unchanged: 195, kept: 2 },
+  items: [{ userName: 'anna.weber', from: ['login'], to: ['login', 'export'] }],
+  next: null,
+};
+
 export const settingsDocument = {
   connection: {
     servers: ['ldap1.example.com', 'ldap2.example.com'],
@@ -87,7 +103,18 @@ export const shownSettings: PresentedSettings = {
   scope: { baseDn: 'dc=example,dc=com', filter: '(&(objectClass=inetOrgPerson)(mail=*))', depth: 'subtree' },
   mapping: { userName: 'uid', localPartOnly: false, fullName: 'displayName', emailAddresses: 'mail', uniqueId: '' },
   options: {
-    schedule: { enabled: true, expression: 'rate(1 hour)', timeZone: 'Europe/Berlin' },
+    schedule: {
+      enabled: true,
+      expression: 'rate(1 hour)',
+      timeZone: 'Europe/Berlin',
+      next: [
+        '2026-05-04T11:04:00.000Z',
+        '2026-05-04T12:04:00.000Z',
+        '2026-05-04T13:04:00.000Z',
+        '2026-05-04T14:04:00.000Z',
+        '2026-05-04T15:04:00.000Z',
+      ],
+    },
     missingUsers: 'disable',
     gracePeriodDays: 7,
     removalLimit: { percent: 10, atLeast: 20 },
@@ -148,6 +175,7 @@ export const run: Run = {
   startedAt: '2026-05-04T10:00:00.000Z',
   finishedAt: '2026-05-04T10:00:04.000Z',
   progress: { read: 198, planned: 3, applied: 2 },
+  expectedEntries: 197,
   totals: { ...NO_TOTALS, created: 1, updated: 1, unchanged: 195, withheld: 1 },
   completeness: { complete: true, reasons: [] },
   settingsVersion: '7b0e5c51-62ae-4bd1-9f1b-1b8ac1d25a90',

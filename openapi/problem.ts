@@ -56,9 +56,11 @@ function problemResponse(status: number, codes: readonly ErrorCode[]): ZodOpenAp
     content: {
       'application/problem+json': {
         schema: {
-          $ref: '#/components/schemas/Problem',
-          type: 'object',
-          properties: { status: { const: status }, code: { enum: [...codes] } },
+          // Not beside the reference: some readers show only one of the two then.
+          allOf: [
+            { $ref: '#/components/schemas/Problem' },
+            { type: 'object', properties: { status: { const: status }, code: { enum: [...codes] } } },
+          ],
         },
         examples: Object.fromEntries(codes.map((code) => [code, { value: exampleOf(status, code) }])),
       },

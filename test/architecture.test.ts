@@ -3,7 +3,7 @@ import { dirname, join, normalize, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 const ROOT = join(import.meta.dirname, '..');
-const HOUSES = ['lib', 'functions', 'openapi', 'cdk', 'local', 'cli', 'test'] as const;
+const HOUSES = ['lib', 'functions', 'openapi', 'cdk', 'local', 'cli', 'examples', 'test'] as const;
 
 interface Import {
   readonly file: string;
@@ -63,7 +63,8 @@ describe('the import rules of docs/architecture.md', () => {
   test('lib/aws/ is the only place in the product that knows the AWS SDK', () => {
     expect(illegal(/^lib\/aws\//u, [CORE, /^lib\/aws\//u, /^@aws-sdk\//u, /^@smithy\//u, BUILT_IN])).toEqual([]);
     const others = imports.filter(
-      ({ file, target }) => /^@(?:aws-sdk|smithy)\//u.test(target) && !/^(?:lib\/aws|local|test)\//u.test(file),
+      ({ file, target }) =>
+        /^@(?:aws-sdk|smithy)\//u.test(target) && !/^(?:lib\/aws|local|examples|test)\//u.test(file),
     );
     expect(others).toEqual([]);
   });
@@ -100,6 +101,13 @@ describe('the import rules of docs/architecture.md', () => {
   test('cli/ knows the product by its API alone', () => {
     expect(illegal(/^cli\//u, [/^cli\//u, /^@clack\/prompts$/u, BUILT_IN])).toEqual([]);
     expect(imports.filter(({ file, target }) => target.startsWith('cli/') && !file.startsWith('cli/'))).toEqual([]);
+  });
+
+  test('examples/ are what somebody else would write: public libraries, and nothing of ours', () => {
+    expect(illegal(/^examples\//u, [/^@aws-sdk\//u, /^aws-lambda$/u, BUILT_IN])).toEqual([]);
+    expect(imports.filter(({ file, target }) => target.startsWith('examples/') && !file.startsWith('test/'))).toEqual(
+      [],
+    );
   });
 
   test('nothing that is deployed imports local/, cdk/ or test/', () => {

@@ -1,6 +1,6 @@
 /**
- * The DynamoDB client of all stores, and the three things that the SDK leaves to its callers: how often to try again what
- * was answered in part, how many requests are in flight, and reading many keys. Knows no table.
+ * The DynamoDB client of all stores, and what the SDK leaves to its callers: how often to try again what was answered in part,
+ * how many requests are in flight, and reading or writing many items. Knows no table.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -10,7 +10,12 @@ import {
   TransactionConflictException,
 } from '@aws-sdk/client-dynamodb';
 import type { DynamoDBClientConfig } from '@aws-sdk/client-dynamodb';
-import { BatchGetCommand, DynamoDBDocumentClient, TransactWriteCommand } from '@aws-sdk/lib-dynamodb';
+import {
+  BatchExecuteStatementCommand,
+  BatchGetCommand,
+  DynamoDBDocumentClient,
+  TransactWriteCommand,
+} from '@aws-sdk/lib-dynamodb';
 import type { TransactWriteCommandInput } from '@aws-sdk/lib-dynamodb';
 import { randomUUID } from 'node:crypto';
 import { CLIENT_DEFAULTS, storeUnavailable, TRANSIENT_ERRORS, translateFaults } from './fault.ts';
@@ -24,6 +29,7 @@ const MAX_TRIES = 10;
 const FIRST_DELAY_MS = 25;
 const MAX_DELAY_MS = 2_000;
 const KEYS_TOGETHER = 100;
+const STATEMENTS_TOGETHER = 25;
 
 /**
  * A client whose calls throw nothing but ServiceError `storeUnavailable`, failed conditions and cancelled transactions. It
@@ -106,6 +112,49 @@ export async function readItems(
   });
   return found;
 }
+
+export interface StatementResult {
+  /** Its condition has failed, or it inserts what is there already. */
+  readonly refused: boolean;
+  /** What RETURNING gives. */
+  readonly item: Item | undefined;
+  /** Sent more than once: an earlier time may have done what this one was refused. */
+  readonly repeated: boolean;
+}
+
+/** Carries out PartiQL statements that write, each by itself, in no order; the results are in theirs. None may share a key. */
+export async function executeStatements(
+  client: DynamoDBDocumentClient,
+  statements: readonly { readonly Statement: string; readonly Parameters: unknown[] }[],
+): Promise<readonly StatementResult[]> {
+  const results = Array.from<StatementResult>({ length: statements.length });
+  await inFlight(chunksOf([...statements.entries()], STATEMENTS_TOGETHER), async (together) => {
+    let pending = together;
+    for (let tries = 1; ; tries += 1) {
+      const Statements = pending.map(([, statement]) => statement);
+      const { Responses, $metadata } = await client.send(new BatchExecuteStatementCommand({ Statements }));
+      const repeated = tries > 1 || ($metadata.attempts ?? 1) > 1;
+      const again: typeof pending = [];
+      let reason = '';
+      for (const [index, placed] of pending.entries()) {
+        const { Error: error, Item: item } = Responses?.[index] ?? {};
+        const code = error?.Code;
+        if (code === undefined || REFUSALS.has(code)) {
+          results[placed[0]] = { refused: code !== undefined, item, repeated };
+        } else if (TRANSIENT_ERRORS.has(code)) {
+          again.push(placed);
+          reason = code;
+        } else throw storeUnavailable(SERVICE, code);
+      }
+      if (again.length === 0) return;
+      await waitForTry(tries, reason);
+      pending = again;
+    }
+  });
+  return results;
+}
+
+const REFUSALS: ReadonlySet<string> = new Set(['ConditionalCheckFailed', 'DuplicateItem']);
 
 /**
  * Writes all or nothing, and once however often it is sent: the token makes repetitions known to DynamoDB (for 10 minutes).

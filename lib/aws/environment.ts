@@ -12,12 +12,13 @@ export const ENVIRONMENT = {
   scheduleName: 'SCHEDULE_NAME',
   scheduleGroup: 'SCHEDULE_GROUP',
   syncFunction: 'SYNC_FUNCTION',
+  eventBus: 'EVENT_BUS',
   logLevel: 'LOG_LEVEL',
 } as const;
 
 export type EnvironmentName = keyof typeof ENVIRONMENT;
 
-/** Users: one item a user. */
+/** Users: one item a user, and one (without `id`) for each further e-mail address of a user. */
 export const USERS_TABLE = {
   partitionKey: 'nameKey',
   /** The access path for sync and lists: `listShard` spreads the users over LIST_SHARDS partitions, each in name order. */
@@ -25,6 +26,9 @@ export const USERS_TABLE = {
   listPartitionKey: 'listShard',
   /** All that the index carries besides the keys. Each byte of it is read by every synchronisation. */
   listProjection: ['linkKey', 'fingerprint', 'authentication', 'disabledBy'],
+  /** The access path of searches by e-mail address: an address' users in name order, and nothing but the keys. */
+  addressIndex: 'address',
+  addressPartitionKey: 'addressKey',
 } as const;
 
 /** Index partitions: 1,000 writes a second each, and as many queries a list page costs. */
@@ -61,6 +65,12 @@ export const METRICS = {
   loginFault: 'LoginFault',
   directoryLatency: 'DirectoryLatency',
 } as const;
+
+/**
+ * Node's own options for the function that synchronizes, in megabytes. What a page of people leaves behind dies before it is
+ * taken for old: measured with 200,000 people, the peak of the whole process is 235 MB instead of 295.
+ */
+export const SYNC_NODE_OPTIONS = '--max-semi-space-size=32';
 
 /** Reads an environment variable; a missing one is a fault of the deployment. */
 export function readEnvironment(name: EnvironmentName, variables: Record<string, string | undefined>): string {

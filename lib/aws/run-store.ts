@@ -18,7 +18,7 @@ import { ConditionalCheckFailedException, TransactionCanceledException } from '@
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { GetCommand, PutCommand, QueryCommand, TransactGetCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
 import { decodeCursor, encodeCursor } from '../cursor.ts';
-import type { Clock, Fence, RunStore } from '../ports.ts';
+import type { Clock, Fence, RunStore, StartResult } from '../ports.ts';
 import type { Change, Progress, Run, RunStage } from '../run.ts';
 import { interruptRun, LEASE_MS, leaseLost } from '../run.ts';
 import { chunksOf, epochSeconds, inFlight, waitForTry, wasWritten, writeItems } from './client.ts';
@@ -43,6 +43,8 @@ interface Lease {
   /** Chunks of changes so far. */
   readonly chunks: number;
   readonly cancelRequested?: boolean;
+  /** Entries that the last complete read has shown. */
+  readonly lastRead?: number;
 }
 
 const RUNS = 'runs';
@@ -150,21 +152,30 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
       for (let tries = 1; ; tries += 1) {
         const lease = await readLease();
         // An earlier try whose answer was lost.
-        if (tries > 1 && lease?.runId === run.id)
-          return { started: true, fence: { runId: run.id, token: lease.token } };
+        if (tries > 1 && lease?.runId === run.id) return tookLease(run, lease);
         if (lease?.runId !== undefined && lease.heldUntil > nowMs()) {
           return { started: false, activeRunId: lease.runId };
         }
         const dead = lease?.runId === undefined ? null : (await readRunAndLease(lease.runId)).run;
         const token = (lease?.token ?? 0) + 1;
         const { stage, progress } = run;
-        const taken: Lease = { runId: run.id, token, stage, progress, heldUntil: nowMs() + LEASE_MS, chunks: 0 };
+        const lastRead = lease?.lastRead;
+        const taken: Lease = {
+          runId: run.id,
+          token,
+          stage,
+          progress,
+          heldUntil: nowMs() + LEASE_MS,
+          chunks: 0,
+          ...(lastRead !== undefined && { lastRead }),
+        };
+        const started = tookLease(run, taken);
         const failed = await writeItems(client, [
           { Put: { TableName, Item: { ...LEASE_KEY, ...taken }, ...asRead(lease) } },
-          { Put: { TableName, Item: toRunItem(run), ConditionExpression: 'attribute_not_exists(pk)' } },
+          { Put: { TableName, Item: toRunItem(started.run), ConditionExpression: 'attribute_not_exists(pk)' } },
           ...(dead?.status === 'running' ? [{ Put: { TableName, Item: toRunItem(present(dead, lease)) } }] : []),
         ]);
-        if (failed === null) return { started: true, fence: { runId: run.id, token } };
+        if (failed === null) return started;
         if (failed[1] === true && failed[0] !== true) throw new TypeError(`a run ${run.id} exists already`);
         // Somebody else was faster: the lease, read again, tells who.
         await waitForTry(tries, 'TransactionConflict');
@@ -222,17 +233,25 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
     },
     async finish(fence, run) {
       const held = heldBy(fence);
+      const complete = run.completeness?.complete === true;
       const free = {
         Update: {
           TableName,
           Key: LEASE_KEY,
-          UpdateExpression: 'SET #token = #token + :one REMOVE runId, cancelRequested, takenUpBy',
+          UpdateExpression: `SET #token = #token + :one${complete ? ', lastRead = :read' : ''} REMOVE runId, cancelRequested, takenUpBy`,
           ...held,
-          ExpressionAttributeValues: { ...held.ExpressionAttributeValues, ':one': 1 },
+          ExpressionAttributeValues: {
+            ...held.ExpressionAttributeValues,
+            ':one': 1,
+            ...(complete && { ':read': run.progress.read }),
+          },
         },
       };
       const failed = await writeItems(client, [free, { Put: { TableName, Item: toRunItem(run) } }]);
       if (failed !== null) throw leaseLost(fence.runId);
+    },
+    async record(run) {
+      await client.send(new PutCommand({ TableName, Item: toRunItem(run) }));
     },
     async list(limit, next) {
       const before = next === undefined ? null : decodeCursor(RUNS, next);
@@ -304,6 +323,10 @@ function changesKey(runId: string): string {
   return `changes#${runId}`;
 }
 
+function tookLease(run: Run, { token, lastRead }: Lease): StartResult & { readonly started: true } {
+  return { started: true, run: { ...run, expectedEntries: lastRead ?? null }, fence: { runId: run.id, token } };
+}
+
 /** The condition that the lease still is what was read; a heartbeat moves its end, everything else its token. */
 function asRead(lease: Lease | null) {
   if (lease === null) return { ConditionExpression: 'attribute_not_exists(pk)' };
@@ -314,7 +337,7 @@ function asRead(lease: Lease | null) {
   };
 }
 
-function fromRunItem(item: Item): Run {
+export function fromRunItem(item: Item): Run {
   const { pk: _pk, sk: _sk, expiresAt: _expiresAt, claimedBy: _claimedBy, ...run } = item;
   return run as unknown as Run;
 }

@@ -1,17 +1,26 @@
 /** A user as an item of the users table, and back. Knows nothing of how items are read and written. */
 import { hash } from 'node:crypto';
 import type { User } from '../user.ts';
-import { linkKey, userNameKey } from '../user.ts';
+import { addressKey, linkKey, userNameKey } from '../user.ts';
 import type { Item } from './client.ts';
 import { LIST_SHARDS } from './environment.ts';
 
-/** Every attribute is always there, NULL where a user has nothing: an update then is one list of SET. */
+/**
+ * What no user name can contain (parseUserName): in the key of an item of the users table it says that this is no user. It
+ * sorts before everything that a name can go on with.
+ */
+export const BEYOND_NAMES = '\u0001';
+
+/** Longest part of an address in the index, in UTF-16 code units: far below the 1,024 bytes of a key. */
+const MAX_INDEXED_LENGTH = 320;
+
+/** Every attribute but `addressKey` is always there, NULL where a user has nothing: a key of an index can't be NULL. */
 export interface UserItem extends Item {
   readonly nameKey: string;
   /** The partition of the list index, '0' to LIST_SHARDS - 1: by the name, so it never changes under a key. */
   readonly listShard: string;
-  /** The addresses in lower case, for searches. */
-  readonly emailKeys: readonly string[];
+  /** The first address, for the address index, which has the others from address-index.ts. Absent where there is none. */
+  readonly addressKey?: string;
   /** Attribute and id in one, as the index carries them. */
   readonly linkKey: string | null;
   readonly dn: string | null;
@@ -20,11 +29,12 @@ export interface UserItem extends Item {
 
 export function toUserItem({ directory, ...fields }: User): UserItem {
   const nameKey = userNameKey(fields.userName);
+  const [address] = fields.emailAddresses;
   return {
     nameKey,
     listShard: String(Number.parseInt(hash('sha256', nameKey).slice(0, 8), 16) % LIST_SHARDS),
     ...fields,
-    emailKeys: fields.emailAddresses.map((address) => address.toLowerCase()),
+    ...(address !== undefined && { addressKey: indexedAddress(address) }),
     linkKey: directory && linkKey(directory),
     dn: directory?.dn ?? null,
     missingSince: directory?.missingSince ?? null,
@@ -32,7 +42,13 @@ export function toUserItem({ directory, ...fields }: User): UserItem {
 }
 
 export function fromUserItem(item: Item): User {
-  const { nameKey: _nameKey, listShard: _listShard, emailKeys: _emailKeys, ...rest } = item as UserItem;
+  const {
+    nameKey: _nameKey,
+    listShard: _listShard,
+    addressKey: _addressKey,
+    arrival: _arrival,
+    ...rest
+  } = item as UserItem;
   const { linkKey: link, dn, missingSince, ...fields } = rest;
   // Names of attributes hold no colon (RFC 4512, 1.4); ids may.
   const colon = link?.indexOf(':') ?? -1;
@@ -40,9 +56,14 @@ export function fromUserItem(item: Item): User {
   return { ...fields, directory } as unknown as User;
 }
 
-/** Whether a name can be a key at all; DynamoDB refuses to look for others. */
+/** An address as the index has it: two that only differ far behind are one to it. */
+export function indexedAddress(address: string): string {
+  return addressKey(address).slice(0, MAX_INDEXED_LENGTH).toWellFormed();
+}
+
+/** Whether a name can be the key of a user at all. DynamoDB refuses to look for some others, and finds no user at the rest. */
 export function isPossibleKey(nameKey: string): boolean {
-  return nameKey !== '' && Buffer.byteLength(nameKey) <= 1_024;
+  return nameKey !== '' && Buffer.byteLength(nameKey) <= 1_024 && !nameKey.includes(BEYOND_NAMES);
 }
 
 /** The condition that a stored user still is the one that was read. */

@@ -12,6 +12,7 @@ import { parseArgs, promisify } from 'node:util';
 import { BatchWriteCommand } from '@aws-sdk/lib-dynamodb';
 import { SecretsManagerClient, CreateSecretCommand } from '@aws-sdk/client-secrets-manager';
 import { chunksOf, inFlight } from '../../lib/aws/client.ts';
+import { SYNC_NODE_OPTIONS } from '../../lib/aws/environment.ts';
 import { toUserItem } from '../../lib/aws/user-item.ts';
 import { startDynamoDb } from '../../local/dynamodb.ts';
 import { serve } from '../../local/running.ts';
@@ -100,7 +101,10 @@ const repeats = Number(flags.repeats);
 const parts = new Set(flags.only.split(','));
 const stores = flags.stores.split(',') as Store[];
 const workloads = flags.workloads.split(',') as Workload[];
-const nodeOptions = flags.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(flags.profile)}`];
+const nodeOptions = [
+  ...SYNC_NODE_OPTIONS.split(' '),
+  ...(flags.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(flags.profile)}`]),
+];
 const hasPeers = existsSync(join(PEERS, 'node_modules'));
 
 function progress(text: string): void {
@@ -256,7 +260,7 @@ async function measureDynoxide(servers: Servers, workload: Workload): Promise<Sy
     for (let repeat = 0; repeat < repeats; repeat += 1) {
       await withDynamoDb(sync);
       await withDynamoDb(async (store) => {
-        baseMs.push((await runJob<Cost>({ what: 'put', users: people, store })).wallMs);
+        baseMs.push((await runJob<Cost>({ what: 'put', users: people, isNew: true, store })).wallMs);
       });
     }
   } else {
@@ -266,8 +270,9 @@ async function measureDynoxide(servers: Servers, workload: Workload): Promise<Sy
         // What the run before has set right is put into its former state again.
         if (repeat > 0) await put(known, (number) => isFormer(number, known) || number >= people);
         await sync(store);
-        if (WRITES.has(workload)) baseMs.push((await runJob<Cost>({ what: 'put', users: people, store })).wallMs);
-        else baseMs.push(await ldapSearch.drain(ldapPort));
+        if (WRITES.has(workload)) {
+          baseMs.push((await runJob<Cost>({ what: 'put', users: people, isNew: false, store })).wallMs);
+        } else baseMs.push(await ldapSearch.drain(ldapPort));
       }
     });
   }

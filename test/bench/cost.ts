@@ -9,8 +9,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GetCommand } from '@aws-sdk/lib-dynamodb';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { hintsOf } from '../../lib/aws/address-index.ts';
 import { createLoginStore } from '../../lib/aws/login-store.ts';
 import { createRunStore } from '../../lib/aws/run-store.ts';
+import { fromUserItem } from '../../lib/aws/user-item.ts';
 import { createUserStore } from '../../lib/aws/user-store.ts';
 import { keepDirectory } from '../../lib/current-directory.ts';
 import { openDirectory } from '../../lib/ldap/directory.ts';
@@ -32,6 +34,7 @@ const PRICE = {
   recoverableGb: 0.2,
   armGbSecond: 0.0000133334,
   invocation: 0.2 / 1e6,
+  event: 1 / 1e6,
   logGb: 0.5,
   secret: 0.4,
   secretCall: 0.05 / 10_000,
@@ -53,6 +56,9 @@ const ASSUMED = {
   busyLoginMinutes: 43_800,
   /** Metrics that report at least once in an hour of ordinary operation. */
   reportingMetrics: 10,
+  /** Of the function that makes events, at most: for each change by itself, as changes come one by one. */
+  eventMs: 100,
+  eventGb: 0.5,
   /** What DynamoDB adds to an item, and again to its copy in the index. */
   itemOverheadBytes: 100,
 };
@@ -110,8 +116,9 @@ interface Measured {
   readonly createUnits: number;
   readonly loginUnits: number;
   readonly loginLogBytes: number;
-  readonly itemBytes: number;
-  readonly linkBytes: number;
+  /** A user's items in the table, and in its indexes. */
+  readonly tableBytes: number;
+  readonly indexBytes: number;
 }
 
 async function measure(): Promise<Measured> {
@@ -164,6 +171,7 @@ async function measure(): Promise<Measured> {
         Key: { nameKey: uidOf(1) },
       }),
     );
+    const items = [Item!, ...hintsOf(fromUserItem(Item!))];
     return {
       linkUnits: links.read,
       runReadUnits: second.read - links.read,
@@ -171,10 +179,8 @@ async function measure(): Promise<Measured> {
       createUnits: (first.write - second.write) / SAMPLE,
       loginUnits: loggedIn.read,
       loginLogBytes: loggedIn.logBytes,
-      itemBytes: itemSize(Item!),
-      linkBytes: itemSize(
-        Object.fromEntries(LINK_ATTRIBUTES.map((name) => [name, (Item as Record<string, unknown>)[name]])),
-      ),
+      tableBytes: storedSize(items),
+      indexBytes: storedSize([only(Item!, LINK_ATTRIBUTES), ...items.map((item) => only(item, ADDRESS_ATTRIBUTES))]),
     };
   } finally {
     client.destroy();
@@ -184,6 +190,15 @@ async function measure(): Promise<Measured> {
 }
 
 const LINK_ATTRIBUTES = ['nameKey', 'listShard', 'linkKey', 'fingerprint', 'authentication', 'disabledBy'];
+const ADDRESS_ATTRIBUTES = ['nameKey', 'addressKey'];
+
+function only(item: object, names: readonly string[]): object {
+  return Object.fromEntries(Object.entries(item).filter(([name]) => names.includes(name)));
+}
+
+function storedSize(items: readonly object[]): number {
+  return items.reduce((sum, item) => sum + itemSize({ ...item }) + ASSUMED.itemOverheadBytes, 0);
+}
 
 /** @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html */
 function itemSize(item: Record<string, unknown>): number {
@@ -212,8 +227,9 @@ function monthOf(users: number, units: Measured, { runMsAPerson, loginMs, syncGb
   const reads = runsAMonth * ((units.linkUnits / SAMPLE) * users + units.runReadUnits);
   // The lease is renewed once a second.
   const writes = runsAMonth * (units.runWriteUnits + runSeconds) + users * changedAMonth * units.createUnits;
-  const tableGb = gb(users * (units.itemBytes + ASSUMED.itemOverheadBytes));
-  const indexGb = gb(users * (units.linkBytes + ASSUMED.itemOverheadBytes));
+  const tableGb = gb(users * units.tableBytes);
+  const indexGb = gb(users * units.indexBytes);
+  const events = runsAMonth + users * changedAMonth;
   const secretCalls = runsAMonth + Math.min(logins, ASSUMED.busyLoginMinutes);
   return {
     'sync: database': reads * PRICE.readUnit + writes * PRICE.writeUnit,
@@ -222,6 +238,7 @@ function monthOf(users: number, units: Measured, { runMsAPerson, loginMs, syncGb
     'login: function': logins * (((loginMs + directoryMs) / 1_000) * authGb * PRICE.armGbSecond + PRICE.invocation),
     'login: log': gb(logins * (units.loginLogBytes + platformLogBytes)) * PRICE.logGb,
     'reading the settings': secretCalls * PRICE.secretCall,
+    events: events * (PRICE.event + PRICE.invocation + (ASSUMED.eventMs / 1_000) * ASSUMED.eventGb * PRICE.armGbSecond),
     storage: (tableGb + indexGb) * PRICE.storedGb + tableGb * PRICE.recoverableGb,
   };
 }

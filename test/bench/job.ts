@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { BatchWriteCommand, GetCommand } from '@aws-sdk/lib-dynamodb';
 import { Client } from 'ldapts';
+import { hintsOf } from '../../lib/aws/address-index.ts';
 import { chunksOf, inFlight } from '../../lib/aws/client.ts';
 import { createLoginStore } from '../../lib/aws/login-store.ts';
 import { createRunStore } from '../../lib/aws/run-store.ts';
@@ -40,8 +41,11 @@ export type Job =
       readonly dryRun: boolean;
       readonly store: { readonly linksFile: string } | DynamoDb;
     }
-  /** The same users, put by the SDK alone, 25 a request and 8 requests in flight. */
-  | { readonly what: 'put'; readonly users: number; readonly store: DynamoDb }
+  /**
+   * The same users, put by the SDK alone, 25 a request and 8 requests in flight; `isNew`: with the items of their further
+   * addresses, which an update leaves alone.
+   */
+  | { readonly what: 'put'; readonly users: number; readonly isNew: boolean; readonly store: DynamoDb }
   | { readonly what: 'logins'; readonly ldapPort: number; readonly people: number; readonly store: DynamoDb };
 
 /** What a piece of work took. Memory is the process' peak, everything included. */
@@ -97,16 +101,19 @@ async function sync({ ldapPort, known, dryRun, store }: Extract<Job, { what: 'sy
     const run = { ...newRun(newRunId(clock.now()), request, clock.now()), stage: 'reading' } as const;
     const started = await runs.start(run);
     if (!started.started) throw new Error('another run is active');
-    return await synchronize(ports, { run, fence: started.fence }, new Date(Date.now() + LONG_MS));
+    return await synchronize(ports, started, new Date(Date.now() + LONG_MS));
   });
   close();
   if (result.status !== 'succeeded') throw new Error(`the run has ${result.status}: ${JSON.stringify(result)}`);
   return { ...cost, totals: result.totals, status: result.status };
 }
 
-async function put({ users, store }: Extract<Job, { what: 'put' }>): Promise<Cost> {
+async function put({ users, isNew, store }: Extract<Job, { what: 'put' }>): Promise<Cost> {
   const client = connect(store.endpoint);
-  const items = Array.from({ length: users }, (_, number) => toUserItem(userOf(number)));
+  const items = Array.from({ length: users }, (_, number) => userOf(number)).flatMap((user) => [
+    toUserItem(user),
+    ...(isNew ? hintsOf(user) : []),
+  ]);
   const { result: _result, ...cost } = await costOf(() =>
     inFlight(chunksOf(items, 25), async (together) => {
       const puts = together.map((Item) => ({ PutRequest: { Item } }));

@@ -78,6 +78,14 @@ test('no deployment removes the users, and they can be restored to any second', 
           ],
           Projection: { ProjectionType: 'INCLUDE', NonKeyAttributes: USERS_TABLE.listProjection },
         },
+        {
+          IndexName: 'address',
+          KeySchema: [
+            { AttributeName: 'addressKey', KeyType: 'HASH' },
+            { AttributeName: 'nameKey', KeyType: 'RANGE' },
+          ],
+          Projection: { ProjectionType: 'KEYS_ONLY' },
+        },
       ],
     },
   });
@@ -101,8 +109,8 @@ test('every function runs Node 24 on ARM, logs JSON into a group of its own that
 
   const functions = properties(template, 'AWS::Lambda::Function');
   const groups = functions.map(({ LoggingConfig }) => (LoggingConfig as { LogGroup: { Ref: string } }).LogGroup.Ref);
-  expect(functions).toHaveLength(3);
-  expect(new Set(groups).size).toBe(3);
+  expect(functions).toHaveLength(5);
+  expect(new Set(groups).size).toBe(5);
   for (const properties of functions) {
     expect(properties).toMatchObject({
       Runtime: 'nodejs24.x',
@@ -120,8 +128,8 @@ test('every function has a bundle of its own, with everything in it and its hand
   const bundles = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
     name.endsWith('index.mjs'),
   );
-  expect(new Set(keys).size).toBe(3);
-  expect(bundles).toHaveLength(3);
+  expect(new Set(keys).size).toBe(5);
+  expect(bundles).toHaveLength(5);
   for (const bundle of bundles.map((name) => readFileSync(path.join(folder, name), 'utf8'))) {
     const imports = [...bundle.matchAll(/\bfrom\s*"([\w@/:.-]+)"/g)].map((match) => match[1] ?? '');
     expect(imports.filter((name) => !isBuiltin(name))).toEqual([]);
@@ -133,7 +141,12 @@ test('every function has a bundle of its own, with everything in it and its hand
 test('every function is told only names that its code reads', () => {
   const template = synthesize();
 
-  const known = [...Object.values(ENVIRONMENT), 'POWERTOOLS_SERVICE_NAME', 'POWERTOOLS_METRICS_NAMESPACE'];
+  const known = [
+    ...Object.values(ENVIRONMENT),
+    'POWERTOOLS_SERVICE_NAME',
+    'POWERTOOLS_METRICS_NAMESPACE',
+    'NODE_OPTIONS',
+  ];
   for (const { Environment } of properties(template, 'AWS::Lambda::Function')) {
     expect(known).toEqual(expect.arrayContaining(Object.keys((Environment as { Variables: object }).Variables)));
   }
@@ -143,7 +156,9 @@ test('no role has a managed policy, a wildcard action or a wildcard resource', (
   const template = synthesize();
 
   for (const role of properties(template, 'AWS::IAM::Role')) expect(role).not.toHaveProperty('ManagedPolicyArns');
-  for (const { Action, Resource } of ['Sync', 'Auth', 'Api'].flatMap((name) => statements(template, name))) {
+  for (const { Action, Resource } of ['Sync', 'Auth', 'Api', 'Console', 'Events'].flatMap((name) =>
+    statements(template, name),
+  )) {
     expect(JSON.stringify([Action, Resource])).not.toContain('*');
   }
 });
@@ -155,6 +170,75 @@ test('a login can neither create nor delete a user and reaches nothing of the op
   expect(statements(template, 'Auth')).toContainEqual(
     expect.objectContaining({ Condition: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['attempts#*'] } } }),
   );
+});
+
+test('whoever writes users writes the items of their addresses, and only the API searches by address', () => {
+  const template = synthesize();
+
+  const readers = ['Sync', 'Auth', 'Api'].filter((name) =>
+    JSON.stringify(statements(template, name)).includes(`/index/${USERS_TABLE.addressIndex}`),
+  );
+  expect(readers).toEqual(['Api']);
+  for (const name of ['Sync', 'Api']) {
+    expect(actions(template, name, 'DataUsers')).toEqual(
+      expect.arrayContaining(['Insert', 'Update', 'Delete'].map((kind) => `dynamodb:PartiQL${kind}`)),
+    );
+    expect(actions(template, name, 'DataUsers')).toContain('dynamodb:PutItem');
+  }
+});
+
+test('events come from users and finished runs alone, are retried as long as the stream lasts, and then kept', () => {
+  const template = synthesize();
+  const streams = properties(template, 'AWS::DynamoDB::Table').map(({ StreamSpecification }) => StreamSpecification);
+  const mappings = properties(template, 'AWS::Lambda::EventSourceMapping');
+
+  expect(streams).toEqual([{ StreamViewType: 'NEW_AND_OLD_IMAGES' }, { StreamViewType: 'NEW_IMAGE' }]);
+  expect(mappings).toHaveLength(2);
+  for (const mapping of mappings) {
+    expect(mapping).toMatchObject({
+      BisectBatchOnFunctionError: true,
+      FunctionResponseTypes: ['ReportBatchItemFailures'],
+      MaximumRecordAgeInSeconds: 23 * 60 * 60,
+      DestinationConfig: {
+        OnFailure: { Destination: { 'Fn::GetAtt': [expect.stringMatching(/^EventsFailures/), 'Arn'] } },
+      },
+      StartingPosition: 'TRIM_HORIZON',
+    });
+    expect(mapping).not.toHaveProperty('MaximumRetryAttempts');
+  }
+  const patterns = mappings.map(({ FilterCriteria }) =>
+    (FilterCriteria as { Filters: { Pattern: string }[] }).Filters.map(({ Pattern }) => JSON.parse(Pattern) as unknown),
+  );
+  const isUser = { listShard: { S: [{ exists: true }] } };
+  expect(patterns).toEqual([
+    [{ dynamodb: { NewImage: isUser } }, { dynamodb: { OldImage: isUser } }],
+    [
+      {
+        dynamodb: {
+          Keys: { pk: { S: ['run'] } },
+          NewImage: { stage: { S: ['finished'] }, claimedBy: { S: [{ exists: false }] } },
+        },
+      },
+    ],
+  ]);
+});
+
+test('the function of the events reads streams and marks of renames, and writes to nothing but the bus and its queue', () => {
+  const template = synthesize();
+
+  expect(actions(template, 'Events', 'EventsBus')).toEqual(['events:PutEvents']);
+  expect(actions(template, 'Events', 'EventsFailures')).toContain('sqs:SendMessage');
+  expect(statements(template, 'Events')).toContainEqual({
+    Effect: 'Allow',
+    Action: 'dynamodb:BatchGetItem',
+    Resource: { 'Fn::GetAtt': [expect.stringMatching(/^DataOperations/), 'Arn'] },
+    Condition: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['renamed#*'] } },
+  });
+  const rest = statements(template, 'Events').filter(({ Resource }) => JSON.stringify(Resource).includes('StreamArn'));
+  for (const { Action } of rest)
+    expect([Action].flat().every((action) => /Stream|Records|Shard/.test(action))).toBe(true);
+  expect(actions(template, 'Events', 'DataUsers')).toEqual(rest[0]?.Action);
+  expect(actions(template, 'Events', 'DataSettings')).toEqual([]);
 });
 
 test('only the API reads the first password, writes settings, moves the schedule and starts runs', () => {
@@ -173,6 +257,17 @@ test('only the API reads the first password, writes settings, moves the schedule
       Condition: { StringEquals: { 'iam:PassedToService': 'scheduler.amazonaws.com' } },
     }),
   );
+});
+
+test('the pages have addresses of their own, and their function may write its log and nothing else', () => {
+  const template = synthesize();
+
+  expect(statements(template, 'Console').map(({ Action }) => Action)).toEqual([
+    ['logs:CreateLogStream', 'logs:PutLogEvents'],
+  ]);
+  for (const RouteKey of ['ANY /api/docs', 'ANY /api/docs/{file}']) {
+    template.hasResourceProperties('AWS::ApiGatewayV2::Route', { RouteKey });
+  }
 });
 
 test('the schedule is off until settings turn it on, and a start that fails is kept', () => {
@@ -252,8 +347,11 @@ test('an alarm address is subscribed when one is given', () => {
 test('in a VPC the functions reach directory and AWS, and nothing else', () => {
   const template = synthesize({ ...VPC, directoryPorts: '636' });
 
-  for (const { VpcConfig } of properties(template, 'AWS::Lambda::Function')) {
-    expect(VpcConfig).toMatchObject({ SubnetIds: VPC.subnetIds.split(',') });
+  for (const [id, { Properties }] of Object.entries(template.findResources('AWS::Lambda::Function'))) {
+    // The others have no directory to reach.
+    const reachesDirectory = /^(Sync|Auth|Api)/.test(id);
+    const inside = expect.objectContaining({ SubnetIds: VPC.subnetIds.split(',') });
+    expect([id, Properties.VpcConfig]).toEqual([id, reachesDirectory ? inside : undefined]);
   }
   const [functions] = properties(template, 'AWS::EC2::SecurityGroup');
   const egress = functions?.SecurityGroupEgress as { FromPort: number }[];

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Fence } from '../../lib/ports.ts';
 import type { Change, Run } from '../../lib/run.ts';
-import { LEASE_MS, newRun, NO_TOTALS } from '../../lib/run.ts';
+import { LEASE_MS, newRun, NO_TOTALS, refuseRun } from '../../lib/run.ts';
 import { describeOnEveryStore } from '../support/stores.ts';
 import type { Stores } from '../support/stores.ts';
 
@@ -69,6 +69,24 @@ describeOnEveryStore('the run store', (open) => {
     expect((await stores.runs.list(5)).items).toEqual([end]);
     expect(await stores.runs.get('run-2')).toBeNull();
     expect(await stores.runs.get('')).toBeNull();
+  });
+
+  test('expects as many entries as the last complete read has shown', async () => {
+    const stores = await open();
+    const runOnce = async (id: string, over: Partial<Run>): Promise<number | null> => {
+      const result = await stores.runs.start(aRun(stores, id));
+      if (!result.started) throw new Error('the lease is taken');
+      expect(await stores.runs.get(id)).toEqual(result.run);
+      await stores.runs.finish(result.fence, { ...ended(result.run, stores), ...over });
+      return result.run.expectedEntries;
+    };
+
+    expect(await runOnce('run-1', { progress: { read: 40, planned: 0, applied: 0 } })).toBeNull();
+    expect(await runOnce('run-2', { completeness: { complete: false, reasons: ['broken off'] } })).toBe(40);
+    expect(await runOnce('run-3', { completeness: null })).toBe(40);
+    expect(await runOnce('run-4', { progress: { read: 41, planned: 0, applied: 0 } })).toBe(40);
+    expect((await stores.runs.start(aRun(stores, 'run-5'))).started).toBe(true);
+    expect(await stores.runs.get('run-5')).toMatchObject({ expectedEntries: 41 });
   });
 
   test('gives a queued run to one of many that take it up', async () => {
@@ -190,6 +208,24 @@ describeOnEveryStore('the run store', (open) => {
     expect(claims.filter(Boolean)).toHaveLength(1);
     expect(await stores.runs.claimWithheld('run-2')).toBe(false);
     expect(await stores.runs.get('run-1')).toEqual(end);
+  });
+
+  test('keeps a run that found another one at work, and leaves the lease to that one', async () => {
+    const stores = await open();
+    const fence = await start(stores, { ...aRun(stores, 'run-1'), stage: 'reading' });
+    const refused = refuseRun(aRun(stores, 'run-2'), 'run-1');
+
+    await stores.runs.record(refused);
+
+    expect(await stores.runs.get('run-2')).toEqual(refused);
+    expect((await stores.runs.list(5)).items.map(({ id, status }) => [id, status])).toEqual([
+      ['run-2', 'cancelled'],
+      ['run-1', 'running'],
+    ]);
+    expect(await stores.runs.requestCancel('run-2')).toBe(false);
+    expect(await stores.runs.takeUp('run-2')).toBeNull();
+    await stores.runs.heartbeat(fence, 'applying', PROGRESS);
+    await stores.runs.finish(fence, ended(aRun(stores, 'run-1'), stores));
   });
 
   test('lists runs from the newest on', async () => {

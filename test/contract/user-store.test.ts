@@ -39,6 +39,15 @@ async function names(users: UserStore, query: Partial<UserQuery> = {}): Promise<
   return (await listAll(users, { limit: 50, ...query })).names;
 }
 
+/** Numbers from 0 to 1, the same ones at every run (Park and Miller's generator). */
+function aRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state / 2_147_483_647;
+  };
+}
+
 async function startRun({ runs, now }: Stores, id: string) {
   const request = { dryRun: false, trigger: 'api', requestedBy: null, approves: null } as const;
   const result = await runs.start(newRun(id, request, now()));
@@ -193,6 +202,158 @@ describeOnEveryStore('the user store', (open) => {
     expect(await names(users, { search: 'anna.weber@example.com', limit: 1 })).toHaveLength(3);
     expect(await names(users, { search: 'weber@example.com' })).toEqual([]);
     expect(await names(users, { search: 'x'.repeat(3_000) })).toEqual([]);
+  });
+
+  test('finds a user by each of many addresses, however long they are', async () => {
+    const { users } = await open();
+    const long = `${'ü'.repeat(400)}@example.com`;
+    const many = Array.from({ length: 60 }, (_, index) => `${index}@example.com`);
+    await create(users, named('Anna', { emailAddresses: [...many, long, `x${long}`] }), named('Ben'));
+
+    for (const address of [many[0]!, many[1]!, many[59]!, long, `x${long}`.toUpperCase()]) {
+      expect(await names(users, { search: address })).toEqual(['Anna']);
+    }
+    expect(await names(users, { search: `x${'ü'.repeat(400)}@example.org` })).toEqual([]);
+    expect(await names(users, { search: '60@example.com' })).toEqual([]);
+  });
+
+  test.each(['each', 'together'] as const)('finds users by the addresses they have now (write %s)', async (way) => {
+    const { users } = await open();
+    const write = async (one: UserWrite): Promise<void> => {
+      expect(way === 'each' ? await users.writeEach([one]) : [await users.writeTogether([one])]).toEqual(['written']);
+    };
+    const former = 'one two three'.split(' ').map((name) => `${name}@example.com`);
+    const histories = [['two'], ['two', 'four'], ['one', 'two', 'three'], ['three', 'one'], [], ['four', 'three']];
+    let anna = named('Anna', { emailAddresses: former });
+    await write({ type: 'create', user: anna });
+
+    for (const kept of histories) {
+      const emailAddresses = kept.map((name) => `${name}@example.com`);
+      const user = next(anna, { emailAddresses });
+      await write({ type: 'update', user, previous: anna });
+      anna = user;
+      for (const name of ['one', 'two', 'three', 'four']) {
+        const found = await names(users, { search: `${name}@EXAMPLE.com` });
+        expect({ kept, name, found }).toEqual({ kept, name, found: kept.includes(name) ? ['Anna'] : [] });
+      }
+      expect(await users.get('anna')).toEqual(anna);
+    }
+    await write({ type: 'delete', previous: anna });
+    expect(await names(users, { search: 'three@example.com' })).toEqual([]);
+  });
+
+  test('finds renamed users, those who have swapped their names, and successors, under the names they have now', async () => {
+    const { users } = await open();
+    const anna = named('anna', { emailAddresses: ['a@example.com', 'both@example.com', 'a2@example.com'] });
+    const ben = named('ben', { emailAddresses: ['b@example.com', 'both@example.com', 'b2@example.com'] });
+    await create(users, anna, ben);
+    const moved = next(anna, { userName: 'zoë' });
+
+    await users.writeTogether([{ type: 'rename', user: moved, previous: anna }]);
+    expect(await names(users, { search: 'a2@example.com' })).toEqual(['zoë']);
+    expect(await names(users, { search: 'both@example.com', limit: 1 })).toEqual(['ben', 'zoë']);
+
+    const [first, second] = [next(moved, { userName: 'ben' }), next(ben, { userName: 'zoë' })];
+    await users.writeTogether([
+      { type: 'rename', user: first, previous: moved },
+      { type: 'rename', user: second, previous: ben },
+    ]);
+    expect(await names(users, { search: 'a2@example.com' })).toEqual(['ben']);
+    expect(await names(users, { search: 'b2@example.com' })).toEqual(['zoë']);
+
+    const successor = { ...first, id: 'a successor', version: 1 };
+    await users.writeEach([
+      { type: 'delete', previous: first },
+      { type: 'create', user: successor },
+    ]);
+    expect((await users.list({ search: 'a2@example.com', limit: 2 })).items).toEqual([successor]);
+    expect(await names(users, { search: 'both@example.com', limit: 1 })).toEqual(['ben', 'zoë']);
+  });
+
+  test('finds nobody by an address that a lost race would have brought', async () => {
+    const { users } = await open();
+    const anna = named('anna', { emailAddresses: ['a@example.com', 'a2@example.com'] });
+    await create(users, anna, named('ben'));
+    const emailAddresses = ['c@example.com', 'd@example.com'];
+
+    const results = [
+      ...(await users.writeEach([
+        { type: 'create', user: named('anna', { id: 'a rival', emailAddresses }) },
+        { type: 'update', user: next(anna, { emailAddresses }), previous: next(anna, {}) },
+      ])),
+      await users.writeTogether([{ type: 'create', user: named('ben', { id: 'a rival', emailAddresses }) }]),
+      await users.writeTogether([
+        { type: 'rename', user: next(anna, { userName: 'ben', emailAddresses }), previous: anna },
+      ]),
+    ];
+
+    expect(results).toEqual(['lostRace', 'lostRace', 'lostRace', 'lostRace']);
+    expect(await names(users, { search: 'c@example.com' })).toEqual([]);
+    expect(await names(users, { search: 'd@example.com' })).toEqual([]);
+    expect(await names(users, { search: 'a2@example.com' })).toEqual(['anna']);
+  });
+
+  test('loses no address to writers that change, rename, delete and create the same users at once', async () => {
+    const { users } = await open();
+    const logins = ['a', 'b', 'c', 'd'];
+    const pool = Array.from({ length: 6 }, (_, index) => `${index}@example.com`);
+    const random = aRandom(20260504);
+    const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!;
+    const someAddresses = (): string[] => pool.filter(() => random() < 0.5).sort(() => random() - 0.5);
+    const writer = async (which: number): Promise<void> => {
+      for (let round = 0; round < 10; round += 1) {
+        const previous = await users.get(pick(logins));
+        const over = { emailAddresses: someAddresses() };
+        if (previous === null) {
+          const user = named(pick(logins), { ...over, id: `account ${which}-${round}` });
+          await users.writeEach([{ type: 'create', user }]);
+        } else if (random() < 0.1) await users.writeEach([{ type: 'delete', previous }]);
+        else if (random() < 0.6) await users.writeEach([{ type: 'update', user: next(previous, over), previous }]);
+        else {
+          const userName = pick(logins.filter((name) => name !== previous.userName));
+          await users.writeTogether([{ type: 'rename', user: next(previous, { ...over, userName }), previous }]);
+        }
+      }
+    };
+
+    await Promise.all([0, 1, 2, 3].map(writer));
+
+    const { items } = await users.list({ limit: 50 });
+    expect(items.length).toBeGreaterThan(0);
+    for (const search of pool) {
+      const having = items.filter(({ emailAddresses }) => emailAddresses.includes(search));
+      expect((await users.list({ search, limit: 50 })).items).toEqual(having);
+    }
+  });
+
+  test('shows everybody who stays once, in order, while others come, go and change their names between the pages', async () => {
+    const { users } = await open();
+    const emailAddresses = ['own@example.com', 'shared@example.com'];
+    const [staying, moving] = ['stays', 'moves'].map((what) =>
+      Array.from({ length: 60 }, (_, index) => named(`${index}-${what}`, { emailAddresses })),
+    ) as [User[], User[]];
+    await create(users, ...staying, ...moving);
+    const random = aRandom(7);
+    const shown: string[] = [];
+    const lists = [{ limit: 16 }, { limit: 16, search: 'SHARED@example.com' }];
+
+    for (const query of lists) {
+      shown.length = 0;
+      let cursor: string | null | undefined;
+      do {
+        const page = await users.list({ ...query, ...(cursor != null && { next: cursor }) });
+        shown.push(...page.items.map(({ userName }) => userNameKey(userName)));
+        cursor = page.next;
+        const [renamed, deleted] = [moving.shift()!, moving.shift()!];
+        const user = next(renamed, { userName: `${Math.floor(random() * 60)}-renamed-${renamed.userName}` });
+        await users.writeTogether([{ type: 'rename', user, previous: renamed }]);
+        await users.writeEach([{ type: 'delete', previous: deleted }]);
+        await create(users, named(`${Math.floor(random() * 60)}-new-${deleted.userName}`, { emailAddresses }));
+      } while (cursor !== null);
+
+      expect(shown).toEqual([...new Set(shown)].sort(compareNameKeys));
+      expect(shown).toEqual(expect.arrayContaining(staying.map(({ userName }) => userName)));
+    }
   });
 
   test('narrows lists by authentication and status', async () => {
@@ -420,6 +581,27 @@ describeOnEveryStore('the user store', (open) => {
 
     expect(result).toBe('written');
     expect((await users.get('user-0'))?.id).toBe('id of user-49');
+  });
+
+  test('renames thirty-two users to free names under a lease', async () => {
+    const stores = await open();
+    const { users } = stores;
+    const people = Array.from({ length: 32 }, (_, index) => named(`user-${index}`));
+    await create(users, ...people);
+    const fence = await startRun(stores, 'run-1');
+
+    const result = await users.writeTogether(
+      people.map((previous) => ({
+        type: 'rename',
+        user: next(previous, { userName: `new ${previous.userName}` }),
+        previous,
+      })),
+      fence,
+    );
+
+    expect(result).toBe('written');
+    expect(await names(users, { search: 'user-' })).toEqual([]);
+    expect(await users.get('new user-31')).toMatchObject({ id: 'id of user-31', version: 2 });
   });
 
   test('writes under a lease that is held, and never under one that has passed on', async () => {

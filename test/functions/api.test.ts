@@ -230,6 +230,30 @@ describe('a session', () => {
     expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
   });
 
+  test('is throttled by the attempts that failed elsewhere, for they are counted in one place', async () => {
+    const api = await startSignedIn();
+    for (let failures = 0; failures < 6; failures += 1) await api.ports.login.logIn('admin', 'wrong');
+
+    const answer = await api.send('POST', '/api/session', { body: { userName: 'admin', password: GENERATED } });
+
+    expect(answer).toMatchObject({ status: 429, body: { code: 'throttled' } });
+  });
+
+  test('is worth what the record of its user says at every call, whatever it was worth when it began', async () => {
+    const api = await startSignedIn();
+    await api.call('POST', '/api/users', { body: { userName: 'ada', privileges: ['admin'] } });
+    await api.call('PUT', '/api/users/ada/password', { body: { password: 'long enough' } });
+    const { token } = (await api.send('POST', '/api/session', { body: { userName: 'ada', password: 'long enough' } }))
+      .body;
+    const status = async () =>
+      (await api.send('GET', '/api/users', { headers: { authorization: `Bearer ${String(token)}` } })).status;
+    const before = await status();
+
+    await api.call('PATCH', '/api/users/ada', { body: { privileges: ['login'] } });
+
+    expect([before, await status()]).toEqual([200, 401]);
+  });
+
   test('ends when its owner says so, and takes the cookie along', async () => {
     const api = await startSignedIn();
 
@@ -264,6 +288,7 @@ describe('a session', () => {
       ['POST', '/api/runs/x/approve'],
       ['GET', '/api/users'],
       ['POST', '/api/users'],
+      ['POST', '/api/users/apply-default-privileges'],
       ['GET', '/api/users/x'],
       ['PATCH', '/api/users/x'],
       ['DELETE', '/api/users/x'],
@@ -480,7 +505,52 @@ describe('settings', () => {
     expect(shown.headers['etag']).toBe(saved.headers['etag']);
     expect(shown.body.connection).toMatchObject({ passwordSet: true, encryption: 'none' });
     expect(JSON.stringify(shown.body)).not.toContain('bind password');
-    expect(api.stores.schedule.current).toEqual(DOCUMENT.options.schedule);
+    expect(await api.stores.schedule.read()).toMatchObject(DOCUMENT.options.schedule);
+  });
+
+  test('show when the next runs start, and can be sent back as they were shown', async () => {
+    const api = await startConfigured();
+    const { next } = (await api.call('GET', '/api/settings')).body.options.schedule;
+
+    api.passSeconds(3 * 60 * 60);
+    const { body: shown } = await api.call('GET', '/api/settings');
+    const { body: saved } = await api.call('PUT', '/api/settings', { body: shown });
+
+    expect(next).toEqual([12, 14, 16, 18, 20].map((hour) => `2026-05-04T${hour}:00:00.000Z`));
+    expect(shown.options.schedule.next).toEqual([...next.slice(1), '2026-05-04T22:00:00.000Z']);
+    expect(saved).toEqual(shown);
+    expect(JSON.stringify((await api.stores.settings.read())!.settings)).not.toContain('next');
+  });
+
+  test('show no run to come where the schedule is disabled', async () => {
+    const api = await startConfigured();
+    const schedule = { ...DOCUMENT.options.schedule, enabled: false };
+
+    const { body } = await api.call('PUT', '/api/settings', { body: { ...DOCUMENT, options: { schedule } } });
+
+    expect(body.options.schedule).toEqual({ ...schedule, next: [] });
+  });
+
+  test('show the runs of the schedule that is at work, and a warning, where somebody else has moved it', async () => {
+    const api = await startConfigured();
+    await api.stores.schedule.apply({ enabled: false, expression: 'rate(1 hour)', timeZone: 'UTC' });
+
+    const { body: moved } = await api.call('GET', '/api/settings');
+    const { body: saved } = await api.call('PUT', '/api/settings', { body: moved });
+
+    expect(moved.options.schedule).toEqual({ ...DOCUMENT.options.schedule, next: [] });
+    expect(moved.warnings.join()).toMatch(/The schedule is not what these settings say/);
+    expect(saved.options.schedule.next).toHaveLength(5);
+    expect(saved.warnings.join()).not.toMatch(/schedule/);
+  });
+
+  test('are shown without the next runs when the scheduler can’t be asked', async () => {
+    const api = await startConfigured(({ schedule }) => ({ schedule: { ...schedule, read: away } }));
+
+    const { status, body } = await api.call('GET', '/api/settings');
+
+    expect(status).toBe(200);
+    expect(body.options.schedule).toEqual({ ...DOCUMENT.options.schedule, next: null });
   });
 
   test('keep the password when it is left out, and lose it with the name it belongs to', async () => {
@@ -608,6 +678,7 @@ describe('a run', () => {
 
     expect(second.status).toBe(409);
     expect(second.body).toMatchObject({ code: 'runActive', runId: first.runId });
+    expect((await api.call('GET', '/api/runs')).body.items).toHaveLength(1);
     expect(api.started).toHaveLength(1);
   });
 
@@ -889,6 +960,245 @@ describe('users', () => {
       expect((await api.call('GET', path)).status).toBe(404);
     },
   );
+});
+
+describe('the own password', () => {
+  const NEW = 'a better password';
+
+  /** A house with one integrated user beside the administrator. */
+  async function startWithUser(over: Partial<User>) {
+    const api = await startSignedIn();
+    await api.create({ userName: 'ada', authentication: 'integrated', directory: null, ...over });
+    await api.call('PUT', '/api/users/ada/password', { body: { password: 'long enough' } });
+    const before = await api.stores.users.get('ada');
+    return {
+      ...api,
+      change: (over: object = {}, sent: Sent = {}) =>
+        api.send('PUT', '/api/session/password', {
+          ...sent,
+          body: { userName: 'ada', currentPassword: 'long enough', newPassword: NEW, ...over },
+        }),
+      isUntouched: async () => expect(await api.stores.users.get('ada')).toEqual(before),
+    };
+  }
+
+  test('is changed without a session by users with the privilege, who have none', async () => {
+    const api = await startWithUser({ privileges: ['login', 'changePassword'] });
+
+    const { status, body, cookies } = await api.change();
+
+    expect({ status, body, cookies }).toEqual({ status: 204, body: undefined, cookies: [] });
+    const { id } = (await api.stores.users.get('ada'))!;
+    expect(await api.ports.login.checkPassword('ada', NEW)).toMatchObject({ outcome: 'accepted' });
+    expect(await api.ports.login.checkPassword('ada', 'long enough')).toMatchObject({ outcome: 'rejected' });
+    expect(api.lines.at(-1)!.fields).toEqual({ action: 'PUT /api/session/password', by: id });
+    expect(JSON.stringify(api.lines)).not.toMatch(/long enough|better/);
+  });
+
+  test.each([
+    ['an unknown user', {}, { userName: 'nobody' }],
+    ['no user name at all', {}, { userName: 'no\u0000body' }],
+    ['a wrong password', {}, { currentPassword: 'a wrong password' }],
+    ['an empty password', {}, { currentPassword: '' }],
+    ['a disabled user', { disabledBy: 'admin' }, {}],
+    ['a user that may not log in', { privileges: ['changePassword'] }, {}],
+  ] as const)('is refused in the same words for %s', async (_who, over, body) => {
+    const api = await startWithUser(over);
+
+    const answer = await api.change(body);
+
+    expect(answer.body).toEqual({
+      type: 'about:blank',
+      title: 'Unauthorized',
+      status: 401,
+      code: 'notAuthenticated',
+      detail: 'this is no user name and password of an active user',
+    });
+    await api.isUntouched();
+  });
+
+  test('is refused to whoever lacks the privilege, and to the directory’s people, once they have proved who they are', async () => {
+    const api = await startWithUser({});
+    await api.call('PUT', '/api/settings', { body: DOCUMENT });
+    await api.create({ id: 'account-2', userName: 'anna', privileges: ['login', 'changePassword'] });
+    api.directory.people = [{ entry: anEntry('id-1', {}, { dn: 'uid=anna,dc=example,dc=com' }), password: 'right' }];
+
+    const unprivileged = await api.change();
+    const ofDirectory = await api.change({ userName: 'anna', currentPassword: 'right' });
+
+    expect(unprivileged.body).toMatchObject({ status: 403, code: 'notPermitted', advice: expect.any(String) });
+    expect(ofDirectory.body).toMatchObject({
+      status: 409,
+      code: 'conflict',
+      detail: expect.stringMatching(/directory/),
+    });
+    await api.isUntouched();
+  });
+
+  test('keeps the rules of passwords, whatever the old one', async () => {
+    const api = await startWithUser({ privileges: ['login', 'changePassword'] });
+
+    const { status, body } = await api.change({ newPassword: 'short', currentPassword: 'wrong' });
+
+    expect(status).toBe(422);
+    expect(body.errors).toEqual([{ path: 'newPassword', message: expect.stringMatching(/at least 8/) }]);
+    await api.isUntouched();
+  });
+
+  test('can’t be guessed faster than a login, and a change forgets failed attempts', async () => {
+    const api = await startWithUser({ privileges: ['login', 'changePassword'] });
+    const guess = () => api.change({ currentPassword: 'guess' });
+
+    let refused = await guess();
+    for (let failures = 1; failures < 10 && refused.status === 401; failures += 1) refused = await guess();
+    const early = await api.change();
+    api.passSeconds(Number(refused.headers['retry-after']));
+    const changed = await api.change();
+
+    expect(refused).toMatchObject({ status: 429, body: { code: 'throttled' } });
+    expect(early.status).toBe(429);
+    expect(changed.status).toBe(204);
+    expect((await api.stores.logins.find('ada')).attempts).toBeNull();
+  });
+
+  test('needs a user name or a session, and both only where they agree', async () => {
+    const api = await startWithUser({ privileges: ['login', 'changePassword'] });
+    const bearer = { authorization: `Bearer ${api.token}` };
+
+    const nobody = await api.change({ userName: undefined });
+    const expired = await api.change(
+      { userName: undefined },
+      { headers: { authorization: `Bearer ${'x'.repeat(43)}` } },
+    );
+    const elsewhere = await api.change(
+      { userName: undefined, currentPassword: GENERATED },
+      {
+        cookies: [api.cookie],
+        headers: { 'sec-fetch-site': 'cross-site' },
+      },
+    );
+    const another = await api.change({}, { headers: bearer });
+    const same = await api.change({ userName: 'ADMIN', currentPassword: GENERATED }, { headers: bearer });
+
+    expect([nobody, expired, elsewhere].map(({ status }) => status)).toEqual([401, 401, 401]);
+    expect(another.body).toMatchObject({ status: 422, errors: [{ path: 'userName' }] });
+    expect(same.status).toBe(204);
+    await api.isUntouched();
+  });
+
+  test.each([
+    ['PUT', '/api/session/password', { currentPassword: GENERATED, newPassword: NEW }],
+    ['PUT', '/api/users/admin/password', { password: NEW }],
+  ])('%s %s ends every session but the one that calls, by token or by cookie', async (method, path, body) => {
+    for (const by of ['token', 'cookie'] as const) {
+      const api = await startSignedIn();
+      const signIn = async (password: string) => {
+        const opened = await api.send('POST', '/api/session', { body: { userName: 'admin', password } });
+        return { authorization: `Bearer ${opened.body.token}` };
+      };
+      const stolen = await signIn(GENERATED);
+      const uses = async (headers: Record<string, string>) =>
+        (await api.send('GET', '/api/session', { headers })).status;
+      api.passSeconds(60);
+
+      const changed = await api.send(method, path, {
+        body,
+        ...(by === 'token' ? { headers: { authorization: `Bearer ${api.token}` } } : { cookies: [api.cookie] }),
+      });
+
+      expect(changed.status).toBe(204);
+      expect(await uses(stolen)).toBe(401);
+      expect(await uses({ authorization: `Bearer ${api.token}` })).toBe(200);
+      expect(await uses(await signIn(NEW))).toBe(200);
+    }
+  });
+
+  test('ends a session, too, that is opened with the old one at the same moment', async () => {
+    let meanwhile: (() => Promise<unknown>) | null = null;
+    const api = await startSignedIn(({ sessions }) => ({
+      sessions: {
+        ...sessions,
+        async create(...session) {
+          const act = meanwhile;
+          meanwhile = null;
+          await act?.();
+          await sessions.create(...session);
+        },
+      },
+    }));
+    meanwhile = async () => {
+      api.passSeconds(1);
+      await api.call('PUT', '/api/users/admin/password', { body: { password: NEW } });
+    };
+
+    const opened = await api.send('POST', '/api/session', { body: { userName: 'admin', password: GENERATED } });
+
+    const headers = { authorization: `Bearer ${opened.body.token}` };
+    expect((await api.send('GET', '/api/session', { headers })).status).toBe(401);
+    expect((await api.call('GET', '/api/session')).status).toBe(200);
+  });
+});
+
+describe('default privileges', () => {
+  const PATH = '/api/users/apply-default-privileges';
+
+  async function startWithPeople() {
+    const api = await startSignedIn();
+    await api.call('PUT', '/api/settings', { body: { ...DOCUMENT, defaultPrivileges: ['login', 'export'] } });
+    await api.create({ id: '1', userName: 'anna' });
+    await api.create({ id: '2', userName: 'bob', privileges: ['admin'] });
+    return api;
+  }
+
+  test('are given to people who have others, as a dry run has shown', async () => {
+    const api = await startWithPeople();
+
+    const dry = await api.call('POST', PATH, { body: { dryRun: true } });
+    const before = await api.call('GET', '/api/users/anna');
+    const real = await api.call('POST', PATH, { body: {}, headers: { 'if-match': String(dry.headers['etag']) } });
+    const after = await api.call('GET', '/api/users/anna');
+
+    expect(dry.status).toBe(200);
+    expect(dry.headers['etag']).toBe((await api.call('GET', '/api/settings')).headers['etag']);
+    expect(real.body).toEqual({ ...dry.body, dryRun: false });
+    expect(real.body).toMatchObject({ totals: { changed: 1, unchanged: 0, kept: 1 }, next: null });
+    expect(before.body.privileges).toEqual(['login']);
+    expect(after.body).toMatchObject({ privileges: ['login', 'export'], version: 2 });
+  });
+
+  test('are not given by other settings than those that were shown', async () => {
+    const api = await startWithPeople();
+    const { headers } = await api.call('POST', PATH, { body: { dryRun: true } });
+    await api.call('PUT', '/api/settings', { body: { ...DOCUMENT, defaultPrivileges: ['none'] } });
+
+    const refused = await api.call('POST', PATH, { body: {}, headers: { 'if-match': String(headers['etag']) } });
+
+    expect(refused.body).toMatchObject({ status: 412, code: 'versionMismatch' });
+    expect((await api.stores.users.get('anna'))!.version).toBe(1);
+  });
+
+  test('need a body, so that nobody gives them by accident', async () => {
+    const api = await startWithPeople();
+
+    expect((await api.call('POST', PATH)).status).toBe(415);
+  });
+
+  test('leave their address to a user of that name', async () => {
+    const api = await startSignedIn();
+    const created = await api.call('POST', '/api/users', { body: { userName: 'apply-default-privileges' } });
+
+    const shown = await api.call('GET', PATH);
+    const refused = await api.call('PUT', PATH, { body: {} });
+    const unconfigured = await api.call('POST', PATH, { body: {} });
+    const deleted = await api.call('DELETE', PATH);
+
+    expect(created.headers['location']).toBe(PATH);
+    expect(shown.body).toEqual(created.body);
+    expect(refused.status).toBe(405);
+    expect(refused.headers['allow']).toBe('POST, GET, PATCH, DELETE');
+    expect(unconfigured.body).toMatchObject({ status: 409, code: 'notConfigured' });
+    expect(deleted.status).toBe(204);
+  });
 });
 
 test('the catalogue of privileges is complete', async () => {

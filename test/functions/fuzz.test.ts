@@ -44,7 +44,10 @@ async function startHouse({ runActive }: Pick<Request, 'runActive'>, outage: Out
   await stores.users.writeEach([
     { type: 'create', user: administrator },
     { type: 'create', user: aUser({ id: '2', userName: 'ada', ...integrated }) },
-    { type: 'create', user: aUser({ id: '3', userName: 'anna', emailAddresses: ['anna@example.com'] }) },
+    {
+      type: 'create',
+      user: aUser({ id: '3', userName: 'anna', emailAddresses: ['anna@example.com'], privileges: ['login', 'export'] }),
+    },
     { type: 'create', user: aUser({ id: '4', userName: 'bob', disabledBy: 'sync' }) },
   ]);
   const settingsVersion = await stores.settings.write(aSettings(), 'secret', null);
@@ -112,7 +115,7 @@ async function startHouse({ runActive }: Pick<Request, 'runActive'>, outage: Out
         items,
         await Promise.all(items.map(({ id }) => stores.runs.listChanges(id, { limit: 100 }))),
         await stores.settings.read(),
-        stores.schedule.current,
+        await stores.schedule.read(),
         counts,
       ]);
     },

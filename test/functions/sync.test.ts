@@ -1,6 +1,6 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { makeHandler } from '../../functions/sync.ts';
-import { newRun, newRunId } from '../../lib/run.ts';
+import { newRun, newRunId, NO_TOTALS } from '../../lib/run.ts';
 import { startHouse } from '../support/house.ts';
 import { NOW } from '../support/people.ts';
 
@@ -33,15 +33,43 @@ describe('the sync function', () => {
 
     expect(first).toMatchObject({ id: run.id, dryRun: true, status: 'succeeded' });
     expect(second).toEqual({ activeRunId: run.id });
+    expect(await house.runs()).toHaveLength(1);
   });
 
-  test('a scheduled start while another run is at work ends at once and names it', async () => {
+  test('a scheduled start while another run is at work ends at once, names it and is listed', async () => {
     const house = await startHouse();
-    const active = await house.start();
+    await house.start();
+    const [active] = await house.runs();
+    house.passSeconds(30);
 
     const result = await makeHandler(house.ports)({ trigger: 'schedule' }, context);
 
-    expect(active.started && result).toEqual({ activeRunId: expect.any(String) });
-    expect(await house.runs()).toHaveLength(1);
+    expect(result).toEqual({ activeRunId: active!.id });
+    const [refused, ...others] = await house.runs();
+    expect(others).toEqual([active]);
+    expect(refused).toMatchObject({
+      trigger: 'schedule',
+      status: 'cancelled',
+      stage: 'finished',
+      finishedAt: refused!.startedAt,
+      totals: NO_TOTALS,
+      error: { code: 'runActive', message: `already running: run ${active!.id} was at work` },
+    });
+  });
+
+  test('a start beside another run counts nowhere: it writes one line and no metric', async () => {
+    const house = await startHouse();
+    await house.start();
+    const written: string[] = [];
+    const keep = (text: unknown): boolean => {
+      written.push(String(text));
+      return true;
+    };
+    vi.spyOn(console, 'log').mockImplementation(keep);
+    vi.spyOn(process.stdout, 'write').mockImplementation(keep);
+
+    await makeHandler(house.ports)({ trigger: 'schedule' }, context).finally(() => vi.restoreAllMocks());
+
+    expect(written.map((line) => JSON.parse(line))).toEqual([expect.objectContaining({ message: 'run not started' })]);
   });
 });

@@ -434,6 +434,68 @@ describe('signed in', () => {
     expect(unknown.code).toBe(4);
   });
 
+  test('the own password is piped or typed, and changed for whoever knows it', { timeout: 60_000 }, async () => {
+    await rollcall(['users', 'create', 'owner', '--privileges', 'login,changePassword']);
+    await rollcall(['users', 'password', 'owner'], 'given by somebody');
+    const own = ['password', '--user', 'owner'];
+    const guessed = await rollcall(own, 'guessed\nchosen by the owner\n');
+    const refused = await rollcall(own, 'given by somebody\nshort\n');
+    const incomplete = await rollcall(own, 'given by somebody\n');
+    const piped = await rollcall(own, 'given by somebody\nchosen by the owner\n');
+    const right = await rollcall(['auth', 'owner'], 'chosen by the owner');
+    await rollcall(['users', 'delete', 'owner', '--yes']);
+    const typed = await onTerminal(
+      ['password'],
+      [
+        ['Current password', `${PASSWORD}\r`],
+        ['New password', `${PASSWORD}-typed\r`],
+        ['Once more', `${PASSWORD}-typed\r`],
+      ],
+    );
+    const back = await ask(['password'], `${PASSWORD}-typed\n${PASSWORD}\n`);
+
+    expect(guessed).toMatchObject({ code: 5, errors: expect.stringContaining('(notAuthenticated)') as string });
+    expect(refused).toMatchObject({
+      code: 4,
+      errors: expect.stringContaining('  newPassword: has at least') as string,
+    });
+    expect(incomplete).toMatchObject({
+      code: 2,
+      errors: expect.stringMatching(/^rollcall: two lines [^\n]+\n$/) as string,
+    });
+    expect(piped).toEqual({ code: 0, output: 'Your password is changed.\n', errors: '' });
+    expect(right.code).toBe(0);
+    expect(typed).toMatchObject({ code: 0, screen: expect.stringContaining('Your password is changed.') as string });
+    expect(typed.screen).not.toContain(PASSWORD);
+    expect(back).toEqual({ url, passwordChanged: true });
+  });
+
+  test('default privileges are shown, asked about and given', { timeout: 60_000 }, async () => {
+    await rollcall(['users', 'set', 'anna.weber', '--privileges', 'login,export']);
+    const apply = ['users', 'apply-default-privileges'];
+    const dry = await rollcall([...apply, '--dry-run']);
+    const unsure = await rollcall(apply);
+    const refused = await onTerminal(apply, [['privileges of 1 users?', 'n']]);
+    const before = await ask(['users', 'show', 'anna.weber']);
+    const given = await ask([...apply, '--yes']);
+    const again = await rollcall(apply);
+    const after = await ask(['users', 'show', 'anna.weber']);
+
+    expect(dry.code).toBe(0);
+    expect(dry.output).toMatch(/^dry run, default privileges: login$/m);
+    expect(dry.output).toMatch(/^changed 1, unchanged 197, administrators kept 0$/m);
+    expect(dry.output).toMatch(/^anna\.weber +login, export -> login$/m);
+    expect(unsure).toMatchObject({ code: 2, output: '' });
+    expect(refused).toMatchObject({
+      code: 4,
+      screen: expect.stringContaining('anna.weber: login, export -> login') as string,
+    });
+    expect(before).toMatchObject({ privileges: ['login', 'export'] });
+    expect(given).toMatchObject({ dryRun: false, totals: { changed: 1, unchanged: 197, kept: 0 }, next: null });
+    expect(again).toMatchObject({ code: 0, output: expect.stringMatching(/^changed 0, unchanged 198/m) as string });
+    expect(after).toMatchObject({ privileges: ['login'] });
+  });
+
   test('lists go on over pages', async () => {
     const everybody = ['users', 'list', '--authentication', 'directory', '--limit', '1000'];
     const { items } = await ask<{ items: { userName: string }[] }>(everybody);
@@ -523,6 +585,7 @@ describe('the command line itself', () => {
     [['auth', 'anna.weber', '--password=my-secret']],
     [['login', '--password', 'my-secret']],
     [['users', 'password', 'anna.weber', 'my-secret']],
+    [['password', 'my-secret']],
   ])('a password as an argument is refused, and not repeated: %j', async (args) => {
     const { code, output, errors } = await rollcall(args);
 
@@ -532,7 +595,7 @@ describe('the command line itself', () => {
 
   test('every command has help, and its use in docs/cli.md', async () => {
     const { code, output } = await rollcall(['--help']);
-    const commands = [...output.matchAll(/^ {2}([a-z]+(?: [a-z]+)?)(?: [[A-Z]\S*| bash\|zsh)? {2,}\S/gm)].map(
+    const commands = [...output.matchAll(/^ {2}([a-z]+(?: [a-z-]+)?)(?: [[A-Z]\S*| bash\|zsh)? {2,}\S/gm)].map(
       ([, name]) => name!,
     );
     const page = readFileSync(join(ROOT, 'docs/cli.md'), 'utf8');
@@ -564,6 +627,7 @@ describe('the command line itself', () => {
     ['', ['login', 'users', 'completion', '--help']],
     ['users', ['list', 'show', 'password', '--help']],
     ['users cr', ['create']],
+    ['users apply-default-privileges --', ['--dry-run', '--yes', '--json']],
     ['users list --', ['--search', '--status', '--limit', '--url']],
     ['users list --status', ['active', 'disabled']],
     ['users list --status dis', ['disabled']],

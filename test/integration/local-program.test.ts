@@ -94,6 +94,16 @@ async function listDirectoryUsers(address: string): Promise<UserPage['items']> {
   return users;
 }
 
+/** How many events of which type have been told, and the place behind them. */
+async function countEvents(
+  address: string,
+): Promise<{ readonly types: Record<string, number>; readonly next: string }> {
+  const response = await fetch(`${address}/local/events`);
+  const { items, next } = (await response.json()) as { items: { 'detail-type': string }[]; next: string };
+  const types = [...Map.groupBy(items, (item) => item['detail-type'])];
+  return { types: Object.fromEntries(types.map(([type, all]) => [type, all.length])), next };
+}
+
 /** Runs the command that is printed below a heading. Gives its output, which is JSON. */
 function paste(output: string, heading: string): unknown {
   const lines = output.split('\n');
@@ -173,19 +183,46 @@ describe('the program with its demonstration', () => {
     expect(answer.FunctionError).toBe('Unhandled');
   });
 
-  test('ends on SIGTERM without a trace, and finds its data at the next start', { timeout: 2 * START_MS }, async () => {
-    const first = await end(started, 'SIGTERM');
-    started = start('--port', '0', '--data', folder, '--admin-password', PASSWORD, '--quiet');
-    address = await addressOf(started);
-    const users = await listDirectoryUsers(address);
-    const second = await end(started, 'SIGINT');
+  test('shows the description of its API as a page, with everything that the page names', async () => {
+    const page = await fetch(`${address}/api/docs`);
+    const html = await page.text();
+    const named = [...html.matchAll(/(?:src|href)="(?!data:)([^"]*)"/g)].map(([, name]) => new URL(name!, page.url));
+    const answers = await Promise.all(named.map((url) => fetch(url)));
+    const styles = /^text\/css;/;
+    const scripts = /^text\/javascript;/;
 
-    expect(first).toBe(0);
-    expect(users).toHaveLength(198);
-    expect(started.output()).toBe(`listening on ${address}\n`);
-    expect(started.errors()).toBe('');
-    expect(second).toBe(0);
+    expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
+    expect(named.filter(({ origin }) => origin !== address)).toEqual([]);
+    expect(answers.map(({ status, headers }) => [status, headers.get('content-type')])).toEqual([
+      [200, expect.stringMatching(styles)],
+      [200, expect.stringMatching(styles)],
+      [200, expect.stringMatching(scripts)],
+      [200, expect.stringMatching(scripts)],
+      [200, 'application/json'],
+    ]);
   });
+
+  test(
+    'ends on SIGTERM without a trace, and finds its data and events at the next start',
+    { timeout: 2 * START_MS },
+    async () => {
+      const told = { types: { 'user.created': 199, 'run.finished': 1 }, next: '200' };
+      await expect.poll(() => countEvents(address), { timeout: 10_000 }).toEqual(told);
+      const first = await end(started, 'SIGTERM');
+      started = start('--port', '0', '--data', folder, '--admin-password', PASSWORD, '--quiet');
+      address = await addressOf(started);
+      const users = await listDirectoryUsers(address);
+      const toldAgain = await countEvents(address);
+      const second = await end(started, 'SIGINT');
+
+      expect(first).toBe(0);
+      expect(users).toHaveLength(198);
+      expect(toldAgain).toEqual(told);
+      expect(started.output()).toBe(`listening on ${address}\n`);
+      expect(started.errors()).toBe('');
+      expect(second).toBe(0);
+    },
+  );
 });
 
 test('without the demonstration nothing is configured', { timeout: START_MS }, async () => {

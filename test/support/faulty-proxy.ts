@@ -7,9 +7,18 @@ import { buffer } from 'node:stream/consumers';
 /**
  * What happens to one request: `throttle` refuses it; `drop` has it carried out and loses the answer; `inProgress`
  * has it carried out and says that it still is; `conflict` cancels a transaction; `collide` refuses a single write; a list refuses the statements of a batch
- * at these places and carries out the others.
+ * at these places and carries out the others; a promise holds the request back until it resolves.
  */
-export type Mishap = 'none' | 'throttle' | 'fail' | 'drop' | 'inProgress' | 'conflict' | 'collide' | readonly number[];
+export type Mishap =
+  | 'none'
+  | 'throttle'
+  | 'fail'
+  | 'drop'
+  | 'inProgress'
+  | 'conflict'
+  | 'collide'
+  | readonly number[]
+  | Promise<void>;
 
 export interface FaultyProxy {
   readonly url: string;
@@ -51,6 +60,7 @@ async function handle(
   mishap: Mishap,
 ): Promise<void> {
   const body = await buffer(incoming);
+  if (mishap instanceof Promise) await mishap;
   if (mishap === 'throttle') return refuse(outgoing, 400, 'ProvisionedThroughputExceededException');
   if (mishap === 'collide') return refuse(outgoing, 400, 'TransactionConflictException');
   if (mishap === 'fail') return refuse(outgoing, 500, 'InternalServerError');
@@ -58,7 +68,7 @@ async function handle(
     const CancellationReasons = [{ Code: 'None' }, { Code: 'TransactionConflict' }];
     return refuse(outgoing, 400, 'TransactionCanceledException', { CancellationReasons });
   }
-  if (typeof mishap === 'object') {
+  if (typeof mishap === 'object' && !(mishap instanceof Promise)) {
     const { Statements } = JSON.parse(body.toString()) as { Statements: unknown[] };
     const passed = Statements.filter((_, place) => !mishap.includes(place));
     const answer = passed.length === 0 ? null : await send(target, incoming, { Statements: passed });

@@ -64,10 +64,9 @@ export async function startHouse({
     directory,
     configure,
     async run(over: Partial<RunRequest> = {}): Promise<Run> {
-      const run = aRun(over);
-      const started = await stores.runs.start(run);
+      const started = await stores.runs.start(aRun(over));
       if (!started.started) throw new Error(`${started.activeRunId} is at work`);
-      return synchronize(ports, { run, fence: started.fence }, new Date(time + 10 * 60_000));
+      return synchronize(ports, started, new Date(time + 10 * 60_000));
     },
     start: (): Promise<StartResult> => stores.runs.start(aRun()),
     async takeLeaseAway(): Promise<void> {

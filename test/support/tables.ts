@@ -17,17 +17,18 @@ export function connect(endpoint: string): DynamoDBDocumentClient {
   });
 }
 
-/** Empty tables under names that no other test has. */
+/** Empty tables under names that no other test has. With streams only where a test reads them: they make writes slower. */
 export async function createTables(
   client: DynamoDBDocumentClient,
+  { streams = false }: { readonly streams?: boolean } = {},
 ): Promise<{ usersTable: string; operationsTable: string }> {
   made += 1;
   const names = { usersTable: `users-${process.pid}-${made}`, operationsTable: `operations-${process.pid}-${made}` };
-  const { partitionKey, listIndex, listPartitionKey, listProjection } = USERS_TABLE;
+  const { partitionKey, listIndex, listPartitionKey, listProjection, addressIndex, addressPartitionKey } = USERS_TABLE;
   const users: CreateTableCommandInput = {
     TableName: names.usersTable,
     BillingMode: 'PAY_PER_REQUEST',
-    AttributeDefinitions: [text(partitionKey), text(listPartitionKey)],
+    AttributeDefinitions: [text(partitionKey), text(listPartitionKey), text(addressPartitionKey)],
     KeySchema: [{ AttributeName: partitionKey, KeyType: 'HASH' }],
     GlobalSecondaryIndexes: [
       {
@@ -37,6 +38,14 @@ export async function createTables(
           { AttributeName: partitionKey, KeyType: 'RANGE' },
         ],
         Projection: { ProjectionType: 'INCLUDE', NonKeyAttributes: [...listProjection] },
+      },
+      {
+        IndexName: addressIndex,
+        KeySchema: [
+          { AttributeName: addressPartitionKey, KeyType: 'HASH' },
+          { AttributeName: partitionKey, KeyType: 'RANGE' },
+        ],
+        Projection: { ProjectionType: 'KEYS_ONLY' },
       },
     ],
   };
@@ -49,8 +58,10 @@ export async function createTables(
       { AttributeName: OPERATIONS_TABLE.sortKey, KeyType: 'RANGE' },
     ],
   };
-  await client.send(new CreateTableCommand(users));
-  await client.send(new CreateTableCommand(operations));
+  const withStream = (StreamViewType: 'NEW_AND_OLD_IMAGES' | 'NEW_IMAGE') =>
+    streams ? { StreamSpecification: { StreamEnabled: true, StreamViewType } } : {};
+  await client.send(new CreateTableCommand({ ...users, ...withStream('NEW_AND_OLD_IMAGES') }));
+  await client.send(new CreateTableCommand({ ...operations, ...withStream('NEW_IMAGE') }));
   return names;
 }
 

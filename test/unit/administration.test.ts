@@ -5,6 +5,7 @@ import { createMemoryStores } from '../../lib/memory.ts';
 import { verifyPasswordHash } from '../../lib/password.ts';
 import type { UserStore } from '../../lib/ports.ts';
 import type { User } from '../../lib/user.ts';
+import { toPublicUser } from '../../lib/user.ts';
 import { parseNewUser } from '../../lib/user-schema.ts';
 import { aUser, NOW } from '../support/people.ts';
 
@@ -131,14 +132,54 @@ test('going to the directory drops the password', async () => {
   expect(after).toMatchObject({ authentication: 'directory', directory: null, passwordHash: null });
 });
 
-test('a password is set for integrated users only', async () => {
+test('a password is set for integrated users only, and ends their sessions', async () => {
   const house = await administrationOf(aUser({ ...INTEGRATED }), aUser({ id: 'account-2', userName: 'berta' }));
 
-  await house.setPassword('anna', 'correct horse', 'caller');
+  await house.setPassword('anna', 'correct horse');
 
-  const { passwordHash } = (await house.store.get('anna'))!;
+  const { passwordHash, sessionsValidFrom } = (await house.store.get('anna'))!;
   expect(await verifyPasswordHash(passwordHash!, 'correct horse')).toBe(true);
-  await expect(house.setPassword('berta', 'correct horse', 'caller')).rejects.toMatchObject({ code: 'conflict' });
+  expect(sessionsValidFrom).toBe(NOW.toISOString());
+  await expect(house.setPassword('berta', 'correct horse')).rejects.toMatchObject({ code: 'conflict' });
+});
+
+test.each([
+  ['with the privilege', aUser({ ...INTEGRATED, privileges: ['login', 'changePassword'] }), null],
+  ['who is an administrator', aUser({ ...INTEGRATED, privileges: ['admin'] }), null],
+  ['without the privilege', aUser({ ...INTEGRATED }), 'notPermitted'],
+  ['of the directory', aUser({ privileges: ['login', 'changePassword'] }), 'conflict'],
+] as const)('whether a user %s may change the own password is decided', async (_who, user, code) => {
+  const house = await administrationOf(user);
+
+  const changing = house.changeOwnPassword(toPublicUser(user), 'correct horse');
+
+  if (code === null) {
+    const { passwordHash } = await changing;
+    expect(await house.store.get('anna')).toMatchObject({ passwordHash, version: 2 });
+    expect(await verifyPasswordHash(passwordHash!, 'correct horse')).toBe(true);
+  } else {
+    await expect(changing).rejects.toMatchObject({ code });
+    expect(await house.store.get('anna')).toEqual(user);
+  }
+});
+
+test.each([
+  ['changed', (user: User): User => ({ ...user, passwordHash: 'set by an administrator', version: 2 })],
+  ['replaced by another of the name', (user: User): User => ({ ...user, id: 'account-2' })],
+])('a password that was verified opens no record that was %s meanwhile', async (_what, change) => {
+  const user = aUser({ ...INTEGRATED, privileges: ['login', 'changePassword'] });
+  const house = await administrationOf(user);
+  const other = change(user);
+  house.beforeWrite(async () => {
+    await house.store.writeTogether([{ type: 'delete', previous: user }]);
+    await house.store.writeTogether([{ type: 'create', user: other }]);
+  });
+
+  await expect(house.changeOwnPassword(toPublicUser(user), 'correct horse')).rejects.toMatchObject({
+    code: 'conflict',
+  });
+
+  expect(await house.store.get('anna')).toEqual(other);
 });
 
 test('what an administrator has not seen is not changed', async () => {

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { expressionFault, nextRun, scheduleFault, timeZoneFault } from '../../lib/schedule.ts';
+import { expressionFault, firstRun, nextRun, nextRuns, scheduleFault, timeZoneFault } from '../../lib/schedule.ts';
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
@@ -187,6 +187,63 @@ describe('a cron expression', () => {
         expect(throws(() => nextRun(expression, zone, after))).toBe(isRefused);
       }),
     );
+  });
+});
+
+describe('the next runs', () => {
+  const AFTER = new Date('2026-10-24T00:00:00Z');
+
+  test('of a cron expression are at its time of day, also beyond a change of the clocks', () => {
+    const berlin = { enabled: true, expression: 'cron(0 3 * * ? *)', timeZone: 'Europe/Berlin', start: null };
+    const newYork = { ...berlin, timeZone: 'America/New_York' };
+
+    const times = (schedule: typeof berlin) => nextRuns(schedule, AFTER, 3)!.map((run) => run.toISOString());
+
+    expect(times(berlin)).toEqual(['2026-10-24T01:00:00.000Z', '2026-10-25T02:00:00.000Z', '2026-10-26T02:00:00.000Z']);
+    expect(times(newYork)).toEqual([
+      '2026-10-24T07:00:00.000Z',
+      '2026-10-25T07:00:00.000Z',
+      '2026-10-26T07:00:00.000Z',
+    ]);
+  });
+
+  test('of a rate are its start and the multiples of its period after it, whenever they are asked for', () => {
+    const start = firstRun('rate(7 hours)', new Date('2026-10-20T09:59:59.999Z'))!;
+    const rate = { enabled: true, expression: 'rate(7 hours)', timeZone: 'Europe/Berlin', start };
+
+    const all = nextRuns(rate, new Date(0), 200)!.map((run) => run.getTime());
+
+    expect(start).toEqual(new Date('2026-10-20T17:00:00Z'));
+    expect(all).toEqual(Array.from({ length: 200 }, (_, index) => start.getTime() + index * 7 * 60 * MINUTE_MS));
+    fc.assert(
+      fc.property(fc.integer({ min: all[0]!, max: all.at(-6)! }), (after) => {
+        const next = nextRuns(rate, new Date(after), 5)!.map((run) => run.getTime());
+
+        expect(next).toEqual(all.filter((run) => run > after).slice(0, 5));
+      }),
+    );
+  });
+
+  test.each([
+    ['none of a schedule that is disabled', { enabled: false }, []],
+    ['none of one whose years are over', { expression: 'cron(0 0 * * ? 2020)' }, []],
+    ['those that are left of one whose years end', { expression: 'cron(0 0 31 12 ? 2026)' }, [new Date('2026-12-31')]],
+    [
+      'none that no calendar goes to',
+      { expression: 'rate(999999 days)', start: new Date('2026-10-25') },
+      [new Date('2026-10-25')],
+    ],
+    ['unknown of a rate without a start', { expression: 'rate(1 hour)' }, null],
+    ['unknown of what only the scheduler understands', { expression: 'at(2026-12-01T00:00:00)' }, null],
+  ])('are %s', (_what, over, expected) => {
+    const schedule = { enabled: true, expression: 'cron(0 0 * * ? *)', timeZone: 'UTC', start: null, ...over };
+
+    expect(nextRuns(schedule, AFTER, 5)).toEqual(expected);
+  });
+
+  test('of what is no rate have no start', () => {
+    expect(firstRun('cron(0 3 * * ? *)', AFTER)).toBeNull();
+    expect(firstRun('every full moon', AFTER)).toBeNull();
   });
 });
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createMemoryStores } from '../../lib/memory.ts';
 import type { Session, SessionStore } from '../../lib/ports.ts';
-import { createSession, endSession, readSession, SESSION_SECONDS } from '../../lib/session.ts';
+import { createSession, endSession, readSession, renewSession, SESSION_SECONDS } from '../../lib/session.ts';
 import type { User } from '../../lib/user.ts';
 import { aUser, NOW } from '../support/people.ts';
 
@@ -49,6 +49,22 @@ test('an ended session is over, and ending it again changes nothing', async () =
   expect(await readSession(stores, token, NOW)).toBeNull();
 });
 
+test('after a new password only the session that is renewed goes on, for a whole session’s time', async () => {
+  const stores = await house();
+  const [{ token: mine }, { token: other }] = [
+    await createSession(stores.sessions, ROOT, NOW),
+    await createSession(stores.sessions, ROOT, NOW),
+  ];
+  const changed = { ...ROOT, sessionsValidFrom: later(60).toISOString(), version: 2 };
+  await stores.users.writeTogether([{ type: 'update', user: changed, previous: ROOT }]);
+
+  await renewSession(stores.sessions, mine, changed);
+
+  expect(await readSession(stores, other, later(60))).toBeNull();
+  expect(await readSession(stores, mine, later(60 + SESSION_SECONDS - 1))).toMatchObject({ user: changed });
+  expect(await readSession(stores, mine, later(60 + SESSION_SECONDS))).toBeNull();
+});
+
 test.each(['', 'x', 'A'.repeat(43), 'A'.repeat(44), '../'.repeat(14)])('%j is nobody’s token', async (token) => {
   expect(await readSession(await house(), token, NOW)).toBeNull();
 });
@@ -57,7 +73,7 @@ test.each([
   ['disabled', { ...ROOT, disabledBy: 'admin', version: 2 }],
   ['no administrator any more', { ...ROOT, privileges: ['login'], version: 2 }],
   ['renamed', { ...ROOT, userName: 'toor', version: 2 }],
-  ['given another password by somebody else', { ...ROOT, sessionsValidFrom: later(1).toISOString(), version: 2 }],
+  ['given another password', { ...ROOT, sessionsValidFrom: later(1).toISOString(), version: 2 }],
   ['deleted', null],
   ['another account of that name', 'replaced'],
 ] as [string, User | null | 'replaced'][])('a session is over at once when its user is %s', async (_what, change) => {

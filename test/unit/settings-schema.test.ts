@@ -6,6 +6,7 @@ import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { InputFault } from '../../lib/errors.ts';
 import { parseSettings, parseTriedSettings, presentSettings } from '../../lib/settings-schema.ts';
+import { NOW } from '../support/people.ts';
 
 interface Document {
   connection: Record<string, unknown>;
@@ -90,7 +91,7 @@ test('a server and the attribute of the user name are enough; the rest has its d
 test('what is shown never holds the password and can be sent back as it is', () => {
   const { settings, password } = settingsOf(FULL);
 
-  const shown = presentSettings({ settings, password: password!, version: 'v1' });
+  const shown = presentSettings({ settings, password: password!, version: 'v1' }, null, NOW);
 
   expect(JSON.stringify(shown)).not.toContain('open sesame');
   expect(shown.connection.passwordSet).toBe(true);
@@ -100,9 +101,9 @@ test('what is shown never holds the password and can be sent back as it is', () 
 test('settings that accept any certificate are shown with a warning', () => {
   const { settings } = settingsOf(FULL);
 
-  expect(presentSettings({ settings, password: '', version: 'v1' }).warnings.join()).toMatch(
-    /Any certificate is accepted/,
-  );
+  const { warnings } = presentSettings({ settings, password: '', version: 'v1' }, null, NOW);
+
+  expect(warnings.join()).toMatch(/Any certificate is accepted/);
 });
 
 test('null means the same as nothing for optional texts', () => {

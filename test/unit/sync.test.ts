@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { ServiceError } from '../../lib/errors.ts';
@@ -136,6 +137,22 @@ test('a run that can use no entry at all says so', async () => {
   const run = await house.run();
   expect(run.totals.skipped).toBe(3);
   expect(run.notices).toEqual([expect.stringMatching(/None of the 3 entries could be used: the entry has no uid/u)]);
+});
+
+test('progress is shown within a second or so although the directory keeps the run waiting', async () => {
+  house.directory.people = people(10);
+  let shown: Run | undefined;
+  house.directory.afterRead = async () => {
+    for (let looks = 0; looks < 40 && shown?.progress.read !== 10; looks += 1) {
+      await sleep(100);
+      [shown] = await house.runs();
+    }
+  };
+
+  await house.run();
+
+  expect(shown).toMatchObject({ status: 'running', stage: 'reading', progress: { read: 10 }, expectedEntries: null });
+  expect(await house.run()).toMatchObject({ expectedEntries: 10 });
 });
 
 test('a cancelled run whose directory hangs ends as cancelled, however the hanging ends', async () => {

@@ -1,0 +1,109 @@
+/**
+ * Events: the bus that others subscribe to, the function that fills it from the streams of the tables, what it may do, the queue
+ * of changes it has given up, and its alarms. Knows nobody who subscribes.
+ */
+import { Duration, Validations } from 'aws-cdk-lib';
+import { Stats } from 'aws-cdk-lib/aws-cloudwatch';
+import { EventBus } from 'aws-cdk-lib/aws-events';
+import { EventSourceMapping, FilterCriteria, FilterRule, StartingPosition } from 'aws-cdk-lib/aws-lambda';
+import { SqsDlq } from 'aws-cdk-lib/aws-lambda-event-sources';
+import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import type { Data } from './data.ts';
+import { ProductFunction, type FunctionDefaults } from './function.ts';
+import type { Monitoring } from './monitoring.ts';
+
+export interface EventsProps {
+  readonly data: Data;
+  readonly monitoring: Monitoring;
+  readonly defaults: FunctionDefaults;
+}
+
+// Only users are in the list; further addresses, which lie in the same table, are not.
+const IS_USER = { listShard: { S: FilterRule.exists() } };
+const USERS = [{ NewImage: IS_USER }, { OldImage: IS_USER }];
+// A run as it ended. No lease, session, attempt, line or mark; nor what expires, which has no new image.
+const FINISHED_RUNS = [
+  {
+    Keys: { pk: { S: FilterRule.isEqual('run') } },
+    NewImage: { stage: { S: FilterRule.isEqual('finished') }, claimedBy: { S: FilterRule.notExists() } },
+  },
+];
+
+/** A stream forgets after 24 hours. An hour before that, what has failed since is told to the queue. */
+const RETRIED_FOR = Duration.hours(23);
+
+export class Events extends Construct {
+  readonly handler: ProductFunction;
+  readonly bus: EventBus;
+  readonly failures: Queue;
+
+  constructor(scope: Construct, id: string, { data, monitoring, defaults }: EventsProps) {
+    super(scope, id);
+    this.bus = new EventBus(this, 'Bus', { description: 'Rollcall: what has become of users and runs.' });
+    this.failures = new Queue(this, 'Failures', {
+      encryption: QueueEncryption.SQS_MANAGED,
+      enforceSSL: true,
+      retentionPeriod: Duration.days(14),
+    });
+    Validations.of(this.failures).acknowledge({
+      id: 'AwsSolutions-SQS3',
+      reason: 'It is a dead-letter queue itself: of the streams.',
+    });
+
+    this.handler = new ProductFunction(this, 'Function', {
+      // It reaches no directory, so it needs no private network.
+      defaults: { ...defaults, network: undefined },
+      entry: 'events.ts',
+      description: 'Rollcall: tells the event bus what has become of users and runs.',
+      timeout: Duration.minutes(1),
+      environment: { operationsTable: data.operations.tableName, eventBus: this.bus.eventBusName },
+    });
+    this.handler.allow(['events:PutEvents'], [this.bus.eventBusArn]);
+    // Of the operations it reads nothing but the marks of renames; of the users, what the stream shows.
+    this.handler.allow(['dynamodb:BatchGetItem'], [data.operations.tableArn], {
+      'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['renamed#*'] },
+    });
+    this.follow('Users', data.users.tableStreamArn!, USERS);
+    this.follow('Runs', data.operations.tableStreamArn!, FINISHED_RUNS);
+    this.watch(monitoring);
+  }
+
+  /** @see https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html */
+  private follow(id: string, streamArn: string, changes: readonly object[]): void {
+    this.handler.allow(
+      ['dynamodb:DescribeStream', 'dynamodb:GetRecords', 'dynamodb:GetShardIterator', 'dynamodb:ListStreams'],
+      [streamArn],
+    );
+    new EventSourceMapping(this, id, {
+      target: this.handler,
+      eventSourceArn: streamArn,
+      startingPosition: StartingPosition.TRIM_HORIZON,
+      batchSize: 100,
+      filters: changes.map((dynamodb) => FilterCriteria.filter({ dynamodb })),
+      bisectBatchOnError: true,
+      reportBatchItemFailures: true,
+      maxRecordAge: RETRIED_FOR,
+      onFailure: new SqsDlq(this.failures),
+    });
+  }
+
+  private watch(monitoring: Monitoring): void {
+    monitoring.alarm(this, 'Late', {
+      metric: this.handler.metric('IteratorAge', { statistic: Stats.MAXIMUM }),
+      threshold: Duration.minutes(15).toMilliseconds(),
+      summary: 'Changes of users or runs have waited for 15 minutes to become events.',
+      article: 'events-are-late',
+    });
+    monitoring.alarm(this, 'GivenUp', {
+      metric: this.failures.metricApproximateNumberOfMessagesVisible({ statistic: Stats.MAXIMUM }),
+      summary: 'Changes of users or runs have not become events and are no longer retried.',
+      article: 'events-given-up',
+    });
+    monitoring.alarm(this, 'Throttled', {
+      metric: this.handler.metricThrottles(),
+      summary: 'Lambda has refused to turn changes into events.',
+      article: 'function-throttled',
+    });
+  }
+}

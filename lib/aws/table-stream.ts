@@ -1,0 +1,102 @@
+/**
+ * Reads records of the tables' streams, as Lambda hands them over, into events. Knows what of the tables is worth one: users
+ * and runs that are over; nothing else that is kept there. Of a user's record it passes on the public part alone.
+ * @see https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
+ */
+import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { unmarshall } from '@aws-sdk/util-dynamodb';
+import { compareUsers, type ProductEvent, toRunEvent, toUserEvents, type UserStep } from '../event.ts';
+import type { User } from '../user.ts';
+import { type Item, readItems } from './client.ts';
+import { fromRunItem } from './run-store.ts';
+import { fromUserItem } from './user-item.ts';
+import { readArrival, renameMarkKey } from './user-trail.ts';
+
+/** What is read of a record; Lambda's own has more. */
+export interface StreamRecord {
+  readonly dynamodb?: {
+    /** Epoch seconds. */
+    readonly ApproximateCreationDateTime?: number;
+    readonly SequenceNumber?: string;
+    readonly NewImage?: object;
+    readonly OldImage?: object;
+  };
+}
+
+/** A record's place in its stream, and what it tells: often nothing. */
+export interface RecordedEvents {
+  readonly sequenceNumber: string;
+  readonly events: readonly ProductEvent[];
+}
+
+export interface StreamReaderOptions {
+  readonly client: DynamoDBDocumentClient;
+  /** Holds the marks of renames. */
+  readonly operationsTable: string;
+}
+
+/** The records' events, in their order. Reads the operations table only where a user's record has gone without a successor. */
+export function createStreamReader({ client, operationsTable }: StreamReaderOptions) {
+  return async (records: readonly StreamRecord[]): Promise<readonly RecordedEvents[]> => {
+    const images = records.map(({ dynamodb = {} }) => ({
+      sequenceNumber: dynamodb.SequenceNumber ?? '',
+      at: new Date((dynamodb.ApproximateCreationDateTime ?? 0) * 1_000).toISOString(),
+      old: toItem(dynamodb.OldImage),
+      now: toItem(dynamodb.NewImage),
+    }));
+    const gone = images.flatMap(({ old, now }) => (isUser(old) && now === null ? [fromUserItem(old)] : []));
+    const renamed = await readRenameMarks(gone);
+    return images.map(({ sequenceNumber, at, old, now }) => {
+      if (isFinishedRun(now)) return { sequenceNumber, events: [toRunEvent(fromRunItem(now))] };
+      const steps = toSteps(isUser(old) ? old : null, isUser(now) ? now : null, at, renamed);
+      return { sequenceNumber, events: steps.flatMap(toUserEvents) };
+    });
+  };
+
+  /** The marks that are there. The transaction that took the record away has written its mark, so it is seen here. */
+  async function readRenameMarks(gone: readonly User[]): Promise<ReadonlySet<string>> {
+    const keys = new Map(gone.map((user) => [markOf(user), renameMarkKey(user)]));
+    const found = await readItems(
+      client,
+      [...keys.values()].map((key) => ({ table: operationsTable, key })),
+    );
+    return new Set(found.get(operationsTable)?.map(({ pk, sk }) => `${pk as string}:${sk as string}`));
+  }
+}
+
+function markOf(user: User): string {
+  const { pk, sk } = renameMarkKey(user);
+  return `${pk}:${sk}`;
+}
+
+/** A record changes one key; whose it was and whose it is are two questions: names are swapped and passed on. */
+function toSteps(old: Item | null, now: Item | null, at: string, renamed: ReadonlySet<string>): UserStep[] {
+  const before = old && fromUserItem(old);
+  const user = now && fromUserItem(now);
+  if (before !== null && user?.id === before.id)
+    return [{ type: 'changed', user, changes: compareUsers(before, user) }];
+  const arrival = now && readArrival(now);
+  const steps: UserStep[] = [];
+  if (before !== null && (arrival ? arrival.replacesDeleted : !renamed.has(markOf(before)))) {
+    steps.push({ type: 'deleted', user: before, at });
+  }
+  if (user !== null) {
+    const changes = arrival?.changes ?? null;
+    steps.push(changes === null ? { type: 'created', user } : { type: 'changed', user, changes });
+  }
+  return steps;
+}
+
+function toItem(image: object | undefined): Item | null {
+  return image === undefined ? null : unmarshall(image as Parameters<typeof unmarshall>[0]);
+}
+
+/** Hints of further addresses lie in the users table, too, and have no id. */
+function isUser(item: Item | null): item is Item {
+  return item !== null && 'nameKey' in item && 'id' in item;
+}
+
+/** As it was stored when it ended; what is added to it afterwards is no end. */
+function isFinishedRun(item: Item | null): item is Item {
+  return item?.pk === 'run' && item.stage === 'finished' && !('claimedBy' in item);
+}

@@ -1,0 +1,105 @@
+/**
+ * What lists and searches of many users take on dynoxide, and that paging through all of them shows everybody who stays once,
+ * whoever comes, goes and is renamed between the pages: `node test/bench/user-lists.ts [users]`, 100,000 unless told otherwise.
+ */
+import { createUserStore } from '../../lib/aws/user-store.ts';
+import type { UserQuery } from '../../lib/ports.ts';
+import type { User } from '../../lib/user.ts';
+import { startDynamoDb } from '../../local/dynamodb.ts';
+import { aUser } from '../support/people.ts';
+import { connect, createTables } from '../support/tables.ts';
+import { median } from './measure.ts';
+
+const [count = '100000'] = process.argv.slice(2);
+const LIMIT = 200;
+/** Pages, or searches, that a figure is the median of. */
+const SAMPLE = 25;
+
+/** Names in an order that has nothing to do with the numbers, every tenth user with two further addresses. */
+function userOf(number: number, what: string): User {
+  const userName = `${((number * 7_919) % 99_991).toString(36).padStart(4, '0')}.${what}.${number}`;
+  const further = number % 10 === 0 ? [`first.last-${number}@example.com`, `desk-${number % 100}@example.com`] : [];
+  return aUser({ id: `${what} ${number}`, userName, emailAddresses: [`${userName}@example.com`, ...further] });
+}
+
+const server = await startDynamoDb({ kind: 'dynoxide' });
+const client = connect(server.endpoint);
+try {
+  const store = createUserStore({ client, ...(await createTables(client)) });
+  const create = async (...users: User[]): Promise<void> => {
+    const results = await store.writeEach(users.map((user) => ({ type: 'create', user })));
+    if (results.some((result) => result !== 'written')) throw new Error('not every user was written');
+  };
+  const timed = async <T>(work: () => Promise<T>): Promise<{ ms: number; result: T }> => {
+    const began = performance.now();
+    const result = await work();
+    return { ms: performance.now() - began, result };
+  };
+
+  const staying = Array.from({ length: Number(count) }, (_, number) => userOf(number, 'stays'));
+  // Two of them for each page there will be.
+  const moving = Array.from({ length: 3 * Math.ceil(staying.length / LIMIT) }, (_, number) => userOf(number, 'moves'));
+  const { ms: loadMs } = await timed(() => create(...staying, ...moving));
+  console.log(
+    `${count} users, dynoxide in memory, Node ${process.versions.node}; written in ${Math.round(loadMs / 1_000)} s`,
+  );
+
+  const shown: string[] = [];
+  const pagesMs: number[] = [];
+  let next: string | null = null;
+  do {
+    const query: UserQuery = { limit: LIMIT, ...(next !== null && { next }) };
+    const page = await timed(() => store.list(query));
+    pagesMs.push(page.ms);
+    shown.push(...page.result.items.map(({ userName }) => userName));
+    ({ next } = page.result);
+    // One comes, one goes, one gets another name: before the place of the next page, or behind it.
+    const [renamed, deleted] = [moving.pop(), moving.pop()];
+    if (renamed === undefined || deleted === undefined) throw new Error('there are more pages than there should be');
+    const number = shown.length;
+    const user = { ...renamed, userName: userOf(number, 'renamed').userName, version: 2 };
+    const results = [
+      await store.writeTogether([{ type: 'rename', user, previous: renamed }]),
+      ...(await store.writeEach([{ type: 'delete', previous: deleted }])),
+    ];
+    if (results.some((result) => result !== 'written')) throw new Error('not every write was done');
+    await create(userOf(number, 'new'));
+  } while (next !== null);
+
+  const once = new Set(shown);
+  const missed = staying.filter(({ userName }) => !once.has(userName));
+  console.log(
+    `${pagesMs.length} pages of ${LIMIT}; shown ${shown.length}, twice ${shown.length - once.size}, missed ${missed.length}`,
+  );
+  if (missed.length > 0 || once.size !== shown.length) process.exitCode = 1;
+
+  const middle = Math.floor((pagesMs.length - SAMPLE) / 2);
+  const rows: Record<string, number> = {
+    [`page of ${LIMIT}, at the beginning`]: median(pagesMs.slice(0, SAMPLE)),
+    [`page of ${LIMIT}, in the middle`]: median(pagesMs.slice(middle, middle + SAMPLE)),
+    [`page of ${LIMIT}, at the end`]: median(pagesMs.slice(-SAMPLE)),
+  };
+  const alias = (number: number): string => `first.last-${number - (number % 10)}@example.com`;
+  const queries: Record<string, (number: number) => UserQuery> = {
+    'page of 50': () => ({ limit: 50 }),
+    'search by the beginning of a name': (number) => ({ limit: 50, search: staying[number]!.userName.slice(0, 4) }),
+    'search by a first address': (number) => ({ limit: 50, search: staying[number]!.emailAddresses[0]! }),
+    'search by a further address': (number) => ({ limit: 50, search: alias(number) }),
+    'search by an address that a hundredth of them have': () => ({ limit: 50, search: 'desk-0@example.com' }),
+    'search by an address that nobody has': (number) => ({ limit: 50, search: `nobody-${number}@example.com` }),
+  };
+  for (const [what, queryOf] of Object.entries(queries)) {
+    const timesMs: number[] = [];
+    for (let which = 0; which < SAMPLE; which += 1) {
+      const query = queryOf(Math.floor((staying.length / SAMPLE) * which));
+      const { ms, result } = await timed(() => store.list(query));
+      if (result.items.length > 0 === what.endsWith('nobody has')) throw new Error(`${what}: ${result.items.length}`);
+      timesMs.push(ms);
+    }
+    rows[what] = median(timesMs);
+  }
+  console.table(Object.fromEntries(Object.entries(rows).map(([what, ms]) => [what, { ms: Number(ms.toFixed(1)) }])));
+} finally {
+  client.destroy();
+  await server.stop();
+}

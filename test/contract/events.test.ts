@@ -1,0 +1,409 @@
+/**
+ * From a write to its event: the real stores on tables with real streams, the stand-in for Lambda's mapping, the function. What
+ * a stream can't tell by itself is told apart here: renames, swaps of names, deletions.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { makeHandler } from '../../functions/events.ts';
+import { createEventBridgeClient, createPublisher } from '../../lib/aws/event-bus.ts';
+import { createLoginStore } from '../../lib/aws/login-store.ts';
+import { createRunStore } from '../../lib/aws/run-store.ts';
+import { createSessionStore } from '../../lib/aws/session-store.ts';
+import { createStreamReader } from '../../lib/aws/table-stream.ts';
+import { createUserStore } from '../../lib/aws/user-store.ts';
+import type { ProductEvent } from '../../lib/event.ts';
+import type { UserWrite } from '../../lib/ports.ts';
+import { LEASE_MS, newRun, type Run } from '../../lib/run.ts';
+import { type PublicUser, toPublicUser, type User, userNameKey } from '../../lib/user.ts';
+import { type DynamoDbKind, type LocalDynamoDb, startDynamoDb } from '../../local/dynamodb.ts';
+import { createEventBus } from '../../local/event-bus.ts';
+import { followStreams } from '../../local/event-source-mapping.ts';
+import { readBody } from '../../local/http-api.ts';
+import { serve } from '../../local/running.ts';
+import { aUser } from '../support/people.ts';
+import { connect, createTables } from '../support/tables.ts';
+
+// As the template has them; test/cdk/stack.test.ts holds it to that.
+const IS_USER = { listShard: { S: [{ exists: true }] } };
+const USER_PATTERNS = [{ dynamodb: { NewImage: IS_USER } }, { dynamodb: { OldImage: IS_USER } }];
+const RUN_PATTERNS = [
+  {
+    dynamodb: {
+      Keys: { pk: { S: ['run'] } },
+      NewImage: { stage: { S: ['finished'] }, claimedBy: { S: [{ exists: false }] } },
+    },
+  },
+];
+
+type UserEvent = ProductEvent & { readonly data: { readonly user: PublicUser } };
+
+function named(userName: string, over: Partial<User> = {}): User {
+  return aUser({ id: `id of ${userName}`, userName, ...over });
+}
+
+function next(user: User, over: Partial<User>): User {
+  return { ...user, ...over, version: user.version + 1, updatedAt: new Date().toISOString() };
+}
+
+function rename(previous: User, userName: string, over: Partial<User> = {}): UserWrite & { type: 'rename' } {
+  return { type: 'rename', user: next(previous, { userName, ...over }), previous };
+}
+
+function tell(events: readonly ProductEvent[]): string[] {
+  return events.map(({ type, subject, data }) => `${type} ${subject} ${'user' in data ? data.user.version : ''}`);
+}
+
+/** What a receiver makes of events, each once or often, in any order: the newest record of each account that is not deleted. */
+function replay(events: readonly UserEvent[]): Map<string, PublicUser> {
+  const newest = new Map<string, UserEvent>();
+  for (const event of events) {
+    const known = newest.get(event.subject);
+    const isNewer = known === undefined || event.data.user.version > known.data.user.version;
+    if (known?.type !== 'user.deleted' && (isNewer || event.type === 'user.deleted')) newest.set(event.subject, event);
+  }
+  const living = [...newest.values()].filter(({ type }) => type !== 'user.deleted');
+  return new Map(living.map(({ data }) => [data.user.userName, data.user]));
+}
+
+const KINDS: readonly DynamoDbKind[] = ['dynoxide', 'dynamodb-local'];
+describe.each(KINDS)('events from the streams of %s', (kind) => {
+  let dynamoDb: LocalDynamoDb;
+  let client: DynamoDBDocumentClient;
+  const folder = mkdtempSync(path.join(tmpdir(), 'rollcall-events-'));
+
+  beforeAll(async () => {
+    // In a file, where its streams are eased; DynamoDB Local is quicker in memory.
+    dynamoDb = await startDynamoDb({ kind, ...(kind === 'dynoxide' && { folder: path.join(folder, 'dynamodb') }) });
+    client = connect(dynamoDb.endpoint);
+  });
+
+  afterAll(async () => {
+    client?.destroy();
+    await dynamoDb?.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  /** Stores on tables of their own, and those who follow their streams with the handler that is deployed. */
+  async function open() {
+    const tables = await createTables(client, { streams: true });
+    let time = Date.now();
+    const options = { client, clock: { now: () => new Date(time) }, ...tables };
+    const told: ProductEvent[] = [];
+    const readEvents = createStreamReader(options);
+    const publishHere = async (events: readonly ProductEvent[]): Promise<number> =>
+      told.push(...events) && events.length;
+
+    const follow = (publish = publishHere, keptIn?: string) => {
+      const handler = makeHandler({ readEvents, publish });
+      return followStreams(
+        [
+          { id: 'users', tableName: tables.usersTable, functionName: 'events', batchSize: 7, patterns: USER_PATTERNS },
+          {
+            id: 'runs',
+            tableName: tables.operationsTable,
+            functionName: 'events',
+            batchSize: 7,
+            patterns: RUN_PATTERNS,
+          },
+        ],
+        {
+          endpoint: dynamoDb.endpoint,
+          ...(keptIn !== undefined && { folder: keptIn }),
+          host: {
+            async invoke(_name, event) {
+              try {
+                return { payload: JSON.stringify(await handler(JSON.parse(event))) };
+              } catch (error) {
+                return { fault: { errorType: (error as Error).name, errorMessage: (error as Error).message } };
+              }
+            },
+          },
+          onFault: () => {},
+        },
+      );
+    };
+
+    const users = createUserStore(options);
+    return {
+      users,
+      told,
+      follow,
+      runs: createRunStore(options),
+      logins: createLoginStore(options),
+      sessions: createSessionStore(options),
+      passMs: (ms: number) => (time += ms),
+      /** What has been told when everything written so far has been followed; `runs`: how many of those have ended. */
+      read: async (runs = 0): Promise<readonly ProductEvent[]> => {
+        await users.writeEach([{ type: 'create', user: named('the last one') }]);
+        const following = follow();
+        const isLast = ({ subject }: ProductEvent): boolean => subject === 'id of the last one';
+        const count = (type: string): number => told.filter((event) => event.type === type).length;
+        const isRead = (): boolean => told.some(isLast) && count('run.finished') >= runs;
+        await expect.poll(isRead, { timeout: 20_000 }).toBe(true);
+        await following.stop();
+        return told.filter((event) => !isLast(event));
+      },
+      create: async (...all: readonly User[]): Promise<void> => {
+        await users.writeEach(all.map((user) => ({ type: 'create', user })));
+      },
+    };
+  }
+
+  test('a user is created, updated, disabled, enabled, spelled otherwise and deleted', async () => {
+    const { users, create, read } = await open();
+    const anna = named('anna', { emailAddresses: ['a@example.com', 'b@example.com', 'c@example.com'] });
+    const steps = [
+      { fullName: 'A' },
+      { fingerprint: 'x' },
+      { disabledBy: 'sync' },
+      { disabledBy: null },
+      { userName: 'Anna' },
+    ];
+    await create(anna);
+    let previous = anna;
+    for (const over of steps as Partial<User>[]) {
+      const user = next(previous, over);
+      await users.writeEach([{ type: 'update', user, previous }]);
+      previous = user;
+    }
+    await users.writeTogether([{ type: 'delete', previous }]);
+
+    const events = await read();
+
+    expect(tell(events)).toEqual([
+      'user.created id of anna 1',
+      'user.updated id of anna 2',
+      'user.disabled id of anna 4',
+      'user.enabled id of anna 5',
+      'user.renamed id of anna 6',
+      'user.deleted id of anna 6',
+    ]);
+    expect((events.at(-1) as UserEvent).data.user).toEqual(toPublicUser(previous));
+    expect(Math.abs(Date.parse(events.at(-1)!.time) - Date.now())).toBeLessThan(3 * 60_000);
+  });
+
+  test('a rename is no deletion, and tells what else has changed with it', async () => {
+    const { users, create, read } = await open();
+    const anna = named('anna', { passwordHash: '$argon2id$secret' });
+    await create(anna);
+    const renamed = rename(anna, 'anna.schmidt', { fullName: 'Anna Schmidt', disabledBy: 'admin', passwordHash: null });
+    await users.writeTogether([renamed]);
+    await users.writeEach([{ type: 'update', user: next(renamed.user, { fullName: 'A' }), previous: renamed.user }]);
+
+    const events = await read();
+
+    expect(tell(events).sort()).toEqual([
+      'user.created id of anna 1',
+      'user.disabled id of anna 2',
+      'user.renamed id of anna 2',
+      'user.updated id of anna 2',
+      'user.updated id of anna 3',
+    ]);
+    expect(events.find(({ type }) => type === 'user.renamed')?.data).toEqual({
+      user: toPublicUser(renamed.user),
+      previousUserName: 'anna',
+    });
+    expect(events.find(({ id }) => id === 'user.updated:id of anna:2')?.data).toMatchObject({
+      fields: { fullName: { from: 'Anna Weber', to: 'Anna Schmidt' } },
+      passwordChanged: true,
+    });
+    expect(JSON.stringify(events)).not.toContain('argon2id');
+    expect(await users.get('anna.schmidt')).not.toHaveProperty('arrival');
+  });
+
+  test('names that are swapped, passed on and taken over are told by account', async () => {
+    const { users, create, read } = await open();
+    const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((name) => named(name)) as [User, User, User, User];
+    await create(a, b, c, d);
+    const swap = [rename(a, 'b'), rename(b, 'a')];
+    await users.writeTogether(swap);
+    // b passes on to e; c takes b; d is deleted, and the one who was b takes its name.
+    const [wasA, wasB] = swap.map(({ user }) => user) as [User, User];
+    await users.writeTogether([rename(wasA, 'e'), rename(c, 'b'), { type: 'delete', previous: d }, rename(wasB, 'd')]);
+    // One is deleted and another one of that name created at once.
+    const e = (await users.get('e'))!;
+    await users.writeTogether([
+      { type: 'delete', previous: e },
+      { type: 'create', user: named('e') },
+    ]);
+
+    const events = await read();
+
+    expect(tell(events).slice(4).sort()).toEqual([
+      'user.created id of e 1',
+      'user.deleted id of a 3',
+      'user.deleted id of d 1',
+      'user.renamed id of a 2',
+      'user.renamed id of a 3',
+      'user.renamed id of b 2',
+      'user.renamed id of b 3',
+      'user.renamed id of c 2',
+    ]);
+  });
+
+  test('a run is told when it is over, and nothing else of the operations is', async () => {
+    const { runs, logins, sessions, passMs, read } = await open();
+    const request = { dryRun: true, trigger: 'api', requestedBy: null, approves: null } as const;
+    const start = async (id: string): Promise<Run> => {
+      const run = newRun(id, request, new Date());
+      await runs.start(run);
+      return run;
+    };
+    const first = await start('run-1');
+    const { fence } = (await runs.takeUp('run-1'))!;
+    await runs.heartbeat(fence, 'reading', first.progress);
+    await runs.finish(fence, {
+      ...first,
+      status: 'succeeded',
+      stage: 'finished',
+      finishedAt: new Date().toISOString(),
+    });
+    await runs.claimWithheld('run-1');
+    await start('run-2');
+    passMs(LEASE_MS + 1);
+    await start('run-3');
+    await logins.countFailure('anna', new Date(Date.now() + 60_000));
+    await sessions.create('hash', { userId: '1', userName: 'a', expiresAt: new Date(Date.now() + 9e6).toISOString() });
+
+    const events = await read(2);
+
+    expect(events).toMatchObject([
+      { id: 'run.finished:run-1', data: { run: { id: 'run-1', status: 'succeeded', dryRun: true } } },
+      { id: 'run.finished:run-2', data: { run: { id: 'run-2', status: 'failed', error: { code: 'interrupted' } } } },
+    ]);
+    expect(events[0]!.data).not.toHaveProperty('run.pk');
+  });
+
+  test('a bus that is away, and a restart, lose none and keep the order of each user', async () => {
+    const { users, create, follow } = await open();
+    const anna = named('anna');
+    await create(anna, ...Array.from({ length: 20 }, (_, index) => named(`user ${index}`)));
+    let bus = await serve(createEventBus([]).handle);
+    const { url } = bus;
+    await bus.stop();
+    const configuration = { region: 'local', credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
+    const eventBridge = createEventBridgeClient({ ...configuration, endpoint: url, maxAttempts: 1 });
+    const publish = createPublisher({ client: eventBridge, busName: 'the-bus' });
+    const state = path.join(folder, 'positions');
+
+    const before = follow(publish, state);
+    await users.writeEach([{ type: 'update', user: next(anna, { fullName: 'A' }), previous: anna }]);
+    await before.stop();
+    // It comes back, breaks off once in mid-batch, and is restarted in between.
+    const received: ProductEvent[] = [];
+    let requests = 0;
+    bus = await serve(
+      async (request, response) => {
+        const { Entries } = JSON.parse((await readBody(request, 1e6))!.toString()) as { Entries: { Detail: string }[] };
+        requests += 1;
+        const results = Entries.map((_entry, index) =>
+          requests === 2 && index > 2 ? { ErrorCode: 'Busy' } : { EventId: '' },
+        );
+        received.push(
+          ...Entries.filter((_entry, index) => 'EventId' in results[index]!).map(
+            ({ Detail }) => JSON.parse(Detail) as ProductEvent,
+          ),
+        );
+        response
+          .writeHead(200, { 'content-type': 'application/x-amz-json-1.1' })
+          .end(JSON.stringify({ Entries: results }));
+      },
+      Number(new URL(url).port),
+    );
+    const between = follow(publish, state);
+    await expect.poll(() => requests, { timeout: 10_000 }).toBeGreaterThan(1);
+    await between.stop();
+    const after = follow(publish, state);
+    await expect
+      .poll(() => received.some(({ id }) => id === 'user.updated:id of anna:2'), { timeout: 10_000 })
+      .toBe(true);
+    await after.stop();
+    eventBridge.destroy();
+    await bus.stop();
+
+    const ids = received.map(({ id }) => id);
+    expect(new Set(ids).size).toBe(22);
+    expect(ids.indexOf('user.created:id of anna:1')).toBeLessThan(ids.indexOf('user.updated:id of anna:2'));
+  });
+
+  test('the events of any history, in any order and twice, give the table', { timeout: 60_000 }, async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.record({ act: fc.nat(8), who: fc.nat(), whom: fc.nat(), name: fc.nat(5) }), {
+          minLength: 30,
+          maxLength: 40,
+        }),
+        fc.infiniteStream(fc.nat()),
+        async (acts, dice) => {
+          const { users, read } = await open();
+          const expected = new Set<string>();
+          let made = 0;
+          let people: User[] = [];
+          const write = async (...writes: UserWrite[]): Promise<void> => {
+            const result = await users.writeTogether(writes);
+            if (result !== 'written') throw new Error('a history of one writer loses no race');
+            const gone = new Set(writes.flatMap((each) => ('previous' in each ? [each.previous.id] : [])));
+            people = people.filter(({ id }) => !gone.has(id));
+            for (const each of writes) if ('user' in each) people.push(each.user);
+          };
+          const expectEvent = (type: string, { id, version }: User) => expected.add(`user.${type}:${id}:${version}`);
+          for (const { act, who, whom, name } of acts) {
+            const userName = `name ${name}`;
+            const isFree = !people.some((user) => user.userName === userName);
+            const one = people[who % people.length];
+            const other = people[whom % people.length];
+            if (act <= 1 && isFree) {
+              const user = named(userName, { id: `account ${(made += 1)}`, emailAddresses: ['1@x.org', '2@x.org'] });
+              await write({ type: 'create', user });
+              expectEvent('created', user);
+            } else if (act === 2 && one) {
+              const user = next(one, { fullName: `name ${who}`, fingerprint: `${whom}` });
+              await write({ type: 'update', user, previous: one });
+              if (user.fullName !== one.fullName) expectEvent('updated', user);
+            } else if (act === 3 && one) {
+              const user = next(one, { disabledBy: one.disabledBy ? null : 'sync' });
+              await write({ type: 'update', user, previous: one });
+              expectEvent(user.disabledBy ? 'disabled' : 'enabled', user);
+            } else if (act === 4 && one && isFree) {
+              const renamed = rename(one, userName, { fullName: `name ${who}` });
+              await write(renamed);
+              expectEvent('renamed', renamed.user);
+              if (renamed.user.fullName !== one.fullName) expectEvent('updated', renamed.user);
+            } else if (act === 5 && one && other && one !== other) {
+              const swap = [rename(one, other.userName), rename(other, one.userName)];
+              await write(...swap);
+              for (const { user } of swap) expectEvent('renamed', user);
+            } else if (act === 6 && one && other && one !== other) {
+              const successor = rename(one, other.userName);
+              await write(successor, { type: 'delete', previous: other });
+              expectEvent('renamed', successor.user);
+              expectEvent('deleted', other);
+            } else if (act === 7 && one) {
+              await write({ type: 'delete', previous: one });
+              expectEvent('deleted', one);
+            } else if (act === 8 && one && other && one !== other && isFree) {
+              const chain = [rename(one, other.userName), rename(other, userName)];
+              await write(...chain);
+              for (const { user } of chain) expectEvent('renamed', user);
+            }
+          }
+
+          const events = (await read()) as readonly UserEvent[];
+          const shuffled = [...events, ...events]
+            .map((event) => ({ event, at: dice.next().value }))
+            .sort((a, b) => a.at - b.at)
+            .map(({ event }) => event);
+
+          expect(new Set(events.map(({ id }) => id))).toEqual(expected);
+          expect(replay(shuffled)).toEqual(new Map(people.map((user) => [user.userName, toPublicUser(user)])));
+          for (const user of people) expect(await users.get(userNameKey(user.userName))).toEqual(user);
+        },
+      ),
+      { numRuns: kind === 'dynoxide' ? 4 : 1 },
+    );
+  });
+});
