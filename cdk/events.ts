@@ -2,14 +2,14 @@
  * Events: the bus that others subscribe to, the function that fills it from the streams of the tables, what it may do, the queue
  * of changes it has given up, and its alarms. Knows nobody who subscribes.
  */
-import { Duration, Validations } from 'aws-cdk-lib';
+import { Duration } from 'aws-cdk-lib';
 import { Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import { EventBus } from 'aws-cdk-lib/aws-events';
 import { EventSourceMapping, FilterCriteria, FilterRule, StartingPosition } from 'aws-cdk-lib/aws-lambda';
 import { SqsDlq } from 'aws-cdk-lib/aws-lambda-event-sources';
-import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import type { Data } from './data.ts';
+import { FailureQueue } from './failure-queue.ts';
 import { ProductFunction, type FunctionDefaults } from './function.ts';
 import type { Monitoring } from './monitoring.ts';
 
@@ -36,20 +36,12 @@ const RETRIED_FOR = Duration.hours(23);
 export class Events extends Construct {
   readonly handler: ProductFunction;
   readonly bus: EventBus;
-  readonly failures: Queue;
+  readonly failures: FailureQueue;
 
   constructor(scope: Construct, id: string, { data, monitoring, defaults }: EventsProps) {
     super(scope, id);
     this.bus = new EventBus(this, 'Bus', { description: 'Rollcall: what has become of users and runs.' });
-    this.failures = new Queue(this, 'Failures', {
-      encryption: QueueEncryption.SQS_MANAGED,
-      enforceSSL: true,
-      retentionPeriod: Duration.days(14),
-    });
-    Validations.of(this.failures).acknowledge({
-      id: 'AwsSolutions-SQS3',
-      reason: 'It is a dead-letter queue itself: of the streams.',
-    });
+    this.failures = new FailureQueue(this, 'Failures');
 
     this.handler = new ProductFunction(this, 'Function', {
       // It reaches no directory, so it needs no private network.

@@ -1,13 +1,13 @@
 /** The synchronisation: its function, the schedule that starts it, the queue of starts that failed, and its alarms. */
-import { Aws, Duration, Validations } from 'aws-cdk-lib';
+import { Aws, Duration } from 'aws-cdk-lib';
 import { ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { CfnSchedule, CfnScheduleGroup } from 'aws-cdk-lib/aws-scheduler';
-import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { SYNC_NODE_OPTIONS } from '../lib/aws/environment.ts';
 import type { Data } from './data.ts';
+import { FailureQueue } from './failure-queue.ts';
 import { ProductFunction, type FunctionDefaults } from './function.ts';
 import { largerOf, productMetric, type Monitoring } from './monitoring.ts';
 
@@ -23,20 +23,12 @@ export class Sync extends Construct {
   readonly handler: ProductFunction;
   readonly schedule: CfnSchedule;
   readonly scheduleRole: Role;
-  readonly failures: Queue;
+  readonly failures: FailureQueue;
 
   constructor(scope: Construct, id: string, { data, monitoring, defaults, intervalMinutes }: SyncProps) {
     super(scope, id);
 
-    this.failures = new Queue(this, 'Failures', {
-      encryption: QueueEncryption.SQS_MANAGED,
-      enforceSSL: true,
-      retentionPeriod: Duration.days(14),
-    });
-    Validations.of(this.failures).acknowledge({
-      id: 'AwsSolutions-SQS3',
-      reason: 'It is a dead-letter queue itself: of the schedule and of the asynchronous invocations.',
-    });
+    this.failures = new FailureQueue(this, 'Failures');
 
     this.handler = new ProductFunction(this, 'Function', {
       defaults,
@@ -94,7 +86,6 @@ export class Sync extends Construct {
     this.handler.allow(['dynamodb:Query'], [`${users.tableArn}/index/list`]);
     this.handler.allow(
       [
-        'dynamodb:GetItem',
         'dynamodb:BatchGetItem',
         'dynamodb:PutItem',
         'dynamodb:DeleteItem',

@@ -20,7 +20,7 @@ import type {
   UserStore,
 } from '../lib/ports.ts';
 import { DECOY_HASH, verifyPasswordHash } from '../lib/password.ts';
-import { PRIVILEGE_CATALOGUE } from '../lib/privileges.ts';
+import { mayChangePassword, PRIVILEGE_CATALOGUE } from '../lib/privileges.ts';
 import {
   parseChangeQuery,
   parseCredentials,
@@ -132,7 +132,13 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
 
   /** A new password ends every session of its user; the one that has set it goes on. */
   async function keepSession(caller: Caller | null, changed: User): Promise<void> {
-    if (caller?.user.id === changed.id) await renewSession(sessions, caller.token, changed);
+    if (caller?.user.id !== changed.id) return;
+    try {
+      await renewSession(sessions, caller.token, changed);
+    } catch (error) {
+      // The password is set. Whoever has lost the session over it signs in with the new one.
+      if (!(error instanceof ServiceError)) throw error;
+    }
   }
 
   /** Without a session, too: only administrators have one. The old password is asked for in any case. */
@@ -147,8 +153,13 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
       throw invalidRequest([{ path: 'userName', message: 'is not the user that is signed in' }]);
     }
     const user = await verify(userName, typed.currentPassword);
-    if (user === null) {
-      throw new ServiceError('notAuthenticated', 'this is no user name and password of an active user');
+    // A stranger does not learn that a password is right which can't be changed here: it may open everything else.
+    const isOurs = caller !== null || user?.authentication === 'integrated';
+    if (user === null || !isOurs || !mayChangePassword(user.privileges)) {
+      throw new ServiceError(
+        'notAuthenticated',
+        'this is no user name and password of somebody who may change it here',
+      );
     }
     const changed = await administration.changeOwnPassword(user, typed.newPassword);
     await keepSession(caller, changed);

@@ -24,12 +24,11 @@ export function makeHandler({ readEvents, publish }: EventsPorts) {
       throw functionError(new ServiceError('invalidRequest', 'the event is a batch of a DynamoDB stream'));
     }
     const changes = await readEvents(records as StreamRecord[]);
-    const events = changes.flatMap((change) => change.events);
-    const taken = await publish(events);
-    recordEvents(changes.length, taken, events.length - taken);
-    let count = 0;
-    const failed = changes.find((change) => (count += change.events.length) > taken);
-    return { batchItemFailures: failed ? [{ itemIdentifier: failed.sequenceNumber }] : [] };
+    const told = changes.flatMap(({ sequenceNumber, events }) => events.map((event) => ({ sequenceNumber, event })));
+    const taken = await publish(told.map(({ event }) => event));
+    recordEvents(changes.length, taken, told.length - taken);
+    const refused = told[taken];
+    return { batchItemFailures: refused ? [{ itemIdentifier: refused.sequenceNumber }] : [] };
   };
 }
 

@@ -71,7 +71,6 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   malformedPath: 400,
   malformedJson: 400,
   notAuthenticated: 401,
-  notPermitted: 403,
   notFound: 404,
   methodNotAllowed: 405,
   conflict: 409,

@@ -6,7 +6,6 @@ import { hash, randomUUID, timingSafeEqual } from 'node:crypto';
 import { ServiceError } from './errors.ts';
 import { hashPassword } from './password.ts';
 import type { Clock, UserStore, UserWrite } from './ports.ts';
-import { mayChangePassword } from './privileges.ts';
 import type { PublicUser, User } from './user.ts';
 import { userNameKey } from './user.ts';
 import type { NewUser, UserPatch } from './user-schema.ts';
@@ -37,11 +36,11 @@ export interface Administration {
    */
   setPassword(userName: string, password: string): Promise<User>;
   /**
-   * As `setPassword`, for a user who has just logged in with the old password.
+   * As `setPassword`, for a user who may and who has just logged in with the old password.
    *
    * @param verified the user as the login has found it; nothing is written to a record that has changed since
    * @throws ServiceError `conflict` for a user whose password the directory keeps or that has been changed meanwhile,
-   *   `notPermitted` without the privilege, `notFound`
+   *   `notFound`
    */
   changeOwnPassword(verified: PublicUser, password: string): Promise<User>;
 }
@@ -129,11 +128,6 @@ export function createAdministration(users: UserStore, clock: Clock): Administra
     },
     async changeOwnPassword(verified, password) {
       refuseDirectoryUser(verified);
-      if (!mayChangePassword(verified.privileges)) {
-        throw new ServiceError('notPermitted', 'this user may not change the own password', {
-          advice: 'An administrator can give the privilege "changePassword", or set the password.',
-        });
-      }
       const passwordHash = await hashPassword(password);
       return await change(verified.userName, null, (stored) => {
         if (stored.id === verified.id && stored.version === verified.version) {

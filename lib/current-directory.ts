@@ -23,17 +23,7 @@ export function keepDirectory(settings: SettingsStore, openDirectory: OpenDirect
   let current: { directory: Directory; stored: StoredSettings } | null = null;
   let readAt = Number.NEGATIVE_INFINITY;
 
-  // Whoever asks while the settings are being read waits for the same answer.
-  let refreshing: Promise<boolean> | null = null;
-
-  function refresh(): Promise<boolean> {
-    refreshing ??= read().finally(() => {
-      refreshing = null;
-    });
-    return refreshing;
-  }
-
-  async function read(): Promise<boolean> {
+  async function refresh(): Promise<boolean> {
     const stored = await settings.read();
     readAt = clock.now().getTime();
     if (stored?.version === current?.stored.version) return false;

@@ -31,7 +31,6 @@ export type ErrorCode =
   | 'unsupportedMediaType'
   | 'payloadTooLarge'
   | 'notAuthenticated'
-  | 'notPermitted'
   | 'throttled'
   | 'notFound'
   | 'methodNotAllowed'

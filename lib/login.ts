@@ -54,8 +54,6 @@ export function delayAfter(failures: number): number {
 export function createLogin({ logins, directory, clock }: LoginPorts): Login {
   async function logIn(typed: string, password: string): Promise<LoginOutcome> {
     if (!isConceivable(typed, password)) return rejected('invalidCredentials');
-    // Its settings are read while the user is, where that is due; whoever needs it hears of a failure.
-    directory.get().catch(() => {});
     const { userName, user, attempts } = await find(typed);
     const waitMs = attempts === null ? 0 : Date.parse(attempts.blockedUntil) - clock.now().getTime();
     if (waitMs > 0) return throttled(waitMs);

@@ -5,7 +5,7 @@
 import { hash } from 'node:crypto';
 import type { Entry } from './ports.ts';
 import type { MappingSettings, OptionSettings } from './settings.ts';
-import { parseUserName, userNameKey } from './user.ts';
+import { exceedAddressBytes, MAX_ADDRESS_BYTES, parseUserName, userNameKey } from './user.ts';
 
 /** A person as the directory has it now, in the shape sync stores it. */
 export interface Person {
@@ -33,9 +33,6 @@ export type Mapped = { readonly person: Person } | { readonly skipped: Skipped }
 /** Longest full name kept, in UTF-16 code units; the rest is cut. */
 const MAX_FULL_NAME_LENGTH = 512;
 
-/** Most bytes of addresses of one person: far above any real mailbox, and fifty such people fit into one transaction. */
-const MAX_ADDRESS_BYTES = 16 * 1024;
-
 // Part of every fingerprint: raise it when mapping the same entry comes to mean something else.
 const FINGERPRINT_VERSION = 1;
 
@@ -61,7 +58,7 @@ export function mapEntry(
   if ('reason' in name) return skip(`${mapping.userName}: ${name.reason}`);
 
   const emailAddresses = collectAddresses(entry, names.emailAddresses);
-  if (Buffer.byteLength(emailAddresses.join()) > MAX_ADDRESS_BYTES) {
+  if (exceedAddressBytes(emailAddresses)) {
     return skip(`the entry has more than ${MAX_ADDRESS_BYTES / 1024} KB of e-mail addresses`);
   }
   const { userName } = name;

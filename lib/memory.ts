@@ -349,6 +349,9 @@ function createSessions(clock: Clock): SessionStore {
     async create(tokenHash, session) {
       sessions.set(tokenHash, session);
     },
+    async renew(tokenHash, session) {
+      if (sessions.has(tokenHash)) sessions.set(tokenHash, session);
+    },
     async get(tokenHash) {
       const session = sessions.get(tokenHash);
       return session !== undefined && Date.parse(session.expiresAt) > clock.now().getTime() ? session : null;

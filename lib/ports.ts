@@ -315,6 +315,8 @@ export interface Session {
 export interface SessionStore {
   /** `tokenHash`: never the token itself. */
   create(tokenHash: string, session: Session): Promise<void>;
+  /** Stores it anew; one that has ended meanwhile stays ended. */
+  renew(tokenHash: string, session: Session): Promise<void>;
   get(tokenHash: string): Promise<Session | null>;
   delete(tokenHash: string): Promise<void>;
 }

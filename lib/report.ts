@@ -58,23 +58,24 @@ export function startReport(
   let verdict: unknown = null;
   let waiting = false;
 
+  /** Never fails by itself: what ends the run is heard at its next step. */
   async function beat(): Promise<void> {
-    const { cancelRequested } = await runs.heartbeat(fence, stage, { ...progress });
-    if (cancelRequested) verdict ??= new Cancelled();
-  }
-
-  // Beside the work, so that no step waits for it; one at a time, for a slow store must not be flooded.
-  const pulse = setInterval(() => {
     if (waiting) return;
     waiting = true;
-    beat()
-      .catch((error: unknown) => {
-        verdict ??= error;
-      })
-      .finally(() => {
-        waiting = false;
-      });
-  }, PULSE_MS);
+    try {
+      const { cancelRequested } = await runs.heartbeat(fence, stage, { ...progress });
+      if (cancelRequested) verdict ??= new Cancelled();
+    } catch (error) {
+      // The lease outlasts many lost beats, as they collide with transactions of the run itself. That another run has it is
+      // heard by the next beat that is answered, and by every removal.
+      if (!(error instanceof ServiceError && error.retryable)) verdict ??= error;
+    } finally {
+      waiting = false;
+    }
+  }
+
+  // Beside the work, so that no step waits for it.
+  const pulse = setInterval(() => void beat(), PULSE_MS);
 
   function check(): void {
     if (verdict !== null) throw verdict;

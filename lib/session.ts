@@ -2,7 +2,7 @@
  * Sessions of administrators: an opaque random token, of which only the hash is stored. Knows no cookie and no header.
  */
 import { hash, randomBytes } from 'node:crypto';
-import type { SessionStore, UserStore } from './ports.ts';
+import type { Session, SessionStore, UserStore } from './ports.ts';
 import type { User } from './user.ts';
 
 /** How long a session lasts, however busy it is. */
@@ -24,16 +24,19 @@ export async function createSession(
   now: Date,
 ): Promise<SessionToken> {
   const token = randomBytes(TOKEN_BYTES).toString('base64url');
-  return { token, expiresAt: await storeSession(sessions, token, user, now) };
+  const session = beginSession(user, now);
+  await sessions.create(tokenHash(token), session);
+  return { token, expiresAt: session.expiresAt };
 }
 
 /**
- * Lets one session go on where a new password has ended all of its user's: it begins anew, under the same token.
+ * Lets one session go on where a new password has ended all of its user's: it begins anew, under the same token. One that was
+ * ended meanwhile stays ended.
  *
  * @param user as stored with the new password
  */
 export async function renewSession(sessions: SessionStore, token: string, user: User): Promise<void> {
-  await storeSession(sessions, token, user, new Date(user.sessionsValidFrom!));
+  await sessions.renew(tokenHash(token), beginSession(user, new Date(user.sessionsValidFrom!)));
 }
 
 /**
@@ -65,15 +68,8 @@ export async function endSession(sessions: SessionStore, token: string): Promise
   if (TOKEN.test(token)) await sessions.delete(tokenHash(token));
 }
 
-async function storeSession(
-  sessions: SessionStore,
-  token: string,
-  { id, userName }: Pick<User, 'id' | 'userName'>,
-  begun: Date,
-): Promise<string> {
-  const expiresAt = new Date(begun.getTime() + SESSION_SECONDS * 1_000).toISOString();
-  await sessions.create(tokenHash(token), { userId: id, userName, expiresAt });
-  return expiresAt;
+function beginSession({ id, userName }: Pick<User, 'id' | 'userName'>, begun: Date): Session {
+  return { userId: id, userName, expiresAt: new Date(begun.getTime() + SESSION_SECONDS * 1_000).toISOString() };
 }
 
 // The token is random through and through, so one round of a plain hash keeps it secret.

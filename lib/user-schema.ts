@@ -9,7 +9,7 @@ import { passwordFault } from './password.ts';
 import type { Privilege } from './privileges.ts';
 import { PRIVILEGES, privilegesFault } from './privileges.ts';
 import type { Authentication, UserStatus } from './user.ts';
-import { parseUserName } from './user.ts';
+import { exceedAddressBytes, MAX_ADDRESS_BYTES, parseUserName } from './user.ts';
 
 const MAX_FULL_NAME_LENGTH = 512;
 const MAX_ADDRESS_LENGTH = 320;
@@ -42,6 +42,10 @@ const fullName = optionalLine(MAX_FULL_NAME_LENGTH)
   .transform((text) => (text === '' ? null : text))
   .describe('Empty or null = none.');
 
+function addressesFault(addresses: readonly string[]): string | null {
+  return exceedAddressBytes(addresses) ? `has more than ${MAX_ADDRESS_BYTES / 1024} KB of addresses` : null;
+}
+
 const address = z
   .string()
   .trim()
@@ -52,6 +56,7 @@ const emailAddresses = z
   .array(address)
   .max(MAX_ADDRESSES)
   .superRefine(refuseRepetition, LIST_EVEN_SO)
+  .superRefine(refuse(addressesFault), LIST_EVEN_SO)
   .nullish()
   .transform((addresses) => addresses ?? [])
   .describe('The first is the primary one. Null = none.');

@@ -92,6 +92,16 @@ export function toPublicUser(user: User): PublicUser {
   };
 }
 
+/**
+ * Most bytes of addresses of one user: far above any real mailbox. So a transaction of many users fits, and so does an event
+ * that tells the old and the new ones, with each character escaped.
+ */
+export const MAX_ADDRESS_BYTES = 16 * 1024;
+
+export function exceedAddressBytes(emailAddresses: readonly string[]): boolean {
+  return Buffer.byteLength(emailAddresses.join()) > MAX_ADDRESS_BYTES;
+}
+
 /** Longest user name, in bytes of UTF-8. */
 export const MAX_USER_NAME_BYTES = 255;
 

@@ -1,16 +1,13 @@
 /**
  * A DynamoDB on this machine: dynoxide where its binary runs, else AWS's DynamoDB Local on Java. Knows no table.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { createServer, type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { findJava } from './java.ts';
+import { startServer } from './server-process.ts';
 
 export type DynamoDbKind = 'dynoxide' | 'dynamodb-local';
 
@@ -20,8 +17,8 @@ export interface LocalDynamoDb {
   stop(): Promise<void>;
 }
 
-const READY_WITHIN_MS = 60_000;
-const STARTS = 3;
+const START_MS = 60_000;
+const STOP_MS = 10_000;
 const DYNOXIDE_FILE = 'dynamodb.sqlite';
 /** As long as AWS keeps a stream's records. */
 const STREAM_SECONDS = 24 * 60 * 60;
@@ -37,24 +34,13 @@ export async function startDynamoDb(
 ): Promise<LocalDynamoDb> {
   const command = await findCommand(options.kind);
   if (options.folder !== undefined) await mkdir(options.folder, { recursive: true, mode: 0o700 });
-  // Between finding a port free and taking it, somebody else may take it.
-  for (let start = 1; ; start += 1) {
-    const port = await findFreePort();
-    const server = spawnWithParent(command(port, options.folder));
-    const output = collectOutput(server);
-    const stop = async (): Promise<void> => {
-      if (server.exitCode !== null || server.signalCode !== null) return;
-      const exited = once(server, 'exit');
-      server.stdin?.end();
-      await exited;
-    };
-    if (await answers(port, server)) {
-      if (options.folder !== undefined) easeStreams(path.join(options.folder, DYNOXIDE_FILE));
-      return { endpoint: `http://127.0.0.1:${port}`, stop };
-    }
-    await stop();
-    if (start === STARTS) throw new Error(`the local DynamoDB does not start: ${output() || 'it says nothing'}`);
-  }
+  const server = await startServer(async (port) => ({
+    command: command(port, options.folder),
+    startMs: START_MS,
+    stopMs: STOP_MS,
+  }));
+  if (options.folder !== undefined) easeStreams(path.join(options.folder, DYNOXIDE_FILE));
+  return { endpoint: `http://127.0.0.1:${server.ports[0]}`, stop: () => server.stop() };
 }
 
 type Command = (port: number, folder: string | undefined) => readonly string[];
@@ -112,56 +98,4 @@ function easeStreams(file: string): void {
   } finally {
     database.close();
   }
-}
-
-// The shell starts the server and waits for the end of its own input, which comes when this process closes it or dies.
-const WATCH = `
-  exec 3<&0
-  "$@" 3<&- </dev/null & server=$!
-  { read -r line <&3; kill "$server"; } 2>/dev/null & watch=$!
-  exec 3<&-
-  wait "$server"; status=$?
-  kill "$watch" 2>/dev/null
-  exit $status
-`;
-
-/** In a process group of its own, so that Ctrl-C does not end it before those that still write to it. */
-function spawnWithParent(command: readonly string[]): ChildProcess {
-  return spawn('/bin/sh', ['-c', WATCH, 'sh', ...command], { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
-}
-
-function collectOutput(server: ChildProcess): () => string {
-  let text = '';
-  for (const stream of [server.stdout, server.stderr]) {
-    stream?.setEncoding('utf8').on('data', (part: string) => {
-      text = (text + part).slice(-2_000);
-    });
-  }
-  return () => text.trim().replaceAll(/\s*\n\s*/gu, '; ');
-}
-
-async function findFreePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-/** Whether it speaks HTTP before it exits or the time is over. */
-async function answers(port: number, server: ChildProcess): Promise<boolean> {
-  for (const end = Date.now() + READY_WITHIN_MS; Date.now() < end && server.exitCode === null; await sleep(20)) {
-    try {
-      const response = await fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(1_000) });
-      await response.arrayBuffer();
-      // Somebody else's server may answer on the port; then ours has exited by now.
-      await sleep(20);
-      return server.exitCode === null;
-    } catch {
-      // Not there yet.
-    }
-  }
-  return false;
 }

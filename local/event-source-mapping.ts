@@ -16,7 +16,7 @@ import {
 import type { FunctionHost } from './function-host.ts';
 import { openState } from './kept-state.ts';
 import type { Stoppable } from './running.ts';
-import { type EventSourceDefinition, LOCAL_CREDENTIALS, LOCAL_REGION } from './template.ts';
+import { type EventSourceDefinition, LOCAL_CLIENT } from './template.ts';
 
 export interface EventSourceMappingOptions {
   /** DynamoDB's, which answers for the streams, too. */
@@ -45,7 +45,7 @@ export function followStreams(
   { endpoint, host, folder, onFault }: EventSourceMappingOptions,
 ): Stoppable {
   const { document: positions, save } = openState<Record<string, Position>>(folder, 'streams.json', {});
-  const configuration = { endpoint, region: LOCAL_REGION, credentials: LOCAL_CREDENTIALS };
+  const configuration = { ...LOCAL_CLIENT, endpoint };
   const dynamoDb = new DynamoDBClient(configuration);
   const streams = new DynamoDBStreamsClient(configuration);
   const interruption = new AbortController();

@@ -24,7 +24,7 @@ import {
   ResourceExistsException,
   SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
-import { LOCAL_CREDENTIALS, LOCAL_REGION, type LocalStack, type SecretDefinition } from './template.ts';
+import { LOCAL_CLIENT, type LocalStack, type SecretDefinition } from './template.ts';
 
 /** The document of the administrator secret. */
 export interface Administrator {
@@ -49,10 +49,9 @@ export async function provision(
   endpoints: Endpoints,
   administratorPassword: string | undefined,
 ): Promise<Administrator> {
-  const common = { region: LOCAL_REGION, credentials: LOCAL_CREDENTIALS };
-  const dynamoDb = new DynamoDBClient({ ...common, endpoint: endpoints.dynamoDb });
-  const secretsManager = new SecretsManagerClient({ ...common, endpoint: endpoints.secretsManager });
-  const scheduler = new SchedulerClient({ ...common, endpoint: endpoints.scheduler });
+  const dynamoDb = new DynamoDBClient({ ...LOCAL_CLIENT, endpoint: endpoints.dynamoDb });
+  const secretsManager = new SecretsManagerClient({ ...LOCAL_CLIENT, endpoint: endpoints.secretsManager });
+  const scheduler = new SchedulerClient({ ...LOCAL_CLIENT, endpoint: endpoints.scheduler });
   try {
     for (const table of stack.tables) await createTable(dynamoDb, table);
     for (const secret of stack.secrets) await createSecret(secretsManager, secret, administratorPassword);

@@ -4,20 +4,18 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
-import { join } from 'node:path';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Ports are found free and then taken, so somebody else may be faster. */
 const START_ATTEMPTS = 3;
-const LOG = 'server.log';
+const LAST_WORDS = 2_000;
 
 export interface ServerCommand {
   /** Program and arguments; the program stays in the foreground. */
   readonly command: readonly string[];
-  /** Its working folder, which gets its log. */
-  readonly folder: string;
+  /** Its working folder. Default: that of this process. */
+  readonly folder?: string;
   /** Added to the environment of this process. */
   readonly environment?: NodeJS.ProcessEnv;
   /** How long it may take until it listens. */
@@ -26,10 +24,9 @@ export interface ServerCommand {
   readonly stopMs: number;
 }
 
-export interface ServerProcess {
+export interface ServerProcess<Ports extends readonly number[]> {
   readonly pid: number;
-  /** For LDAP and for LDAPS. */
-  readonly ports: readonly [number, number];
+  readonly ports: Ports;
   /** Ends the server; resolves when its process is gone. May be called again. */
   stop(): Promise<void>;
 }
@@ -39,56 +36,64 @@ export interface ServerProcess {
 const LAUNCHER = `ulimit -n 2048 2>/dev/null
 exec 3<&0
 ( trap '' TERM INT; read -r _ <&3; kill -KILL $$ ) >/dev/null 2>&1 &
-exec "$@" </dev/null 3<&- >${LOG} 2>&1`;
+exec "$@" </dev/null 3<&-`;
 
 /**
- * Starts a server on two free ports of 127.0.0.1. `prepare` is told the ports before each attempt.
+ * Starts a server on as many free ports of 127.0.0.1 as `prepare` takes, which is told them before each attempt.
  * @throws Error with the server's last words where it does not start
  */
-export async function startServer(
-  prepare: (ldapPort: number, ldapsPort: number) => Promise<ServerCommand>,
-): Promise<ServerProcess> {
+export async function startServer<Ports extends number[]>(
+  prepare: (...ports: Ports) => Promise<ServerCommand>,
+): Promise<ServerProcess<Ports>> {
   for (let attempt = 1; ; attempt += 1) {
-    const ports = await freePorts();
+    const ports = (await freePorts(prepare.length)) as Ports;
     const server = await prepare(...ports);
     const started = await launch(server, ports);
-    if (started !== null) return started;
-    if (attempt === START_ATTEMPTS) {
-      throw new Error(`${server.command[0]} did not start: ${await lastWords(server.folder)}`);
-    }
+    if (typeof started !== 'string') return started;
+    if (attempt === START_ATTEMPTS) throw new Error(`${server.command[0]} did not start: ${started}`);
   }
 }
 
-async function launch(
+/** Gives its last words where it does not start. */
+async function launch<Ports extends readonly number[]>(
   { command, folder, environment, startMs, stopMs }: ServerCommand,
-  ports: readonly [number, number],
-): Promise<ServerProcess | null> {
+  ports: Ports,
+): Promise<ServerProcess<Ports> | string> {
   const server = spawn('sh', ['-c', LAUNCHER, 'sh', ...command], {
     cwd: folder,
     env: { ...process.env, ...environment },
-    stdio: ['pipe', 'ignore', 'ignore'],
+    stdio: 'pipe',
+    // A process group of its own, so that Ctrl+C does not end it before those that still write to it.
+    detached: true,
   });
+  let words = '';
+  for (const stream of [server.stdout, server.stderr]) {
+    stream.setEncoding('utf8').on('data', (part: string) => {
+      words = (words + part).slice(-LAST_WORDS);
+    });
+  }
   const gone = (): boolean => server.exitCode !== null || server.signalCode !== null;
-  const exited = once(server, 'exit');
+  const ended = once(server, 'close');
   server.stdin.on('error', () => {});
 
   async function stop(): Promise<void> {
-    if (gone()) return;
-    if (stopMs > 0) {
+    if (!gone() && stopMs > 0) {
       server.kill('SIGTERM');
-      await Promise.race([exited, sleep(stopMs, undefined, { ref: false })]);
+      await Promise.race([ended, sleep(stopMs, undefined, { ref: false })]);
     }
     if (!gone()) server.kill('SIGKILL');
-    await exited;
+    await ended;
   }
 
   const givesUpAt = Date.now() + startMs;
   while (!gone() && Date.now() < givesUpAt) {
-    if ((await listens(ports[0])) && (await listens(ports[1]))) return { pid: server.pid!, ports, stop };
+    const listening = await Promise.all(ports.map(listens));
     await sleep(20);
+    // Somebody else's server may listen on the port; then ours has ended by now.
+    if (listening.every(Boolean) && !gone()) return { pid: server.pid!, ports, stop };
   }
   await stop();
-  return null;
+  return words.trim().split('\n').slice(-3).join('; ') || 'it left no message';
 }
 
 async function listens(port: number): Promise<boolean> {
@@ -103,18 +108,13 @@ async function listens(port: number): Promise<boolean> {
   }
 }
 
-async function freePorts(): Promise<[number, number]> {
-  const servers = [createServer(), createServer()];
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
   const ports = servers.map(async (server) => {
     await once(server.listen(0, '127.0.0.1'), 'listening');
-    return (server.address() as { port: number }).port;
+    return (server.address() as AddressInfo).port;
   });
-  const [ldapPort, ldapsPort] = await Promise.all(ports);
+  const free = await Promise.all(ports);
   await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return [ldapPort!, ldapsPort!];
-}
-
-async function lastWords(folder: string): Promise<string> {
-  const log = await readFile(join(folder, LOG), 'utf8').catch(() => '');
-  return log.trim().split('\n').slice(-3).join('; ') || 'it left no message';
+  return free;
 }

@@ -65,6 +65,8 @@ export interface LocalStack {
 export const LOCAL_REGION = 'local';
 export const LOCAL_ACCOUNT = '000000000000';
 export const LOCAL_CREDENTIALS = { accessKeyId: 'local', secretAccessKey: 'local' };
+/** For the clients of the SDK: the stand-ins check neither. */
+export const LOCAL_CLIENT = { region: LOCAL_REGION, credentials: LOCAL_CREDENTIALS };
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PSEUDO_PARAMETERS: Readonly<Record<string, string>> = {

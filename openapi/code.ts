@@ -26,7 +26,6 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   unsupportedMediaType: 'the body has another content type than JSON',
   payloadTooLarge: 'the body is too long',
   notAuthenticated: 'no session of an active administrator',
-  notPermitted: 'the user lacks the privilege for it',
   throttled: 'too many attempts have failed; `Retry-After` says when the next one is looked at',
   notFound: 'there is no such thing',
   methodNotAllowed: 'the address takes other methods; `Allow` names them',

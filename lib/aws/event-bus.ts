@@ -6,7 +6,7 @@ import { CLIENT_DEFAULTS, storeUnavailable, translateFaults } from './fault.ts';
 
 const SERVICE = 'EventBridge';
 const ENTRIES_TOGETHER = 10;
-/** Of all entries of a request. The largest event, a user whose 64 KB of addresses have all changed, has three quarters of it. */
+/** Of all entries of a request; the largest event, all addresses of a user changed, has less (MAX_ADDRESS_BYTES). */
 const BYTES_TOGETHER = 256 * 1024;
 /** What EventBridge counts for an entry's time. */
 const TIME_BYTES = 14;
@@ -55,7 +55,10 @@ export function createPublisher({ client, busName }: EventBusOptions) {
 
 function toEntry(event: ProductEvent, EventBusName: string): PutEventsRequestEntry {
   const { source: Source, type: DetailType, time } = event;
-  return { EventBusName, Source, DetailType, Time: new Date(time), Detail: JSON.stringify(event) };
+  const Time = new Date(time);
+  // A record that somebody has edited by hand may hold anything, and must not hold up those behind it.
+  const when = Number.isNaN(Time.getTime()) ? {} : { Time };
+  return { EventBusName, Source, DetailType, ...when, Detail: JSON.stringify(event) };
 }
 
 function requestsOf(entries: readonly PutEventsRequestEntry[]): PutEventsRequestEntry[][] {

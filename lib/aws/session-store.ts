@@ -1,8 +1,9 @@
 /** Sessions of administrators in DynamoDB, under the hash of their token. Never sees the token. */
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import type { PutCommandInput } from '@aws-sdk/lib-dynamodb';
 import { DeleteCommand, GetCommand, PutCommand } from '@aws-sdk/lib-dynamodb';
 import type { Clock, Session, SessionStore } from '../ports.ts';
-import { epochSeconds } from './client.ts';
+import { epochSeconds, wasWritten } from './client.ts';
 
 export interface SessionStoreOptions {
   readonly client: DynamoDBDocumentClient;
@@ -11,12 +12,17 @@ export interface SessionStoreOptions {
 }
 
 export function createSessionStore({ client, operationsTable, clock }: SessionStoreOptions): SessionStore {
+  const put = (tokenHash: string, session: Session): PutCommandInput => {
+    const expiresAt = epochSeconds(new Date(session.expiresAt));
+    return { TableName: operationsTable, Item: { ...keyOf(tokenHash), session, expiresAt } };
+  };
   return {
     async create(tokenHash, session) {
-      const expiresAt = epochSeconds(new Date(session.expiresAt));
-      await client.send(
-        new PutCommand({ TableName: operationsTable, Item: { ...keyOf(tokenHash), session, expiresAt } }),
-      );
+      await client.send(new PutCommand(put(tokenHash, session)));
+    },
+    async renew(tokenHash, session) {
+      const stillThere = { ConditionExpression: 'attribute_exists(pk)' };
+      await wasWritten(client.send(new PutCommand({ ...put(tokenHash, session), ...stillThere })));
     },
     async get(tokenHash) {
       const { Item } = await client.send(

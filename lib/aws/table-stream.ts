@@ -6,11 +6,12 @@
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { unmarshall } from '@aws-sdk/util-dynamodb';
 import { compareUsers, type ProductEvent, toRunEvent, toUserEvents, type UserStep } from '../event.ts';
+import type { Run } from '../run.ts';
 import type { User } from '../user.ts';
 import { type Item, readItems } from './client.ts';
 import { fromRunItem } from './run-store.ts';
 import { fromUserItem } from './user-item.ts';
-import { readArrival, renameMarkKey } from './user-trail.ts';
+import { type Arrival, readArrival, renameMarkKey } from './user-trail.ts';
 
 /** What is read of a record; Lambda's own has more. */
 export interface StreamRecord {
@@ -38,19 +39,13 @@ export interface StreamReaderOptions {
 /** The records' events, in their order. Reads the operations table only where a user's record has gone without a successor. */
 export function createStreamReader({ client, operationsTable }: StreamReaderOptions) {
   return async (records: readonly StreamRecord[]): Promise<readonly RecordedEvents[]> => {
-    const images = records.map(({ dynamodb = {} }) => ({
-      sequenceNumber: dynamodb.SequenceNumber ?? '',
-      at: new Date((dynamodb.ApproximateCreationDateTime ?? 0) * 1_000).toISOString(),
-      old: toItem(dynamodb.OldImage),
-      now: toItem(dynamodb.NewImage),
-    }));
-    const gone = images.flatMap(({ old, now }) => (isUser(old) && now === null ? [fromUserItem(old)] : []));
+    const changes = records.map(readChange);
+    const gone = changes.flatMap(({ before, after }) => (before !== null && after === null ? [before] : []));
     const renamed = await readRenameMarks(gone);
-    return images.map(({ sequenceNumber, at, old, now }) => {
-      if (isFinishedRun(now)) return { sequenceNumber, events: [toRunEvent(fromRunItem(now))] };
-      const steps = toSteps(isUser(old) ? old : null, isUser(now) ? now : null, at, renamed);
-      return { sequenceNumber, events: steps.flatMap(toUserEvents) };
-    });
+    return changes.map((change) => ({
+      sequenceNumber: change.sequenceNumber,
+      events: change.finished ? [toRunEvent(change.finished)] : toSteps(change, renamed).flatMap(toUserEvents),
+    }));
   };
 
   /** The marks that are there. The transaction that took the record away has written its mark, so it is seen here. */
@@ -69,20 +64,42 @@ function markOf(user: User): string {
   return `${pk}:${sk}`;
 }
 
-/** A record changes one key; whose it was and whose it is are two questions: names are swapped and passed on. */
-function toSteps(old: Item | null, now: Item | null, at: string, renamed: ReadonlySet<string>): UserStep[] {
-  const before = old && fromUserItem(old);
-  const user = now && fromUserItem(now);
-  if (before !== null && user?.id === before.id)
-    return [{ type: 'changed', user, changes: compareUsers(before, user) }];
-  const arrival = now && readArrival(now);
+/** What has become of one key, as far as it is a user's or of a run that is over. */
+interface KeyChange {
+  readonly sequenceNumber: string;
+  /** RFC 3339 UTC. */
+  readonly at: string;
+  readonly before: User | null;
+  readonly after: User | null;
+  /** Of `after`. */
+  readonly arrival: Arrival | null;
+  readonly finished: Run | null;
+}
+
+function readChange({ dynamodb = {} }: StreamRecord): KeyChange {
+  const now = toItem(dynamodb.NewImage);
+  return {
+    sequenceNumber: dynamodb.SequenceNumber ?? '',
+    at: new Date((dynamodb.ApproximateCreationDateTime ?? 0) * 1_000).toISOString(),
+    before: toUser(toItem(dynamodb.OldImage)),
+    after: toUser(now),
+    arrival: now && readArrival(now),
+    finished: isFinishedRun(now) ? fromRunItem(now) : null,
+  };
+}
+
+/** Whose a key was and whose it is are two questions: names are swapped and passed on. */
+function toSteps({ before, after, arrival, at }: KeyChange, renamed: ReadonlySet<string>): UserStep[] {
+  if (before !== null && after?.id === before.id) {
+    return [{ type: 'changed', user: after, changes: compareUsers(before, after) }];
+  }
   const steps: UserStep[] = [];
   if (before !== null && (arrival ? arrival.replacesDeleted : !renamed.has(markOf(before)))) {
     steps.push({ type: 'deleted', user: before, at });
   }
-  if (user !== null) {
+  if (after !== null) {
     const changes = arrival?.changes ?? null;
-    steps.push(changes === null ? { type: 'created', user } : { type: 'changed', user, changes });
+    steps.push(changes === null ? { type: 'created', user: after } : { type: 'changed', user: after, changes });
   }
   return steps;
 }
@@ -92,8 +109,8 @@ function toItem(image: object | undefined): Item | null {
 }
 
 /** Hints of further addresses lie in the users table, too, and have no id. */
-function isUser(item: Item | null): item is Item {
-  return item !== null && 'nameKey' in item && 'id' in item;
+function toUser(item: Item | null): User | null {
+  return item !== null && 'nameKey' in item && 'id' in item ? fromUserItem(item) : null;
 }
 
 /** As it was stored when it ended; what is added to it afterwards is no end. */

@@ -42,6 +42,9 @@ function synthesize(context: Record<string, unknown> = {}): Template {
   return Template.fromStack(stack);
 }
 
+/** As it is deployed without any context. */
+const template = synthesize();
+
 function properties(template: Template, type: string): Readonly<Record<string, unknown>>[] {
   return Object.values(template.findResources(type) as Record<string, Resource>).map((resource) => resource.Properties);
 }
@@ -60,8 +63,6 @@ function actions(template: Template, construct: string, resource: string): strin
 }
 
 test('no deployment removes the users, and they can be restored to any second', () => {
-  const template = synthesize();
-
   template.hasResource('AWS::DynamoDB::Table', {
     DeletionPolicy: 'Retain',
     UpdateReplacePolicy: 'Retain',
@@ -92,8 +93,6 @@ test('no deployment removes the users, and they can be restored to any second', 
 });
 
 test('settings begin as the empty document and the first password is generated', () => {
-  const template = synthesize();
-
   template.hasResource('AWS::SecretsManager::Secret', { DeletionPolicy: 'Retain', Properties: { SecretString: '{}' } });
   template.hasResourceProperties('AWS::SecretsManager::Secret', {
     GenerateSecretString: {
@@ -105,9 +104,9 @@ test('settings begin as the empty document and the first password is generated',
 });
 
 test('every function runs Node 24 on ARM, logs JSON into a group of its own that forgets', () => {
-  const template = synthesize({ logRetentionDays: '7' });
+  const weekly = synthesize({ logRetentionDays: '7' });
 
-  const functions = properties(template, 'AWS::Lambda::Function');
+  const functions = properties(weekly, 'AWS::Lambda::Function');
   const groups = functions.map(({ LoggingConfig }) => (LoggingConfig as { LogGroup: { Ref: string } }).LogGroup.Ref);
   expect(functions).toHaveLength(5);
   expect(new Set(groups).size).toBe(5);
@@ -118,13 +117,13 @@ test('every function runs Node 24 on ARM, logs JSON into a group of its own that
       LoggingConfig: { LogFormat: 'JSON' },
     });
   }
-  template.allResourcesProperties('AWS::Logs::LogGroup', { RetentionInDays: 7 });
+  weekly.allResourcesProperties('AWS::Logs::LogGroup', { RetentionInDays: 7 });
 });
 
 test('every function has a bundle of its own, with everything in it and its handler exported', () => {
-  const template = synthesize({ 'aws:cdk:bundling-stacks': ['**'] });
+  const bundled = synthesize({ 'aws:cdk:bundling-stacks': ['**'] });
 
-  const keys = properties(template, 'AWS::Lambda::Function').map(({ Code }) => (Code as { S3Key: string }).S3Key);
+  const keys = properties(bundled, 'AWS::Lambda::Function').map(({ Code }) => (Code as { S3Key: string }).S3Key);
   const bundles = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
     name.endsWith('index.mjs'),
   );
@@ -139,8 +138,6 @@ test('every function has a bundle of its own, with everything in it and its hand
 });
 
 test('every function is told only names that its code reads', () => {
-  const template = synthesize();
-
   const known = [
     ...Object.values(ENVIRONMENT),
     'POWERTOOLS_SERVICE_NAME',
@@ -153,8 +150,6 @@ test('every function is told only names that its code reads', () => {
 });
 
 test('no role has a managed policy, a wildcard action or a wildcard resource', () => {
-  const template = synthesize();
-
   for (const role of properties(template, 'AWS::IAM::Role')) expect(role).not.toHaveProperty('ManagedPolicyArns');
   for (const { Action, Resource } of ['Sync', 'Auth', 'Api', 'Console', 'Events'].flatMap((name) =>
     statements(template, name),
@@ -164,8 +159,6 @@ test('no role has a managed policy, a wildcard action or a wildcard resource', (
 });
 
 test('a login can neither create nor delete a user and reaches nothing of the operations but attempts', () => {
-  const template = synthesize();
-
   expect(actions(template, 'Auth', 'DataUsers').sort()).toEqual(['dynamodb:BatchGetItem', 'dynamodb:UpdateItem']);
   expect(statements(template, 'Auth')).toContainEqual(
     expect.objectContaining({ Condition: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['attempts#*'] } } }),
@@ -173,8 +166,6 @@ test('a login can neither create nor delete a user and reaches nothing of the op
 });
 
 test('whoever writes users writes the items of their addresses, and only the API searches by address', () => {
-  const template = synthesize();
-
   const readers = ['Sync', 'Auth', 'Api'].filter((name) =>
     JSON.stringify(statements(template, name)).includes(`/index/${USERS_TABLE.addressIndex}`),
   );
@@ -188,7 +179,6 @@ test('whoever writes users writes the items of their addresses, and only the API
 });
 
 test('events come from users and finished runs alone, are retried as long as the stream lasts, and then kept', () => {
-  const template = synthesize();
   const streams = properties(template, 'AWS::DynamoDB::Table').map(({ StreamSpecification }) => StreamSpecification);
   const mappings = properties(template, 'AWS::Lambda::EventSourceMapping');
 
@@ -224,8 +214,6 @@ test('events come from users and finished runs alone, are retried as long as the
 });
 
 test('the function of the events reads streams and marks of renames, and writes to nothing but the bus and its queue', () => {
-  const template = synthesize();
-
   expect(actions(template, 'Events', 'EventsBus')).toEqual(['events:PutEvents']);
   expect(actions(template, 'Events', 'EventsFailures')).toContain('sqs:SendMessage');
   expect(statements(template, 'Events')).toContainEqual({
@@ -242,8 +230,6 @@ test('the function of the events reads streams and marks of renames, and writes 
 });
 
 test('only the API reads the first password, writes settings, moves the schedule and starts runs', () => {
-  const template = synthesize();
-
   for (const name of ['Sync', 'Auth']) {
     expect(actions(template, name, 'DataAdministrator')).toEqual([]);
     expect(actions(template, name, 'DataSettings')).toEqual(['secretsmanager:GetSecretValue']);
@@ -260,8 +246,6 @@ test('only the API reads the first password, writes settings, moves the schedule
 });
 
 test('the pages have addresses of their own, and their function may write its log and nothing else', () => {
-  const template = synthesize();
-
   expect(statements(template, 'Console').map(({ Action }) => Action)).toEqual([
     ['logs:CreateLogStream', 'logs:PutLogEvents'],
   ]);
@@ -271,8 +255,6 @@ test('the pages have addresses of their own, and their function may write its lo
 });
 
 test('the schedule is off until settings turn it on, and a start that fails is kept', () => {
-  const template = synthesize();
-
   template.hasResourceProperties('AWS::Scheduler::Schedule', {
     State: 'DISABLED',
     Target: {
@@ -288,8 +270,6 @@ test('the schedule is off until settings turn it on, and a start that fails is k
 });
 
 test('the API is throttled and its log holds no query string', () => {
-  const template = synthesize();
-
   template.hasResourceProperties('AWS::ApiGatewayV2::Route', { RouteKey: 'ANY /api/{proxy+}' });
   template.hasResourceProperties('AWS::ApiGatewayV2::Integration', { PayloadFormatVersion: '2.0' });
   template.hasResourceProperties('AWS::ApiGatewayV2::Stage', {
@@ -299,7 +279,6 @@ test('the API is throttled and its log holds no query string', () => {
 });
 
 test('every alarm tells the topic and leads to an article that describes, investigates and resolves', () => {
-  const template = synthesize();
   const articles = new Map(
     RUNBOOK.split(/^## /m).map((text) => [text.split('\n', 1)[0]!.toLowerCase().replaceAll(' ', '-'), text]),
   );
@@ -314,8 +293,6 @@ test('every alarm tells the topic and leads to an article that describes, invest
 });
 
 test('alarms watch the metrics that the functions report', () => {
-  const template = synthesize();
-
   const watched = [
     ...JSON.stringify(properties(template, 'AWS::CloudWatch::Alarm')).matchAll(
       /"MetricName":"(\w+)","Namespace":"Rollcall"/g,
@@ -338,29 +315,29 @@ test('an overdue run is noticed after two intervals, unless nobody expects any',
 });
 
 test('an alarm address is subscribed when one is given', () => {
-  synthesize().resourceCountIs('AWS::SNS::Subscription', 0);
+  template.resourceCountIs('AWS::SNS::Subscription', 0);
   synthesize({ alarmEmail: 'oncall@example.com' }).hasResourceProperties('AWS::SNS::Subscription', {
     Endpoint: 'oncall@example.com',
   });
 });
 
 test('in a VPC the functions reach directory and AWS, and nothing else', () => {
-  const template = synthesize({ ...VPC, directoryPorts: '636' });
+  const inVpc = synthesize({ ...VPC, directoryPorts: '636' });
 
-  for (const [id, { Properties }] of Object.entries(template.findResources('AWS::Lambda::Function'))) {
+  for (const [id, { Properties }] of Object.entries(inVpc.findResources('AWS::Lambda::Function'))) {
     // The others have no directory to reach.
     const reachesDirectory = /^(Sync|Auth|Api)/.test(id);
     const inside = expect.objectContaining({ SubnetIds: VPC.subnetIds.split(',') });
     expect([id, Properties.VpcConfig]).toEqual([id, reachesDirectory ? inside : undefined]);
   }
-  const [functions] = properties(template, 'AWS::EC2::SecurityGroup');
+  const [functions] = properties(inVpc, 'AWS::EC2::SecurityGroup');
   const egress = functions?.SecurityGroupEgress as { FromPort: number }[];
   expect(new Set(egress.map(({ FromPort }) => FromPort))).toEqual(new Set([443, 636]));
-  template.hasResourceProperties('AWS::EC2::VPCEndpoint', {
+  inVpc.hasResourceProperties('AWS::EC2::VPCEndpoint', {
     VpcEndpointType: 'Gateway',
     RouteTableIds: [VPC.routeTableIds],
   });
-  template.resourcePropertiesCountIs('AWS::EC2::VPCEndpoint', { VpcEndpointType: 'Interface' }, 3);
+  inVpc.resourcePropertiesCountIs('AWS::EC2::VPCEndpoint', { VpcEndpointType: 'Interface' }, 3);
 });
 
 test('in a VPC that has its own endpoints none is created', () => {

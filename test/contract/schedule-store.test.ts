@@ -13,6 +13,7 @@ import { createMemoryStores } from '../../lib/memory.ts';
 import { nextRuns } from '../../lib/schedule.ts';
 import { serve } from '../../local/running.ts';
 import { createScheduler } from '../../local/scheduler.ts';
+import { LOCAL_CLIENT } from '../../local/template.ts';
 
 const stops: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -39,9 +40,8 @@ async function open(folder?: string) {
   const scheduler = createScheduler({ fire: (target) => fired.push(target), ...(folder !== undefined && { folder }) });
   const server = await serve(scheduler.handle);
   const client = createSchedulerClient({
+    ...LOCAL_CLIENT,
     endpoint: server.url,
-    region: 'local',
-    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
   });
   stops.push(async () => {
     client.destroy();

@@ -17,6 +17,7 @@ import { createMemoryStores } from '../../lib/memory.ts';
 import type { SettingsStore } from '../../lib/ports.ts';
 import { serve } from '../../local/running.ts';
 import { createSecretsManager } from '../../local/secrets-manager.ts';
+import { LOCAL_CLIENT } from '../../local/template.ts';
 import { aSettings } from '../support/people.ts';
 import { startSecrets } from '../support/secrets.ts';
 import type { Secrets } from '../support/secrets.ts';
@@ -172,9 +173,8 @@ describe('settings in a secret', () => {
     const secrets = await openSecrets();
     await stops.pop()!();
     const client = createSecretsManagerClient({
+      ...LOCAL_CLIENT,
       endpoint: 'http://127.0.0.1:1',
-      region: 'local',
-      credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
       maxAttempts: 2,
     });
 
@@ -244,9 +244,8 @@ describe('the stand-in for Secrets Manager', () => {
     const again = await serve(createSecretsManager({ folder }));
     stops.push(() => again.stop());
     const client = createSecretsManagerClient({
+      ...LOCAL_CLIENT,
       endpoint: again.url,
-      region: 'local',
-      credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
     });
     stops.push(async () => client.destroy());
 

@@ -143,16 +143,16 @@ describeOnEveryStore('the user store', (open) => {
     expect((await users.get('anna'))?.id).toBe('a second account');
   });
 
-  test('lists a thousand users page by page, in one order, each of them once', async () => {
+  test('lists hundreds of users page by page, in one order, each of them once', async () => {
     const { users } = await open();
     const scripts = ['a', 'Z', 'é', 'ß', 'Σ', '名', '\uFF21', '😀', '𝒳', "o'"];
-    const people = Array.from({ length: 1_000 }, (_, index) => named(`${scripts[index % 10]}-${index}`));
+    const people = Array.from({ length: 400 }, (_, index) => named(`${scripts[index % 10]}-${index}`));
     await create(users, ...people);
     const expected = people
       .map(({ userName }) => userNameKey(userName))
       .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 
-    const { names: listed, pages } = await listAll(users, { limit: 64 });
+    const { names: listed, pages } = await listAll(users, { limit: 26 });
 
     expect(listed.map(userNameKey)).toEqual(expected);
     expect([...expected].sort(compareNameKeys)).toEqual(expected);

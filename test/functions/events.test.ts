@@ -5,6 +5,7 @@ import { createEventBridgeClient, createPublisher } from '../../lib/aws/event-bu
 import { toUserEvents } from '../../lib/event.ts';
 import { readBody } from '../../local/http-api.ts';
 import { type LocalServer, serve } from '../../local/running.ts';
+import { LOCAL_CLIENT } from '../../local/template.ts';
 import { aUser } from '../support/people.ts';
 
 interface Entry {
@@ -31,9 +32,8 @@ beforeAll(async () => {
     response.writeHead(status, { 'content-type': 'application/x-amz-json-1.1' }).end(JSON.stringify(body));
   });
   client = createEventBridgeClient({
+    ...LOCAL_CLIENT,
     endpoint: bus.url,
-    region: 'local',
-    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
     maxAttempts: 1,
   });
 });

@@ -7,11 +7,10 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PASSWORD, type ServingProgram, START_MS, startLocalProgram } from '../support/local-program.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const MAIN = join(ROOT, 'cli/main.ts');
-const PASSWORD = 'first-password-of-the-test';
-const START_MS = 90_000;
 
 interface Ended {
   readonly code: number | null;
@@ -34,7 +33,7 @@ interface Run {
 
 const folder = mkdtempSync(join(tmpdir(), 'rollcall-cli-'));
 const credentialsFile = join(folder, 'config/rollcall/credentials.json');
-let program: ChildProcess;
+let program: ServingProgram;
 let url: string;
 
 /** Nothing of the surroundings: they may ask for colours, or know another session. */
@@ -109,24 +108,12 @@ function tokenOf(address: string): string | undefined {
 }
 
 beforeAll(async () => {
-  const flags = ['--port', '0', '--quiet', '--admin-password', PASSWORD, '--data', join(folder, 'data')];
-  program = spawn(process.execPath, [join(ROOT, 'local/main.ts'), ...flags], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  program.stdout!.setEncoding('utf8').on('data', (text: string) => (output += text));
-  program.stderr!.setEncoding('utf8').on('data', (text: string) => (output += text));
-  const line = /^listening on (\S+)$/m;
-  while (!line.test(output)) {
-    if (program.exitCode !== null) throw new Error(`the program ended before it listened:\n${output}`);
-    await new Promise((resolve) => {
-      setTimeout(resolve, 50);
-    });
-  }
-  url = line.exec(output)![1]!;
+  program = startLocalProgram('--quiet', '--admin-password', PASSWORD, '--data', join(folder, 'data'));
+  url = await program.address();
 }, START_MS);
 
 afterAll(async () => {
-  program.kill('SIGTERM');
-  if (program.exitCode === null) await once(program, 'exit');
+  await program.end();
   rmSync(folder, { recursive: true });
 });
 
@@ -602,8 +589,9 @@ describe('the command line itself', () => {
 
     expect(code).toBe(0);
     expect(commands.length).toBeGreaterThan(15);
-    for (const name of commands) {
-      const help = await rollcall([...name.split(' '), '--help']);
+    const helps = await Promise.all(commands.map((name) => rollcall([...name.split(' '), '--help'])));
+    for (const [index, name] of commands.entries()) {
+      const help = helps[index]!;
       expect(help.code).toBe(0);
       expect(help.output).toContain(`\n  rollcall ${name}`);
       expect(help.output).toContain('--json');

@@ -273,14 +273,16 @@ test('default privileges are given to those who have others, once they have been
 test('people change their own passwords, if they may, and wait after too many failures', async () => {
   const path = '/api/session/password';
   const own = { userName: 'mona', currentPassword: MONA, newPassword: 'the next password of mona' };
-  await expectRefused(403, 'notPermitted', 'PUT', path, { token: null, body: own });
+  await expectRefused(401, 'notAuthenticated', 'PUT', path, { token: null, body: own });
   await expectDone(200, 'PATCH', '/api/users/mona', { body: { privileges: ['login', 'changePassword'] } });
   await expectRefused(401, 'notAuthenticated', 'PUT', path, {
     token: null,
     body: { ...own, currentPassword: 'guessed' },
   });
-  const kept = { ...own, userName: 'person1', currentPassword: DIRECTORY_PASSWORD };
-  await expectRefused(409, 'conflict', 'PUT', path, { token: null, body: kept });
+  await expectDone(200, 'PATCH', '/api/users/person1', { body: { privileges: ['admin'] } });
+  const token = await signIn('person1', DIRECTORY_PASSWORD);
+  const kept = { currentPassword: DIRECTORY_PASSWORD, newPassword: own.newPassword };
+  await expectRefused(409, 'conflict', 'PUT', path, { token, body: kept });
   await expectDone(204, 'PUT', path, { token: null, body: own });
   for (let failures = 0; failures < 5; failures += 1) await call('PUT', path, { token: null, body: own });
   await expectRefused(429, 'throttled', 'PUT', path, { token: null, body: own });

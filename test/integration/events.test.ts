@@ -2,12 +2,9 @@
  * Events as somebody else receives them: the local program, killed and started again, with an OpenLDAP directory; what
  * administrators and runs do to users; and the example of a receiver, fed with all that was told.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { CreateTableCommand } from '@aws-sdk/client-dynamodb';
 import { ScanCommand } from '@aws-sdk/lib-dynamodb';
 import { Ajv2020 } from 'ajv/dist/2020.js';
@@ -21,57 +18,30 @@ import type { PublicUser } from '../../lib/user.ts';
 import { startDynamoDb } from '../../local/dynamodb.ts';
 import type { DeliveredEvent } from '../../local/event-bus.ts';
 import { BASE_DN, type DirectoryServer, dnOf } from '../support/directory-server.ts';
+import {
+  type ApiCall,
+  PASSWORD,
+  type ServingProgram,
+  signIn,
+  START_MS,
+  startLocalProgram,
+  synchronize,
+} from '../support/local-program.ts';
 import { startOpenLdap } from '../support/openldap.ts';
 import { connect } from '../support/tables.ts';
 
-const MAIN = join(import.meta.dirname, '../../local/main.ts');
-const PASSWORD = 'first-password-of-the-test';
-const START_MS = 90_000;
 const PEOPLE = ['carl', 'dora', 'emil'].map((userName) => ({ cn: userName, userName, below: 'ou=people' }));
 
 type Received = DeliveredEvent & { readonly detail: ProductEvent };
 
 const folder = mkdtempSync(join(tmpdir(), 'rollcall-events-'));
-let program: ChildProcess;
-let errors = '';
+let program: ServingProgram;
 let directory: DirectoryServer;
-let url: string;
-let token: string;
+let call: ApiCall;
 
 async function startProgram(): Promise<void> {
-  const flags = ['--port', '0', '--quiet', '--no-demo', '--data', folder, '--admin-password', PASSWORD];
-  program = spawn(process.execPath, [MAIN, ...flags], { stdio: ['ignore', 'pipe', 'pipe'] });
-  program.stderr!.setEncoding('utf8').on('data', (text: string) => (errors += text));
-  for await (const line of createInterface(program.stdout!)) {
-    const [, address] = /^listening on (\S+)$/.exec(line) ?? [];
-    if (address === undefined) continue;
-    url = address;
-    ({ token } = await call<{ token: string }>('POST', '/api/session', { userName: 'admin', password: PASSWORD }));
-    return;
-  }
-  throw new Error(`the program ended before it listened:\n${errors}`);
-}
-
-async function endProgram(signal: NodeJS.Signals): Promise<void> {
-  if (program.exitCode !== null || program.signalCode !== null) return;
-  program.kill(signal);
-  await once(program, 'exit');
-}
-
-async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
-  const response = await fetch(`${url}${path}`, {
-    method,
-    headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
-    ...(body !== undefined && { body: JSON.stringify(body) }),
-  });
-  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
-  return (response.status === 204 ? undefined : await response.json()) as T;
-}
-
-async function synchronize(): Promise<void> {
-  const { runId } = await call<{ runId: string }>('POST', '/api/sync', {});
-  const status = async () => (await call<{ status: string }>('GET', `/api/runs/${runId}`)).status;
-  await expect.poll(status, { timeout: 20_000, interval: 200 }).toBe('succeeded');
+  program = startLocalProgram('--quiet', '--no-demo', '--data', folder, '--admin-password', PASSWORD);
+  call = await signIn(await program.address());
 }
 
 let seen = '0';
@@ -108,7 +78,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   vi.unstubAllEnvs();
-  await Promise.all([directory?.stop(), endProgram('SIGTERM')]);
+  await Promise.all([directory?.stop(), program.end()]);
   rmSync(folder, { recursive: true });
 });
 
@@ -153,7 +123,7 @@ test('what a run does to users is told, and that it is over', async () => {
     mapping: { userName: 'uid', fullName: 'cn', emailAddresses: 'mail' },
     options: { missingUsers: 'delete' },
   });
-  await synchronize();
+  await synchronize(call);
   const first = await receive(4);
   const client = new Client({ url: `ldap://127.0.0.1:${ldapPort}` });
   await client.bind(directory.rootDn, directory.rootPassword);
@@ -163,7 +133,7 @@ test('what a run does to users is told, and that it is over', async () => {
   await client.modify(dnOf(PEOPLE[1]!), uid('carl'));
   await client.del(dnOf(PEOPLE[2]!));
   await client.unbind();
-  await synchronize();
+  await synchronize(call);
   const second = await receive(4);
 
   expect(tell(first).sort()).toEqual(['run.finished', 'user.created carl', 'user.created dora', 'user.created emil']);
@@ -172,13 +142,14 @@ test('what a run does to users is told, and that it is over', async () => {
 
 test('a crash right after a write loses no event', { timeout: START_MS }, async () => {
   await call('POST', '/api/users', { userName: 'frida' });
-  await endProgram('SIGKILL');
+  const before = program;
+  await program.end('SIGKILL');
   await startProgram();
 
   const received = await receive(1);
 
   expect([...new Set(tell(received))]).toEqual(['user.created frida']);
-  expect(errors).toBe('');
+  expect(before.errors() + program.errors()).toBe('');
 });
 
 test('every event that was told fits the schema, and so does every example of the document', () => {

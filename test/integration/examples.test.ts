@@ -1,13 +1,21 @@
 /** The examples as people run them: real shells, curl, npx and Node, against the local program and an OpenLDAP directory. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { BASE_DN, type DirectoryServer, type PersonFixture, READER } from '../support/directory-server.ts';
+import {
+  type ApiCall,
+  type ServingProgram,
+  signIn,
+  START_MS,
+  startLocalProgram,
+  startProgram,
+  synchronize,
+} from '../support/local-program.ts';
 import { startOpenLdap } from '../support/openldap.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -16,8 +24,6 @@ const PIPELINE = join(ROOT, 'examples/pipeline');
 const PASSWORD = String.raw`first "password" of \the test`;
 /** It, however it is escaped. */
 const SHOWN_PASSWORD = /first \\*"password/;
-/** The first start on a machine fetches packages. */
-const START_MS = 600_000;
 const LONG_AGO = '20200101000000Z';
 const PLAIN_PEOPLE = 118;
 
@@ -30,10 +36,10 @@ interface Ended {
 const folder = mkdtempSync(join(tmpdir(), 'rollcall-examples-'));
 const settingsFile = join(folder, 'settings.json');
 const argumentsFile = join(folder, 'arguments');
-const processes: ChildProcess[] = [];
+let program: ServingProgram;
 let directory: DirectoryServer;
 let url: string;
-let token: string;
+let call: ApiCall;
 
 const passwordOf = (userName: string): string => `Password 1 of ${userName}`;
 
@@ -59,30 +65,6 @@ async function run(script: string, over: NodeJS.ProcessEnv, { cwd = ROOT, input 
   child.stdin.on('error', () => {}).end(input);
   const [code] = (await once(child, 'close')) as [number | null];
   return { code, ...texts };
-}
-
-/** Starts a program that ends when the tests do. Gives its address, and all it has said so far. */
-async function start(file: string, flags: readonly string[], over: NodeJS.ProcessEnv = {}) {
-  const child = spawn(process.execPath, [join(ROOT, file), ...flags], { env: environment(over) });
-  processes.push(child);
-  let said = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
-  for await (const line of createInterface(child.stdout)) {
-    said += `${line}\n`;
-    const [, address] = /^listening on (\S+)$/.exec(line) ?? [];
-    if (address !== undefined) return { address, said: () => said };
-  }
-  throw new Error(`${file} ended before it listened:\n${said}`);
-}
-
-async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
-  const response = await fetch(`${url}${path}`, {
-    method,
-    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-    ...(body !== undefined && { body: JSON.stringify(body) }),
-  });
-  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
-  return (await response.json()) as T;
 }
 
 /** The example's document, for the directory of this test. */
@@ -127,10 +109,10 @@ beforeAll(async () => {
     chmodSync(program, 0o755);
   }
   writeFileSync(argumentsFile, '');
-  const flags = ['--port', '0', '--quiet', '--no-demo', '--admin-password', PASSWORD, '--data', join(folder, 'data')];
   const policy = { objectClass: ['device', 'pwdPolicy'], pwdAttribute: ['userPassword'], pwdMaxAge: ['86400'] };
-  const [program, server] = await Promise.all([
-    start('local/main.ts', flags),
+  program = startLocalProgram('--quiet', '--no-demo', '--admin-password', PASSWORD, '--data', join(folder, 'data'));
+  [url, directory] = await Promise.all([
+    program.address(),
     startOpenLdap({
       people: [
         ...Array.from({ length: PLAIN_PEOPLE }, (_, index) => person(`plain.${index}`)),
@@ -140,9 +122,7 @@ beforeAll(async () => {
       entries: [{ dn: `cn=policy,${BASE_DN}`, attributes: { ...policy, pwdLockout: ['TRUE'], pwdMaxFailure: ['3'] } }],
     }),
   ]);
-  directory = server;
-  url = program.address;
-  ({ token } = await call<{ token: string }>('POST', '/api/session', { userName: 'admin', password: PASSWORD }));
+  call = await signIn(url, PASSWORD);
   writeSettings('rate(1 hour)');
   const settings = makeSettings('rate(1 hour)');
   const connection = { ...settings.connection, password: directory.readerPassword };
@@ -150,11 +130,7 @@ beforeAll(async () => {
 }, START_MS);
 
 afterAll(async () => {
-  for (const child of processes.filter(({ exitCode }) => exitCode === null)) {
-    child.kill('SIGTERM');
-    await once(child, 'exit');
-  }
-  await directory?.stop();
+  await Promise.all([program.end(), directory?.stop()]);
   rmSync(folder, { recursive: true });
 });
 
@@ -345,14 +321,12 @@ describe('session.sh', () => {
 });
 
 describe('login-service.ts', () => {
-  let service: Awaited<ReturnType<typeof start>>;
+  let service: ServingProgram;
+  let address: string;
 
   beforeAll(async () => {
-    const { runId } = await call<{ runId: string }>('POST', '/api/sync', {});
-    const hasSucceeded = async () =>
-      (await call<{ status: string }>('GET', `/api/runs/${runId}`)).status === 'succeeded';
-    await vi.waitUntil(hasSucceeded, { timeout: 20_000 });
-    service = await start('examples/login-service.ts', [], {
+    await synchronize(call);
+    const own = environment({
       PORT: '0',
       AUTH_FUNCTION: 'auth',
       AWS_ENDPOINT_URL_LAMBDA: url,
@@ -360,10 +334,14 @@ describe('login-service.ts', () => {
       AWS_ACCESS_KEY_ID: 'local',
       AWS_SECRET_ACCESS_KEY: 'local',
     });
+    service = startProgram('examples/login-service.ts', [], own);
+    address = await service.address();
   }, 40_000);
 
+  afterAll(() => service.end());
+
   async function post(body: string, path = '/login') {
-    const response = await fetch(`${service.address}${path}`, { method: 'POST', body });
+    const response = await fetch(`${address}${path}`, { method: 'POST', body });
     return {
       status: response.status,
       body: await response.json(),
@@ -434,7 +412,7 @@ describe('login-service.ts', () => {
     const right = await logIn('plain.0');
 
     expect(right).toEqual({ status: 503, body: { error: 'unavailable' }, retryAfter: '5' });
-    expect(service.said()).toContain('DirectoryUnavailable');
-    expect(service.said()).not.toMatch(/Password 1 of|guessed|plain\.0/);
+    expect(service.errors()).toContain('DirectoryUnavailable');
+    expect(service.output() + service.errors()).not.toMatch(/Password 1 of|guessed|plain\.0/);
   });
 });

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createFunctionHost, type FunctionHost, type InvocationResult } from '../../local/function-host.ts';
 import { createHttpApi } from '../../local/http-api.ts';
 import { createLambdaEndpoint, INVOKE_PATH } from '../../local/lambda-endpoint.ts';
+import { LOCAL_CLIENT } from '../../local/template.ts';
 
 const BUNDLE = `
 import { appendFileSync, readFileSync } from 'node:fs';
@@ -68,9 +69,8 @@ beforeAll(async () => {
   });
   address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   client = new LambdaClient({
+    ...LOCAL_CLIENT,
     endpoint: address,
-    region: 'local',
-    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
     maxAttempts: 1,
   });
 });

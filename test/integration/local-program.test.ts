@@ -1,45 +1,16 @@
 /** `npm start` as people use it: the real program with its directory, database and bundles, started, asked and ended. */
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-
-const MAIN = fileURLToPath(new URL('../../local/main.ts', import.meta.url));
-const START_MS = 90_000;
-const PASSWORD = 'first-password-of-the-test';
-
-interface Started {
-  readonly process: ChildProcess;
-  readonly output: () => string;
-  readonly errors: () => string;
-}
+import { LOCAL_CLIENT } from '../../local/template.ts';
+import { PASSWORD, type ServingProgram, signIn, START_MS, startLocalProgram } from '../support/local-program.ts';
 
 interface UserPage {
   readonly items: readonly { userName: string; status: string; emailAddresses: string[] }[];
   readonly next: string | null;
-}
-
-function start(...flags: string[]): Started {
-  const child = spawn(process.execPath, [MAIN, ...flags], { stdio: ['ignore', 'pipe', 'pipe'] });
-  const texts = { output: '', errors: '' };
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (texts.output += text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (texts.errors += text));
-  return { process: child, output: () => texts.output, errors: () => texts.errors };
-}
-
-async function addressOf({ process: child, output, errors }: Started): Promise<string> {
-  const line = /^listening on (http:\/\/127\.0\.0\.1:\d+)$/m;
-  while (!line.test(output())) {
-    if (child.exitCode !== null) throw new Error(`the program ended before it listened:\n${output()}${errors()}`);
-    await new Promise((resolve) => {
-      setTimeout(resolve, 50);
-    });
-  }
-  return line.exec(output())![1]!;
 }
 
 /** Ids of all processes below this one. */
@@ -58,40 +29,18 @@ function descendants(id: number): number[] {
 }
 
 /** Gives the exit code, once every process below it is gone, too. */
-async function end(started: Started, signal: NodeJS.Signals): Promise<number | null> {
-  const below = descendants(started.process.pid!);
-  const ended = once(started.process, 'exit');
-  started.process.kill(signal);
-  const [code] = (await ended) as [number | null];
+async function end(program: ServingProgram, signal: NodeJS.Signals): Promise<number | null> {
+  const below = descendants(program.pid);
+  const code = await program.end(signal);
   const left = () => below.filter((id) => existsSync(`/proc/${id}`));
   // A process that has just been killed may still be on its way out.
   await expect.poll(left, { timeout: 5000 }).toEqual([]);
   return code;
 }
 
-async function signIn(address: string): Promise<string> {
-  const response = await fetch(`${address}/api/session`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ userName: 'admin', password: PASSWORD }),
-  });
-  return ((await response.json()) as { token: string }).token;
-}
-
 async function listDirectoryUsers(address: string): Promise<UserPage['items']> {
-  const token = await signIn(address);
-  const users: UserPage['items'][number][] = [];
-  let next: string | null = '';
-  while (next !== null) {
-    const query = next === '' ? '' : `&next=${encodeURIComponent(next)}`;
-    const response: Response = await fetch(`${address}/api/users?authentication=directory${query}`, {
-      headers: { authorization: `Bearer ${token}` },
-    });
-    const page = (await response.json()) as UserPage;
-    users.push(...page.items);
-    ({ next } = page);
-  }
-  return users;
+  const call = await signIn(address);
+  return (await call<UserPage>('GET', '/api/users?authentication=directory&limit=200')).items;
 }
 
 /** How many events of which type have been told, and the place behind them. */
@@ -114,24 +63,23 @@ function paste(output: string, heading: string): unknown {
 
 describe('the program with its demonstration', () => {
   let folder: string;
-  let started: Started;
+  let started: ServingProgram;
   let address: string;
   let client: LambdaClient | undefined;
 
   beforeAll(async () => {
     folder = mkdtempSync(path.join(tmpdir(), 'rollcall-program-'));
-    started = start('--port', '0', '--data', folder, '--admin-password', PASSWORD);
-    address = await addressOf(started);
+    started = startLocalProgram('--data', folder, '--admin-password', PASSWORD);
+    address = await started.address();
     client = new LambdaClient({
+      ...LOCAL_CLIENT,
       endpoint: address,
-      region: 'local',
-      credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
     });
   }, START_MS);
 
-  afterAll(() => {
+  afterAll(async () => {
     client?.destroy();
-    started.process.kill('SIGKILL');
+    await started.end('SIGKILL');
     rmSync(folder, { recursive: true });
   });
 
@@ -209,8 +157,8 @@ describe('the program with its demonstration', () => {
       const told = { types: { 'user.created': 199, 'run.finished': 1 }, next: '200' };
       await expect.poll(() => countEvents(address), { timeout: 10_000 }).toEqual(told);
       const first = await end(started, 'SIGTERM');
-      started = start('--port', '0', '--data', folder, '--admin-password', PASSWORD, '--quiet');
-      address = await addressOf(started);
+      started = startLocalProgram('--data', folder, '--admin-password', PASSWORD, '--quiet');
+      address = await started.address();
       const users = await listDirectoryUsers(address);
       const toldAgain = await countEvents(address);
       const second = await end(started, 'SIGINT');
@@ -225,22 +173,10 @@ describe('the program with its demonstration', () => {
   );
 });
 
-test('without the demonstration nothing is configured', { timeout: START_MS }, async () => {
-  const started = start('--port', '0', '--no-demo', '--admin-password', PASSWORD, '--quiet');
-  const address = await addressOf(started);
-  const settings = await fetch(`${address}/api/settings`, {
-    headers: { authorization: `Bearer ${await signIn(address)}` },
-  });
-  const result = await end(started, 'SIGTERM');
-
-  expect(settings.status).toBe(404);
-  expect(result).toBe(0);
-});
-
 test('an end in the middle of starting is a clean end, too', { timeout: START_MS }, async () => {
-  const started = start('--port', '0', '--no-demo', '--quiet');
+  const started = startLocalProgram('--no-demo', '--quiet');
   // By then it is synthesizing, for seconds.
-  await expect.poll(() => descendants(started.process.pid!).length, { timeout: 10_000 }).toBeGreaterThan(0);
+  await expect.poll(() => descendants(started.pid).length, { timeout: 10_000 }).toBeGreaterThan(0);
 
   const result = await end(started, 'SIGTERM');
 
@@ -251,11 +187,10 @@ test('an end in the middle of starting is a clean end, too', { timeout: START_MS
 test.each([['--colour'], ['--port', 'high'], ['--port', '65536'], ['--admin-password', 'short'], ['something']])(
   'bad flags end it with one line: %s %s',
   async (...flags) => {
-    const started = start(...flags.filter((flag) => flag !== undefined));
-    const [code] = (await once(started.process, 'exit')) as [number];
+    const started = startLocalProgram(...flags.filter((flag) => flag !== undefined));
 
-    expect(code).toBe(2);
+    expect(await started.ended).toBe(2);
     expect(started.output()).toBe('');
-    await expect.poll(started.errors).toMatch(/^rollcall: [^\n]+\n$/);
+    expect(started.errors()).toMatch(/^rollcall: [^\n]+\n$/);
   },
 );

@@ -9,7 +9,7 @@ import { Attribute, Change } from 'ldapts';
 import { makeCertificates, makeKeyStore } from '../../local/certificate.ts';
 import { unpackPackages } from '../../local/debian-package.ts';
 import { findJava } from '../../local/java.ts';
-import { type ServerProcess, startServer } from '../../local/server-process.ts';
+import { startServer } from '../../local/server-process.ts';
 import {
   asRoot,
   BASE_DN,
@@ -82,7 +82,7 @@ export async function startApacheDs(options: DirectoryServerOptions): Promise<Di
   }
 }
 
-async function launch(root: string, folder: string, keyStore: Buffer, stopMs: number): Promise<ServerProcess> {
+async function launch(root: string, folder: string, keyStore: Buffer, stopMs: number) {
   const java = await findJava();
   const jars = join(root, 'usr/share/java');
   const more = [

@@ -4,6 +4,7 @@ import type { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { createSecretsManagerClient } from '../../lib/aws/settings-store.ts';
 import { serve } from '../../local/running.ts';
 import { createSecretsManager } from '../../local/secrets-manager.ts';
+import { LOCAL_CLIENT } from '../../local/template.ts';
 
 export interface Secrets {
   readonly client: SecretsManagerClient;
@@ -16,9 +17,8 @@ let made = 0;
 export async function startSecrets(value: string, folder?: string): Promise<Secrets> {
   const server = await serve(createSecretsManager(folder === undefined ? {} : { folder }));
   const client = createSecretsManagerClient({
+    ...LOCAL_CLIENT,
     endpoint: server.url,
-    region: 'local',
-    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
   });
   made += 1;
   const secretId = `secret-${made}`;

@@ -4,14 +4,14 @@ import type { CreateTableCommandInput } from '@aws-sdk/client-dynamodb';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { createDynamoDbClient } from '../../lib/aws/client.ts';
 import { OPERATIONS_TABLE, USERS_TABLE } from '../../lib/aws/environment.ts';
+import { LOCAL_CLIENT } from '../../local/template.ts';
 
 let made = 0;
 
 export function connect(endpoint: string): DynamoDBDocumentClient {
   return createDynamoDbClient({
+    ...LOCAL_CLIENT,
     endpoint,
-    region: 'local',
-    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
     // A Java that is just warming up on a busy machine takes its time.
     requestHandler: { requestTimeout: 25_000, throwOnRequestTimeout: true },
   });

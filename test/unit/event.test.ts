@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { compareUsers, type ProductEvent, toRunEvent, toUserEvents } from '../../lib/event.ts';
 import { newRun } from '../../lib/run.ts';
-import { toPublicUser, type User } from '../../lib/user.ts';
+import { exceedAddressBytes, MAX_ADDRESS_BYTES, toPublicUser, type User } from '../../lib/user.ts';
 import { aUser, NOW } from '../support/people.ts';
 
 const before = aUser({ emailAddresses: ['anna@example.com'], passwordHash: '$argon2id$old', privileges: ['login'] });
@@ -17,6 +17,20 @@ function types(events: readonly ProductEvent[]): string[] {
 }
 
 describe('a write of a user', () => {
+  test('fits into an event of EventBridge, however many addresses change', () => {
+    const addresses = (letter: string): string[] =>
+      Array.from({ length: MAX_ADDRESS_BYTES / 64 - 5 }, (_, number) => `"${letter}${number}@`.padEnd(63, '"'));
+    const old = addresses('a');
+    const longest = aUser({ emailAddresses: old, fullName: '"'.repeat(512), userName: '"'.repeat(255) });
+    const user = { ...longest, emailAddresses: addresses('b'), version: 2 };
+
+    const events = toUserEvents({ type: 'changed', user, changes: compareUsers(longest, user) });
+
+    expect([old, user.emailAddresses].some(exceedAddressBytes)).toBe(false);
+    expect(exceedAddressBytes([...old, ...addresses('c').slice(0, 6)])).toBe(true);
+    expect(events.map((event) => Buffer.byteLength(JSON.stringify(event)) < 256 * 1024)).toEqual([true]);
+  });
+
   test('is told with the public record as it is afterwards, under an id that is the same every time', () => {
     const [event, ...others] = change({ fullName: 'Anna Schmidt' });
 

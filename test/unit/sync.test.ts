@@ -155,6 +155,19 @@ test('progress is shown within a second or so although the directory keeps the r
   expect(await house.run()).toMatchObject({ expectedEntries: 10 });
 });
 
+test('a beat that gets lost ends no run, for the lease outlasts it; one that nobody can repeat does', async () => {
+  house.directory.people = people(10);
+  const lose = (retryable: boolean): void => {
+    const heartbeat = () => Promise.reject(new ServiceError('storeUnavailable', 'no answer', { retryable }));
+    Object.assign(house.ports.runs, { heartbeat });
+  };
+
+  lose(true);
+  expect(await house.run()).toMatchObject({ status: 'succeeded', totals: totals({ created: 10 }) });
+  lose(false);
+  await expect(house.run()).rejects.toMatchObject({ code: 'storeUnavailable' });
+});
+
 test('a cancelled run whose directory hangs ends as cancelled, however the hanging ends', async () => {
   house.directory.people = people(3);
   house.directory.afterRead = async () => {

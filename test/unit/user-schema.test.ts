@@ -19,6 +19,14 @@ test('a user name is enough to create a user', () => {
   });
 });
 
+test('addresses that are too many bytes together are refused, though each is short enough', () => {
+  const emailAddresses = Array.from({ length: 60 }, (_, number) => `${'ä'.repeat(140)}${number}@example.org`);
+
+  expect(parseUserPatch({ emailAddresses })).toEqual({
+    faults: [{ path: 'emailAddresses', message: 'has more than 16 KB of addresses' }],
+  });
+});
+
 test('every fault of a new user is told at once', () => {
   const parsed = parseNewUser({
     userName: 'a\u0000',
