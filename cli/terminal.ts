@@ -12,6 +12,8 @@ type Style = 'bold' | 'dim' | 'green' | 'yellow' | 'red';
 export type Cell = string | { readonly text: string; readonly style: Style };
 
 export interface Terminal {
+  /** Whether somebody is there to be asked. */
+  readonly isInteractive: boolean;
   /** Prints a result: the document with --json, else what `show` prints. */
   result(document: unknown, show: () => void): void;
   print(lines?: string | readonly string[], style?: Style): void;
@@ -41,7 +43,7 @@ export interface Terminal {
   };
 }
 
-/** Whoever was asked has pressed Ctrl+C. */
+/** Whoever was asked has pressed Ctrl+C or Ctrl+D. */
 export class Interrupted extends Error {
   override readonly name = 'Interrupted';
 }
@@ -68,9 +70,17 @@ export function createTerminal(json: boolean): Terminal {
   }
 
   async function answered<T>(asked: Promise<T | typeof CANCEL_SYMBOL>): Promise<T> {
-    const answer = await asked;
-    if (isCancel(answer)) throw new Interrupted();
-    return answer;
+    // Ctrl+D closes the input. Then nobody answers any more, and nothing is left to wait for.
+    const { promise: closed, reject } = Promise.withResolvers<never>();
+    const giveUp = (): void => reject(new Interrupted());
+    process.once('beforeExit', giveUp);
+    try {
+      const answer = await Promise.race([asked, closed]);
+      if (isCancel(answer)) throw new Interrupted();
+      return answer;
+    } finally {
+      process.off('beforeExit', giveUp);
+    }
   }
 
   /** Questions need both: without standard error nobody sees them, without standard input nobody answers. */
@@ -92,6 +102,7 @@ export function createTerminal(json: boolean): Terminal {
   }
 
   return {
+    isInteractive,
     print,
     result(document, show) {
       if (json) stdout.write(`${toJson(document, 2)}\n`);

@@ -132,25 +132,36 @@ password is set (users password).`,
   async run({ parameters: [userName = ''], options, api, terminal }) {
     const user = await (await api()).call<User>('POST', '/api/users', { body: { userName, ...readFields(options) } });
     terminal.result(user, () => showUser(user, terminal));
-    if (user.authentication === 'integrated') terminal.note(`Set a password with rollcall users password ${userName}`);
+    if (user.authentication === 'integrated') noteMissingPassword(user, terminal);
     return EXIT.done;
   },
 });
+
+function noteMissingPassword({ userName }: User, terminal: Terminal): void {
+  terminal.note(`Set a password with rollcall users password ${userName}`);
+}
 
 export const usersSet = defineCommand({
   name: 'users set',
   parameters: ['NAME'],
   summary: 'changes a user',
   details: `What is not named stays. --full-name "" and --email "" take these away. Renaming keeps the account. Another
-authentication drops the password, or the link to the directory.`,
+authentication drops the password, or the link to the directory; for a user who leaves the directory it asks for a password.`,
   options: { 'user-name': { type: 'string', value: 'NAME', summary: 'another user name' }, ...FIELD_OPTIONS },
   examples: ['users set scanner --status disabled', 'users set anna.weber --privileges admin'],
   async run({ parameters: [name = ''], options, api, terminal }) {
     const userName = options['user-name'];
     const body = { ...(userName !== undefined && { userName }), ...readFields(options) };
     if (Object.keys(body).length === 0) throw new UsageError('name what to change; see rollcall users set --help');
-    const user = await (await api()).call<User>('PATCH', userPath(name), { body });
+    const server = await api();
+    const leaves =
+      options.authentication === 'integrated' &&
+      (await server.call<User>('GET', userPath(name))).authentication === 'directory';
+    const password =
+      leaves && terminal.isInteractive ? await terminal.askSecret(`Password for ${name}`, true) : undefined;
+    const user = await server.call<User>('PATCH', userPath(name), { body: { ...body, ...(password && { password }) } });
     terminal.result(user, () => showUser(user, terminal));
+    if (leaves && password === undefined) noteMissingPassword(user, terminal);
     return EXIT.done;
   },
 });

@@ -108,7 +108,10 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
       await ensureFirstAdministrator(users, ports.readAdministratorPassword, password, clock.now());
     }
     // A hash takes longer than a bind, and would tell by its time which names have their password here.
-    const [result] = await Promise.all([login.logIn(userName, password), verifyPasswordHash(DECOY_HASH, password)]);
+    const [result] = await Promise.all([
+      login.logIn(userName, password).catch(hideDirectory),
+      verifyPasswordHash(DECOY_HASH, password),
+    ]);
     if (result.outcome === 'rejected' && result.reason === 'throttled') {
       const { retryAfterSeconds = 1 } = result;
       throw new ServiceError('throttled', 'too many attempts have failed', { retryAfterSeconds, retryable: true });
@@ -336,6 +339,12 @@ function runAnswer({ id }: Run): Answer {
 function valid<T>(parsed: Parsed<T>): T {
   if ('faults' in parsed) throw invalidRequest(parsed.faults);
   return parsed.value;
+}
+
+/** Which server does not answer, and why, is for the log; whoever is not signed in yet learns that none does. */
+function hideDirectory(cause: unknown): never {
+  if (!(cause instanceof ServiceError) || cause.code !== 'directoryUnavailable') throw cause;
+  throw new ServiceError('directoryUnavailable', 'the directory gives no answer', { cause, retryable: true });
 }
 
 async function check(name: string, reach: () => Promise<void>): Promise<{ name: string; ok: boolean; code?: string }> {

@@ -6,6 +6,7 @@ import { hash, randomUUID, timingSafeEqual } from 'node:crypto';
 import { ServiceError } from './errors.ts';
 import { hashPassword } from './password.ts';
 import type { Clock, UserStore, UserWrite } from './ports.ts';
+import { isActiveAdministrator, isWayIn } from './privileges.ts';
 import type { PublicUser, User } from './user.ts';
 import { userNameKey } from './user.ts';
 import type { NewUser, UserPatch } from './user-schema.ts';
@@ -113,7 +114,8 @@ export function createAdministration(users: UserStore, clock: Clock): Administra
       return user;
     },
     async patch(userName, patch, expectedVersion) {
-      return await change(userName, expectedVersion, (stored) => patchUser(stored, patch, clock.now()));
+      const passwordHash = patch.password === undefined ? undefined : await hashPassword(patch.password);
+      return await change(userName, expectedVersion, (stored) => patchUser(stored, patch, clock.now(), passwordHash));
     },
     async remove(userName, expectedVersion) {
       await change(userName, expectedVersion, () => 'delete');
@@ -181,22 +183,23 @@ export async function ensureFirstAdministrator(
  * The user's next version with the patch in it; null when that changes nothing. Ends the sessions of a user whose status,
  * privileges or authentication change.
  */
-export function patchUser(stored: User, patch: UserPatch, now: Date): User | null {
-  const next = applyPatch(stored, patch);
+export function patchUser(stored: User, patch: UserPatch, now: Date, passwordHash?: string): User | null {
+  const next = applyPatch(stored, patch, passwordHash);
   if (next === null) return null;
-  const endsSessions = (['disabledBy', 'privileges', 'authentication'] as const).some(
+  const endsSessions = (['userName', 'disabledBy', 'privileges', 'authentication', 'passwordHash'] as const).some(
     (field) => JSON.stringify(next[field]) !== JSON.stringify(stored[field]),
   );
   return succeed(stored, endsSessions ? { ...next, sessionsValidFrom: now.toISOString() } : next, now);
 }
 
 /** The record with the patch in it; null when that changes nothing. */
-function applyPatch(stored: User, patch: UserPatch): User | null {
-  const { status, authentication, ...fields } = patch;
+function applyPatch(stored: User, patch: UserPatch, passwordHash: string | undefined): User | null {
+  const { status, authentication, password: _typed, ...fields } = patch;
   let next: User = { ...stored, ...(fields as Partial<User>) };
   if (authentication !== undefined && authentication !== stored.authentication) {
     next = { ...next, authentication, directory: null, passwordHash: null, fingerprint: null };
   }
+  if (passwordHash !== undefined) next = { ...next, passwordHash };
   if (status === 'disabled') next = { ...next, disabledBy: 'admin' };
   if (status === 'active') next = { ...next, disabledBy: null };
   const syncOwned = ['userName', 'fullName', 'emailAddresses', 'disabledBy'] as const;
@@ -216,16 +219,6 @@ function succeed(stored: User, next: User, now: Date): User {
 function writeOf(previous: User, user: User | null): UserWrite {
   if (user === null) return { type: 'delete', previous };
   return { type: userNameKey(user.userName) === userNameKey(previous.userName) ? 'update' : 'rename', user, previous };
-}
-
-function isActiveAdministrator({ disabledBy, privileges }: User): boolean {
-  return disabledBy === null && privileges.includes('admin');
-}
-
-/** Whether somebody can sign in as this administrator: one without a password, or without an entry, is none to rely on. */
-function isWayIn(user: User): boolean {
-  const credentials = user.authentication === 'integrated' ? user.passwordHash : user.directory;
-  return isActiveAdministrator(user) && credentials !== null;
 }
 
 function refuseDirectoryUser({ authentication }: Pick<User, 'authentication'>): void {

@@ -20,8 +20,8 @@ export interface DefaultPrivilegePorts {
 export interface DefaultPrivilegeRequest {
   /** Decides and tells everything, and writes nothing. */
   readonly dryRun: boolean;
-  /** Where an earlier call has stopped; undefined = from the beginning. */
-  readonly next?: string;
+  /** Where an earlier call has stopped; null or undefined = at the beginning. */
+  readonly next?: string | null | undefined;
 }
 
 /** What one call has done or, in a dry run, would do. Whoever is looked at counts in one of the totals. */
@@ -115,15 +115,15 @@ export async function applyDefaultPrivileges(
   }
 
   const endsAt = clock.now().getTime() + LIMIT_MS;
-  let position = next;
+  let position = next ?? null;
   do {
     const page = await users.list({
       authentication: 'directory',
       limit: USERS_TOGETHER,
-      ...(position !== undefined && { next: position }),
+      ...(position !== null && { next: position }),
     });
     await settle(page.items);
-    position = page.next ?? undefined;
-  } while (position !== undefined && clock.now().getTime() < endsAt);
-  return { dryRun, settingsVersion: stored.version, privileges, totals, items, next: position ?? null };
+    position = page.next;
+  } while (position !== null && clock.now().getTime() < endsAt);
+  return { dryRun, settingsVersion: stored.version, privileges, totals, items, next: position };
 }

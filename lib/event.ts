@@ -82,7 +82,10 @@ export function toUserEvents(step: UserStep): readonly ProductEvent[] {
   const event = <Type extends EventType>(type: Type, data: EventData[Type], time = user.updatedAt) =>
     toEvent(type, `${user.id}:${user.version}`, user.id, time, data);
   if (step.type === 'created') return [event('user.created', { user })];
-  if (step.type === 'deleted') return [event('user.deleted', { user }, step.at)];
+  // Streams tell the time in whole seconds, which may be before the last write.
+  if (step.type === 'deleted') {
+    return [event('user.deleted', { user }, step.at > user.updatedAt ? step.at : user.updatedAt)];
+  }
   const { fields, passwordChanged } = step.changes;
   const { userName, disabledBy, ...others } = fields;
   const switched = disabledBy && userStatus({ disabledBy: disabledBy.from }) !== user.status;

@@ -85,7 +85,8 @@ export function planUser(user: User, person: Person, context: PlanContext): Step
     ...(next.disabledBy === 'sync' && user.disabledBy === null ? { reason: MARKED_DISABLED } : {}),
   };
   const type = userNameKey(next.userName) === userNameKey(user.userName) ? 'update' : 'rename';
-  return { change, write: { type, user: next, previous: user }, person };
+  const endsSessions = next.userName !== user.userName || next.disabledBy !== user.disabledBy;
+  return { change, write: { type, user: endsSessions ? withoutSessions(next) : next, previous: user }, person };
 }
 
 // One line a user: where several things happened, the kind is the one that an administrator looks for first.
@@ -143,7 +144,12 @@ export function removeUser({ user, how }: Removal, reason: string, context: Plan
   }
   const next: User = { ...touched(user, context), ...missing(user.directory!, context), disabledBy: 'sync' };
   const change: Change = { ...line('disabled', next), fields: differences(user, next), reason };
-  return { change, write: { type: 'update', user: next, previous: user }, person: null };
+  return { change, write: { type: 'update', user: withoutSessions(next), previous: user }, person: null };
+}
+
+/** Its sessions of today have ended for good, also where it returns. */
+function withoutSessions(user: User): User {
+  return { ...user, sessionsValidFrom: user.updatedAt };
 }
 
 /** A step that writes nothing. */

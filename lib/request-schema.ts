@@ -19,6 +19,7 @@ const DEFAULT_CHANGES = 100;
 const MAX_CHANGES = 1_000;
 
 /** What is typed into a form for signing in: long enough for everybody, and no more is looked at. */
+const MAX_CURSOR_LENGTH = 4_096;
 const MAX_TYPED_LENGTH = 1_024;
 
 const pageSize = (fallback: number, max: number) =>
@@ -31,8 +32,7 @@ const pageSize = (fallback: number, max: number) =>
     // Text on the wire, and a number to whoever writes it.
     .meta({ type: 'integer', minimum: 1, maximum: max, default: fallback, description: 'Items a page.' });
 
-const position = z.string().max(4_096).exactOptional();
-const next = position.describe('Of the page before: what its `next` was.');
+const next = z.string().max(MAX_CURSOR_LENGTH).exactOptional().describe('Of the page before: what its `next` was.');
 const dryRun = z.boolean().default(false).describe('Decides and reports everything, and changes nothing.');
 
 export const credentials = z.strictObject({
@@ -52,7 +52,7 @@ export const syncOptions = z.strictObject({ dryRun });
 
 export const defaultPrivilegeRequest = z.strictObject({
   dryRun,
-  next: position.describe('Where the call before has stopped: what its `next` was.'),
+  next: z.string().max(MAX_CURSOR_LENGTH).nullish().describe('Where the call before has stopped: what its `next` was.'),
 });
 
 export const runQuery = z.strictObject({ limit: pageSize(DEFAULT_RUNS, MAX_RUNS), next });

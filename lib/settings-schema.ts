@@ -263,6 +263,7 @@ export function presentSettings(
       'The schedule is not what these settings say, as after a deployment that changes it: save the settings again.',
     );
   }
+  if (schedule.enabled && next?.length === 0) warnings.push('The schedule names no time that is still to come.');
   return {
     ...settings,
     connection: { ...settings.connection, passwordSet: password !== '' },

@@ -25,6 +25,7 @@ import {
 } from './plan.ts';
 import type { PlanContext, Removal, Step } from './plan.ts';
 import type { Clock, DirectoryReader, Fence, OpenDirectory, RunStore, SettingsStore, UserStore } from './ports.ts';
+import { isWayIn } from './privileges.ts';
 import { readEverybody } from './reading.ts';
 import { startReport } from './report.ts';
 import type { Report } from './report.ts';
@@ -47,6 +48,9 @@ const BATCH = 500;
 
 const NOBODY_FOUND =
   'The search found nobody. Check the base DN and the filter, and whether the bind user may read the people there.';
+
+const LOCKS_OUT =
+  'no administrator would be left who can sign in; give another active user the privilege "admin" first';
 
 const NOBODY: ReadonlySet<string> = new Set();
 
@@ -215,8 +219,11 @@ async function planRun(
     for (const removal of guarded.withheld) others.push(withhold(removal, guarded.reason));
   }
   const gone: Removal[] = [];
+  const lastAdministrators = await findLastAdministrators(store, guarded.allowed);
+  if (lastAdministrators.size > 0) report.notice(`Administrators are kept: ${LOCKS_OUT}.`);
   for (const removal of guarded.allowed) {
-    if (removal.person === null) gone.push(removal);
+    if (lastAdministrators.has(removal.user.id)) others.push(withhold(removal, LOCKS_OUT));
+    else if (removal.person === null) gone.push(removal);
     else present.push({ user: removal.user, person: removal.person });
   }
   const looked = await lookAgain(reader, gone, context, report);
@@ -246,6 +253,14 @@ async function planRun(
     ),
   );
   return plan;
+}
+
+/** Account ids of the administrators among the removals, where none would be left who can sign in. */
+async function findLastAdministrators(store: UserStore, removals: readonly Removal[]): Promise<ReadonlySet<string>> {
+  const leaving = new Set(removals.filter(({ user }) => isWayIn(user)).map(({ user }) => user.id));
+  if (leaving.size === 0) return NOBODY;
+  const administrators = await store.listActiveAdministrators();
+  return administrators.some((user) => isWayIn(user) && !leaving.has(user.id)) ? NOBODY : leaving;
 }
 
 /**

@@ -26,7 +26,10 @@ export interface NewUser {
 }
 
 /** What is to change; what is absent stays. */
-export type UserPatch = { readonly [Field in keyof NewUser]?: NewUser[Field] | undefined };
+export type UserPatch = { readonly [Field in keyof NewUser]?: NewUser[Field] | undefined } & {
+  /** Only for a user that is to be integrated. */
+  readonly password?: string | undefined;
+};
 
 const userName = z
   .string()
@@ -80,6 +83,10 @@ export const newUser = z.strictObject({
   privileges: privileges.default(['login']),
 });
 
+export const newPassword = z.strictObject({
+  password: z.string().superRefine(refuse(passwordFault)).describe('At least 8 characters, at most 1,024 bytes.'),
+});
+
 export const userPatch = z.strictObject({
   userName: userName.optional(),
   fullName: fullName.optional(),
@@ -87,10 +94,7 @@ export const userPatch = z.strictObject({
   authentication: authentication.optional(),
   status: status.optional(),
   privileges: privileges.optional(),
-});
-
-export const newPassword = z.strictObject({
-  password: z.string().superRefine(refuse(passwordFault)).describe('At least 8 characters, at most 1,024 bytes.'),
+  password: newPassword.shape.password.optional().describe('Of a user who becomes integrated, and only then.'),
 });
 
 /** The body that creates a user: only the user name is required. */
@@ -102,6 +106,10 @@ export function parseNewUser(body: unknown): Parsed<NewUser> {
 export function parseUserPatch(body: unknown): Parsed<UserPatch> {
   const parsed = parseInput(userPatch, body);
   if ('faults' in parsed) return parsed;
+  if (parsed.value.password !== undefined && parsed.value.authentication !== 'integrated') {
+    const message = 'is taken with "authentication": "integrated" only; else it has a call of its own';
+    return { faults: [{ path: 'password', message }] };
+  }
   // What is absent has to stay absent: the schemas read it as "nothing".
   const named = Object.keys(body as object);
   return { value: Object.fromEntries(Object.entries(parsed.value).filter(([field]) => named.includes(field))) };

@@ -44,7 +44,7 @@ export interface User {
    * changes a field that sync owns sets it to null.
    */
   readonly fingerprint: string | null;
-  /** Sessions begun before this have ended: password, status, privileges or the way of authentication have changed since. */
+  /** Sessions begun before this have ended: password, name, status, privileges or the way of authentication have changed since. */
   readonly sessionsValidFrom?: string;
   readonly createdAt: string;
   readonly updatedAt: string;
@@ -130,10 +130,8 @@ export function userNameKey(userName: string): string {
   return userName.normalize('NFC').trim().toUpperCase().toLowerCase().normalize('NFC');
 }
 
-/** The form in which e-mail addresses are compared: without case. */
-export function addressKey(address: string): string {
-  return address.trim().toLowerCase();
-}
+/** The form in which e-mail addresses are compared: as user names are. */
+export const addressKey = userNameKey;
 
 /** Whether a search finds the user: by the beginning of the user name or, with an @ in it, by one whole e-mail address. */
 export function isFoundBy(search: string, { userName, emailAddresses }: User): boolean {

@@ -914,8 +914,23 @@ describe('users', () => {
 
     const answer = await api.call('POST', '/api/users/anna/test-authentication', { body: { password: 'right' } });
 
-    expect(answer).toMatchObject({ status: 503, body: { code: 'directoryUnavailable' } });
+    expect(answer).toMatchObject({
+      status: 503,
+      body: { code: 'directoryUnavailable', detail: unreachable().message },
+    });
     expect(JSON.stringify(api.lines)).not.toContain('right');
+  });
+
+  test('tells nobody who is not signed in which server is away, or why', async () => {
+    const api = await startConfigured();
+    await api.create({ userName: 'anna', privileges: ['admin'] });
+    api.directory.fault = unreachable();
+
+    const answer = await api.send('POST', '/api/session', { body: { userName: 'anna', password: 'right' } });
+
+    expect(answer).toMatchObject({ status: 503, body: { detail: 'the directory gives no answer' } });
+    expect(answer.body).not.toHaveProperty('advice');
+    expect(JSON.stringify(api.lines)).toContain(unreachable().message);
   });
 
   test.each([

@@ -151,10 +151,14 @@ describe('signing in', () => {
     expect(code).toBe(0);
   });
 
-  test('ends with 130 when Ctrl+C answers a question', async () => {
-    const { code } = await onTerminal(['login', '--url', url, '--user', 'admin'], [['Password', '\u0003']]);
+  test.each([
+    ['Ctrl+C', '\u0003'],
+    ['Ctrl+D', '\u0004'],
+  ])('ends with 130 when %s answers a question', async (_keys, typed) => {
+    const { code, screen } = await onTerminal(['login', '--url', url, '--user', 'admin'], [['Password', typed]]);
 
     expect(code).toBe(130);
+    expect(screen).not.toContain('Warning');
   });
 
   test('a wrong password ends with 5 and leaves the session there was', async () => {
@@ -419,6 +423,23 @@ describe('signed in', () => {
     expect(tooShort).toMatchObject({ code: 4, errors: expect.stringContaining('  password: has at least') as string });
     expect(JSON.parse(directory.output)).toMatchObject({ outcome: 'accepted', user: { userName: 'anna.weber' } });
     expect(unknown.code).toBe(4);
+  });
+
+  test('leaving the directory asks for a password, or says how to set one', { timeout: 60_000 }, async () => {
+    const leave = ['users', 'set', 'leaver', '--authentication', 'integrated'];
+    await rollcall(['users', 'create', 'leaver', '--authentication', 'directory']);
+    const typed = await onTerminal(leave, [
+      ['Password for leaver', 'kept-here-now\r'],
+      ['Once more', 'kept-here-now\r'],
+    ]);
+    const right = await rollcall(['auth', 'leaver'], 'kept-here-now');
+    await rollcall(['users', 'set', 'leaver', '--authentication', 'directory']);
+    const piped = await rollcall(leave);
+    await rollcall(['users', 'delete', 'leaver', '--yes']);
+
+    expect(typed.code).toBe(0);
+    expect(right).toMatchObject({ code: 0, output: expect.stringMatching(/^Accepted\n/) as string });
+    expect(piped).toMatchObject({ code: 0, errors: 'Set a password with rollcall users password leaver\n' });
   });
 
   test('the own password is piped or typed, and changed for whoever knows it', { timeout: 60_000 }, async () => {

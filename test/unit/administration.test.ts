@@ -64,7 +64,8 @@ test('a rename changes the name and keeps the account', async () => {
 
   const after = await house.patch('anna', { userName: 'Anna.Weber' }, null);
 
-  expect(after).toEqual({ ...before, userName: 'Anna.Weber', updatedAt: NOW.toISOString(), version: 2 });
+  const at = NOW.toISOString();
+  expect(after).toEqual({ ...before, userName: 'Anna.Weber', updatedAt: at, sessionsValidFrom: at, version: 2 });
   expect(await house.store.get('anna')).toBeNull();
   expect(await house.store.get('anna.weber')).toEqual(after);
 });
@@ -122,6 +123,16 @@ test('leaving the directory drops the link to it', async () => {
   const after = await house.patch('anna', { authentication: 'integrated' }, null);
 
   expect(after).toMatchObject({ ...INTEGRATED, passwordHash: null, fingerprint: null });
+});
+
+test('whoever leaves the directory may be given a password at once', async () => {
+  const house = await administrationOf(aUser());
+
+  const after = await house.patch('anna', { authentication: 'integrated', password: 'correct horse' }, null);
+
+  expect(after).toMatchObject({ authentication: 'integrated', directory: null, sessionsValidFrom: NOW.toISOString() });
+  expect(after).not.toHaveProperty('password');
+  expect(await verifyPasswordHash(after.passwordHash!, 'correct horse')).toBe(true);
 });
 
 test('going to the directory drops the password', async () => {

@@ -103,6 +103,9 @@ describe('a write of a user', () => {
     expect(toUserEvents({ type: 'deleted', user: before, at })).toMatchObject([
       { type: 'user.deleted', id: 'user.deleted:account-1:1', time: at, data: { user: toPublicUser(before) } },
     ]);
+    // A stream tells whole seconds, so that a deletion right after a write would seem to come before it.
+    const early = toUserEvents({ type: 'deleted', user: before, at: '2001-01-01T00:00:00.000Z' });
+    expect(early.map(({ time }) => time)).toEqual([before.updatedAt]);
   });
 });
 

@@ -98,6 +98,17 @@ test('what is shown never holds the password and can be sent back as it is', () 
   expect(settingsOf(shown)).toEqual({ settings, password: undefined });
 });
 
+test('a schedule whose times are all over is shown with a warning', () => {
+  const { settings } = settingsOf(FULL);
+  const schedule = { enabled: true, expression: 'cron(0 0 * * ? 2020)', timeZone: 'UTC' };
+  const over = { ...settings, options: { ...settings.options, schedule } };
+
+  const shown = presentSettings({ settings: over, password: '', version: 'v1' }, { ...schedule, start: null }, NOW);
+
+  expect(shown.options.schedule.next).toEqual([]);
+  expect(shown.warnings).toContain('The schedule names no time that is still to come.');
+});
+
 test('settings that accept any certificate are shown with a warning', () => {
   const { settings } = settingsOf(FULL);
 

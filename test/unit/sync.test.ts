@@ -261,6 +261,64 @@ describe('missing users', () => {
   });
 });
 
+describe('administrators', () => {
+  const administrator = async (uid: string): Promise<void> => {
+    await house.edit(uid, { privileges: ['admin'] });
+  };
+
+  test.each(['disable', 'delete'] as const)('the last one who can sign in is kept by missingUsers: %s', async (how) => {
+    await house.configure({ options: { missingUsers: how } });
+    house.directory.people = people(4);
+    await house.run();
+    await administrator('user0');
+    await administrator('user1');
+    house.directory.people = people(4).slice(2);
+    const removed = how === 'disable' ? 'disabled' : 'deleted';
+
+    const dry = await house.run({ dryRun: true });
+    const both = await house.run();
+    const integrated = { authentication: 'integrated', directory: null, passwordHash: 'hash' } as const;
+    await house.create(aUser({ id: 'other', userName: 'other', privileges: ['admin'], ...integrated }));
+    const later = await house.run();
+
+    expect(dry.totals).toEqual(both.totals);
+    expect(both.totals).toMatchObject(totals({ withheld: 2 }));
+    expect(both.notices).toEqual([expect.stringMatching(/no administrator would be left/)]);
+    expect((await house.changes(both)).map(({ reason }) => reason)).toEqual(
+      Array.from({ length: 2 }, () => expect.stringMatching(new RegExp(`would be ${removed}; no administrator`))),
+    );
+    expect(later.totals).toMatchObject(totals({ [removed]: 2 }));
+  });
+
+  test('the last one who can sign in is kept although the directory marks the account disabled', async () => {
+    house.directory.people = people(2);
+    await house.run();
+    await administrator('user0');
+    house.directory.people = [somebody('0', 'user0', { disabled: true }), somebody('1')];
+
+    expect((await house.run()).totals).toMatchObject(totals({ withheld: 1 }));
+    expect(await house.user('user0')).toMatchObject({ disabledBy: null });
+  });
+
+  test('sessions of whoever is disabled or renamed by the directory have ended for good', async () => {
+    house.directory.people = people(3);
+    await house.run();
+    house.directory.people = [somebody('0', 'other'), somebody('1', 'user1', { disabled: true }), somebody('2')];
+    house.passSeconds(60);
+    const changed = await house.run();
+    house.directory.people = people(3);
+    await house.run();
+
+    const ends = (await house.users()).map(({ userName, sessionsValidFrom }) => [userName, sessionsValidFrom]);
+    expect(changed.totals).toMatchObject(totals({ renamed: 1, disabled: 1 }));
+    expect(ends).toEqual([
+      ['user0', expect.any(String)],
+      ['user1', expect.any(String)],
+      ['user2', undefined],
+    ]);
+  });
+});
+
 describe('the unique id', () => {
   test('of another attribute never stands for the same person, so nobody inherits an account by a change of the setting', async () => {
     house.directory.idAttribute = 'employeenumber';

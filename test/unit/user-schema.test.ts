@@ -27,6 +27,10 @@ test('addresses that are too many bytes together are refused, though each is sho
   });
 });
 
+test.each([{}, { authentication: 'directory' }])('a patch %j takes no password', (patch) => {
+  expect(pathsOf(parseUserPatch({ ...patch, password: 'correct horse' }))).toEqual(['password']);
+});
+
 test('every fault of a new user is told at once', () => {
   const parsed = parseNewUser({
     userName: 'a\u0000',
