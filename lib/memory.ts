@@ -20,7 +20,7 @@ import type {
   WorkingSchedule,
   WriteResult,
 } from './ports.ts';
-import type { Change, Progress, Run, RunStage } from './run.ts';
+import type { Change, Run, RunState } from './run.ts';
 import { interruptRun, LEASE_MS, leaseLost } from './run.ts';
 import { firstRun } from './schedule.ts';
 import type { StoredSettings } from './settings.ts';
@@ -57,8 +57,7 @@ interface Lease {
   token: number;
   holder: {
     readonly runId: string;
-    stage: RunStage;
-    progress: Progress;
+    state: RunState;
     heldUntil: number;
     cancelRequested: boolean;
   } | null;
@@ -220,8 +219,8 @@ function createRuns(lease: Lease, clock: Clock): RunStore {
   function present(run: Run): Run {
     if (run.status !== 'running') return run;
     if (lease.holder?.runId !== run.id) return interruptRun(run, new Date(run.startedAt));
-    const { stage, progress, heldUntil } = lease.holder;
-    const shown = { ...run, stage, progress };
+    const { state, heldUntil } = lease.holder;
+    const shown = { ...run, ...state };
     return active() === null ? interruptRun(shown, new Date(heldUntil)) : shown;
   }
 
@@ -236,8 +235,7 @@ function createRuns(lease: Lease, clock: Clock): RunStore {
       lease.token += 1;
       lease.holder = {
         runId: run.id,
-        stage: run.stage,
-        progress: run.progress,
+        state: { stage: run.stage, progress: run.progress, totals: run.totals },
         heldUntil: clock.now().getTime() + LEASE_MS,
         cancelRequested: false,
       };
@@ -246,15 +244,15 @@ function createRuns(lease: Lease, clock: Clock): RunStore {
     async takeUp(runId) {
       const { holder } = lease;
       const record = runs.get(runId);
-      if (holder?.runId !== runId || holder.stage !== 'queued' || record === undefined) return null;
+      if (holder?.runId !== runId || holder.state.stage !== 'queued' || record === undefined) return null;
       lease.token += 1;
-      holder.stage = 'reading';
+      holder.state = { ...holder.state, stage: 'reading' };
       holder.heldUntil = clock.now().getTime() + LEASE_MS;
       return { run: present(record.run), fence: { runId, token: lease.token } };
     },
-    async heartbeat(fence, stage, progress) {
+    async heartbeat(fence, state) {
       const holder = requireLease(lease, fence);
-      Object.assign(holder, { stage, progress, heldUntil: clock.now().getTime() + LEASE_MS });
+      Object.assign(holder, { state, heldUntil: clock.now().getTime() + LEASE_MS });
       return { cancelRequested: holder.cancelRequested };
     },
     async saveChanges(fence, changes) {

@@ -3,7 +3,7 @@
  * translate: what they throw is a ServiceError, whatever library failed underneath.
  */
 import type { ErrorCode } from './errors.ts';
-import type { Change, ChangeKind, Progress, Run, RunStage } from './run.ts';
+import type { Change, ChangeKind, Run, RunState } from './run.ts';
 import type { Presets, Settings, StoredSettings, Vendor } from './settings.ts';
 import type { Authentication, User, UserStatus } from './user.ts';
 
@@ -275,10 +275,10 @@ export interface RunStore {
   /** Takes a queued run up; null when it has been taken up already or its lease is gone. */
   takeUp(runId: string): Promise<{ readonly run: Run; readonly fence: Fence } | null>;
   /**
-   * Renews the lease and shows the progress.
+   * Renews the lease and shows how far the run is.
    * @throws ServiceError `leaseLost`
    */
-  heartbeat(fence: Fence, stage: RunStage, progress: Progress): Promise<{ readonly cancelRequested: boolean }>;
+  heartbeat(fence: Fence, state: RunState): Promise<{ readonly cancelRequested: boolean }>;
   /** Appends lines to a run. */
   saveChanges(fence: Fence, changes: readonly Change[]): Promise<void>;
   /** Stores the run as it ended and gives the lease back. @throws ServiceError `leaseLost` */

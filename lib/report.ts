@@ -5,7 +5,7 @@
 import { ServiceError } from './errors.ts';
 import type { Step } from './plan.ts';
 import type { Clock, Fence, ReadProof, RunStore } from './ports.ts';
-import type { Change, ChangeKind, Run, RunStage } from './run.ts';
+import type { Change, ChangeKind, Run, RunStage, RunState } from './run.ts';
 import { NO_TOTALS } from './run.ts';
 
 export interface Report {
@@ -58,12 +58,14 @@ export function startReport(
   let verdict: unknown = null;
   let waiting = false;
 
+  const state = (): RunState => ({ stage, progress: { ...progress }, totals: { ...totals } });
+
   /** Never fails by itself: what ends the run is heard at its next step. */
   async function beat(): Promise<void> {
     if (waiting) return;
     waiting = true;
     try {
-      const { cancelRequested } = await runs.heartbeat(fence, stage, { ...progress });
+      const { cancelRequested } = await runs.heartbeat(fence, state());
       if (cancelRequested) verdict ??= new Cancelled();
     } catch (error) {
       // The lease outlasts many lost beats, as they collide with transactions of the run itself. That another run has it is
@@ -102,10 +104,9 @@ export function startReport(
     const ended: Run = {
       ...run,
       ...outcome,
+      ...state(),
       stage: 'finished',
       finishedAt: clock.now().toISOString(),
-      progress: { ...progress },
-      totals: { ...totals },
       completeness: proof && { complete: isComplete(), reasons },
       settingsVersion,
       notices: shorten(notices),
@@ -174,7 +175,7 @@ export function startReport(
         throw error;
       }
       // Whoever has cancelled a run that hangs gets what was asked for, also when the hanging ends by itself.
-      const { cancelRequested } = await runs.heartbeat(fence, stage, { ...progress });
+      const { cancelRequested } = await runs.heartbeat(fence, state());
       if (cancelRequested) return await end({ status: 'cancelled', error: null });
       const { code, message, advice } = error;
       return await end({ status: 'failed', error: { code, message, advice: advice ?? null } });

@@ -93,6 +93,9 @@ export interface Run {
   readonly approves: string | null;
 }
 
+/** What a run shows of itself while it works. */
+export type RunState = Pick<Run, 'stage' | 'progress' | 'totals'>;
+
 /** What a caller asks for. */
 export interface RunRequest {
   readonly dryRun: boolean;

@@ -19,7 +19,7 @@ import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { GetCommand, PutCommand, QueryCommand, TransactGetCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
 import { decodeCursor, encodeCursor } from '../cursor.ts';
 import type { Clock, Fence, RunStore, StartResult } from '../ports.ts';
-import type { Change, Progress, Run, RunStage } from '../run.ts';
+import type { Change, Run, RunState } from '../run.ts';
 import { interruptRun, LEASE_MS, leaseLost } from '../run.ts';
 import { chunksOf, epochSeconds, inFlight, waitForTry, wasWritten, writeItems } from './client.ts';
 import type { Item } from './client.ts';
@@ -33,11 +33,9 @@ export interface RunStoreOptions {
 }
 
 /** The lease as stored; without `runId` it is free. */
-interface Lease {
+interface Lease extends RunState {
   readonly runId?: string;
   readonly token: number;
-  readonly stage: RunStage;
-  readonly progress: Progress;
   /** Epoch milliseconds. */
   readonly heldUntil: number;
   /** Chunks of changes so far. */
@@ -94,7 +92,8 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
   function present(run: Run, lease: Lease | null): Run {
     if (run.status !== 'running') return run;
     if (lease?.runId !== run.id) return interruptRun(run, new Date(run.startedAt));
-    const shown = { ...run, stage: lease.stage, progress: lease.progress };
+    const { stage, progress, totals } = lease;
+    const shown = { ...run, stage, progress, totals };
     return lease.heldUntil > nowMs() ? shown : interruptRun(shown, new Date(lease.heldUntil));
   }
 
@@ -158,13 +157,14 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
         }
         const dead = lease?.runId === undefined ? null : (await readRunAndLease(lease.runId)).run;
         const token = (lease?.token ?? 0) + 1;
-        const { stage, progress } = run;
+        const { stage, progress, totals } = run;
         const lastRead = lease?.lastRead;
         const taken: Lease = {
           runId: run.id,
           token,
           stage,
           progress,
+          totals,
           heldUntil: nowMs() + LEASE_MS,
           chunks: 0,
           ...(lastRead !== undefined && { lastRead }),
@@ -211,11 +211,11 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
       const run = await get(runId);
       return run && { run, fence: { runId, token: lease.token } };
     },
-    async heartbeat(fence, stage, progress) {
+    async heartbeat(fence, { stage, progress, totals }) {
       const { cancelRequested = false } = await updateLease(
         fence,
-        'SET stage = :stage, progress = :progress, heldUntil = :until',
-        { ':stage': stage, ':progress': progress, ':until': nowMs() + LEASE_MS },
+        'SET stage = :stage, progress = :progress, totals = :totals, heldUntil = :until',
+        { ':stage': stage, ':progress': progress, ':totals': totals, ':until': nowMs() + LEASE_MS },
       );
       return { cancelRequested };
     },

@@ -171,7 +171,7 @@ describe('an answer that is lost', () => {
     const started = await runs.start(run);
     const taken = await runs.takeUp('run-1');
     dropped.delete('UpdateItem');
-    await runs.heartbeat(taken!.fence, 'applying', run.progress);
+    await runs.heartbeat(taken!.fence, { ...run, stage: 'applying' });
     dropped.delete('UpdateItem');
     await runs.saveChanges(taken!.fence, [
       { kind: 'created', userId: '1', userName: 'one', directoryId: null, dn: null },

@@ -251,7 +251,7 @@ describe.each(KINDS)('events from the streams of %s', (kind) => {
     };
     const first = await start('run-1');
     const { fence } = (await runs.takeUp('run-1'))!;
-    await runs.heartbeat(fence, 'reading', first.progress);
+    await runs.heartbeat(fence, first);
     await runs.finish(fence, {
       ...first,
       status: 'succeeded',

@@ -33,7 +33,12 @@ function aChange(index: number, kind: Change['kind'] = 'created'): Change {
   return { kind, userId: `id-${index}`, userName: `üser ${index}`, directoryId: null, dn: null };
 }
 
-const PROGRESS = { read: 10, planned: 4, applied: 1 };
+const STATE = {
+  stage: 'applying',
+  progress: { read: 10, planned: 4, applied: 1 },
+  totals: { ...NO_TOTALS, created: 1 },
+} as const;
+const READING = { ...STATE, stage: 'reading' } as const;
 
 describeOnEveryStore('the run store', (open) => {
   test('lets one of many concurrent starters in, and tells the others who it is', async () => {
@@ -57,9 +62,9 @@ describeOnEveryStore('the run store', (open) => {
     expect(await stores.runs.get('run-1')).toEqual(run);
 
     const taken = (await stores.runs.takeUp('run-1'))!;
-    await stores.runs.heartbeat(taken.fence, 'applying', PROGRESS);
+    await stores.runs.heartbeat(taken.fence, STATE);
     expect(taken.run).toMatchObject({ id: 'run-1', status: 'running' });
-    const working = { ...run, stage: 'applying', progress: PROGRESS };
+    const working = { ...run, ...STATE };
     expect(await stores.runs.get('run-1')).toEqual(working);
     expect((await stores.runs.list(5)).items).toEqual([working]);
 
@@ -103,7 +108,7 @@ describeOnEveryStore('the run store', (open) => {
     await expect(stores.runs.finish(asked, ended(aRun(stores, 'run-1'), stores))).rejects.toMatchObject({
       code: 'leaseLost',
     });
-    await stores.runs.heartbeat(taken[0]!.fence, 'reading', PROGRESS);
+    await stores.runs.heartbeat(taken[0]!.fence, READING);
   });
 
   test('does not take up a run that is at work without having waited', async () => {
@@ -121,7 +126,7 @@ describeOnEveryStore('the run store', (open) => {
     const second = await start(stores, aRun(stores, 'run-2'));
 
     expect(second.token).toBeGreaterThan(first.token);
-    await expect(stores.runs.heartbeat(first, 'reading', PROGRESS)).rejects.toMatchObject({ code: 'leaseLost' });
+    await expect(stores.runs.heartbeat(first, READING)).rejects.toMatchObject({ code: 'leaseLost' });
     await expect(stores.runs.saveChanges(first, [aChange(1)])).rejects.toMatchObject({ code: 'leaseLost' });
     await expect(stores.runs.finish(first, aRun(stores, 'run-1'))).rejects.toMatchObject({ code: 'leaseLost' });
     expect((await stores.runs.get('run-1'))?.status).toBe('succeeded');
@@ -130,7 +135,7 @@ describeOnEveryStore('the run store', (open) => {
   test('takes the lease of a silent run over and marks that run interrupted', async () => {
     const stores = await open();
     const dead = await start(stores, { ...aRun(stores, 'run-1'), stage: 'reading' });
-    await stores.runs.heartbeat(dead, 'applying', PROGRESS);
+    await stores.runs.heartbeat(dead, STATE);
     const until = new Date(stores.now().getTime() + LEASE_MS);
     stores.passMs(LEASE_MS - 1);
     expect(await stores.runs.start(aRun(stores, 'run-2'))).toEqual({ started: false, activeRunId: 'run-1' });
@@ -141,10 +146,10 @@ describeOnEveryStore('the run store', (open) => {
     await start(stores, aRun(stores, 'run-2'));
 
     expect(silent).toMatchObject({
+      ...STATE,
       status: 'failed',
       stage: 'finished',
       finishedAt: until.toISOString(),
-      progress: PROGRESS,
       error: { code: 'interrupted' },
     });
     expect(await stores.runs.get('run-1')).toEqual(silent);
@@ -152,7 +157,7 @@ describeOnEveryStore('the run store', (open) => {
       ['run-2', 'running'],
       ['run-1', 'failed'],
     ]);
-    await expect(stores.runs.heartbeat(dead, 'applying', PROGRESS)).rejects.toMatchObject({ code: 'leaseLost' });
+    await expect(stores.runs.heartbeat(dead, STATE)).rejects.toMatchObject({ code: 'leaseLost' });
     await expect(stores.runs.finish(dead, ended(aRun(stores, 'run-1'), stores))).rejects.toMatchObject({
       code: 'leaseLost',
     });
@@ -175,7 +180,7 @@ describeOnEveryStore('the run store', (open) => {
     const fence = await start(stores, { ...aRun(stores, 'run-1'), stage: 'reading' });
     stores.passMs(10 * LEASE_MS);
 
-    await stores.runs.heartbeat(fence, 'reading', PROGRESS);
+    await stores.runs.heartbeat(fence, READING);
 
     expect((await stores.runs.get('run-1'))?.status).toBe('running');
     expect(await stores.runs.start(aRun(stores, 'run-2'))).toEqual({ started: false, activeRunId: 'run-1' });
@@ -185,16 +190,16 @@ describeOnEveryStore('the run store', (open) => {
     const stores = await open();
     expect(await stores.runs.requestCancel('run-1')).toBe(false);
     const fence = await start(stores, aRun(stores, 'run-1'));
-    expect(await stores.runs.heartbeat(fence, 'reading', PROGRESS)).toEqual({ cancelRequested: false });
+    expect(await stores.runs.heartbeat(fence, READING)).toEqual({ cancelRequested: false });
 
     expect(await stores.runs.requestCancel('run-2')).toBe(false);
     expect(await stores.runs.requestCancel('run-1')).toBe(true);
-    expect(await stores.runs.heartbeat(fence, 'reading', PROGRESS)).toEqual({ cancelRequested: true });
+    expect(await stores.runs.heartbeat(fence, READING)).toEqual({ cancelRequested: true });
 
     await stores.runs.finish(fence, ended(aRun(stores, 'run-1'), stores));
     expect(await stores.runs.requestCancel('run-1')).toBe(false);
     const second = await start(stores, aRun(stores, 'run-2'));
-    expect(await stores.runs.heartbeat(second, 'reading', PROGRESS)).toEqual({ cancelRequested: false });
+    expect(await stores.runs.heartbeat(second, READING)).toEqual({ cancelRequested: false });
   });
 
   test('gives the withheld removals of a run away once', async () => {
@@ -224,7 +229,7 @@ describeOnEveryStore('the run store', (open) => {
     ]);
     expect(await stores.runs.requestCancel('run-2')).toBe(false);
     expect(await stores.runs.takeUp('run-2')).toBeNull();
-    await stores.runs.heartbeat(fence, 'applying', PROGRESS);
+    await stores.runs.heartbeat(fence, STATE);
     await stores.runs.finish(fence, ended(aRun(stores, 'run-1'), stores));
   });
 
