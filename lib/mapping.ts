@@ -174,7 +174,7 @@ function collectAddresses(entry: Entry, names: readonly string[]): string[] {
   let primary: string | undefined;
   for (const name of names) {
     for (const value of entry.attributes[name] ?? []) {
-      const typed = TYPED.exec(value)?.groups;
+      const typed = value.includes(':') ? TYPED.exec(value)?.groups : undefined;
       if (typed && typed['type']!.toLowerCase() !== 'smtp') continue;
       const address = (typed ? typed['address']! : value).trim();
       if (!ADDRESS.test(address) || NO_TEXT.test(address)) continue;

@@ -109,10 +109,14 @@ export const MAX_USER_NAME_BYTES = 255;
 // two names that look alike are one to people. The two joiners are part of how some scripts are written.
 const UNUSABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\uFFFD]|(?![\u200C\u200D])\p{Cf}/u;
 
+// Nothing in it to trim, to compose or to fold: what most names are, and a run meets hundreds of thousands.
+const PLAIN = /^[!-~]+$/;
+
 /**
  * Brings a user name into the form it is stored in: trimmed, NFC. Gives the reason where it can't be a user name.
  */
 export function parseUserName(text: string): { userName: string } | { reason: string } {
+  if (PLAIN.test(text) && text.length <= MAX_USER_NAME_BYTES) return { userName: text };
   const userName = text.normalize('NFC').trim();
   if (userName === '') return { reason: 'the user name is empty' };
   if (UNUSABLE.test(userName)) return { reason: 'the user name contains control characters or bytes that are no text' };
@@ -127,6 +131,7 @@ export function parseUserName(text: string): { userName: string } | { reason: st
  * lower case alone keeps apart (final sigma, sharp s): two names that a person would take for one never become two users.
  */
 export function userNameKey(userName: string): string {
+  if (PLAIN.test(userName)) return userName.toLowerCase();
   return userName.normalize('NFC').trim().toUpperCase().toLowerCase().normalize('NFC');
 }
 

@@ -43,3 +43,16 @@ test.each(['', '   ', 'a\u0000b', 'a\nb', '\u202Ea', 'a\u2028b', '\uD800', 'x'.r
     expect(parseUserName(text)).toEqual({ reason: expect.stringMatching(/^the user name/u) });
   },
 );
+
+test('a plain name takes a shorter way to the same key', () => {
+  const plain = fc.string({
+    unit: fc.integer({ min: 0x21, max: 0x7e }).map((code) => String.fromCharCode(code)),
+    minLength: 1,
+  });
+  fc.assert(
+    fc.property(plain, (name) => {
+      expect(userNameKey(name)).toBe(userNameKey(`${name}ä`).slice(0, -1));
+      expect(parseUserName(name)).toEqual({ userName: name });
+    }),
+  );
+});
