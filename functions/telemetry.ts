@@ -1,6 +1,6 @@
 /**
- * One JSON line per run, per login and per batch of events, and the metrics of both in CloudWatch's embedded format. Never an event, a body, a
- * password, and never what somebody typed as user name: people type passwords there.
+ * One JSON line per run, per login and per batch of changes, and the metrics of runs and logins in CloudWatch's embedded
+ * format. Never an event, a body, a password, and never what somebody typed as user name: people type passwords there.
  * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
  */
 import { hash } from 'node:crypto';

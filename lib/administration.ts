@@ -125,7 +125,7 @@ export function createAdministration(users: UserStore, clock: Clock): Administra
       const passwordHash = await hashPassword(password);
       return await change(userName, null, (stored) => {
         refuseDirectoryUser(stored);
-        return withPassword(stored, passwordHash, clock.now());
+        return patchUser(stored, {}, clock.now(), passwordHash);
       });
     },
     async changeOwnPassword(verified, password) {
@@ -133,7 +133,7 @@ export function createAdministration(users: UserStore, clock: Clock): Administra
       const passwordHash = await hashPassword(password);
       return await change(verified.userName, null, (stored) => {
         if (stored.id === verified.id && stored.version === verified.version) {
-          return withPassword(stored, passwordHash, clock.now());
+          return patchUser(stored, {}, clock.now(), passwordHash);
         }
         throw new ServiceError('conflict', 'others have changed this user meanwhile; the password is as it was', {
           retryable: true,
@@ -206,10 +206,6 @@ function applyPatch(stored: User, patch: UserPatch, passwordHash: string | undef
   const same = (field: keyof User): boolean => JSON.stringify(next[field]) === JSON.stringify(stored[field]);
   if (!syncOwned.every(same)) next = { ...next, fingerprint: null };
   return (Object.keys(next) as (keyof User)[]).every(same) ? null : next;
-}
-
-function withPassword(stored: User, passwordHash: string, now: Date): User {
-  return succeed(stored, { ...stored, passwordHash, sessionsValidFrom: now.toISOString() }, now);
 }
 
 function succeed(stored: User, next: User, now: Date): User {

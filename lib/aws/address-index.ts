@@ -22,7 +22,7 @@ import { userNameKey } from '../user.ts';
 import { executeStatements, inFlight, wasWritten } from './client.ts';
 import type { Item } from './client.ts';
 import { USERS_TABLE } from './environment.ts';
-import { BEYOND_NAMES, indexedAddress } from './user-item.ts';
+import { BEYOND_NAMES, indexedAddress, userAfter, userBefore } from './user-item.ts';
 
 export interface AddressIndex {
   /**
@@ -115,15 +115,6 @@ export function createAddressIndex(client: DynamoDBDocumentClient, usersTable: s
       }
     },
   };
-}
-
-function userBefore(write: UserWrite): User | null {
-  return write.type === 'create' ? null : write.previous;
-}
-
-function userAfter(write: UserWrite): User | null {
-  if (write.type === 'delete') return null;
-  return write.type === 'check' ? write.previous : write.user;
 }
 
 /** One for each address but the first. */

@@ -1,5 +1,6 @@
 /** A user as an item of the users table, and back. Knows nothing of how items are read and written. */
 import { hash } from 'node:crypto';
+import type { UserWrite } from '../ports.ts';
 import type { User } from '../user.ts';
 import { addressKey, linkKey, userNameKey } from '../user.ts';
 import type { Item } from './client.ts';
@@ -73,4 +74,14 @@ export function unchanged({ id, version }: User) {
     ExpressionAttributeNames: { '#id': 'id', '#version': 'version' },
     ExpressionAttributeValues: { ':id': id, ':version': version },
   };
+}
+
+/** The record that a write replaces or takes away; null where there is none. A check does neither. */
+export function userBefore(write: UserWrite): User | null {
+  return write.type === 'create' || write.type === 'check' ? null : write.previous;
+}
+
+/** The record that a write leaves; null where there is none. A check leaves none of its own. */
+export function userAfter(write: UserWrite): User | null {
+  return write.type === 'delete' || write.type === 'check' ? null : write.user;
 }

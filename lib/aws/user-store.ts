@@ -17,7 +17,7 @@ import { executeStatements, inFlight, readItems, writeItems } from './client.ts'
 import type { Item } from './client.ts';
 import { LIST_SHARDS, USERS_TABLE } from './environment.ts';
 import { heldBy, LEASE_KEY } from './lease.ts';
-import { fromUserItem, isPossibleKey, toUserItem, unchanged } from './user-item.ts';
+import { fromUserItem, isPossibleKey, toUserItem, unchanged, userAfter, userBefore } from './user-item.ts';
 import { type Arrival, toRenameMark } from './user-trail.ts';
 
 export interface UserStoreOptions {
@@ -265,10 +265,6 @@ function keyOf(write: UserWrite): string {
   return userNameKey(write.type === 'create' ? write.user.userName : write.previous.userName);
 }
 
-function userAfter(write: UserWrite): User | undefined {
-  return write.type === 'delete' || write.type === 'check' ? undefined : write.user;
-}
-
 /** Whether the store shows that the write was done. An account's id says so for good: somebody may have changed it since. */
 function isDone(write: UserWrite, stored: User | undefined): boolean {
   if (write.type === 'create') return stored?.id === write.user.id;
@@ -327,9 +323,10 @@ function toTransaction(
   for (const write of writes) {
     if (write.type === 'rename') renamed.set(write.previous.id, write);
     if (write.type === 'check') checked.set(keyOf(write), write.previous);
-    else if (write.type !== 'create') leaving.set(keyOf(write), write.previous);
+    const before = userBefore(write);
+    if (before !== null) leaving.set(keyOf(write), before);
     const user = userAfter(write);
-    if (user === undefined) continue;
+    if (user === null) continue;
     const nameKey = userNameKey(user.userName);
     if (taking.has(nameKey)) return null;
     taking.set(nameKey, user);

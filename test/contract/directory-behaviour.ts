@@ -6,7 +6,7 @@ import { Client, InsufficientAccessError } from 'ldapts';
 import { expect, onTestFinished } from 'vitest';
 
 import { openDirectory } from '../../lib/ldap/directory.ts';
-import type { Directory, Entry, ReadProof } from '../../lib/ports.ts';
+import type { Directory, ReadProof } from '../../lib/ports.ts';
 import type { Settings } from '../../lib/settings.ts';
 import { type Certificates, makeCertificates } from '../../local/certificate.ts';
 import {
@@ -22,6 +22,7 @@ import {
   SIZE_LIMIT,
 } from '../support/directory-server.ts';
 import { aSettings } from '../support/people.ts';
+import { type Read, readAll } from '../support/read-all.ts';
 
 export interface Behaviour {
   readonly name: string;
@@ -159,27 +160,6 @@ function open(server: DirectoryServer, { connection, scope, mapping, password }:
   const directory = openDirectory(settings, password ?? server.readerPassword, () => new Date());
   onTestFinished(() => directory.close());
   return directory;
-}
-
-interface Read {
-  readonly entries: readonly Entry[];
-  readonly proof: ReadProof;
-  readonly pages: number;
-}
-
-async function readAll(directory: Directory): Promise<Read> {
-  const reader = await directory.openReader();
-  const entries: Entry[] = [];
-  try {
-    const people = reader.readPeople();
-    for (let pages = 0; ; pages += 1) {
-      const step = await people.next();
-      if (step.done) return { entries, proof: step.value, pages };
-      entries.push(...step.value);
-    }
-  } finally {
-    await reader.close();
-  }
 }
 
 const COMPLETE: ReadProof = { complete: true, reasons: [] };

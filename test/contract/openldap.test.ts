@@ -9,12 +9,13 @@ import { Client } from 'ldapts';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 
 import { openDirectory } from '../../lib/ldap/directory.ts';
-import type { Directory, Entry, ReadProof } from '../../lib/ports.ts';
+import type { Directory } from '../../lib/ports.ts';
 import type { Settings } from '../../lib/settings.ts';
 import { makeCertificates } from '../../local/certificate.ts';
 import { type Slapd, startSlapd } from '../../local/slapd.ts';
 import { startCountingProxy } from '../support/counting-proxy.ts';
 import { aSettings } from '../support/people.ts';
+import { readAll } from '../support/read-all.ts';
 
 const BASE = 'dc=example,dc=com';
 const PEOPLE = `ou=people,${BASE}`;
@@ -112,21 +113,6 @@ function open({ connection, scope, mapping, password = READER_PASSWORD }: Over =
   const directory = openDirectory(settings, password, () => NOW);
   onTestFinished(() => directory.close());
   return directory;
-}
-
-async function readAll(directory: Directory): Promise<{ entries: Entry[]; proof: ReadProof; pages: number }> {
-  const reader = await directory.openReader();
-  const entries: Entry[] = [];
-  try {
-    const people = reader.readPeople();
-    for (let pages = 0; ; pages += 1) {
-      const step = await people.next();
-      if (step.done) return { entries, proof: step.value, pages };
-      entries.push(...step.value);
-    }
-  } finally {
-    await reader.close();
-  }
 }
 
 async function idOf(uid: string): Promise<string> {

@@ -2,7 +2,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 
 import { openDirectory } from '../../lib/ldap/directory.ts';
-import type { Directory, Entry, ReadProof } from '../../lib/ports.ts';
+import type { Directory, ReadProof } from '../../lib/ports.ts';
 import type { Settings } from '../../lib/settings.ts';
 import {
   entryMessage,
@@ -14,6 +14,7 @@ import {
   startScriptedLdapServer,
 } from '../support/scripted-ldap-server.ts';
 import { aSettings } from '../support/people.ts';
+import { type Read, readAll } from '../support/read-all.ts';
 
 const BASE = 'dc=example,dc=com';
 const OPERATION_SECONDS = 0.3;
@@ -58,14 +59,9 @@ function pages(answer: (page: NonNullable<SearchAsked['page']>, reply: Reply) =>
   };
 }
 
-async function readAll(directory: Directory): Promise<{ uids: string[]; proof: ReadProof; entries: Entry[] }> {
-  const reader = await directory.openReader();
-  const entries: Entry[] = [];
-  const people = reader.readPeople();
-  let step = await people.next();
-  for (; !step.done; step = await people.next()) entries.push(...step.value);
-  await reader.close();
-  return { uids: entries.map(({ attributes }) => attributes.uid?.[0] ?? ''), proof: step.value, entries };
+async function readUids(directory: Directory): Promise<Read & { readonly uids: readonly string[] }> {
+  const read = await readAll(directory);
+  return { ...read, uids: read.entries.map(({ attributes }) => attributes.uid?.[0] ?? '') };
 }
 
 const partial = (reason: RegExp): unknown =>
@@ -85,7 +81,7 @@ describe('a read is complete', () => {
       }),
     });
 
-    const { uids, proof } = await readAll(directory);
+    const { uids, proof } = await readUids(directory);
 
     expect(proof).toEqual(COMPLETE);
     expect(uids).toEqual(['user1', 'user2']);
@@ -100,7 +96,7 @@ describe('a read is complete', () => {
       }),
     });
 
-    const { uids, proof } = await readAll(directory);
+    const { uids, proof } = await readUids(directory);
 
     expect(proof).toEqual(COMPLETE);
     expect(uids).toHaveLength(5);
@@ -121,7 +117,7 @@ describe('a read is complete', () => {
       },
     });
 
-    const { entries, proof } = await readAll(directory);
+    const { entries, proof } = await readUids(directory);
 
     expect(proof).toEqual(COMPLETE);
     expect(entries[0]!.id).toBe('33221100-5544-7766-8899-aabbccddeeff');
@@ -137,7 +133,7 @@ describe('a read is not complete, and keeps what it got,', () => {
       }),
     });
 
-    const { uids, proof } = await readAll(directory);
+    const { uids, proof } = await readUids(directory);
 
     expect(uids).toEqual(['user1', 'user2']);
     expect(proof).toEqual(partial(/after 2 entries: sizeLimitExceeded \(4\)\. Lift the server's limits/));
@@ -156,7 +152,7 @@ describe('a read is not complete, and keeps what it got,', () => {
       }),
     });
 
-    const { uids, proof } = await readAll(directory);
+    const { uids, proof } = await readUids(directory);
 
     expect(uids).toEqual(['user1']);
     expect(proof).toEqual(partial(reason));
@@ -165,7 +161,7 @@ describe('a read is not complete, and keeps what it got,', () => {
   test('when a limit is reached before the first entry', async () => {
     const { directory } = await start({ search: pages((_page, reply) => reply.done({ code: 11 })) });
 
-    expect((await readAll(directory)).proof).toEqual(partial(/after 0 entries: adminLimitExceeded/));
+    expect((await readUids(directory)).proof).toEqual(partial(/after 0 entries: adminLimitExceeded/));
   });
 
   test('when the server hangs up in the middle of a message', async () => {
@@ -179,7 +175,7 @@ describe('a read is not complete, and keeps what it got,', () => {
       }),
     });
 
-    const { uids, proof } = await readAll(directory);
+    const { uids, proof } = await readUids(directory);
 
     expect(uids).toEqual(['user1', 'user2']);
     expect(proof).toEqual(partial(/broke off after 2 entries: .*the server closed the connection/));
@@ -198,7 +194,7 @@ describe('a read is not complete, and keeps what it got,', () => {
       }),
     });
 
-    const { proof } = await readAll(directory);
+    const { proof } = await readUids(directory);
 
     expect(proof).toEqual(partial(/broke off after 1 entries: .*not valid LDAP/));
   });
@@ -216,7 +212,7 @@ describe('a read is not complete, and keeps what it got,', () => {
       }),
     });
 
-    expect((await readAll(directory)).proof).toEqual(
+    expect((await readUids(directory)).proof).toEqual(
       partial(/announced the end of the connection: unavailable \(52\)/),
     );
   });
@@ -229,7 +225,7 @@ describe('a read is not complete, and keeps what it got,', () => {
       }),
     });
 
-    const { uids, proof } = await readAll(directory);
+    const { uids, proof } = await readUids(directory);
 
     expect(uids).toEqual(['user1']);
     expect(proof).toEqual(partial(/offers paged reading but did not answer to it/));
@@ -244,7 +240,7 @@ describe('a read is not complete, and keeps what it got,', () => {
       }),
     });
 
-    expect((await readAll(directory)).proof).toEqual(partial(/stopped paging/));
+    expect((await readUids(directory)).proof).toEqual(partial(/stopped paging/));
   });
 
   test('when a part of the scope is on another server', async () => {
@@ -256,7 +252,7 @@ describe('a read is not complete, and keeps what it got,', () => {
       }),
     });
 
-    expect((await readAll(directory)).proof).toEqual(partial(/not read: ldap:\/\/other\.example\.com\/ou=branch/));
+    expect((await readUids(directory)).proof).toEqual(partial(/not read: ldap:\/\/other\.example\.com\/ou=branch/));
   });
 
   test('when Active Directory refers to a child domain', async () => {
@@ -269,7 +265,7 @@ describe('a read is not complete, and keeps what it got,', () => {
       },
     });
 
-    expect((await readAll(directory)).proof).toEqual(partial(/child\.example\.com/));
+    expect((await readUids(directory)).proof).toEqual(partial(/child\.example\.com/));
   });
 
   test('when empty pages with a cookie never end', async () => {
@@ -280,7 +276,7 @@ describe('a read is not complete, and keeps what it got,', () => {
       }),
     });
 
-    expect((await readAll(directory)).proof).toEqual(partial(/empty pages in a row/));
+    expect((await readUids(directory)).proof).toEqual(partial(/empty pages in a row/));
     expect(server.requests.length).toBeLessThan(120);
   });
 
@@ -292,7 +288,7 @@ describe('a read is not complete, and keeps what it got,', () => {
       }),
     });
 
-    const { uids, proof } = await readAll(directory);
+    const { uids, proof } = await readUids(directory);
 
     expect(uids).toEqual(['user1']);
     expect(proof).toEqual(partial(/same page twice/));
@@ -307,7 +303,7 @@ describe('a read is not complete, and keeps what it got,', () => {
     });
     const started = performance.now();
 
-    const { uids, proof } = await readAll(directory);
+    const { uids, proof } = await readUids(directory);
 
     expect(uids).toEqual(['user1', 'user2']);
     expect(proof).toEqual(partial(/broke off after 2 entries: .*no answer to a search within 0\.3 s/));
@@ -332,7 +328,7 @@ describe('bytes that are no text', () => {
       }),
     });
 
-    const { entries, proof } = await readAll(directory);
+    const { entries, proof } = await readUids(directory);
 
     expect(proof).toEqual(COMPLETE);
     expect(entries).toEqual([

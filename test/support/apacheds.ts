@@ -22,6 +22,7 @@ import {
   READER,
   SIZE_LIMIT,
   standardEntries,
+  USUAL,
 } from './directory-server.ts';
 import { copyPrepared } from './prepared-folder.ts';
 
@@ -58,18 +59,14 @@ export async function startApacheDs(options: DirectoryServerOptions): Promise<Di
     await copyPrepared('apacheds', madeOf, (path) => load(root, path, keyStore, entries), folder.path);
     const server = await launch(root, folder.path, keyStore, 0);
     return {
+      ...USUAL,
       product: 'apacheds',
       name: 'ApacheDS',
       ldapPort: server.ports[0],
       ldapsPort: server.ports[1],
-      baseDn: BASE_DN,
-      readerDn: dnOf(READER),
-      readerPassword: READER.password!,
       rootDn: ROOT_DN,
       rootPassword: ROOT_PASSWORD,
       caPem: certificates.caPem,
-      userNameAttribute: 'uid',
-      peopleFilter: '(objectClass=inetOrgPerson)',
       idAttribute: 'entryUUID',
       async stop() {
         await server.stop();

@@ -77,6 +77,15 @@ export const SIZE_LIMIT = 500;
 export const dnOf = ({ cn, below }: Pick<PersonFixture, 'cn' | 'below'>, baseDn = BASE_DN): string =>
   `cn=${escapeRdn(cn)},${below},${baseDn}`;
 
+/** What is alike on all servers but Active Directory, as these fixtures set them up. */
+export const USUAL = {
+  baseDn: BASE_DN,
+  readerDn: dnOf(READER),
+  readerPassword: READER.password!,
+  userNameAttribute: 'uid',
+  peopleFilter: '(objectClass=inetOrgPerson)',
+} as const satisfies Partial<DirectoryServer>;
+
 /** The units that people are in, those above before those below. */
 export function unitsOf(people: readonly PersonFixture[]): string[] {
   const units = new Set<string>();

@@ -23,6 +23,7 @@ import {
   SIZE_LIMIT,
   standardEntries,
   toLdif,
+  USUAL,
   type FixtureEntry,
 } from './directory-server.ts';
 import { copyPrepared } from './prepared-folder.ts';
@@ -84,18 +85,14 @@ export async function startDs389(options: DirectoryServerOptions): Promise<Direc
       };
     });
     return {
+      ...USUAL,
       product: 'ds389',
       name: '389 Directory Server',
       ldapPort: server.ports[0],
       ldapsPort: server.ports[1],
-      baseDn: BASE_DN,
-      readerDn: dnOf(READER),
-      readerPassword: READER.password!,
       rootDn: ROOT_DN,
       rootPassword: ROOT_PASSWORD,
       caPem: certificates.caPem,
-      userNameAttribute: 'uid',
-      peopleFilter: '(objectClass=inetOrgPerson)',
       idAttribute: 'nsUniqueId',
       async stop() {
         await server.stop();

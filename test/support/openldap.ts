@@ -12,6 +12,7 @@ import {
   SIZE_LIMIT,
   standardEntries,
   toLdif,
+  USUAL,
 } from './directory-server.ts';
 
 /**
@@ -40,18 +41,14 @@ export async function startOpenLdap(options: DirectoryServerOptions): Promise<Di
     throw error;
   });
   return {
+    ...USUAL,
     product: 'openldap',
     name: 'OpenLDAP',
     ldapPort: slapd.ldapPort,
     ldapsPort: slapd.ldapsPort,
-    baseDn: BASE_DN,
-    readerDn,
-    readerPassword: READER.password!,
     rootDn: slapd.rootDn,
     rootPassword: slapd.rootPassword,
     caPem: certificates.caPem,
-    userNameAttribute: 'uid',
-    peopleFilter: '(objectClass=inetOrgPerson)',
     idAttribute: 'entryUUID',
     async stop() {
       await slapd.stop();
