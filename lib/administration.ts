@@ -180,8 +180,10 @@ export async function ensureFirstAdministrator(
 }
 
 /**
- * The user's next version with the patch in it; null when that changes nothing. Ends the sessions of a user whose status,
- * privileges or authentication change.
+ * The user's next version with the patch in it; null when that changes nothing. Ends the sessions of a user whose name, status,
+ * privileges, authentication or password change.
+ *
+ * @param passwordHash of the new password, where there is one: the patch's own is never stored
  */
 export function patchUser(stored: User, patch: UserPatch, now: Date, passwordHash?: string): User | null {
   const next = applyPatch(stored, patch, passwordHash);
