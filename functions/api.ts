@@ -2,25 +2,22 @@
  * Entry point of the administration API: every call of it, as a table from address to use case. Who may call is decided
  * here; what a call does, in lib/.
  */
-import { createAdministration, ensureFirstAdministrator, FIRST_ADMINISTRATOR } from '../lib/administration.ts';
-import { readSettings, saveSettings, testSettings } from '../lib/configuration.ts';
-import type { SettingsInEffect } from '../lib/configuration.ts';
-import { applyDefaultPrivileges } from '../lib/default-privilege.ts';
+import { createAdministration, ensureFirstAdministrator, FIRST_ADMINISTRATOR } from '../lib/administration/users.ts';
+import { readSettings, saveSettings, testSettings } from '../lib/administration/settings.ts';
+import type { SettingsInEffect } from '../lib/administration/settings.ts';
+import { applyDefaultPrivileges } from '../lib/administration/default-privilege.ts';
 import { invalidRequest, ServiceError } from '../lib/errors.ts';
-import type { Parsed } from '../lib/input.ts';
-import type { Login } from '../lib/login.ts';
-import type {
-  Clock,
-  LoginStore,
-  OpenDirectory,
-  RunStore,
-  ScheduleStore,
-  SessionStore,
-  SettingsStore,
-  UserStore,
-} from '../lib/ports.ts';
-import { DECOY_HASH, verifyPasswordHash } from '../lib/password.ts';
-import { mayChangePassword, PRIVILEGE_CATALOGUE } from '../lib/privileges.ts';
+import type { Parsed } from '../lib/administration/input.ts';
+import type { Login } from '../lib/login/login.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { LoginStore } from '../lib/login/login-store.ts';
+import type { OpenDirectory } from '../lib/directory/directory.ts';
+import type { RunStore } from '../lib/sync/run-store.ts';
+import type { ScheduleStore, SettingsStore } from '../lib/settings/settings-store.ts';
+import type { SessionStore } from '../lib/login/session.ts';
+import type { UserStore } from '../lib/user/user-store.ts';
+import { DECOY_HASH, verifyPasswordHash } from '../lib/user/password.ts';
+import { mayChangePassword, PRIVILEGE_CATALOGUE } from '../lib/user/privilege.ts';
 import {
   parseChangeQuery,
   parseCredentials,
@@ -30,15 +27,15 @@ import {
   parseSyncOptions,
   parseTypedPassword,
   parseUserQuery,
-} from '../lib/request-schema.ts';
-import { approveRun, cancelRun, getRun, startRun } from '../lib/run-control.ts';
-import type { SyncRequest } from '../lib/run-control.ts';
-import type { Run, RunTrigger } from '../lib/run.ts';
-import { createSession, endSession, readSession, renewSession, SESSION_SECONDS } from '../lib/session.ts';
-import { presentSettings } from '../lib/settings-schema.ts';
-import { parseNewPassword, parseNewUser, parseUserPatch } from '../lib/user-schema.ts';
-import type { PublicUser, User } from '../lib/user.ts';
-import { parseUserName, toPublicUser, userNameKey } from '../lib/user.ts';
+} from '../lib/administration/request-schema.ts';
+import { approveRun, cancelRun, getRun, startRun } from '../lib/administration/runs.ts';
+import type { SyncRequest } from '../lib/administration/runs.ts';
+import type { Run, RunTrigger } from '../lib/sync/run.ts';
+import { createSession, endSession, readSession, renewSession, SESSION_SECONDS } from '../lib/login/session.ts';
+import { presentSettings } from '../lib/administration/settings-schema.ts';
+import { parseNewPassword, parseNewUser, parseUserPatch } from '../lib/administration/user-schema.ts';
+import type { PublicUser, User } from '../lib/user/user.ts';
+import { parseUserName, toPublicUser, userNameKey } from '../lib/user/user.ts';
 import { serveRoutes } from './http.ts';
 import type { Answer, Call, HttpHandler, Logger, Route } from './http.ts';
 import description from './openapi.json' with { type: 'json' };

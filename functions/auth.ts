@@ -3,7 +3,7 @@
  * function error when there is none (`DirectoryUnavailable`, `InvalidRequest`, ...: the fault's code as error type).
  */
 import { ServiceError } from '../lib/errors.ts';
-import type { Login, LoginOutcome } from '../lib/login.ts';
+import type { Login, LoginOutcome } from '../lib/login/login.ts';
 import { functionError } from './function-error.ts';
 import { recordLogin, recordUnexpected } from './telemetry.ts';
 import { wireAuth } from './wiring.ts';

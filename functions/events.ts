@@ -5,7 +5,7 @@
 import type { DynamoDBBatchResponse } from 'aws-lambda';
 import type { RecordedEvents, StreamRecord } from '../lib/aws/table-stream.ts';
 import { ServiceError } from '../lib/errors.ts';
-import type { ProductEvent } from '../lib/event.ts';
+import type { ProductEvent } from '../lib/event/event.ts';
 import { functionError } from './function-error.ts';
 import { recordEvents } from './telemetry.ts';
 import { wireEvents } from './wiring.ts';

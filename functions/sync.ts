@@ -3,10 +3,10 @@
  */
 import type { Context } from 'aws-lambda';
 import { ServiceError } from '../lib/errors.ts';
-import { newRun, newRunId, refuseRun } from '../lib/run.ts';
-import type { Run, RunTrigger } from '../lib/run.ts';
-import { synchronize } from '../lib/sync.ts';
-import type { SyncPorts } from '../lib/sync.ts';
+import { newRun, newRunId, refuseRun } from '../lib/sync/run.ts';
+import type { Run, RunTrigger } from '../lib/sync/run.ts';
+import { synchronize } from '../lib/sync/sync.ts';
+import type { SyncPorts } from '../lib/sync/sync.ts';
 import { functionError } from './function-error.ts';
 import { recordNotStarted, recordRun } from './telemetry.ts';
 import { wireSync } from './wiring.ts';

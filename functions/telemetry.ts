@@ -8,10 +8,10 @@ import { Logger } from '@aws-lambda-powertools/logger';
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
 import { METRICS, METRICS_NAMESPACE, METRICS_SERVICE } from '../lib/aws/environment.ts';
 import { ServiceError } from '../lib/errors.ts';
-import type { LoginOutcome } from '../lib/login.ts';
-import { CHANGE_KINDS } from '../lib/run.ts';
-import type { Run, RunStatus } from '../lib/run.ts';
-import { userNameKey } from '../lib/user.ts';
+import type { LoginOutcome } from '../lib/login/login.ts';
+import { CHANGE_KINDS } from '../lib/sync/run.ts';
+import type { Run, RunStatus } from '../lib/sync/run.ts';
+import { userNameKey } from '../lib/user/user.ts';
 
 export const logger = new Logger({ serviceName: METRICS_SERVICE });
 const metrics = new Metrics({ namespace: METRICS_NAMESPACE, serviceName: METRICS_SERVICE });

@@ -19,11 +19,12 @@ import {
 import { createSyncStarter } from '../lib/aws/sync-starter.ts';
 import { createStreamReader } from '../lib/aws/table-stream.ts';
 import { createUserStore } from '../lib/aws/user-store.ts';
-import { keepDirectory } from '../lib/current-directory.ts';
+import { keepDirectory } from '../lib/directory/current-directory.ts';
 import { openDirectory } from '../lib/ldap/directory.ts';
-import { createLogin } from '../lib/login.ts';
-import type { Clock, OpenDirectory } from '../lib/ports.ts';
-import type { SyncPorts } from '../lib/sync.ts';
+import { createLogin } from '../lib/login/login.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { OpenDirectory } from '../lib/directory/directory.ts';
+import type { SyncPorts } from '../lib/sync/sync.ts';
 import type { ApiPorts } from './api.ts';
 import type { AuthPorts } from './auth.ts';
 import type { EventsPorts } from './events.ts';

@@ -5,6 +5,12 @@
 import { hash } from 'node:crypto';
 import { invalidRequest } from './errors.ts';
 
+export interface Page<T> {
+  readonly items: readonly T[];
+  /** Pass it back for the next page; null at the end. */
+  readonly next: string | null;
+}
+
 const CHECK_LENGTH = 8;
 /** Longest position, in bytes of UTF-8: what a key of a store may have. */
 const MAX_POSITION_BYTES = 1_024;

@@ -2,7 +2,7 @@
  * The demonstration: an OpenLDAP server with the people of an imaginary company, made known to the product by its own HTTP
  * API, as an administrator would do it.
  */
-import { CHANGE_KINDS } from '../lib/run.ts';
+import { CHANGE_KINDS } from '../lib/sync/run.ts';
 import { describeCompany, PASSWORD_PREFIX, PEOPLE_COUNT, type Person } from './demonstration-people.ts';
 import type { Program } from './program.ts';
 import { startSlapd, type Slapd } from './slapd.ts';

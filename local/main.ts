@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { passwordFault } from '../lib/password.ts';
+import { passwordFault } from '../lib/user/password.ts';
 import { startDemonstration, type Demonstration } from './demonstration.ts';
 import { startProgram, type Program } from './program.ts';
 import { createRunning } from './running.ts';

@@ -5,7 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { ServiceError } from '../lib/errors.ts';
-import { nextRun } from '../lib/schedule.ts';
+import { nextRun } from '../lib/settings/schedule.ts';
 import { readBody, type RequestHandler } from './http-api.ts';
 import { openState } from './kept-state.ts';
 import { LOCAL_ACCOUNT, LOCAL_REGION } from './template.ts';

@@ -3,16 +3,17 @@
  * far as TypeScript can tell; the tests of the API hold every answer against them. Nothing that runs validates with them.
  */
 import * as z from 'zod';
-import type { OfferedPresets, SampleUser, SettingsTest } from '../lib/configuration.ts';
-import type { AppliedPrivileges } from '../lib/default-privilege.ts';
-import type { LoginOutcome } from '../lib/login.ts';
-import type { PresentedCertificate, RejectionReason, TestedServer, TestStage } from '../lib/ports.ts';
-import { PRIVILEGES } from '../lib/privileges.ts';
-import { CHANGE_KINDS } from '../lib/run.ts';
-import type { Change, ChangeKind, Run, RunError, RunStage, RunStatus, RunTrigger } from '../lib/run.ts';
-import type { PresentedSettings } from '../lib/settings-schema.ts';
-import { VENDORS } from '../lib/settings.ts';
-import type { PublicUser } from '../lib/user.ts';
+import type { OfferedPresets, SampleUser, SettingsTest } from '../lib/administration/settings.ts';
+import type { AppliedPrivileges } from '../lib/administration/default-privilege.ts';
+import type { LoginOutcome } from '../lib/login/login.ts';
+import type { PresentedCertificate, TestedServer, TestStage } from '../lib/directory/directory-test.ts';
+import type { RejectionReason } from '../lib/directory/directory.ts';
+import { PRIVILEGES } from '../lib/user/privilege.ts';
+import { CHANGE_KINDS } from '../lib/sync/run.ts';
+import type { Change, ChangeKind, Run, RunError, RunStage, RunStatus, RunTrigger } from '../lib/sync/run.ts';
+import type { PresentedSettings } from '../lib/administration/settings-schema.ts';
+import { VENDORS } from '../lib/settings/settings.ts';
+import type { PublicUser } from '../lib/user/user.ts';
 import { errorCode } from './code.ts';
 import { oneOf } from './one-of.ts';
 

@@ -8,7 +8,7 @@ import { createDocument } from 'zod-openapi';
 import type { ZodOpenApiOperationObject, ZodOpenApiParameterObject, ZodOpenApiResponseObject } from 'zod-openapi';
 import { MAX_BODY_BYTES } from '../functions/http.ts';
 import type { ErrorCode } from '../lib/errors.ts';
-import { PRIVILEGE_CATALOGUE } from '../lib/privileges.ts';
+import { PRIVILEGE_CATALOGUE } from '../lib/user/privilege.ts';
 import {
   changeQuery,
   credentials,
@@ -18,10 +18,10 @@ import {
   syncOptions,
   typedPassword,
   userQuery,
-} from '../lib/request-schema.ts';
-import { SESSION_SECONDS } from '../lib/session.ts';
-import { settings, triedSettings } from '../lib/settings-schema.ts';
-import { newPassword, newUser, userPatch } from '../lib/user-schema.ts';
+} from '../lib/administration/request-schema.ts';
+import { SESSION_SECONDS } from '../lib/login/session.ts';
+import { settings, triedSettings } from '../lib/administration/settings-schema.ts';
+import { newPassword, newUser, userPatch } from '../lib/administration/user-schema.ts';
 import * as answer from './answer.ts';
 import { errorCode } from './code.ts';
 import * as example from './example.ts';

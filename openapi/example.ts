@@ -1,10 +1,10 @@
 /** What the examples of the description show: one imaginary company, in the types of lib/. */
-import type { SettingsTest } from '../lib/configuration.ts';
-import type { AppliedPrivileges } from '../lib/default-privilege.ts';
-import type { Change, Run } from '../lib/run.ts';
-import { NO_TOTALS } from '../lib/run.ts';
-import type { PresentedSettings } from '../lib/settings-schema.ts';
-import type { PublicUser } from '../lib/user.ts';
+import type { SettingsTest } from '../lib/administration/settings.ts';
+import type { AppliedPrivileges } from '../lib/administration/default-privilege.ts';
+import type { Change, Run } from '../lib/sync/run.ts';
+import { NO_TOTALS } from '../lib/sync/run.ts';
+import type { PresentedSettings } from '../lib/administration/settings-schema.ts';
+import type { PublicUser } from '../lib/user/user.ts';
 
 const RUN_ID = '20260504T100000000Z-5f3a9c21';
 

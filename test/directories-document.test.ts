@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { VENDOR_FACTS } from '../lib/ldap/vendor.ts';
-import { VENDORS } from '../lib/settings.ts';
+import { VENDORS } from '../lib/settings/settings.ts';
 import { BEHAVIOURS } from './contract/directory-behaviour.ts';
 
 const SERVERS = ['OpenLDAP', '389 Directory Server', 'Samba Active Directory', 'ApacheDS'] as const;

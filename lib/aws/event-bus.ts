@@ -1,7 +1,7 @@
 /** Puts events onto a bus of EventBridge, in their order as far as EventBridge has one. Knows nothing of what they tell. */
 import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 import type { EventBridgeClientConfig, PutEventsRequestEntry } from '@aws-sdk/client-eventbridge';
-import type { ProductEvent } from '../event.ts';
+import type { ProductEvent } from '../event/event.ts';
 import { CLIENT_DEFAULTS, storeUnavailable, translateFaults } from './fault.ts';
 
 const SERVICE = 'EventBridge';

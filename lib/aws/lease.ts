@@ -1,5 +1,5 @@
 /** The lease of the one active run, an item of the operations table: its key and the condition that it is still held. */
-import type { Fence } from '../ports.ts';
+import type { Fence } from '../user/user-store.ts';
 
 export const LEASE_KEY = { pk: 'lease', sk: 'sync' } as const;
 

@@ -5,8 +5,9 @@
 import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { DeleteCommand, PutCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
-import type { Attempts, Clock, LoginStore } from '../ports.ts';
-import { userNameKey } from '../user.ts';
+import type { Attempts, LoginStore } from '../login/login-store.ts';
+import type { Clock } from '../clock.ts';
+import { userNameKey } from '../user/user.ts';
 import { epochSeconds, readItems, wasWritten } from './client.ts';
 import { fromUserItem, isPossibleKey, unchanged } from './user-item.ts';
 

@@ -18,9 +18,11 @@ import { ConditionalCheckFailedException, TransactionCanceledException } from '@
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { GetCommand, PutCommand, QueryCommand, TransactGetCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
 import { decodeCursor, encodeCursor } from '../cursor.ts';
-import type { Clock, Fence, RunStore, StartResult } from '../ports.ts';
-import type { Change, Run, RunState } from '../run.ts';
-import { interruptRun, LEASE_MS, leaseLost } from '../run.ts';
+import type { Clock } from '../clock.ts';
+import type { Fence } from '../user/user-store.ts';
+import type { RunStore, StartResult } from '../sync/run-store.ts';
+import type { Change, Run, RunState } from '../sync/run.ts';
+import { interruptRun, LEASE_MS, leaseLost } from '../sync/run.ts';
 import { chunksOf, epochSeconds, inFlight, waitForTry, wasWritten, writeItems } from './client.ts';
 import type { Item } from './client.ts';
 import { storeUnavailable } from './fault.ts';

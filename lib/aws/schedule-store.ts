@@ -18,8 +18,10 @@ import type {
   UpdateScheduleCommandInput,
 } from '@aws-sdk/client-scheduler';
 import { invalidRequest } from '../errors.ts';
-import type { Clock, ScheduleStore, WorkingSchedule } from '../ports.ts';
-import { firstRun } from '../schedule.ts';
+import type { Clock } from '../clock.ts';
+import type { ScheduleStore } from '../settings/settings-store.ts';
+import type { WorkingSchedule } from '../settings/schedule.ts';
+import { firstRun } from '../settings/schedule.ts';
 import { CLIENT_DEFAULTS, translateFaults } from './fault.ts';
 
 /** A client whose calls throw nothing but ServiceError `storeUnavailable` and refused values. */

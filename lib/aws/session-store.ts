@@ -2,7 +2,8 @@
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import type { PutCommandInput } from '@aws-sdk/lib-dynamodb';
 import { DeleteCommand, GetCommand, PutCommand } from '@aws-sdk/lib-dynamodb';
-import type { Clock, Session, SessionStore } from '../ports.ts';
+import type { Clock } from '../clock.ts';
+import type { Session, SessionStore } from '../login/session.ts';
 import { epochSeconds, wasWritten } from './client.ts';
 
 export interface SessionStoreOptions {

@@ -13,8 +13,8 @@ import {
 } from '@aws-sdk/client-secrets-manager';
 import type { SecretsManagerClientConfig } from '@aws-sdk/client-secrets-manager';
 import { invalidRequest, ServiceError } from '../errors.ts';
-import type { SettingsStore } from '../ports.ts';
-import type { Settings, StoredSettings } from '../settings.ts';
+import type { SettingsStore } from '../settings/settings-store.ts';
+import type { Settings, StoredSettings } from '../settings/settings.ts';
 import { CLIENT_DEFAULTS, storeUnavailable, translateFaults } from './fault.ts';
 
 const SERVICE = 'Secrets Manager';

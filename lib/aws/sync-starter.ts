@@ -1,6 +1,6 @@
 /** Asks the sync function to carry out a run that is stored and waits, and does not wait for it. */
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
-import type { SyncRequest } from '../run-control.ts';
+import type { SyncRequest } from '../administration/runs.ts';
 import { CLIENT_DEFAULTS, translateFaults } from './fault.ts';
 
 /**

@@ -5,9 +5,9 @@
  */
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { unmarshall } from '@aws-sdk/util-dynamodb';
-import { compareUsers, type ProductEvent, toRunEvent, toUserEvents, type UserStep } from '../event.ts';
-import type { Run } from '../run.ts';
-import type { User } from '../user.ts';
+import { compareUsers, type ProductEvent, toRunEvent, toUserEvents, type UserStep } from '../event/event.ts';
+import type { Run } from '../sync/run.ts';
+import type { User } from '../user/user.ts';
 import { type Item, readItems } from './client.ts';
 import { fromRunItem } from './run-store.ts';
 import { fromUserItem } from './user-item.ts';

@@ -1,8 +1,8 @@
 /** A user as an item of the users table, and back. Knows nothing of how items are read and written. */
 import { hash } from 'node:crypto';
-import type { UserWrite } from '../ports.ts';
-import type { User } from '../user.ts';
-import { addressKey, linkKey, userNameKey } from '../user.ts';
+import type { UserWrite } from '../user/user-store.ts';
+import type { User } from '../user/user.ts';
+import { addressKey, linkKey, userNameKey } from '../user/user.ts';
 import type { Item } from './client.ts';
 import { LIST_SHARDS } from './environment.ts';
 

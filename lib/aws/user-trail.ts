@@ -4,8 +4,8 @@
  * that comes carries what has changed, and for the one that goes a mark tells that its user lives on. Both are written in
  * the transaction of the change itself.
  */
-import type { UserChanges } from '../event.ts';
-import type { User } from '../user.ts';
+import type { UserChanges } from '../event/event.ts';
+import type { User } from '../user/user.ts';
 import { epochSeconds, type Item } from './client.ts';
 
 /** On a record that has come to its key in a transaction; stale from its next update on, which nobody needs to look at. */

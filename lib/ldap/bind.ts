@@ -5,10 +5,10 @@
 import { PasswordPolicyControl } from 'ldapts';
 
 import { ServiceError } from '../errors.ts';
-import type { BindResult } from '../ports.ts';
+import type { BindResult } from '../directory/directory.ts';
 import type { Connection } from './connection.ts';
 import { administratorBindFault, RESULT } from './fault.ts';
-import { readBindResult, toldReason } from './login.ts';
+import { readBindResult, toldReason } from './bind-result.ts';
 
 /**
  * Binds with the name as the settings have it; an empty one binds anonymously.

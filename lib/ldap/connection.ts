@@ -26,7 +26,7 @@ import {
 } from 'ldapts';
 
 import { ServiceError } from '../errors.ts';
-import type { ConnectionSettings } from '../settings.ts';
+import type { ConnectionSettings } from '../settings/settings.ts';
 import {
   connectionLost,
   connectionTimeout,

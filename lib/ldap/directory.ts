@@ -3,15 +3,15 @@
  * a connection. Decides nothing about users.
  */
 import { ServiceError } from '../errors.ts';
-import type { Filter } from '../filter.ts';
-import type { BindResult, Directory, DirectoryReader, Whereabouts } from '../ports.ts';
-import type { Settings } from '../settings.ts';
+import type { Filter } from '../settings/filter.ts';
+import type { BindResult, Directory, DirectoryReader, Whereabouts } from '../directory/directory.ts';
+import type { Settings } from '../settings/settings.ts';
 import { bindAdministrator, bindUser, isBindable } from './bind.ts';
-import { checkDirectory } from './check.ts';
+import { checkDirectory } from './settings-test.ts';
 import { type Connection, openConnection, parseServerAddress, type ServerAddress } from './connection.ts';
 import { makeEntryReading } from './entry.ts';
 import { directoryError, isServerFault, RESULT, searchFault } from './fault.ts';
-import { readScope } from './reading.ts';
+import { readScope } from './reading/paged.ts';
 import { chooseContext, readRootDse, type RootDse } from './root-dse.ts';
 import { chooseScope, findIdSource, type Scope } from './scope.ts';
 import { toSearchFilter } from './search-filter.ts';

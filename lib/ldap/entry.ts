@@ -4,9 +4,9 @@
  */
 import type { Attribute, SearchEntry } from 'ldapts';
 
-import { mappedAttributes } from '../mapping.ts';
-import type { Entry } from '../ports.ts';
-import type { MappingSettings } from '../settings.ts';
+import { mappedAttributes } from '../directory/mapping.ts';
+import type { Entry } from '../directory/entry.ts';
+import type { MappingSettings } from '../settings/settings.ts';
 import { disablingRule, type StatusAttribute } from './account-status.ts';
 import { readUniqueId } from './unique-id.ts';
 

@@ -3,7 +3,7 @@
  * Knows nothing of passwords: no text that comes in here may hold one.
  */
 import { type DirectoryFaultCode, ServiceError } from '../errors.ts';
-import type { RejectionReason } from '../ports.ts';
+import type { RejectionReason } from '../directory/directory.ts';
 
 /** Result codes of RFC 4511 section 4.1.9 that this system tells apart. */
 export const RESULT = {

@@ -5,7 +5,7 @@
 import type { SearchEntry } from 'ldapts';
 
 import { ServiceError } from '../errors.ts';
-import type { Vendor } from '../settings.ts';
+import type { Vendor } from '../settings/settings.ts';
 import type { Connection } from './connection.ts';
 import { RESULT, searchFault } from './fault.ts';
 import { toSearchFilter } from './search-filter.ts';

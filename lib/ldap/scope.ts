@@ -3,8 +3,8 @@
  * and one entry that is known to be there.
  */
 import { invalidRequest, ServiceError } from '../errors.ts';
-import { type Filter, parseFilter } from '../filter.ts';
-import type { Settings } from '../settings.ts';
+import { type Filter, parseFilter } from '../settings/filter.ts';
+import type { Settings } from '../settings/settings.ts';
 import type { Connection } from './connection.ts';
 import { LIMIT_RESULTS, RESULT, searchFault } from './fault.ts';
 import { chooseBase, type RootDse } from './root-dse.ts';

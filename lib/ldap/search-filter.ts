@@ -4,7 +4,7 @@
  */
 import { type BerWriter, Filter as LdaptsFilter, SearchFilter } from 'ldapts';
 
-import type { Filter } from '../filter.ts';
+import type { Filter } from '../settings/filter.ts';
 
 const CHOICE = {
   and: SearchFilter.and,

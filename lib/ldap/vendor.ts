@@ -2,7 +2,7 @@
  * What is particular to each vendor's directory: how its root DSE gives it away, which attribute names an entry for ever, which
  * ones mark an account disabled, and what its administrators usually map. Facts and pure functions; asks no server.
  */
-import type { Presets, Vendor } from '../settings.ts';
+import type { Presets, Vendor } from '../settings/settings.ts';
 import { STATUS_ATTRIBUTES, type StatusAttribute } from './account-status.ts';
 import type { ID_ATTRIBUTES } from './unique-id.ts';
 

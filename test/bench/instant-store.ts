@@ -5,8 +5,8 @@
 import { createReadStream } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
-import type { UserLink, UserStore } from '../../lib/ports.ts';
-import { linkKey } from '../../lib/user.ts';
+import type { UserLink, UserStore } from '../../lib/user/user-store.ts';
+import { linkKey } from '../../lib/user/user.ts';
 import type { Known } from './people.ts';
 import { isFormer, numberOf, uidOf, userOf } from './people.ts';
 

@@ -2,11 +2,11 @@
  * The people of the benchmarks: person number n is the same in the directory and in every store, so that a store can be made
  * that already knows all of them, some of them in a former state, or people who are gone.
  */
-import { mapEntry } from '../../lib/mapping.ts';
-import type { Person } from '../../lib/mapping.ts';
-import { createUser } from '../../lib/plan.ts';
-import type { Settings } from '../../lib/settings.ts';
-import type { User } from '../../lib/user.ts';
+import { mapEntry } from '../../lib/directory/mapping.ts';
+import type { Person } from '../../lib/directory/mapping.ts';
+import { createUser } from '../../lib/sync/plan.ts';
+import type { Settings } from '../../lib/settings/settings.ts';
+import type { User } from '../../lib/user/user.ts';
 import { aSettings } from '../support/people.ts';
 
 export const SUFFIX = 'dc=example,dc=com';

@@ -3,8 +3,8 @@
  * whoever comes, goes and is renamed between the pages: `node test/bench/user-lists.ts [users]`, 100,000 unless told otherwise.
  */
 import { createUserStore } from '../../lib/aws/user-store.ts';
-import type { UserQuery } from '../../lib/ports.ts';
-import type { User } from '../../lib/user.ts';
+import type { UserQuery } from '../../lib/user/user-store.ts';
+import type { User } from '../../lib/user/user.ts';
 import { startDynamoDb } from '../../local/dynamodb.ts';
 import { aUser } from '../support/people.ts';
 import { connect, createTables } from '../support/tables.ts';

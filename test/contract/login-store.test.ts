@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Attempts } from '../../lib/ports.ts';
+import type { Attempts } from '../../lib/login/login-store.ts';
 import { aUser } from '../support/people.ts';
 import { describeOnEveryStore } from '../support/stores.ts';
 import type { Stores } from '../support/stores.ts';

@@ -9,8 +9,8 @@ import { Client } from 'ldapts';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 
 import { openDirectory } from '../../lib/ldap/directory.ts';
-import type { Directory } from '../../lib/ports.ts';
-import type { Settings } from '../../lib/settings.ts';
+import type { Directory } from '../../lib/directory/directory.ts';
+import type { Settings } from '../../lib/settings/settings.ts';
 import { makeCertificates } from '../../local/certificate.ts';
 import { type Slapd, startSlapd } from '../../local/slapd.ts';
 import { startCountingProxy } from '../support/counting-proxy.ts';

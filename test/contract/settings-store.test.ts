@@ -13,8 +13,8 @@ import {
   createSettingsStore,
   readAdministratorPassword,
 } from '../../lib/aws/settings-store.ts';
-import { createMemoryStores } from '../../lib/memory.ts';
-import type { SettingsStore } from '../../lib/ports.ts';
+import { createMemoryStores } from '../support/memory-stores.ts';
+import type { SettingsStore } from '../../lib/settings/settings-store.ts';
 import { serve } from '../../local/running.ts';
 import { createSecretsManager } from '../../local/secrets-manager.ts';
 import { LOCAL_CLIENT } from '../../local/template.ts';

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import type { UserLink, UserQuery, UserStore, UserWrite } from '../../lib/ports.ts';
+import type { UserLink, UserQuery, UserStore, UserWrite } from '../../lib/user/user-store.ts';
 import { encodeCursor } from '../../lib/cursor.ts';
-import { newRun } from '../../lib/run.ts';
-import type { User } from '../../lib/user.ts';
-import { linkKey, compareNameKeys, userNameKey } from '../../lib/user.ts';
+import { newRun } from '../../lib/sync/run.ts';
+import type { User } from '../../lib/user/user.ts';
+import { linkKey, compareNameKeys, userNameKey } from '../../lib/user/user.ts';
 import { aUser } from '../support/people.ts';
 import { describeOnEveryStore } from '../support/stores.ts';
 import type { Stores } from '../support/stores.ts';

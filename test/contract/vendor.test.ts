@@ -1,8 +1,8 @@
 /** What is particular to each vendor, on its own server: how it is known, what marks people disabled, what is usually mapped. */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { openDirectory } from '../../lib/ldap/directory.ts';
-import { mapEntry } from '../../lib/mapping.ts';
-import { type Settings, type Vendor, withPresets } from '../../lib/settings.ts';
+import { mapEntry } from '../../lib/directory/mapping.ts';
+import { type Settings, type Vendor, withPresets } from '../../lib/settings/settings.ts';
 import { startApacheDs } from '../support/apacheds.ts';
 import {
   type DirectoryServer,

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { makeHandler } from '../../functions/auth.ts';
-import { keepDirectory } from '../../lib/current-directory.ts';
-import { createLogin } from '../../lib/login.ts';
+import { keepDirectory } from '../../lib/directory/current-directory.ts';
+import { createLogin } from '../../lib/login/login.ts';
 import { startHouse } from '../support/house.ts';
 import type { House } from '../support/house.ts';
 import { unreachable } from '../support/memory-directory.ts';

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { makeHandler } from '../../functions/events.ts';
 import { createEventBridgeClient, createPublisher } from '../../lib/aws/event-bus.ts';
-import { toUserEvents } from '../../lib/event.ts';
+import { toUserEvents } from '../../lib/event/event.ts';
 import { readBody } from '../../local/http-api.ts';
 import { type LocalServer, serve } from '../../local/running.ts';
 import { LOCAL_CLIENT } from '../../local/template.ts';

@@ -7,7 +7,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Run } from '../../lib/run.ts';
+import type { Run } from '../../lib/sync/run.ts';
 import { startProgram, type Program } from '../../local/program.ts';
 import { expectDescribed, OPERATIONS, operationAt } from '../support/described.ts';
 import type { DirectoryServer } from '../support/directory-server.ts';

@@ -5,8 +5,8 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 
 import { openDirectory } from '../../lib/ldap/directory.ts';
-import type { Directory } from '../../lib/ports.ts';
-import type { Run } from '../../lib/run.ts';
+import type { Directory } from '../../lib/directory/directory.ts';
+import type { Run } from '../../lib/sync/run.ts';
 import { startCountingProxy } from '../support/counting-proxy.ts';
 import { type DirectoryServer, dnOf, type PersonFixture } from '../support/directory-server.ts';
 import { type House, startHouse } from '../support/house.ts';

@@ -5,7 +5,7 @@
 import { Attribute, Change } from 'ldapts';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { openDirectory } from '../../lib/ldap/directory.ts';
-import type { BindResult } from '../../lib/ports.ts';
+import type { BindResult } from '../../lib/directory/directory.ts';
 import { startApacheDs } from '../support/apacheds.ts';
 import {
   asRoot,

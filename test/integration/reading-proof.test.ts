@@ -2,8 +2,8 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 
 import { openDirectory } from '../../lib/ldap/directory.ts';
-import type { Directory, ReadProof } from '../../lib/ports.ts';
-import type { Settings } from '../../lib/settings.ts';
+import type { Directory, ReadProof } from '../../lib/directory/directory.ts';
+import type { Settings } from '../../lib/settings/settings.ts';
 import {
   entryMessage,
   OFFERS_PAGING,

@@ -1,10 +1,12 @@
 /** A whole house in memory for tests of the core: every port has its memory adapter, and time passes when a test says so. */
-import { createMemoryStores } from '../../lib/memory.ts';
-import type { OpenDirectory, StartResult, UserStore } from '../../lib/ports.ts';
-import { newRun, newRunId } from '../../lib/run.ts';
-import type { Change, Run, RunRequest } from '../../lib/run.ts';
-import { synchronize } from '../../lib/sync.ts';
-import type { User } from '../../lib/user.ts';
+import { createMemoryStores } from './memory-stores.ts';
+import type { OpenDirectory } from '../../lib/directory/directory.ts';
+import type { StartResult } from '../../lib/sync/run-store.ts';
+import type { UserStore } from '../../lib/user/user-store.ts';
+import { newRun, newRunId } from '../../lib/sync/run.ts';
+import type { Change, Run, RunRequest } from '../../lib/sync/run.ts';
+import { synchronize } from '../../lib/sync/sync.ts';
+import type { User } from '../../lib/user/user.ts';
 import { MemoryDirectory } from './memory-directory.ts';
 import { aSettings, NOW } from './people.ts';
 

@@ -3,7 +3,8 @@
  * incompletely too. The adapter that talks LDAP has its own contract test on a real server.
  */
 import { ServiceError } from '../../lib/errors.ts';
-import type { Directory, Entry, ReadProof, Whereabouts } from '../../lib/ports.ts';
+import type { Directory, ReadProof, Whereabouts } from '../../lib/directory/directory.ts';
+import type { Entry } from '../../lib/directory/entry.ts';
 
 export interface MemoryPerson {
   readonly entry: Entry;

@@ -1,10 +1,10 @@
 /** Builders for the core's tests: a person, an entry, a user, each plain unless told otherwise. */
-import { mapEntry } from '../../lib/mapping.ts';
-import type { Person } from '../../lib/mapping.ts';
-import type { PlanContext } from '../../lib/plan.ts';
-import type { Entry } from '../../lib/ports.ts';
-import type { MappingSettings, Settings } from '../../lib/settings.ts';
-import type { User } from '../../lib/user.ts';
+import { mapEntry } from '../../lib/directory/mapping.ts';
+import type { Person } from '../../lib/directory/mapping.ts';
+import type { PlanContext } from '../../lib/sync/plan.ts';
+import type { Entry } from '../../lib/directory/entry.ts';
+import type { MappingSettings, Settings } from '../../lib/settings/settings.ts';
+import type { User } from '../../lib/user/user.ts';
 
 export const MAPPING: MappingSettings = {
   userName: 'uid',

@@ -1,5 +1,6 @@
 /** A whole read by the directory port, with its proof. Knows no server. */
-import type { Directory, Entry, ReadProof } from '../../lib/ports.ts';
+import type { Directory, ReadProof } from '../../lib/directory/directory.ts';
+import type { Entry } from '../../lib/directory/entry.ts';
 
 export interface Read {
   readonly entries: readonly Entry[];

@@ -1,12 +1,12 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createAdministration, ensureFirstAdministrator } from '../../lib/administration.ts';
-import { createMemoryStores } from '../../lib/memory.ts';
-import { verifyPasswordHash } from '../../lib/password.ts';
-import type { UserStore } from '../../lib/ports.ts';
-import type { User } from '../../lib/user.ts';
-import { toPublicUser } from '../../lib/user.ts';
-import { parseNewUser } from '../../lib/user-schema.ts';
+import { createAdministration, ensureFirstAdministrator } from '../../lib/administration/users.ts';
+import { createMemoryStores } from '../support/memory-stores.ts';
+import { verifyPasswordHash } from '../../lib/user/password.ts';
+import type { UserStore } from '../../lib/user/user-store.ts';
+import type { User } from '../../lib/user/user.ts';
+import { toPublicUser } from '../../lib/user/user.ts';
+import { parseNewUser } from '../../lib/administration/user-schema.ts';
 import { aUser, NOW } from '../support/people.ts';
 
 const generated = async (): Promise<string> => 'generated password';

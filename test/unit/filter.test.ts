@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
-import { type Filter, MAX_FILTER_DEPTH, parseFilter } from '../../lib/filter.ts';
+import { type Filter, MAX_FILTER_DEPTH, parseFilter } from '../../lib/settings/filter.ts';
 
 /** Bytes as text, so that a whole tree can be compared and read. */
 function readable(filter: Filter): unknown {

@@ -4,12 +4,12 @@ import { describe, expect, test } from 'vitest';
 
 import { disablingRule } from '../../lib/ldap/account-status.ts';
 import { parseServerAddress } from '../../lib/ldap/connection.ts';
-import { parseFilter } from '../../lib/filter.ts';
-import { readBindResult } from '../../lib/ldap/login.ts';
+import { parseFilter } from '../../lib/settings/filter.ts';
+import { readBindResult } from '../../lib/ldap/bind-result.ts';
 import { chooseBase, chooseContext, leadsToNobody, type RootDse } from '../../lib/ldap/root-dse.ts';
 import { readUniqueId, uniqueIdValues } from '../../lib/ldap/unique-id.ts';
 import { detectVendor, VENDOR_FACTS, vendorIdAttribute } from '../../lib/ldap/vendor.ts';
-import { VENDORS, withPresets } from '../../lib/settings.ts';
+import { VENDORS, withPresets } from '../../lib/settings/settings.ts';
 import { aSettings } from '../support/people.ts';
 
 const NOW = new Date('2026-05-04T10:00:00Z');

@@ -1,11 +1,11 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { keepDirectory } from '../../lib/current-directory.ts';
+import { keepDirectory } from '../../lib/directory/current-directory.ts';
 import { ServiceError } from '../../lib/errors.ts';
-import { createLogin, delayAfter, withoutDomain } from '../../lib/login.ts';
-import type { Login } from '../../lib/login.ts';
-import { hashPassword } from '../../lib/password.ts';
-import type { Directory } from '../../lib/ports.ts';
-import type { Settings } from '../../lib/settings.ts';
+import { createLogin, delayAfter, withoutDomain } from '../../lib/login/login.ts';
+import type { Login } from '../../lib/login/login.ts';
+import { hashPassword } from '../../lib/user/password.ts';
+import type { Directory } from '../../lib/directory/directory.ts';
+import type { Settings } from '../../lib/settings/settings.ts';
 import { startHouse } from '../support/house.ts';
 import type { House } from '../support/house.ts';
 import { unreachable } from '../support/memory-directory.ts';

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { mapEntry } from '../../lib/mapping.ts';
-import type { Person } from '../../lib/mapping.ts';
-import type { Entry } from '../../lib/ports.ts';
-import type { MappingSettings } from '../../lib/settings.ts';
+import { mapEntry } from '../../lib/directory/mapping.ts';
+import type { Person } from '../../lib/directory/mapping.ts';
+import type { Entry } from '../../lib/directory/entry.ts';
+import type { MappingSettings } from '../../lib/settings/settings.ts';
 import { anEntry, MAPPING } from '../support/people.ts';
 
 function person(entry: Entry, mapping: Partial<MappingSettings> = {}): Person {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { ServiceError } from '../../lib/errors.ts';
-import { DECOY_HASH, hashPassword, passwordFault, verifyPasswordHash } from '../../lib/password.ts';
+import { DECOY_HASH, hashPassword, passwordFault, verifyPasswordHash } from '../../lib/user/password.ts';
 
 const cost = (hash: string): string => hash.split('$').slice(0, 4).join('$');
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { planAgain, planMissing, planUser, removeUser, settleNames } from '../../lib/plan.ts';
-import type { User } from '../../lib/user.ts';
+import { planAgain, planMissing, planUser, removeUser, settleNames } from '../../lib/sync/plan.ts';
+import type { User } from '../../lib/user/user.ts';
 import { aContext, aPerson, aUser, NOW } from '../support/people.ts';
 
 const link = aUser().directory!;

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseNewPassword, parseNewUser, parseUserPatch } from '../../lib/user-schema.ts';
+import { parseNewPassword, parseNewUser, parseUserPatch } from '../../lib/administration/user-schema.ts';
 
 function pathsOf(parsed: object): string[] {
   return 'faults' in parsed ? (parsed.faults as { path: string }[]).map(({ path }) => path).toSorted() : [];

@@ -1,0 +1,121 @@
+/**
+ * Runs on behalf of an administrator: starting one, approving what one has withheld, cancelling one. Knows no HTTP; what
+ * carries a run out is asked by name and works on its own.
+ */
+import { ServiceError } from '../errors.ts';
+import type { Clock } from '../clock.ts';
+import type { RunStore } from '../sync/run-store.ts';
+import type { SettingsStore } from '../settings/settings-store.ts';
+import { newRun, newRunId } from '../sync/run.ts';
+import type { Run, RunRequest } from '../sync/run.ts';
+
+/** What the sync function is invoked with for a run that is stored and waits. */
+export interface SyncRequest {
+  readonly runId: string;
+  readonly dryRun: boolean;
+  readonly trigger: RunRequest['trigger'];
+  readonly requestedBy: string | null;
+}
+
+export interface RunControlPorts {
+  readonly runs: RunStore;
+  readonly settings: SettingsStore;
+  /** Asks for the run to be carried out and does not wait for it. */
+  readonly startSync: (request: SyncRequest) => Promise<void>;
+  readonly clock: Clock;
+}
+
+/**
+ * Stores a run, which takes the lease, and asks for it to be carried out.
+ *
+ * @throws ServiceError `runActive` with the run that is; `notConfigured`; `storeUnavailable` when the sync function could
+ *   not be asked, which ends the run as failed
+ */
+export async function startRun(ports: RunControlPorts, request: RunRequest): Promise<Run> {
+  return await begin(ports, request, async () => null);
+}
+
+/**
+ * Starts a run that applies the removals which another one has withheld; they are verified again before.
+ *
+ * @throws ServiceError `notFound`, `nothingWithheld` (also when they have been approved already), and as startRun
+ */
+export async function approveRun(
+  ports: RunControlPorts,
+  runId: string,
+  request: Pick<RunRequest, 'trigger' | 'requestedBy'>,
+): Promise<Run> {
+  const withheld = await getRun(ports.runs, runId);
+  if (withheld.status === 'running') throw runActive(runId);
+  if (withheld.dryRun) throw nothingWithheld('a dry run withholds nothing; start a real run first');
+  if (withheld.totals.withheld === 0) throw nothingWithheld('this run has withheld nothing');
+  if (withheld.settingsVersion !== (await ports.settings.read())?.version) {
+    throw nothingWithheld(
+      'the settings have changed since these removals were withheld; start a new run and look at it',
+    );
+  }
+  // The lease first: a claim that could not be followed by a run would be lost.
+  return await begin(ports, { ...request, dryRun: false, approves: runId }, async () =>
+    (await ports.runs.claimWithheld(runId)) ? null : nothingWithheld('these removals have been approved already'),
+  );
+}
+
+/** Asks a run to stop at its next step. @throws ServiceError `notFound`, `runNotActive` */
+export async function cancelRun(runs: RunStore, runId: string): Promise<void> {
+  await getRun(runs, runId);
+  if (await runs.requestCancel(runId)) return;
+  throw new ServiceError('runNotActive', 'this run is over already');
+}
+
+/** @throws ServiceError `notFound` */
+export async function getRun(runs: RunStore, runId: string): Promise<Run> {
+  const run = await runs.get(runId);
+  if (run === null) throw new ServiceError('notFound', 'there is no run of this id');
+  return run;
+}
+
+/** `refusal`: what, once the lease is taken, still stands against the run. */
+async function begin(
+  { runs, settings, startSync, clock }: RunControlPorts,
+  request: RunRequest,
+  refusal: () => Promise<ServiceError | null>,
+): Promise<Run> {
+  if ((await settings.read()) === null) {
+    throw new ServiceError('notConfigured', 'no directory is configured', { advice: 'Save settings first.' });
+  }
+  const now = clock.now();
+  const result = await runs.start(newRun(newRunId(now), request, now));
+  if (!result.started) throw runActive(result.activeRunId);
+  const { run } = result;
+
+  const end = async (outcome: Pick<Run, 'status' | 'error'>): Promise<void> => {
+    const finishedAt = clock.now().toISOString();
+    await runs.finish(result.fence, { ...run, ...outcome, stage: 'finished', finishedAt });
+  };
+  const refused = await refusal();
+  if (refused !== null) {
+    await end({ status: 'cancelled', error: null });
+    throw refused;
+  }
+  const { dryRun, trigger, requestedBy } = request;
+  try {
+    await startSync({ runId: run.id, dryRun, trigger, requestedBy });
+  } catch (cause) {
+    const message = 'the sync function could not be started';
+    const advice = 'Try again; if this repeats, see whether the function is there and not throttled.';
+    await end({ status: 'failed', error: { code: 'storeUnavailable', message, advice } });
+    throw new ServiceError('storeUnavailable', message, { cause, advice, retryable: true });
+  }
+  return run;
+}
+
+function runActive(runId: string): ServiceError {
+  return new ServiceError('runActive', 'a run is active', {
+    runId,
+    advice: 'Wait until it is over, or cancel it.',
+  });
+}
+
+function nothingWithheld(message: string): ServiceError {
+  return new ServiceError('nothingWithheld', message);
+}

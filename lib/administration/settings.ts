@@ -1,0 +1,223 @@
+/**
+ * Reading and saving the settings, and trying them out, on behalf of an administrator. Knows no HTTP and no LDAP.
+ */
+import { invalidRequest, ServiceError } from '../errors.ts';
+import type { InputFault } from '../errors.ts';
+import { attributeList, attributeValues, mapEntry } from '../directory/mapping.ts';
+import type { DirectoryTest } from '../directory/directory-test.ts';
+import type { Entry } from '../directory/entry.ts';
+import type { OpenDirectory } from '../directory/directory.ts';
+import type { ScheduleStore, SettingsStore } from '../settings/settings-store.ts';
+import type { WorkingSchedule } from '../settings/schedule.ts';
+import { parseSettings, type ParsedSettings, parseTriedSettings, settingsWarnings } from './settings-schema.ts';
+import { type Presets, type Settings, type StoredSettings, withPresets } from '../settings/settings.ts';
+
+/** How long the test of settings may take, whatever the servers do; the caller's patience is 25 s. */
+const TEST_LIMIT_MS = 24_000;
+const MAX_RACES = 5;
+
+/** One of the first entries found, as sync would take it, or why sync would skip it. */
+export type SampleUser = {
+  readonly dn: string;
+  /** What the directory has in each mapped attribute, by its name in lower case. */
+  readonly attributes: Entry['attributes'];
+} & (
+  | {
+      readonly userName: string;
+      readonly fullName: string | null;
+      readonly emailAddresses: readonly string[];
+      readonly directoryId: string;
+      readonly disabled: boolean;
+    }
+  | { readonly skipped: string }
+);
+
+/** For fields that are empty, in the shape of the settings: a JSON merge patch. */
+export interface OfferedPresets {
+  readonly scope: Partial<Presets['scope']>;
+  readonly mapping: Partial<Presets['mapping']>;
+}
+
+export type SettingsTest = Omit<DirectoryTest, 'presets' | 'sample'> & {
+  /**
+   * What is usual in directories like this, for the fields that are empty; null where none is or the check did not get that
+   * far. The sample is made with it when no user name is mapped.
+   */
+  readonly presets: OfferedPresets | null;
+  readonly sample: readonly SampleUser[];
+};
+
+/** What an administrator has saved, and what has become of its schedule. */
+export interface SettingsInEffect {
+  readonly stored: StoredSettings;
+  /** null where it can't be asked. */
+  readonly schedule: WorkingSchedule | null;
+}
+
+export interface ConfigurationPorts {
+  readonly settings: SettingsStore;
+  readonly schedule: ScheduleStore;
+  readonly openDirectory: OpenDirectory;
+}
+
+/** null while nothing is configured. @throws ServiceError `storeUnavailable` for the settings themselves only */
+export async function readSettings({
+  settings,
+  schedule,
+}: Pick<ConfigurationPorts, 'settings' | 'schedule'>): Promise<SettingsInEffect | null> {
+  const [stored, working] = await Promise.all([settings.read(), readSchedule(schedule)]);
+  return stored && { stored, schedule: working };
+}
+
+async function readSchedule(schedule: ScheduleStore): Promise<WorkingSchedule | null> {
+  try {
+    return await schedule.read();
+  } catch (error) {
+    if (error instanceof ServiceError) return null;
+    throw error;
+  }
+}
+
+/**
+ * Replaces the settings and moves the schedule. The password is kept when the document leaves it out, and dropped when no
+ * administrative DN is left that it could belong to.
+ *
+ * @param expectedVersion the version the administrator has seen; null = whatever is stored
+ * @throws ServiceError `invalidRequest` with every fault, `versionMismatch`, `conflict`, `storeUnavailable` (also when the
+ *   settings are saved and the schedule could not be moved: saving again moves it)
+ */
+export async function saveSettings(
+  { settings: store, schedule }: ConfigurationPorts,
+  document: unknown,
+  expectedVersion: string | null,
+): Promise<SettingsInEffect> {
+  for (let race = 0; race < MAX_RACES; race += 1) {
+    const stored = await store.read();
+    if (expectedVersion !== null && stored?.version !== expectedVersion) {
+      throw new ServiceError('versionMismatch', 'the settings have been changed since they were read', {
+        advice: 'Read the settings again, and repeat the change if it still makes sense.',
+      });
+    }
+    const { settings, password } = completeSettings(parseSettings(document), stored);
+    const version = await store.write(settings, password, stored?.version ?? null);
+    if (version === null) continue;
+    return { stored: { settings, password, version }, schedule: await moveSchedule(schedule, settings) };
+  }
+  throw new ServiceError('conflict', 'others keep changing the settings; nothing was written', { retryable: true });
+}
+
+/** The settings are stored by now, so whatever fails here is no refusal of them. */
+async function moveSchedule(schedule: ScheduleStore, { options }: Settings): Promise<WorkingSchedule> {
+  try {
+    return await schedule.apply(options.schedule);
+  } catch (cause) {
+    if (!(cause instanceof ServiceError)) throw cause;
+    const message = `the settings are saved, but the schedule could not be moved: ${cause.message}`;
+    const advice = 'Save the settings again; if that fails, change options.schedule.';
+    throw new ServiceError('storeUnavailable', message, { cause, advice, retryable: true });
+  }
+}
+
+/**
+ * The staged check of settings and a look at the first people they find. Changes nothing.
+ *
+ * @param document settings to try, with or without a mapping; undefined = the stored ones. A password that is left out is the
+ *   stored one.
+ * @throws ServiceError `invalidRequest`; `notConfigured` when there is neither a document nor anything stored
+ */
+export async function testSettings(
+  { settings: store, openDirectory }: ConfigurationPorts,
+  document: unknown,
+): Promise<SettingsTest> {
+  const stored = await store.read();
+  const tried = document === undefined ? stored : completeSettings(parseTriedSettings(document), stored);
+  if (tried === null) {
+    throw new ServiceError('notConfigured', 'there are no settings to test', {
+      advice: 'Send settings in the body, or save some first.',
+    });
+  }
+  const directory = openDirectory(tried.settings, tried.password);
+  try {
+    const test = await directory.test(TEST_LIMIT_MS);
+    const mapped = test.presets === null ? tried.settings : withPresets(tried.settings, test.presets);
+    const warnings = [
+      ...settingsWarnings(tried.settings),
+      ...test.warnings,
+      ...(mapped.mapping.userName === '' ? [] : sampleWarnings(test.sample, mapped)),
+    ];
+    if (test.ok && test.count === 0) {
+      warnings.push('Nobody was found. Check base DN and filter, and whether the bind user may read the people there.');
+    }
+    return {
+      ...test,
+      presets: test.presets && offerPresets(tried.settings, test.presets),
+      sample: test.sample.map((entry) => showEntry(entry, mapped)),
+      warnings,
+    };
+  } finally {
+    await directory.close();
+  }
+}
+
+/** Of the presets, those for fields that are empty. */
+function offerPresets({ scope, mapping }: Settings, presets: Presets): OfferedPresets | null {
+  const forEmpty = <T extends object>(given: T, usual: Partial<T>): Partial<T> =>
+    Object.fromEntries(Object.entries(usual).filter(([field]) => given[field as keyof T] === '')) as Partial<T>;
+  const offered = { scope: forEmpty(scope, presets.scope), mapping: forEmpty(mapping, presets.mapping) };
+  return Object.values(offered).every((fields) => Object.keys(fields).length === 0) ? null : offered;
+}
+
+/** A valid document with the password that goes with it. */
+function completeSettings(
+  parsed: ParsedSettings,
+  stored: StoredSettings | null,
+): { readonly settings: Settings; readonly password: string } {
+  if ('faults' in parsed) throw invalidRequest(parsed.faults);
+  const { settings } = parsed;
+  if (settings.connection.administrativeDn === '') return { settings, password: '' };
+  const password = parsed.password ?? stored?.password ?? '';
+  if (password === '') {
+    // A bind with a name and no password succeeds on many servers, as nobody (RFC 4513, 5.1.2).
+    const fault: InputFault = {
+      path: 'connection.password',
+      message: 'is required with an administrativeDn; leave both empty to read anonymously',
+    };
+    throw invalidRequest([fault]);
+  }
+  return { settings, password };
+}
+
+function showEntry(entry: Entry, { mapping, options }: Settings): SampleUser {
+  const mapped = mapEntry(entry, mapping, options.disabledUsers);
+  const { dn, attributes } = entry;
+  if ('skipped' in mapped) return { dn, attributes, skipped: mapped.skipped.reason };
+  const { userName, fullName, emailAddresses, directoryId, disabled } = mapped.person;
+  return { dn, attributes, userName, fullName, emailAddresses, directoryId, disabled };
+}
+
+/** What the first entries tell about the mapping. */
+function sampleWarnings(sample: readonly Entry[], { mapping, options }: Settings): string[] {
+  const people = sample
+    .map((entry) => mapEntry(entry, mapping, options.disabledUsers))
+    .flatMap((mapped) => ('person' in mapped ? [mapped.person] : []));
+  const addressAttributes = attributeList(mapping.emailAddresses).join(' or ');
+  const warnings: string[] = [];
+  const count = (number: number, sentence: string): void => {
+    if (number > 0) warnings.push(`${number} of the first ${sample.length} ${sentence}`);
+  };
+  count(sample.length - people.length, 'would be skipped; the sample tells why.');
+  count(
+    sample.filter((entry) => attributeValues(entry, mapping.userName).length > 1).length,
+    `have several values of ${mapping.userName}; the one in the entry's name, else the first by letter, is taken.`,
+  );
+  if (mapping.fullName !== '') {
+    count(people.filter(({ fullName }) => fullName === null).length, `have no ${mapping.fullName}.`);
+  }
+  if (addressAttributes !== '') {
+    const without = people.filter(({ emailAddresses }) => emailAddresses.length === 0).length;
+    count(without, `have no e-mail address in ${addressAttributes}.`);
+  }
+  const repeated = people.length - new Set(people.map(({ nameKey }) => nameKey)).size;
+  count(repeated, 'have the user name of another one; none of those would be applied.');
+  return warnings;
+}

@@ -1,0 +1,121 @@
+/**
+ * Validation of what administrators send about users: creation, JSON merge patch, password. Knows no store; what depends on
+ * other users is decided in administration.ts.
+ */
+import * as z from 'zod';
+import { LIST_EVEN_SO, optionalLine, parseInput, refuse, refuseRepetition } from './input.ts';
+import type { Parsed } from './input.ts';
+import { passwordFault } from '../user/password.ts';
+import type { Privilege } from '../user/privilege.ts';
+import { PRIVILEGES, privilegesFault } from '../user/privilege.ts';
+import type { Authentication, UserStatus } from '../user/user.ts';
+import { exceedAddressBytes, MAX_ADDRESS_BYTES, parseUserName } from '../user/user.ts';
+
+const MAX_FULL_NAME_LENGTH = 512;
+const MAX_ADDRESS_LENGTH = 320;
+const MAX_ADDRESSES = 200;
+
+/** A user to create, defaults filled in. */
+export interface NewUser {
+  readonly userName: string;
+  readonly fullName: string | null;
+  readonly emailAddresses: readonly string[];
+  readonly authentication: Authentication;
+  readonly status: UserStatus;
+  readonly privileges: readonly Privilege[];
+}
+
+/** What is to change; what is absent stays. */
+export type UserPatch = { readonly [Field in keyof NewUser]?: NewUser[Field] | undefined } & {
+  /** Only for a user that is to be integrated. */
+  readonly password?: string | undefined;
+};
+
+const userName = z
+  .string()
+  .transform((text, context) => {
+    const parsed = parseUserName(text);
+    if ('userName' in parsed) return parsed.userName;
+    context.addIssue({ code: 'custom', message: parsed.reason });
+    return z.NEVER;
+  })
+  .describe('What the user logs in with. Unique without upper and lower case, at most 255 bytes.');
+
+const fullName = optionalLine(MAX_FULL_NAME_LENGTH)
+  .transform((text) => (text === '' ? null : text))
+  .describe('Empty or null = none.');
+
+function addressesFault(addresses: readonly string[]): string | null {
+  return exceedAddressBytes(addresses) ? `has more than ${MAX_ADDRESS_BYTES / 1024} KB of addresses` : null;
+}
+
+const address = z
+  .string()
+  .trim()
+  .max(MAX_ADDRESS_LENGTH)
+  .regex(/^[^\s@\p{Cc}\p{Cs}]+(?:@[^\s@\p{Cc}\p{Cs}]+)+$/u, 'is no e-mail address');
+
+const emailAddresses = z
+  .array(address)
+  .max(MAX_ADDRESSES)
+  .superRefine(refuseRepetition, LIST_EVEN_SO)
+  .superRefine(refuse(addressesFault), LIST_EVEN_SO)
+  .nullish()
+  .transform((addresses) => addresses ?? [])
+  .describe('The first is the primary one. Null = none.');
+
+const authentication = z
+  .enum(['integrated', 'directory'])
+  .describe('Who verifies the password: this system, or the directory.');
+const status = z.enum(['active', 'disabled']).describe('Disabled users can’t log in.');
+
+const privileges = z
+  .array(z.enum(PRIVILEGES))
+  .superRefine(refuse(privilegesFault), LIST_EVEN_SO)
+  .describe('`none` and `admin` stand alone.');
+
+export const newUser = z.strictObject({
+  userName,
+  fullName,
+  emailAddresses,
+  authentication: authentication.default('integrated'),
+  status: status.default('active'),
+  privileges: privileges.default(['login']),
+});
+
+export const newPassword = z.strictObject({
+  password: z.string().superRefine(refuse(passwordFault)).describe('At least 8 characters, at most 1,024 bytes.'),
+});
+
+export const userPatch = z.strictObject({
+  userName: userName.optional(),
+  fullName: fullName.optional(),
+  emailAddresses: emailAddresses.optional(),
+  authentication: authentication.optional(),
+  status: status.optional(),
+  privileges: privileges.optional(),
+  password: newPassword.shape.password.optional().describe('Of a user who becomes integrated, and only then.'),
+});
+
+/** The body that creates a user: only the user name is required. */
+export function parseNewUser(body: unknown): Parsed<NewUser> {
+  return parseInput<NewUser>(newUser, body);
+}
+
+/** A JSON merge patch (RFC 7396): null takes a full name or all e-mail addresses away, and nothing else. */
+export function parseUserPatch(body: unknown): Parsed<UserPatch> {
+  const parsed = parseInput(userPatch, body);
+  if ('faults' in parsed) return parsed;
+  if (parsed.value.password !== undefined && parsed.value.authentication !== 'integrated') {
+    const message = 'is taken with "authentication": "integrated" only; else it has a call of its own';
+    return { faults: [{ path: 'password', message }] };
+  }
+  // What is absent has to stay absent: the schemas read it as "nothing".
+  const named = Object.keys(body as object);
+  return { value: Object.fromEntries(Object.entries(parsed.value).filter(([field]) => named.includes(field))) };
+}
+
+/** `{password}` as an administrator sets it. */
+export function parseNewPassword(body: unknown): Parsed<{ readonly password: string }> {
+  return parseInput(newPassword, body);
+}

@@ -1,0 +1,124 @@
+/**
+ * Events: what other systems are told of users and runs, in the shape of CloudEvents 1.0. Knows neither how a change is
+ * noticed nor where events go. docs/events.md is the page for those who receive them.
+ */
+import type { Run } from '../sync/run.ts';
+import type { PublicUser, User } from '../user/user.ts';
+import { toPublicUser, userStatus } from '../user/user.ts';
+
+/** The public fields that a write can change; `status` goes with `disabledBy`. */
+const FIELDS = [
+  'userName',
+  'fullName',
+  'emailAddresses',
+  'authentication',
+  'disabledBy',
+  'privileges',
+  'directory',
+] as const satisfies readonly (keyof PublicUser)[];
+
+export type FieldChanges = {
+  readonly [Field in (typeof FIELDS)[number]]?: { readonly from: PublicUser[Field]; readonly to: PublicUser[Field] };
+};
+
+/** What one write has changed, as far as others may know. */
+export interface UserChanges {
+  readonly fields: FieldChanges;
+  /** Set, replaced or dropped: more than that nobody is told. */
+  readonly passwordChanged: boolean;
+}
+
+/** The user before and after a write that was not its first or last. */
+export function compareUsers(before: User, after: User): UserChanges {
+  const [old, now] = [toPublicUser(before), toPublicUser(after)];
+  const changed = FIELDS.filter((field) => JSON.stringify(old[field]) !== JSON.stringify(now[field]));
+  return {
+    fields: Object.fromEntries(changed.map((field) => [field, { from: old[field], to: now[field] }])),
+    passwordChanged: before.passwordHash !== after.passwordHash,
+  };
+}
+
+/** What each event tells. `user` is the record after the write; of a deleted user, the last one. */
+export interface EventData {
+  'user.created': { readonly user: PublicUser };
+  /** Without name and status, which have events of their own. */
+  'user.updated': { readonly user: PublicUser } & UserChanges;
+  'user.renamed': { readonly user: PublicUser; readonly previousUserName: string };
+  'user.disabled': { readonly user: PublicUser };
+  'user.enabled': { readonly user: PublicUser };
+  'user.deleted': { readonly user: PublicUser };
+  'run.finished': { readonly run: Run };
+}
+
+export type EventType = keyof EventData;
+
+/** @see https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#context-attributes */
+export type ProductEvent<Type extends EventType = EventType> = {
+  readonly [Each in Type]: {
+    readonly specversion: '1.0';
+    /** The same whenever the same thing is told again: a receiver may drop what it has seen. */
+    readonly id: string;
+    readonly source: 'rollcall';
+    readonly type: Each;
+    /** RFC 3339 UTC. */
+    readonly time: string;
+    /** Id of the user or the run. */
+    readonly subject: string;
+    readonly datacontenttype: 'application/json';
+    readonly data: EventData[Each];
+  };
+}[Type];
+
+/** What has become of one account in one write. */
+export type UserStep =
+  | { readonly type: 'created'; readonly user: User }
+  | { readonly type: 'changed'; readonly user: User; readonly changes: UserChanges }
+  /** `at`: when, in RFC 3339 UTC; the record itself only knows when it was last written. */
+  | { readonly type: 'deleted'; readonly user: User; readonly at: string };
+
+/** The events of one write: none where nothing public has changed, several where name, status and other fields have. */
+export function toUserEvents(step: UserStep): readonly ProductEvent[] {
+  const user = toPublicUser(step.user);
+  const event = <Type extends EventType>(type: Type, data: EventData[Type], time = user.updatedAt) =>
+    toEvent(type, `${user.id}:${user.version}`, user.id, time, data);
+  if (step.type === 'created') return [event('user.created', { user })];
+  // Streams tell the time in whole seconds, which may be before the last write.
+  if (step.type === 'deleted') {
+    return [event('user.deleted', { user }, step.at > user.updatedAt ? step.at : user.updatedAt)];
+  }
+  const { fields, passwordChanged } = step.changes;
+  const { userName, disabledBy, ...others } = fields;
+  const switched = disabledBy && userStatus({ disabledBy: disabledBy.from }) !== user.status;
+  const updated = { ...others, ...(disabledBy && !switched && { disabledBy }) };
+  const events: ProductEvent[] = [];
+  if (userName) events.push(event('user.renamed', { user, previousUserName: userName.from }));
+  if (Object.keys(updated).length > 0 || passwordChanged) {
+    events.push(event('user.updated', { user, fields: updated, passwordChanged }));
+  }
+  if (switched) events.push(event(user.status === 'active' ? 'user.enabled' : 'user.disabled', { user }));
+  return events;
+}
+
+/** For a run that is over, a dry one too: `data.run.dryRun` tells. */
+export function toRunEvent(run: Run): ProductEvent {
+  return toEvent('run.finished', run.id, run.id, run.finishedAt!, { run });
+}
+
+function toEvent<Type extends EventType>(
+  type: Type,
+  key: string,
+  subject: string,
+  time: string,
+  data: EventData[Type],
+): ProductEvent {
+  return {
+    specversion: '1.0',
+    id: `${type}:${key}`,
+    source: 'rollcall',
+    type,
+    time,
+    subject,
+    datacontenttype: 'application/json',
+    data,
+  } as ProductEvent;
+}

@@ -1,0 +1,116 @@
+/**
+ * What a user's bind means, whatever the server: one vocabulary of rejections for result codes, Active Directory's sub-codes,
+ * the password-policy control and the words of vendors. Sends nothing itself.
+ */
+import { type PasswordPolicyValue, PasswordPolicyError } from 'ldapts';
+
+import type { BindResult } from '../directory/directory.ts';
+import { describeResult, directoryError, encryptionRequired, RESULT } from './fault.ts';
+
+type Reason = Extract<BindResult, { accepted: false }>['reason'];
+
+// "80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data 533, v1db1". Microsoft Learn, "Common Active
+// Directory bind errors"; the numbers are Win32 error codes in hexadecimal.
+const ACTIVE_DIRECTORY: Readonly<Record<string, Reason>> = {
+  '525': 'invalidCredentials', // no such user
+  '52e': 'invalidCredentials',
+  '530': 'notPermitted', // not at this time
+  '531': 'notPermitted', // not from this workstation
+  '532': 'passwordExpired',
+  '533': 'accountDisabled',
+  '534': 'notPermitted', // not this type of logon
+  '701': 'accountExpired',
+  '773': 'passwordMustChange',
+  '775': 'accountLocked',
+};
+
+// eDirectory: "NDS error: log account expired (-220)". NetIQ, "Novell eDirectory error codes".
+const EDIRECTORY: Readonly<Record<string, Reason>> = {
+  '-197': 'accountLocked', // intruder detection
+  '-218': 'notPermitted', // not at this time
+  '-219': 'notPermitted', // not from this address
+  '-220': 'accountDisabled', // disabled or expired
+  '-222': 'passwordExpired', // and no grace login left
+  '-223': 'passwordExpired',
+};
+
+// 389 Directory Server: "Account inactivated. Contact system administrator.", "Exceed password retry limit", "password
+// expired!". OpenDJ, ApacheDS and IBM word theirs alike.
+const WORDS: readonly (readonly [RegExp, Reason])[] = [
+  [/password (has |is )?expired/i, 'passwordExpired'],
+  [/must (be )?change|has been reset/i, 'passwordMustChange'],
+  [/retry limit|locked/i, 'accountLocked'],
+  [/inactivated|disabled/i, 'accountDisabled'],
+  [/(account|principal)\b.* expired/i, 'accountExpired'],
+];
+
+const POLICY: Readonly<Record<number, Reason>> = {
+  [PasswordPolicyError.PasswordExpired]: 'passwordExpired',
+  [PasswordPolicyError.AccountLocked]: 'accountLocked',
+  [PasswordPolicyError.ChangeAfterReset]: 'passwordMustChange',
+};
+
+/**
+ * Whether the user got in and if not, why. `policy` is the value of the password-policy response control, if there was one.
+ * @throws ServiceError encryptionRequired or directoryError, where the result says nothing about the person
+ * @see draft-behera-ldap-password-policy-10 section 6.2
+ */
+export function readBindResult(
+  status: number,
+  diagnostic: string,
+  policy: PasswordPolicyValue | undefined,
+  server: string,
+): BindResult {
+  // Servers that reset a password let the person in for nothing but changing it, which this system can't offer.
+  const byPolicy = reasonOfPolicy(policy);
+  if (status === RESULT.success) return byPolicy === null ? { accepted: true } : rejected(byPolicy);
+
+  const told = toldReason(diagnostic, policy);
+  switch (status) {
+    case RESULT.invalidCredentials:
+      return rejected(told ?? 'invalidCredentials');
+    // No such entry, or one that has no password: the caller looks the person up, and it is the same outcome in the end.
+    case RESULT.noSuchObject:
+    case RESULT.invalidDnSyntax:
+    case RESULT.inappropriateAuthentication:
+    case RESULT.noSuchAttribute:
+      return rejected('invalidCredentials');
+    case RESULT.insufficientAccessRights:
+      return rejected(told ?? 'notPermitted');
+    case RESULT.constraintViolation:
+    case RESULT.unwillingToPerform:
+      // Only in its own words does a server blame the person here; without them it is unwilling altogether.
+      if (told !== null) return rejected(told);
+      break;
+    case RESULT.confidentialityRequired:
+    case RESULT.strongerAuthRequired:
+      throw encryptionRequired(`${server}: a user's bind got ${describeResult(status, diagnostic)}`);
+  }
+  throw directoryError(`${server}: a user's bind got ${describeResult(status, diagnostic)}`, status);
+}
+
+function rejected(reason: Reason): BindResult {
+  return { accepted: false, reason };
+}
+
+/** What a server says of the person in its own words or in the control, whatever the result; null where it says nothing. */
+export function toldReason(diagnostic: string, policy: PasswordPolicyValue | undefined): Reason | null {
+  const byPolicy = reasonOfPolicy(policy);
+  // The control has no word for disabled accounts: 389 calls them locked in it and inactivated in its text.
+  if (byPolicy !== null && byPolicy !== 'accountLocked') return byPolicy;
+  return reasonOfDiagnostic(diagnostic) ?? byPolicy;
+}
+
+function reasonOfPolicy(policy: PasswordPolicyValue | undefined): Reason | null {
+  return (policy?.error !== undefined && POLICY[policy.error]) || null;
+}
+
+function reasonOfDiagnostic(diagnostic: string): Reason | null {
+  const subCode = /AcceptSecurityContext error, data ([0-9a-f]+)\b/i.exec(diagnostic)?.[1];
+  if (subCode !== undefined) return ACTIVE_DIRECTORY[subCode.toLowerCase()] ?? null;
+  const ndsError = /NDS error: .*\((-\d+)\)/i.exec(diagnostic)?.[1];
+  if (ndsError !== undefined) return EDIRECTORY[ndsError] ?? null;
+  // ApacheDS ends its words with the DN, and people may be called anything.
+  const words = diagnostic.replace(/[A-Za-z][\w.-]*=.*$/su, '');
+  return WORDS.find(([pattern]) => pattern.test(words))?.[1] ?? null;
+}

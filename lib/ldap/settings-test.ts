@@ -1,0 +1,317 @@
+/**
+ * The staged check of settings: each step as an administrator would take it by hand, with what it found and how long it took,
+ * up to the first that fails. Changes nothing and keeps no connection.
+ */
+import { ServiceError } from '../errors.ts';
+import type { Filter } from '../settings/filter.ts';
+import type { DirectoryTest, PresentedCertificate, TestedServer, TestStage } from '../directory/directory-test.ts';
+import type { Entry } from '../directory/entry.ts';
+import type { ReadProof } from '../directory/directory.ts';
+import { type Settings, withPresets } from '../settings/settings.ts';
+import { bindAdministrator } from './bind.ts';
+import {
+  type Connection,
+  connectServer,
+  openConnection,
+  parseServerAddress,
+  type PeerCertificate,
+  resolveServer,
+  secureConnection,
+  type ServerAddress,
+} from './connection.ts';
+import { makeEntryReading } from './entry.ts';
+import { isServerFault } from './fault.ts';
+import { readScope } from './reading/paged.ts';
+import { readRootDse, type RootDse } from './root-dse.ts';
+import { chooseScope, EVERYBODY, findIdSource, probe, type Scope } from './scope.ts';
+import { VENDOR_FACTS } from './vendor.ts';
+
+/** People counted at most. */
+const COUNT_CAP = 1000;
+const SAMPLE_SIZE = 5;
+const DAY_MS = 86_400_000;
+/** Certificates with fewer days left are warned of. */
+const FEW_DAYS = 30;
+/** Kept back of the limit for saying goodbye and for handing over the result. */
+const RESERVE_MS = 100;
+
+/** Ends within `limitMs` whatever the servers do. */
+export async function checkDirectory(
+  settings: Settings,
+  password: string,
+  now: () => Date,
+  limitMs: number,
+): Promise<DirectoryTest> {
+  const endsAt = performance.now() + limitMs - RESERVE_MS;
+  const { timeouts, administrativeDn, encryption, servers } = settings.connection;
+  const warnings: string[] = [];
+  let stages: TestStage[] = [];
+  let certificates: readonly PresentedCertificate[] = [];
+  let server: TestedServer | null = null;
+  let presets: DirectoryTest['presets'] = null;
+  let connection: Connection | null = null;
+
+  const leftMs = (serversLeft = 1): number => (endsAt - performance.now()) / serversLeft;
+  const operationMs = (): number => Math.min(timeouts.operationSeconds * 1000, leftMs());
+
+  /** Runs one step and keeps its record; `tell` puts what it found into words, `passes` says whether that will do. */
+  async function stage<T>(
+    name: TestStage['name'],
+    work: () => Promise<T>,
+    tell: (found: T) => string,
+    passes: (found: T) => boolean = () => true,
+  ): Promise<T> {
+    const started = performance.now();
+    const ms = (): number => Math.round(performance.now() - started);
+    try {
+      const found = await work();
+      stages.push({ name, ok: passes(found), detail: tell(found), ms: ms() });
+      return found;
+    } catch (error) {
+      if (error instanceof ServiceError) {
+        const detail = error.advice === undefined ? error.message : `${error.message}. ${error.advice}`;
+        stages.push({ name, ok: false, code: error.code, detail, ms: ms() });
+      }
+      throw error;
+    }
+  }
+
+  async function connect(address: ServerAddress, serversLeft: number, skipped: string): Promise<Connection> {
+    const connectMs = (): number => Math.min(timeouts.connectSeconds * 1000, leftMs(serversLeft));
+    const addresses = await stage(
+      'nameResolution',
+      () => resolveServer(address, connectMs()),
+      (found) => `${skipped}${address.host} is ${found.map((one) => one.address).join(', ')}`,
+    );
+    const socket = await stage(
+      'connect',
+      () => connectServer(address, addresses, connectMs()),
+      (found) => `connected to ${found.remoteAddress ?? address.host} port ${address.port}`,
+    );
+    return stage(
+      'tls',
+      async () => {
+        try {
+          const secured = await secureConnection(address, socket, settings.connection, connectMs());
+          certificates = presentChain(secured.certificate, now());
+          return secured;
+        } catch (error) {
+          if (!(error instanceof ServiceError) || error.code !== 'certificateRefused') throw error;
+          certificates = presentChain(await lookAtCertificate(address, connectMs()), now());
+          throw withPresented(error, certificates);
+        }
+      },
+      (found) => describeEncryption(found.certificate, certificates, encryption),
+    );
+  }
+
+  /** What a server presents whose certificate was refused: a handshake and nothing after it. */
+  async function lookAtCertificate(address: ServerAddress, withinMs: number): Promise<PeerCertificate | null> {
+    try {
+      const look = await openConnection(address, { ...settings.connection, ignoreCertificateWarnings: true }, withinMs);
+      look.destroy();
+      return look.certificate;
+    } catch {
+      // The refusal is what there is to tell.
+      return null;
+    }
+  }
+
+  async function connectFirst(): Promise<Connection> {
+    let skipped = '';
+    for (const [index, name] of servers.entries()) {
+      const serversLeft = servers.length - index;
+      try {
+        return await connect(parseServerAddress(name, encryption), serversLeft, skipped);
+      } catch (error) {
+        if (serversLeft === 1 || !isServerFault(error)) throw error;
+        // The record starts again with the next server and begins with why the one before was left.
+        skipped += `${error.message}; next server: `;
+        stages = [];
+        certificates = [];
+      }
+    }
+    throw new ServiceError('hostNotFound', 'the settings name no server');
+  }
+
+  async function run(): Promise<Pick<DirectoryTest, 'count' | 'counted' | 'sample'>> {
+    const open = (connection = await connectFirst());
+    for (const { subject, daysLeft } of certificates.filter((one) => one.daysLeft < FEW_DAYS)) {
+      warnings.push(
+        `The certificate of ${subject} ${daysLeft < 0 ? 'has expired' : `expires in ${daysLeft} days`}. Renew it.`,
+      );
+    }
+    await stage(
+      'bind',
+      () => bindAdministrator(open, administrativeDn, password, operationMs()),
+      () => (administrativeDn === '' ? 'bound anonymously' : `bound as ${administrativeDn}`),
+    );
+    const rootDse = await stage(
+      'rootDse',
+      () => readRootDse(open, settings.connection.vendor, operationMs()),
+      describeRootDse,
+    );
+    const { vendor, detectedVendor, product, paging, startTls, passwordPolicy } = rootDse;
+    const facts = VENDOR_FACTS[vendor];
+    const offers = { paging, startTls, passwordPolicy };
+    server = { name: open.server, vendor, detectedVendor, product, offers, uniqueId: null, statusAttributes: [] };
+    ({ presets } = facts);
+    if (vendor !== detectedVendor && detectedVendor !== 'unknown') {
+      warnings.push(
+        `The settings say ${facts.name}, the server looks like ${VENDOR_FACTS[detectedVendor].name}. Leave the vendor empty unless you know better.`,
+      );
+    }
+
+    const tried = withPresets(settings, presets);
+    const scope = await stage(
+      'base',
+      async () => {
+        const chosen = chooseScope(tried, rootDse, open.server);
+        const entries = await probe(open, { ...chosen, filter: EVERYBODY }, ['objectClass'], operationMs());
+        return { ...chosen, isEmpty: entries.length === 0 };
+      },
+      ({ baseDn, isEmpty }) =>
+        `${baseDn} is there${isEmpty ? ', but shows this bind user no entry in the depth of the settings' : ''}`,
+    );
+    const { idSource, status } = await stage(
+      'attributes',
+      async () => {
+        const idSource = await findIdSource(open, scope, tried.mapping.uniqueId, rootDse, operationMs);
+        const filter = statusFilter(scope, facts.certainStatus?.objectClass);
+        const entries = await probe(open, { ...scope, filter }, facts.statusAttributes, operationMs());
+        const isSeen = (name: string): boolean => entries.some((one) => one.has(name.toLowerCase()));
+        const certain = facts.certainStatus?.attribute;
+        if (certain !== undefined && entries.length > 0 && !isSeen(certain)) {
+          warnings.push(
+            `This bind user does not see ${certain}, so disabled accounts look like active ones. Allow it to read that attribute.`,
+          );
+        }
+        return { idSource, status: facts.statusAttributes.map((name) => ({ name, seen: isSeen(name) })) };
+      },
+      (found) => describeAttributes(found.idSource.attribute, found.idSource.knownId !== null, found.status),
+    );
+    server = {
+      ...server,
+      uniqueId: idSource.knownId === null ? null : idSource.attribute,
+      statusAttributes: status,
+    };
+    return stage(
+      'filter',
+      async () => {
+        const reading = makeEntryReading(tried.mapping, idSource.attribute, facts.statusAttributes, now());
+        return countPeople(readScope(open, scope, rootDse, reading, operationMs));
+      },
+      describeCount,
+      ({ reasons }) => reasons.length === 0,
+    );
+  }
+
+  let people: Pick<DirectoryTest, 'count' | 'counted' | 'sample'> = { count: null, counted: 'none', sample: [] };
+  let finished = false;
+  try {
+    people = await run();
+    finished = true;
+  } catch (error) {
+    if (!(error instanceof ServiceError)) throw error;
+  } finally {
+    (connection as Connection | null)?.destroy();
+  }
+  const { count, counted, sample } = people;
+  const ok = finished && stages.every((one) => one.ok);
+  return { ok, stages, certificates, server, presets, warnings, count, counted, sample };
+}
+
+/** The absence of a status attribute says something of the entries only that should have it. */
+function statusFilter({ filter }: Scope, objectClass: string | undefined): Filter {
+  if (objectClass === undefined) return filter;
+  const withStatus: Filter = { type: 'equal', attribute: 'objectClass', value: Buffer.from(objectClass) };
+  return { type: 'and', filters: [filter, withStatus] };
+}
+
+function presentChain(certificate: PeerCertificate | null, now: Date): readonly PresentedCertificate[] {
+  return (certificate?.chain ?? []).map(({ subject, issuer, names, validTo }) => ({
+    subject,
+    issuer,
+    names,
+    validTo: validTo.toISOString(),
+    daysLeft: Math.floor((validTo.getTime() - now.getTime()) / DAY_MS),
+  }));
+}
+
+/** The refusal of a certificate together with the one that was refused. */
+function withPresented(refusal: ServiceError, certificates: readonly PresentedCertificate[]): ServiceError {
+  const { code, message, cause, advice } = refusal;
+  const shown = certificates.length === 0 ? '' : `; it presents ${describeChain(certificates)}`;
+  return new ServiceError(code, `${message}${shown}`, { cause, ...(advice === undefined ? {} : { advice }) });
+}
+
+function describeEncryption(
+  certificate: PeerCertificate | null,
+  chain: readonly PresentedCertificate[],
+  encryption: string,
+): string {
+  if (certificate === null) return 'not used: passwords cross the network in clear text';
+  const how = encryption === 'tls' ? 'StartTLS' : 'LDAPS';
+  const trust =
+    certificate.warning === null ? '' : `; NOT trusted, but accepted as the settings ask: ${certificate.warning}`;
+  return `${how} with ${describeChain(chain)}${trust}`;
+}
+
+/** The server's own certificate in full, of the others who signed it. */
+function describeChain([own, ...issuers]: readonly PresentedCertificate[]): string {
+  if (own === undefined) return 'no certificate';
+  const names = own.names.length === 0 ? '' : ` (made for ${own.names.join(', ')})`;
+  const life = own.daysLeft < 0 ? `expired ${-own.daysLeft} days ago` : `valid for ${own.daysLeft} more days`;
+  const above = issuers.map(({ issuer }) => issuer).filter((issuer) => issuer !== own.issuer);
+  return `${own.subject}${names}, issued by ${[own.issuer, ...new Set(above)].join(', issued by ')}, ${life}`;
+}
+
+function describeRootDse(rootDse: RootDse): string {
+  const { vendor, detectedVendor, product, idAttribute, namingContexts } = rootDse;
+  const name = VENDOR_FACTS[vendor].name;
+  const rules = vendor === detectedVendor && product.includes(name) ? '' : ` (vendor: ${name})`;
+  const offered = [
+    rootDse.paging ? 'offers paged reading' : 'does not offer paged reading',
+    ...(rootDse.startTls ? ['StartTLS'] : []),
+    ...(rootDse.passwordPolicy ? ['the password-policy control'] : []),
+  ].join(', ');
+  const id = idAttribute === null ? '' : `; its unique id is ${idAttribute}`;
+  return `${product}${rules}; ${offered}${id}; naming contexts: ${namingContexts.join(' and ') || 'none shown'}`;
+}
+
+function describeAttributes(id: string, isKnown: boolean, status: TestedServer['statusAttributes']): string {
+  const seen = status.filter((one) => one.seen).map(({ name }) => name);
+  const unseen = status.filter((one) => !one.seen).map(({ name }) => name);
+  if (!isKnown) return `nobody is in scope whose ${id} could be read`;
+  const told = [
+    `the unique id ${id} can be read`,
+    ...(seen.length > 0 ? [`so can ${seen.join(' and ')}`] : []),
+    ...(unseen.length > 0
+      ? [`${unseen.join(' and ')} not seen on the first entries, as is usual where nobody is disabled`]
+      : []),
+  ];
+  return told.join('; ');
+}
+
+interface Count extends Pick<DirectoryTest, 'count' | 'counted' | 'sample'> {
+  readonly reasons: readonly string[];
+}
+
+async function countPeople(people: AsyncGenerator<readonly Entry[], ReadProof, void>): Promise<Count> {
+  const sample: Entry[] = [];
+  let count = 0;
+  while (count <= COUNT_CAP) {
+    const step = await people.next();
+    if (step.done)
+      return { count, counted: step.value.complete ? 'all' : 'capped', sample, reasons: step.value.reasons };
+    count += step.value.length;
+    sample.push(...step.value.slice(0, SAMPLE_SIZE - sample.length));
+  }
+  return { count: COUNT_CAP, counted: 'capped', sample, reasons: [] };
+}
+
+function describeCount({ count, counted, reasons }: Count): string {
+  if (reasons.length > 0) return `found ${count}, but not everybody can be read: ${reasons.join(' ')}`;
+  if (count === 0) return 'nobody is in scope: check base, depth and filter';
+  return `found ${counted === 'capped' ? 'more than ' : ''}${count}`;
+}

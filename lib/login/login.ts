@@ -1,0 +1,249 @@
+/**
+ * The login: from user name and password to an outcome, or a fault when the directory gives no answer. Knows neither LDAP
+ * nor DynamoDB. The password goes to the bind or the hash and nowhere else.
+ *
+ * Unknown, disabled and unprivileged users cost the caller the same steps as a wrong password, so that the time an answer
+ * takes tells nothing.
+ */
+import { randomUUID } from 'node:crypto';
+import type { CurrentDirectory } from '../directory/current-directory.ts';
+import { ServiceError } from '../errors.ts';
+import { DECOY_HASH, MAX_PASSWORD_BYTES, verifyPasswordHash } from '../user/password.ts';
+import type { Attempts, LoginStore } from './login-store.ts';
+import type { BindResult, Directory, RejectionReason } from '../directory/directory.ts';
+import type { Clock } from '../clock.ts';
+import { mayLogIn } from '../user/privilege.ts';
+import type { MappingSettings } from '../settings/settings.ts';
+import type { DirectoryLink, PublicUser, User } from '../user/user.ts';
+import { parseUserName, toPublicUser } from '../user/user.ts';
+
+export type LoginOutcome =
+  | { readonly outcome: 'accepted'; readonly user: PublicUser }
+  | { readonly outcome: 'rejected'; readonly reason: RejectionReason; readonly retryAfterSeconds?: number };
+
+export interface Login {
+  /**
+   * Verifies and counts failures.
+   * @throws ServiceError `directoryUnavailable`, which never counts as a failed attempt
+   */
+  logIn(userName: string, password: string): Promise<LoginOutcome>;
+  /** What logIn would answer, without reading or counting attempts. @throws ServiceError `directoryUnavailable` */
+  checkPassword(userName: string, password: string): Promise<LoginOutcome>;
+}
+
+export interface LoginPorts {
+  readonly logins: LoginStore;
+  readonly directory: CurrentDirectory;
+  readonly clock: Clock;
+}
+
+/** Failures that cost nothing yet; from this one on the next attempt has to wait. */
+const FREE_FAILURES = 5;
+const FIRST_DELAY_SECONDS = 30;
+const MAX_DELAY_SECONDS = 15 * 60;
+/** Failures are forgotten this long after the first one. */
+const MEMORY_MS = 60 * 60 * 1000;
+
+/**
+ * Seconds to wait after so many failures: 0 up to four, then 30, 60, 120 ... 900. Nine attempts fit into any quarter of
+ * an hour, which stays below the ten that directories commonly lock an account at.
+ */
+export function delayAfter(failures: number): number {
+  if (failures < FREE_FAILURES) return 0;
+  return Math.min(FIRST_DELAY_SECONDS * 2 ** (failures - FREE_FAILURES), MAX_DELAY_SECONDS);
+}
+
+export function createLogin({ logins, directory, clock }: LoginPorts): Login {
+  async function logIn(typed: string, password: string): Promise<LoginOutcome> {
+    if (!isConceivable(typed, password)) return rejected('invalidCredentials');
+    const { userName, user, attempts } = await find(typed);
+    const waitMs = attempts === null ? 0 : Date.parse(attempts.blockedUntil) - clock.now().getTime();
+    if (waitMs > 0) return throttled(waitMs);
+
+    // A name with failures pays for its attempt in advance, so that parallel guesses see each other. The first ones at a
+    // name without failures do not: they are as many as there are instances, and all of them are counted.
+    const claimed = attempts && nextAttempts(attempts, clock.now());
+    if (attempts && claimed && !(await logins.setAttempts(userName, attempts, claimed))) return throttled(1_000);
+    const giveBack = async (): Promise<void> => {
+      if (attempts && claimed) await logins.setAttempts(userName, claimed, attempts);
+    };
+    try {
+      const outcome = await verify(user, password);
+      if (outcome.outcome === 'accepted') {
+        if (attempts) await logins.clearAttempts(userName);
+      } else if (countsAsFailure(outcome.reason)) {
+        if (!claimed) await logins.countFailure(userName, new Date(clock.now().getTime() + MEMORY_MS));
+      } else await giveBack();
+      return outcome;
+    } catch (error) {
+      await giveBack();
+      throw error;
+    }
+  }
+
+  /**
+   * The user meant, and the name that its attempts are counted under. A name that somebody has as it was typed comes first;
+   * `DOMAIN\name` means nobody but the directory's own `name`, whose count it shares: no domain in front buys further guesses.
+   */
+  async function find(typed: string): Promise<{ userName: string; user: User | null; attempts: Attempts | null }> {
+    const exact = await logins.find(typed);
+    if (exact.user !== null || !typed.includes('\\')) return { userName: typed, ...exact };
+    const current = await directory.get();
+    const userName = current && withoutDomain(typed, current.stored.settings.mapping);
+    if (userName === null) return { userName: typed, ...exact };
+    const { user, attempts } = await logins.find(userName);
+    return { userName, user: user?.authentication === 'directory' ? user : null, attempts };
+  }
+
+  async function verify(user: User | null, password: string): Promise<LoginOutcome> {
+    const standing = standingOf(user);
+    const result =
+      user?.authentication === 'integrated' ? await verifyHash(user, password) : await bindAs(user, standing, password);
+    // In this order: what an administrator has decided is told whatever the password was.
+    if (standing !== null) return rejected(standing);
+    if (!result.accepted) return rejected(result.reason);
+    return { outcome: 'accepted', user: toPublicUser(user!) };
+  }
+
+  async function bindAs(user: User | null, standing: RejectionReason | null, password: string): Promise<BindResult> {
+    const current = await directory.get();
+    if (current === null) {
+      if (user === null) return await verifyHash(null, password);
+      throw new ServiceError('directoryUnavailable', 'no directory is configured');
+    }
+    const { connection, scope } = current.stored.settings;
+    const link = (standing === null ? user?.directory : null) ?? decoyLink(scope.baseDn);
+    const limitMs = connection.timeouts.loginSeconds * 1_000;
+    return await within(limitMs, async () => {
+      let verified = await verifyLink(current.directory, user, link, password);
+      // What failed may have been mended in the settings since they were read.
+      const renewed = verified.fault !== null && (await directory.refresh()) ? await directory.get() : null;
+      if (renewed !== null) verified = await verifyLink(renewed.directory, user, link, password);
+      if (verified.result === null) throw unavailable(verified.fault);
+      return verified.result;
+    });
+  }
+
+  /**
+   * Binds as the DN that is stored and, at the same time, asks where the person is today. The bind alone proves nothing: a
+   * DN that was freed may be somebody else's by now. And most servers tell an unknown DN and a wrong password apart to
+   * nobody, so only the unique id shows that somebody has moved.
+   */
+  async function verifyLink(
+    open: Directory,
+    user: User | null,
+    link: DirectoryLink,
+    password: string,
+  ): Promise<Verification> {
+    const [bound, place] = await Promise.allSettled([
+      open.verifyPassword(link.dn, password),
+      open.findDn(link.id, link.idAttribute),
+    ]);
+    if (bound.status === 'rejected') return { result: null, fault: faultOf(bound.reason) };
+    const result = bound.value;
+    // Whose DN it is can't be said now. A refusal stands, or passwords could be tried without a count; the rest is open.
+    if (place.status === 'rejected') return { result: result.accepted ? null : result, fault: faultOf(place.reason) };
+    const dn = place.value;
+    if (user === null || dn === null) return { result: INVALID, fault: null };
+    if (dn.toLowerCase() === link.dn.toLowerCase()) return { result, fault: null };
+    try {
+      const moved = await open.verifyPassword(dn, password);
+      if (moved.accepted) await logins.rememberDn(user, dn);
+      return { result: moved, fault: null };
+    } catch (error) {
+      return { result: null, fault: faultOf(error) };
+    }
+  }
+
+  return {
+    logIn,
+    async checkPassword(typed, password) {
+      if (!isConceivable(typed, password)) return rejected('invalidCredentials');
+      const { user } = await find(typed);
+      return await verify(user, password);
+    },
+  };
+}
+
+/**
+ * The user name in the form that Windows shows, `DOMAIN\name`, where user names are sAMAccountName; null for any other form
+ * or attribute. An address is never cut: its part before the @ may be the sAMAccountName of somebody else.
+ * @see https://learn.microsoft.com/en-us/windows/win32/secauthn/user-name-formats
+ */
+export function withoutDomain(typed: string, { userName }: Pick<MappingSettings, 'userName'>): string | null {
+  if (userName.toLowerCase() !== 'samaccountname') return null;
+  const name = /^[^\\/@"[\]:;|=,+*?<>\s]+\\(?<name>[^\\@]+)$/u.exec(typed.trim())?.groups?.['name'];
+  return name !== undefined && 'userName' in parseUserName(name) ? name : null;
+}
+
+interface Verification {
+  /** null when nothing is known. */
+  readonly result: BindResult | null;
+  readonly fault: ServiceError | null;
+}
+
+const INVALID: BindResult = { accepted: false, reason: 'invalidCredentials' };
+
+/** @throws what is no fault of the directory */
+function faultOf(error: unknown): ServiceError {
+  if (error instanceof ServiceError && error.code !== 'storeUnavailable') return error;
+  throw error;
+}
+
+/** An empty password is refused here because a bind with one succeeds (RFC 4513, 5.1.2). */
+function isConceivable(userName: string, password: string): boolean {
+  return password !== '' && Buffer.byteLength(password) <= MAX_PASSWORD_BYTES && 'userName' in parseUserName(userName);
+}
+
+function standingOf(user: User | null): RejectionReason | null {
+  if (user === null) return 'invalidCredentials';
+  if (user.disabledBy !== null) return 'accountDisabled';
+  return mayLogIn(user.privileges) ? null : 'notPermitted';
+}
+
+/** A user without a password costs as much as one with a wrong password. */
+async function verifyHash(user: User | null, password: string): Promise<BindResult> {
+  const matches = await verifyPasswordHash(user?.passwordHash ?? DECOY_HASH, password);
+  return matches && user?.passwordHash ? { accepted: true } : INVALID;
+}
+
+/** An entry that no directory has. */
+function decoyLink(baseDn: string): DirectoryLink {
+  const id = randomUUID();
+  return { id, idAttribute: 'entryuuid', dn: baseDn === '' ? `cn=${id}` : `cn=${id},${baseDn}`, missingSince: null };
+}
+
+function nextAttempts({ failures }: Attempts, now: Date): Attempts {
+  const count = failures + 1;
+  return { failures: count, blockedUntil: new Date(now.getTime() + delayAfter(count) * 1_000).toISOString() };
+}
+
+/** An expired password was the right one. Everything else may have been a guess. */
+function countsAsFailure(reason: RejectionReason): boolean {
+  return reason !== 'passwordExpired' && reason !== 'passwordMustChange' && reason !== 'accountExpired';
+}
+
+function rejected(reason: RejectionReason): LoginOutcome {
+  return { outcome: 'rejected', reason };
+}
+
+function throttled(waitMs: number): LoginOutcome {
+  return { outcome: 'rejected', reason: 'throttled', retryAfterSeconds: Math.ceil(waitMs / 1_000) };
+}
+
+function unavailable(cause: ServiceError | null): ServiceError {
+  const { message, advice } = cause ?? { message: 'the directory gave no answer', advice: undefined };
+  return new ServiceError('directoryUnavailable', message, { cause, retryable: true, ...(advice && { advice }) });
+}
+
+async function within<T>(limitMs: number, work: () => Promise<T>): Promise<T> {
+  const { promise: limit, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    reject(new ServiceError('directoryUnavailable', `the directory took more than ${limitMs} ms`, { retryable: true }));
+  }, limitMs);
+  try {
+    return await Promise.race([work(), limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

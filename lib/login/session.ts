@@ -1,0 +1,93 @@
+/**
+ * Sessions of administrators: an opaque random token, of which only the hash is stored. Knows no cookie and no header.
+ */
+import { hash, randomBytes } from 'node:crypto';
+import type { UserStore } from '../user/user-store.ts';
+import type { User } from '../user/user.ts';
+
+export interface Session {
+  readonly userId: string;
+  readonly userName: string;
+  readonly expiresAt: string;
+}
+
+export interface SessionStore {
+  /** `tokenHash`: never the token itself. */
+  create(tokenHash: string, session: Session): Promise<void>;
+  /** Stores it anew; one that has ended meanwhile stays ended. */
+  renew(tokenHash: string, session: Session): Promise<void>;
+  get(tokenHash: string): Promise<Session | null>;
+  delete(tokenHash: string): Promise<void>;
+}
+
+/** How long a session lasts, however busy it is. */
+export const SESSION_SECONDS = 8 * 60 * 60;
+
+const TOKEN_BYTES = 32;
+const TOKEN = /^[A-Za-z0-9_-]{43}$/;
+
+/** What the caller keeps: 256 random bits as base64url, and until when they count (RFC 3339 UTC). */
+export interface SessionToken {
+  readonly token: string;
+  readonly expiresAt: string;
+}
+
+/** Opens a session. Whether the user may have one is the caller's to know; `readSession` checks it again at every call. */
+export async function createSession(
+  sessions: SessionStore,
+  user: Pick<User, 'id' | 'userName'>,
+  now: Date,
+): Promise<SessionToken> {
+  const token = randomBytes(TOKEN_BYTES).toString('base64url');
+  const session = beginSession(user, now);
+  await sessions.create(tokenHash(token), session);
+  return { token, expiresAt: session.expiresAt };
+}
+
+/**
+ * Lets one session go on where a new password has ended all of its user's: it begins anew, under the same token. One that was
+ * ended meanwhile stays ended.
+ *
+ * @param user as stored with the new password
+ */
+export async function renewSession(sessions: SessionStore, token: string, user: User): Promise<void> {
+  await sessions.renew(tokenHash(token), beginSession(user, new Date(user.sessionsValidFrom!)));
+}
+
+/**
+ * The administrator that a token stands for, and until when; null for a token that is unknown or expired, or whose user is
+ * gone, renamed, disabled or no administrator any more, or has another password by now: each of these ends the session at
+ * once, and for good.
+ */
+export async function readSession(
+  { sessions, users }: { readonly sessions: SessionStore; readonly users: UserStore },
+  token: string,
+  now: Date,
+): Promise<{ readonly user: User; readonly expiresAt: string } | null> {
+  if (!TOKEN.test(token)) return null;
+  const session = await sessions.get(tokenHash(token));
+  // Stores remove expired records late.
+  if (session === null || Date.parse(session.expiresAt) <= now.getTime()) return null;
+  const user = await users.get(session.userName);
+  const begun = new Date(Date.parse(session.expiresAt) - SESSION_SECONDS * 1_000).toISOString();
+  const valid =
+    user?.id === session.userId &&
+    user.disabledBy === null &&
+    user.privileges.includes('admin') &&
+    begun >= (user.sessionsValidFrom ?? '');
+  return valid ? { user, expiresAt: session.expiresAt } : null;
+}
+
+/** Ends a session; one that does not exist is ended already. */
+export async function endSession(sessions: SessionStore, token: string): Promise<void> {
+  if (TOKEN.test(token)) await sessions.delete(tokenHash(token));
+}
+
+function beginSession({ id, userName }: Pick<User, 'id' | 'userName'>, begun: Date): Session {
+  return { userId: id, userName, expiresAt: new Date(begun.getTime() + SESSION_SECONDS * 1_000).toISOString() };
+}
+
+// The token is random through and through, so one round of a plain hash keeps it secret.
+function tokenHash(token: string): string {
+  return hash('sha256', token, 'base64url');
+}

@@ -1,0 +1,319 @@
+/**
+ * When the synchronisation runs: the expressions that EventBridge Scheduler takes, checked before they are saved, and the
+ * times they name next. Knows no scheduler; only the calendar and the time zones of Intl.
+ *
+ * @see https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+ */
+import { ServiceError } from '../errors.ts';
+
+/** The schedule that is at work, whatever the settings say. */
+export interface WorkingSchedule {
+  readonly enabled: boolean;
+  readonly expression: string;
+  readonly timeZone: string;
+  /** When a rate comes first, and what it counts from; null for a cron expression, and where nobody has said. */
+  readonly start: Date | null;
+}
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
+const UNIT_MS: Readonly<Record<string, number>> = { minute: MINUTE_MS, hour: 60 * MINUTE_MS, day: DAY_MS };
+
+const FIRST_YEAR = 1970;
+const LAST_YEAR = 2199;
+const MONTHS = ['JAN', 'FEB', 'MAR', 'APR', 'MAY', 'JUN', 'JUL', 'AUG', 'SEP', 'OCT', 'NOV', 'DEC'];
+const WEEKDAYS = ['SUN', 'MON', 'TUE', 'WED', 'THU', 'FRI', 'SAT'];
+
+interface Field {
+  readonly name: string;
+  readonly min: number;
+  readonly max: number;
+  /** Names for the values from `min` on. */
+  readonly names?: readonly string[];
+}
+
+const MINUTES: Field = { name: 'minutes', min: 0, max: 59 };
+const HOURS: Field = { name: 'hours', min: 0, max: 23 };
+const DAY_OF_MONTH: Field = { name: 'day-of-month', min: 1, max: 31 };
+const MONTH: Field = { name: 'month', min: 1, max: 12, names: MONTHS };
+const DAY_OF_WEEK: Field = { name: 'day-of-week', min: 1, max: 7, names: WEEKDAYS };
+const YEAR: Field = { name: 'year', min: FIRST_YEAR, max: LAST_YEAR };
+
+/** A day of the calendar; `weekday` from 1 (Sunday), `length` of its month in days. */
+interface Day {
+  readonly year: number;
+  readonly month: number;
+  readonly day: number;
+  readonly weekday: number;
+  readonly length: number;
+}
+
+type DayRule = (day: Day) => boolean;
+
+type Schedule =
+  | { readonly type: 'rate'; readonly periodMs: number }
+  | {
+      readonly type: 'cron';
+      /** Ascending. */
+      readonly minutes: readonly number[];
+      /** Ascending. */
+      readonly hours: readonly number[];
+      readonly months: ReadonlySet<number>;
+      readonly years: ReadonlySet<number>;
+      readonly isDay: DayRule;
+    };
+
+class ScheduleFault {
+  readonly message: string;
+  constructor(message: string) {
+    this.message = message;
+  }
+}
+
+/**
+ * What is wrong with an expression, in words for an administrator; null when EventBridge Scheduler takes it and it names at
+ * least one time. One-time schedules (`at(...)`) are refused: they would end the synchronisation.
+ */
+export function expressionFault(expression: string): string | null {
+  try {
+    const schedule = parseExpression(expression);
+    if (schedule.type === 'cron' && days(schedule, Date.UTC(FIRST_YEAR, 0, 1)).next().done) {
+      return 'names no day that ever comes';
+    }
+    return null;
+  } catch (fault) {
+    if (!(fault instanceof ScheduleFault)) throw fault;
+    return fault.message;
+  }
+}
+
+/** What is wrong with the name of a time zone; null when it is one of the IANA database, or `UTC`. */
+export function timeZoneFault(timeZone: string): string | null {
+  const message = 'is no time zone of the IANA database; write it like Europe/Berlin, or UTC';
+  // Intl also takes offsets and any letter case, which EventBridge Scheduler does not.
+  if (!/^[A-Z][A-Za-z0-9_+-]*(?:\/[A-Za-z0-9_+-]+)*$/.test(timeZone)) return message;
+  try {
+    zoneClock(timeZone);
+    return null;
+  } catch {
+    return message;
+  }
+}
+
+/** The first fault of both, or null. */
+export function scheduleFault(expression: string, timeZone: string): string | null {
+  const zone = timeZoneFault(timeZone);
+  return expressionFault(expression) ?? (zone && `"${timeZone}" ${zone}`);
+}
+
+/**
+ * When a rate that is set now comes first: after its period, at the next full minute, for schedulers are no more exact than
+ * that. null for what is no rate: a cron expression names its times itself.
+ */
+export function firstRun(expression: string, now: Date): Date | null {
+  const schedule = expressionFault(expression) === null ? parseExpression(expression) : null;
+  if (schedule?.type !== 'rate') return null;
+  return new Date(Math.ceil((now.getTime() + schedule.periodMs) / MINUTE_MS) * MINUTE_MS);
+}
+
+/**
+ * The next times at which a schedule starts a run, `count` at most, none of them beyond the last year of cron expressions;
+ * empty when it is disabled. null when nobody can tell: a rate of unknown start, or what scheduleFault refuses.
+ */
+export function nextRuns(schedule: WorkingSchedule, after: Date, count: number): readonly Date[] | null {
+  const { enabled, expression, timeZone, start } = schedule;
+  if (!enabled) return [];
+  if (scheduleFault(expression, timeZone) !== null) return null;
+  if (parseExpression(expression).type === 'rate' && start === null) return null;
+  const runs: Date[] = [];
+  while (runs.length < count) {
+    const next = nextRun(expression, timeZone, runs.at(-1) ?? after, start ?? undefined);
+    if (next === null || next.getUTCFullYear() > LAST_YEAR) break;
+    runs.push(next);
+  }
+  return runs;
+}
+
+/**
+ * The first time after `after` that the expression names; null when there is none any more. A rate names `start` and every
+ * time a multiple of its period later; its days have 24 hours. A local time that the clocks skip is skipped; one that they
+ * repeat counts once, the first time.
+ *
+ * @throws ServiceError `invalidRequest` for what scheduleFault refuses
+ */
+export function nextRun(expression: string, timeZone: string, after: Date, start: Date = after): Date | null {
+  const fault = scheduleFault(expression, timeZone);
+  if (fault !== null) throw new ServiceError('invalidRequest', `schedule: ${fault}`);
+  const schedule = parseExpression(expression);
+  if (schedule.type === 'rate') {
+    if (start > after) return start;
+    const periods = Math.floor((after.getTime() - start.getTime()) / schedule.periodMs) + 1;
+    return new Date(start.getTime() + periods * schedule.periodMs);
+  }
+
+  const clock = zoneClock(timeZone);
+  const localAfter = clock(after.getTime());
+  for (const midnight of days(schedule, localAfter)) {
+    for (const hour of schedule.hours) {
+      for (const minute of schedule.minutes) {
+        const local = midnight + (hour * 60 + minute) * MINUTE_MS;
+        // Local times, each taken at its first occurrence, are in the order of the instants: what is not later on the
+        // clock is not later at all.
+        if (local <= localAfter) continue;
+        const instant = firstInstant(clock, local);
+        if (instant !== null && instant > after.getTime()) return new Date(instant);
+      }
+    }
+  }
+  return null;
+}
+
+function parseExpression(expression: string): Schedule {
+  const [, kind, body] = /^(rate|cron|at)\((.*)\)$/s.exec(expression.trim()) ?? [];
+  if (kind === 'rate') return parseRate(body!);
+  if (kind === 'cron') return parseCron(body!);
+  if (kind === 'at') throw new ScheduleFault('runs only once; use rate(...) or cron(...)');
+  throw new ScheduleFault('is written as rate(value unit) or cron(minutes hours day-of-month month day-of-week year)');
+}
+
+function parseRate(body: string): Schedule {
+  const match = /^\s*(?<value>[1-9]\d{0,5})\s+(?<unit>minute|hour|day)(?<plural>s?)\s*$/.exec(body)?.groups;
+  if (!match) throw new ScheduleFault('a rate is a whole number from 1 and minutes, hours or days, like rate(2 hours)');
+  const value = Number(match['value']);
+  if ((value === 1) === (match['plural'] === 's')) {
+    throw new ScheduleFault(`write rate(${value} ${match['unit']}${value === 1 ? '' : 's'})`);
+  }
+  return { type: 'rate', periodMs: value * UNIT_MS[match['unit']!]! };
+}
+
+function parseCron(body: string): Schedule {
+  const fields = body.trim().split(/\s+/);
+  if (fields.length < 5 || fields.length > 6) {
+    throw new ScheduleFault('cron has six fields: minutes hours day-of-month month day-of-week year');
+  }
+  const [minutes, hours, dayOfMonth, month, dayOfWeek, year = '*'] = fields as [string, string, string, string, string];
+  if ((dayOfMonth === '?') === (dayOfWeek === '?')) {
+    throw new ScheduleFault('exactly one of day-of-month and day-of-week is "?"');
+  }
+  return {
+    type: 'cron',
+    minutes: [...parseList(MINUTES, minutes)].sort((one, other) => one - other),
+    hours: [...parseList(HOURS, hours)].sort((one, other) => one - other),
+    months: parseList(MONTH, month),
+    years: parseList(YEAR, year),
+    isDay: dayOfWeek === '?' ? parseDayOfMonth(dayOfMonth) : parseDayOfWeek(dayOfWeek),
+  };
+}
+
+function parseDayOfMonth(text: string): DayRule {
+  if (text === 'L') return ({ day, length }) => day === length;
+  const nearest = /^(\d+)W$/.exec(text)?.[1];
+  if (nearest !== undefined) {
+    const target = parseValue(DAY_OF_MONTH, nearest);
+    return (day) => day.day === nearestWorkday(target, day);
+  }
+  const wanted = parseList(DAY_OF_MONTH, text);
+  return ({ day }) => wanted.has(day);
+}
+
+/** The day from Monday to Friday that is nearest to `target` in the month of `day`; none when the month is too short. */
+function nearestWorkday(target: number, { day, weekday, length }: Day): number | undefined {
+  if (target > length) return undefined;
+  const targetWeekday = ((((weekday - 1 + target - day) % 7) + 7) % 7) + 1;
+  if (targetWeekday === 7) return target === 1 ? 3 : target - 1;
+  if (targetWeekday === 1) return target === length ? target - 2 : target + 1;
+  return target;
+}
+
+function parseDayOfWeek(text: string): DayRule {
+  if (text === 'L') return ({ weekday }) => weekday === 7;
+  const last = /^(\w+)L$/.exec(text)?.[1];
+  if (last !== undefined) {
+    const wanted = parseValue(DAY_OF_WEEK, last);
+    return ({ weekday, day, length }) => weekday === wanted && day > length - 7;
+  }
+  const [, instance, count] = /^(\w+)#([1-5])$/.exec(text) ?? [];
+  if (instance !== undefined) {
+    const wanted = parseValue(DAY_OF_WEEK, instance);
+    return ({ weekday, day }) => weekday === wanted && Math.ceil(day / 7) === Number(count);
+  }
+  const wanted = parseList(DAY_OF_WEEK, text);
+  return ({ weekday }) => wanted.has(weekday);
+}
+
+/** `*`, values and ranges separated by comma, each with an optional step after `/`. */
+function parseList(field: Field, text: string): Set<number> {
+  const values = new Set<number>();
+  for (const item of text.split(',')) {
+    const match = /^(?:(?<all>\*)|(?<from>\w+)(?:-(?<to>\w+))?)(?:\/(?<step>\d+))?$/.exec(item)?.groups;
+    if (!match) throw new ScheduleFault(`the ${field.name} "${text}" can't be read`);
+    const { from, to } = match;
+    const first = from === undefined ? field.min : parseValue(field, from);
+    const lone = from !== undefined && to === undefined && match['step'] === undefined;
+    const last = to === undefined ? (lone ? first : field.max) : parseValue(field, to);
+    if (last < first) throw new ScheduleFault(`the ${field.name} "${item}" end before they begin; write two ranges`);
+    const step = Number(match['step'] ?? 1);
+    if (step < 1) throw new ScheduleFault(`the step in the ${field.name} "${item}" is at least 1`);
+    for (let value = first; value <= last; value += step) values.add(value);
+  }
+  return values;
+}
+
+function parseValue({ name, min, max, names }: Field, text: string): number {
+  const named = names?.indexOf(text.toUpperCase()) ?? -1;
+  const value = named >= 0 ? min + named : /^\d{1,4}$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= min && value <= max) return value;
+  const orNames = names ? ` or ${names[0]}-${names.at(-1)}` : '';
+  throw new ScheduleFault(`the ${name} "${text}" is not within ${min}-${max}${orNames}`);
+}
+
+/** The days of a cron expression, each as its midnight, from the day of `local` on. Local times are kept as if UTC. */
+function* days(schedule: Extract<Schedule, { type: 'cron' }>, local: number): Generator<number, undefined> {
+  const start = new Date(local);
+  for (let year = Math.max(start.getUTCFullYear(), FIRST_YEAR); year <= LAST_YEAR; year += 1) {
+    if (!schedule.years.has(year)) continue;
+    for (const month of [...schedule.months].sort((one, other) => one - other)) {
+      const length = new Date(Date.UTC(year, month, 0)).getUTCDate();
+      for (let day = 1; day <= length; day += 1) {
+        const midnight = Date.UTC(year, month - 1, day);
+        if (midnight + DAY_MS <= local) continue;
+        const weekday = new Date(midnight).getUTCDay() + 1;
+        if (schedule.isDay({ year, month, day, weekday, length })) yield midnight;
+      }
+    }
+  }
+  return undefined;
+}
+
+/** From an instant to what the clocks of a zone show, as if that were UTC. */
+type ZoneClock = (instant: number) => number;
+
+function zoneClock(timeZone: string): ZoneClock {
+  const format = new Intl.DateTimeFormat('en-US', {
+    timeZone,
+    calendar: 'gregory',
+    numberingSystem: 'latn',
+    hourCycle: 'h23',
+    year: 'numeric',
+    month: 'numeric',
+    day: 'numeric',
+    hour: 'numeric',
+    minute: 'numeric',
+    second: 'numeric',
+  });
+  return (instant) => {
+    const parts = Object.fromEntries(format.formatToParts(instant).map(({ type, value }) => [type, Number(value)]));
+    const { year, month, day, hour, minute, second } = parts as Record<Intl.DateTimeFormatPartTypes, number>;
+    return Date.UTC(year, month - 1, day, hour, minute, second);
+  };
+}
+
+/** The first instant at which the clocks show `local`; null when they skip it. */
+function firstInstant(clock: ZoneClock, local: number): number | null {
+  // The offsets a day before and a day after are the only two that can hold: clocks change less often than that.
+  for (const near of [local - DAY_MS, local + DAY_MS]) {
+    const instant = local - (clock(near) - near);
+    if (clock(instant) === local) return instant;
+  }
+  return null;
+}

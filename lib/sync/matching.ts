@@ -1,0 +1,179 @@
+/**
+ * Who is who: ties the people of a read to the users that are stored. Works person by person while the directory is
+ * still answering and keeps nothing of those whose user needs no change. Decides no change itself: that is plan.ts.
+ *
+ * The order in which people arrive does not matter: a user name or unique id that turns up twice refuses every entry that
+ * has it, the ones already settled included.
+ */
+import type { Mapped, Person } from '../directory/mapping.ts';
+import type { UserLink } from '../user/user-store.ts';
+import type { Change } from './run.ts';
+import { linkKey } from '../user/user.ts';
+
+/** A person whose user is known by unique id but does not look like the person any more. */
+export interface Changed {
+  /** Of the stored user; another one than the person's when the person has a new user name. */
+  readonly nameKey: string;
+  readonly person: Person;
+}
+
+/** A person or user left alone because of a contradiction. */
+export interface Contradiction {
+  readonly nameKey: string;
+  /** null: the entry looks as its user does, so the stored user tells the DN. */
+  readonly person: Person | null;
+  readonly reason: string;
+}
+
+export interface Matches {
+  /** Entries read. */
+  readonly read: number;
+  /** Entries read whose unique id is not to be had: each of them may be anybody. */
+  readonly unidentified: number;
+  /** Users tied to an entry of the directory. */
+  readonly known: number;
+  /** People whose user is as it should be. */
+  readonly unchanged: number;
+  readonly changed: readonly Changed[];
+  /** People whose unique id no user has. */
+  readonly fresh: readonly Person[];
+  /** Name keys of users tied to an id that was not read. Means nothing without the proof of a complete read. */
+  readonly missing: readonly string[];
+  readonly contradictions: readonly Contradiction[];
+  readonly skipped: readonly Change[];
+  /** Whether a stored user has that name key. */
+  isTaken(nameKey: string): boolean;
+}
+
+export interface Matching {
+  add(mapped: Mapped): void;
+  finish(): Matches;
+}
+
+type Seen = 'no' | 'unchanged' | 'changed' | 'skipped' | 'twin';
+
+interface Known {
+  readonly nameKey: string;
+  readonly fingerprint: string | null;
+  seen: Seen;
+  nameClaimed: boolean;
+}
+
+export const SAME_NAME = 'another entry of the directory maps to the same user name; neither is taken';
+export const SAME_ID = 'another entry of the directory has the same unique id; neither is taken';
+const SAME_LINK =
+  'two users are tied to the same entry of the directory; delete one of them or switch it to integrated authentication';
+
+/**
+ * Starts the matching against every stored user.
+ *
+ * @param idAttribute what the people's unique ids are read from, lower case; users tied by another attribute match nobody
+ */
+export async function startMatching(links: AsyncIterable<readonly UserLink[]>, idAttribute: string): Promise<Matching> {
+  const linkOf = (id: string): string => linkKey({ idAttribute, id });
+  const byName = new Map<string, Known>();
+  const byLink = new Map<string, Known>();
+  const contradictions: Contradiction[] = [];
+  for await (const batch of links) {
+    for (const { nameKey, linkKey, fingerprint } of batch) {
+      const known: Known = { nameKey, fingerprint, seen: 'no', nameClaimed: false };
+      byName.set(nameKey, known);
+      if (linkKey === null) continue;
+      const twin = byLink.get(linkKey);
+      if (twin) {
+        for (const user of [twin, known]) {
+          user.seen = 'twin';
+          contradictions.push({ nameKey: user.nameKey, person: null, reason: SAME_LINK });
+        }
+      } else byLink.set(linkKey, known);
+    }
+  }
+
+  const changed: Changed[] = [];
+  const fresh = new Map<string, Person>();
+  const skipped: Change[] = [];
+  const claimedNames = new Set<string>();
+  const clashingNames = new Set<string>();
+  const clashingIds = new Set<string>();
+  // People who arrived with an id that somebody else had brought already.
+  const surplus: Person[] = [];
+  let read = 0;
+  let unidentified = 0;
+
+  function claimName(nameKey: string): void {
+    const owner = byName.get(nameKey);
+    const claimed = owner ? owner.nameClaimed : claimedNames.has(nameKey);
+    if (claimed) clashingNames.add(nameKey);
+    else if (owner) owner.nameClaimed = true;
+    else claimedNames.add(nameKey);
+  }
+
+  function addPerson(person: Person): void {
+    claimName(person.nameKey);
+    const known = byLink.get(linkOf(person.directoryId));
+    if (known?.seen === 'twin') return;
+    if (known ? known.seen !== 'no' : fresh.has(person.directoryId)) {
+      clashingIds.add(person.directoryId);
+      surplus.push(person);
+    } else if (known === undefined) {
+      fresh.set(person.directoryId, person);
+    } else {
+      known.seen = known.fingerprint === person.fingerprint ? 'unchanged' : 'changed';
+      if (known.seen === 'changed') changed.push({ nameKey: known.nameKey, person });
+    }
+  }
+
+  return {
+    add(mapped) {
+      read += 1;
+      if ('person' in mapped) return addPerson(mapped.person);
+      const { directoryId, dn, reason } = mapped.skipped;
+      if (directoryId === null) unidentified += 1;
+      const known = directoryId === null ? undefined : byLink.get(linkOf(directoryId));
+      if (known?.seen === 'no') known.seen = 'skipped';
+      else if (known) clashingIds.add(directoryId!);
+      skipped.push({ kind: 'skipped', userId: null, userName: null, directoryId, dn, reason });
+    },
+
+    finish() {
+      const clash = (person: { nameKey: string; directoryId: string }): string | null => {
+        if (clashingIds.has(person.directoryId)) return SAME_ID;
+        return clashingNames.has(person.nameKey) ? SAME_NAME : null;
+      };
+      const keep = (person: Person): boolean => {
+        const reason = clash(person);
+        if (reason === null) return true;
+        contradictions.push({ nameKey: person.nameKey, person, reason });
+        return false;
+      };
+      surplus.forEach(keep);
+      const settled = changed.filter(({ person }) => keep(person));
+      const freshSettled = [...fresh.values()].filter(keep);
+
+      let unchanged = 0;
+      let known = 0;
+      const missing: string[] = [];
+      for (const [link, user] of byLink) {
+        known += 1;
+        if (user.seen === 'no') missing.push(user.nameKey);
+        if (user.seen !== 'unchanged') continue;
+        // Seen under the id in use, so what stands behind its attribute is the id.
+        const reason = clash({ nameKey: user.nameKey, directoryId: link.slice(idAttribute.length + 1) });
+        if (reason === null) unchanged += 1;
+        else contradictions.push({ nameKey: user.nameKey, person: null, reason });
+      }
+      return {
+        read,
+        unidentified,
+        known,
+        unchanged,
+        changed: settled,
+        fresh: freshSettled,
+        missing,
+        contradictions,
+        skipped,
+        isTaken: (nameKey) => byName.has(nameKey),
+      };
+    },
+  };
+}

@@ -1,0 +1,99 @@
+/**
+ * Reads everybody from the directory and ties them to the users that are stored. A server that fails in mid-read is left, and the
+ * next one is read from the beginning: what the first has shown is forgotten, because two servers need not agree on who is there.
+ */
+import { ServiceError } from '../errors.ts';
+import { mapEntry } from '../directory/mapping.ts';
+import { startMatching } from './matching.ts';
+import type { Matches } from './matching.ts';
+import type { Directory, DirectoryReader, ReadProof } from '../directory/directory.ts';
+import type { UserStore } from '../user/user-store.ts';
+import type { Report } from './report.ts';
+import type { Settings } from '../settings/settings.ts';
+
+export interface Reading {
+  /** Of the server that all of this comes from. */
+  readonly reader: DirectoryReader;
+  readonly matches: Matches;
+  readonly proof: ReadProof;
+}
+
+/**
+ * One server's people. Where every server fails in mid-read it is what the last one has shown, without the proof.
+ * @throws ServiceError of a DirectoryFaultCode when no read has begun
+ */
+export async function readEverybody(
+  directory: Directory,
+  users: UserStore,
+  settings: Settings,
+  report: Report,
+): Promise<Reading> {
+  const failed: string[] = [];
+  let reader = await directory.openReader();
+  try {
+    for (;;) {
+      const read = await readFrom(reader, users, settings, report);
+      const fault = read instanceof ServiceError ? `${read.message}.` : brokenOff(read.proof);
+      if (fault !== null) {
+        failed.push(reader.server);
+        const next = await openNext(directory, failed, settings, report);
+        if (next !== null) {
+          await reader.close();
+          report.readAgain(`${fault} Everybody was read from ${next.server} instead, from the beginning.`);
+          reader = next;
+          continue;
+        }
+      }
+      if (read instanceof ServiceError) throw read;
+      return { reader, ...read };
+    }
+  } catch (error) {
+    await reader.close();
+    throw error;
+  }
+}
+
+function brokenOff(proof: ReadProof): string | null {
+  return proof.brokeOff === true ? proof.reasons.join(' ') : null;
+}
+
+/** Gives the fault of a server that failed before it showed anybody. */
+async function readFrom(
+  reader: DirectoryReader,
+  users: UserStore,
+  { mapping, options }: Settings,
+  report: Report,
+): Promise<Omit<Reading, 'reader'> | ServiceError> {
+  const matching = await startMatching(users.readLinks(), reader.idAttribute);
+  const pages = reader.readPeople();
+  let page: Awaited<ReturnType<typeof pages.next>>;
+  try {
+    page = await pages.next();
+  } catch (error) {
+    if (error instanceof ServiceError && error.retryable) return error;
+    throw error;
+  }
+  while (page.done !== true) {
+    for (const entry of page.value) matching.add(mapEntry(entry, mapping, options.disabledUsers));
+    report.read(page.value.length);
+    page = await pages.next();
+  }
+  return { matches: matching.finish(), proof: page.value };
+}
+
+/** A reader on one of the servers that have not failed yet; null when there is none, or none that can be read. */
+async function openNext(
+  directory: Directory,
+  failed: readonly string[],
+  { connection }: Settings,
+  report: Report,
+): Promise<DirectoryReader | null> {
+  if (connection.servers.every((server) => failed.includes(server))) return null;
+  try {
+    return await directory.openReader(failed);
+  } catch (error) {
+    if (!(error instanceof ServiceError)) throw error;
+    report.notice(`No other server could be read: ${error.message}.`);
+    return null;
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * A run of the synchronisation: what it reports while it works and when it is over, and the lines it leaves per user.
+ */
+import { randomBytes } from 'node:crypto';
+import type { ErrorCode } from '../errors.ts';
+import { ServiceError } from '../errors.ts';
+
+/** Every kind of line a plan can hold. `unchanged` is only counted. */
+export const CHANGE_KINDS = [
+  'created',
+  'updated',
+  'renamed',
+  'linked',
+  'disabled',
+  'enabled',
+  'deleted',
+  'unchanged',
+  'skipped',
+  'conflict',
+  'withheld',
+] as const;
+
+export type ChangeKind = (typeof CHANGE_KINDS)[number];
+
+export type FieldValue = string | boolean | null | readonly string[];
+
+/** One user's line of a run. `userId` and `userName` are null where the entry has led to no user. */
+export interface Change {
+  readonly kind: ChangeKind;
+  readonly userId: string | null;
+  readonly userName: string | null;
+  readonly previousUserName?: string;
+  readonly directoryId: string | null;
+  readonly dn: string | null;
+  readonly fields?: Readonly<Record<string, { readonly from: FieldValue; readonly to: FieldValue }>>;
+  readonly reason?: string;
+}
+
+export type Totals = Readonly<Record<ChangeKind, number>>;
+
+export const NO_TOTALS: Totals = Object.freeze(
+  Object.fromEntries(CHANGE_KINDS.map((kind) => [kind, 0])) as Record<ChangeKind, number>,
+);
+
+/** Whether everybody in scope was read, and if not, why not. */
+export interface Completeness {
+  readonly complete: boolean;
+  readonly reasons: readonly string[];
+}
+
+export type RunStatus = 'running' | 'succeeded' | 'partial' | 'failed' | 'cancelled';
+
+/** The steps of a run in their order; `queued` until the sync function has taken it up. */
+export type RunStage = 'queued' | 'reading' | 'planning' | 'verifying' | 'applying' | 'finished';
+
+export type RunTrigger = 'schedule' | 'api' | 'console';
+
+/** `read`: entries; `planned`: changes; `applied`: changes written. */
+export interface Progress {
+  readonly read: number;
+  readonly planned: number;
+  readonly applied: number;
+}
+
+export interface RunError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  /** What to do about it. */
+  readonly advice: string | null;
+}
+
+export interface Run {
+  readonly id: string;
+  readonly dryRun: boolean;
+  readonly trigger: RunTrigger;
+  /** User name of the administrator; null for the schedule. */
+  readonly requestedBy: string | null;
+  readonly status: RunStatus;
+  readonly stage: RunStage;
+  readonly startedAt: string;
+  readonly finishedAt: string | null;
+  readonly progress: Progress;
+  /** Entries that the last complete read has shown, so that `progress.read` can be measured; null when there was none. */
+  readonly expectedEntries: number | null;
+  readonly totals: Totals;
+  /** null until the read is over. */
+  readonly completeness: Completeness | null;
+  readonly settingsVersion: string | null;
+  readonly error: RunError | null;
+  /** What an administrator should know although nothing failed, one sentence each: withheld removals, nobody found. */
+  readonly notices: readonly string[];
+  /** The run whose withheld removals this one applies; null for an ordinary run. */
+  readonly approves: string | null;
+}
+
+/** What a run shows of itself while it works. */
+export type RunState = Pick<Run, 'stage' | 'progress' | 'totals'>;
+
+/** What a caller asks for. */
+export interface RunRequest {
+  readonly dryRun: boolean;
+  readonly trigger: RunTrigger;
+  readonly requestedBy: string | null;
+  readonly approves: string | null;
+}
+
+/** A new run's id: opaque to callers, in the order of time for the store. */
+export function newRunId(now: Date): string {
+  return `${now.toISOString().replaceAll(/[-:.]/gu, '')}-${randomBytes(4).toString('hex')}`;
+}
+
+/** A run that has been asked for and not begun. */
+export function newRun(id: string, request: RunRequest, now: Date): Run {
+  return {
+    id,
+    dryRun: request.dryRun,
+    trigger: request.trigger,
+    requestedBy: request.requestedBy,
+    status: 'running',
+    stage: 'queued',
+    startedAt: now.toISOString(),
+    finishedAt: null,
+    progress: { read: 0, planned: 0, applied: 0 },
+    expectedEntries: null,
+    totals: NO_TOTALS,
+    completeness: null,
+    settingsVersion: null,
+    error: null,
+    notices: [],
+    approves: request.approves,
+  };
+}
+
+/** How long a run may be silent before another one may take its lease over. */
+export const LEASE_MS = 60_000;
+
+/** A run whose lease ran out at `at`, before it told how it ended. */
+export function interruptRun(run: Run, at: Date): Run {
+  return {
+    ...run,
+    status: 'failed',
+    stage: 'finished',
+    finishedAt: at.toISOString(),
+    error: {
+      code: 'interrupted',
+      message: 'the run stopped without telling how it ended',
+      advice: 'What is done stays done, and the next run goes on from there. The log of the sync function tells more.',
+    },
+  };
+}
+
+/** A run that was not begun, for another one was at work. Two that overlap are expected, so it has not failed. */
+export function refuseRun(run: Run, activeRunId: string): Run {
+  return {
+    ...run,
+    status: 'cancelled',
+    stage: 'finished',
+    finishedAt: run.startedAt,
+    error: {
+      code: 'runActive',
+      message: `already running: run ${activeRunId} was at work`,
+      advice: 'Nothing to do: the next run sees everything. If this repeats, make the schedule rarer.',
+    },
+  };
+}
+
+/** The fault of a run that goes on although its lease is another one's, or given back. */
+export function leaseLost(runId: string): ServiceError {
+  return new ServiceError('leaseLost', 'the run has lost its lease', {
+    runId,
+    advice: 'Nothing to do: it was silent for too long, or has ended already, and writes nothing more.',
+  });
+}
