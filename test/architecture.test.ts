@@ -1,142 +1,176 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, normalize, relative } from 'node:path';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { findCircles, type Import, readImports, readRunTimeImports, ROOT } from './support/import-graph.ts';
 
-const ROOT = join(import.meta.dirname, '..');
-const HOUSES = ['lib', 'functions', 'openapi', 'cdk', 'local', 'cli', 'examples', 'test'] as const;
+const imports = readImports(['.', 'cdk']);
 
-interface Import {
-  readonly file: string;
-  readonly target: string;
+/** The concept folders of lib/ by their place in the order; lib/ itself, which is below all of them, is the empty name. */
+const RANK: Readonly<Record<string, number>> = {
+  '': 0,
+  user: 1,
+  settings: 2,
+  directory: 3,
+  sync: 4,
+  login: 4,
+  event: 5,
+  administration: 6,
+};
+
+/** The concept folder that a file is in; null for files elsewhere. */
+function conceptOf(file: string): string | null {
+  const [house, folder, name] = file.split('/');
+  if (house !== 'lib' || folder === undefined) return null;
+  if (name === undefined) return '';
+  return folder in RANK ? folder : null;
 }
 
-function sources(folder: string): string[] {
-  return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
-    .map((name) => join(folder, name));
-}
-
-/** Static, dynamic, re-exporting and type-only imports; relative ones as paths from the root. */
-function importsOf(file: string): Import[] {
-  const text = readFileSync(join(ROOT, file), 'utf8');
-  const targets = [...text.matchAll(/(?:from|import\(|^import)\s*['"]([^'"\n]+)['"]/gmu)].map((match) => match[1]!);
-  return targets.map((target) => ({
-    file,
-    target: target.startsWith('.') ? normalize(join(dirname(file), target)) : target,
-  }));
-}
-
-const files = HOUSES.flatMap(sources);
-const imports = files.flatMap(importsOf);
+const CORE = /^lib\/(?:(?:user|settings|directory|sync|login|event|administration)\/)?[^/]+\.ts$/u;
+const TYPES = /^@types\/|^aws-lambda$/u;
 
 /** Imports made in files that match, to targets that do not match any of the allowed ones. */
-function illegal(from: RegExp, allowed: readonly RegExp[]): string[] {
-  return imports
+function illegal(from: RegExp, allowed: readonly RegExp[], among: readonly Import[] = imports): string[] {
+  return among
     .filter(({ file, target }) => from.test(file) && !allowed.some((pattern) => pattern.test(target)))
     .map(({ file, target }) => `${file} imports ${target}`);
 }
 
-// What an IP address looks like is knowledge of text, wherever Node keeps it.
-const isNoAddressCheck = (fault: string): boolean => fault !== 'lib/settings-schema.ts imports node:net';
+/** Imports of a target in files outside the folders that may have it. */
+function strays(target: RegExp, homes: RegExp): string[] {
+  return imports.filter((one) => target.test(one.target) && !homes.test(one.file)).map((one) => one.file);
+}
 
-const CORE = /^lib\/[^/]+\.ts$/u;
-const BUILT_IN = /^node:/u;
+function sourcesOf(...folders: string[]): string[] {
+  return folders.flatMap((folder) =>
+    readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => /\.(?:ts|tsx)$/u.test(name) && !name.includes('node_modules'))
+      .map((name) => path.join(folder, name)),
+  );
+}
+
+const readSource = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8');
 
 describe('the import rules of docs/architecture.md', () => {
   test('the sources are found at all', () => {
-    expect(files.length).toBeGreaterThan(30);
-    expect(imports.length).toBeGreaterThan(100);
+    expect(new Set(imports.map(({ file }) => file)).size).toBeGreaterThan(100);
+    expect(imports).toContainEqual({ file: 'lib/user/user.ts', target: 'lib/user/privilege.ts' });
   });
 
-  test('files directly in lib/ know neither AWS nor LDAP nor the network', () => {
-    expect(illegal(CORE, [CORE, /^zod(?:\/mini)?$/u, /^node:crypto$/u]).filter(isNoAddressCheck)).toEqual([]);
+  test('the concept folders of lib/ import in one direction', () => {
+    const against = imports.filter(({ file, target }) => {
+      const [from, to] = [conceptOf(file), conceptOf(target)];
+      return from !== null && to !== null && from !== to && RANK[to]! >= RANK[from]!;
+    });
+    expect(against.map(({ file, target }) => `${file} imports ${target}`)).toEqual([]);
+  });
+
+  test('no two files import each other in a circle', () => {
+    expect(findCircles(imports).map((circle) => circle.join(' -> '))).toEqual([]);
+  });
+
+  test('the concept folders know neither AWS nor LDAP, and zod in administration/ alone', () => {
+    expect(illegal(CORE, [CORE, /^zod$/u])).toEqual([]);
+    expect(strays(/^zod$/u, /^(?:lib\/administration|openapi|test)\//u)).toEqual([]);
+  });
+
+  test('the concept folders do not touch the network, the file system or a process', async () => {
+    const core = sourcesOf('lib').filter((file) => CORE.test(file));
+    const carried = await readRunTimeImports(core);
+    // Whether a text is an IP address is knowledge of text, wherever Node keeps it.
+    const isAddressCheck = (one: string): boolean => one === 'lib/settings/server-address.ts imports node:net';
+    expect(illegal(CORE, [CORE, /^zod$/u, /^node:crypto$/u], carried).filter((one) => !isAddressCheck(one))).toEqual(
+      [],
+    );
   });
 
   test('lib/ldap/ is the only place that knows ldapts', () => {
-    expect(illegal(/^lib\/ldap\//u, [CORE, /^lib\/ldap\//u, /^ldapts$/u, BUILT_IN])).toEqual([]);
-    const others = imports.filter(
-      ({ file, target }) => target.startsWith('ldapts') && !/^(?:lib\/ldap|test)\//u.test(file),
-    );
-    expect(others).toEqual([]);
+    expect(illegal(/^lib\/ldap\//u, [CORE, /^lib\/ldap\//u, /^ldapts$/u])).toEqual([]);
+    expect(strays(/^ldapts$/u, /^(?:lib\/ldap|test)\//u)).toEqual([]);
   });
 
   test('lib/aws/ is the only place in the product that knows the AWS SDK', () => {
-    expect(illegal(/^lib\/aws\//u, [CORE, /^lib\/aws\//u, /^@aws-sdk\//u, /^@smithy\//u, BUILT_IN])).toEqual([]);
-    const others = imports.filter(
-      ({ file, target }) =>
-        /^@(?:aws-sdk|smithy)\//u.test(target) && !/^(?:lib\/aws|local|examples|test)\//u.test(file),
-    );
-    expect(others).toEqual([]);
+    expect(illegal(/^lib\/aws\//u, [CORE, /^lib\/aws\//u, /^@aws-sdk\//u, /^@smithy\//u])).toEqual([]);
+    expect(strays(/^@(?:aws-sdk|smithy)\//u, /^(?:lib\/aws|local|examples|test)\//u)).toEqual([]);
   });
 
   test('environment.ts, which the stack shares with the functions, imports nothing', () => {
-    expect(importsOf('lib/aws/environment.ts')).toEqual([]);
+    expect(imports.filter(({ file }) => file === 'lib/aws/environment.ts')).toEqual([]);
   });
 
   test('functions/ joins lib/ with the middleware of Lambda and nothing else', () => {
-    const allowed = [/^functions\//u, /^lib\//u, /^@middy\//u, /^@aws-lambda-powertools\//u, /^aws-lambda$/u, BUILT_IN];
-    expect(illegal(/^functions\//u, allowed)).toEqual([]);
+    expect(
+      illegal(/^functions\//u, [/^functions\//u, /^lib\//u, /^@middy\//u, /^@aws-lambda-powertools\//u, TYPES]),
+    ).toEqual([]);
+  });
+
+  test('only the entry points of functions/ read the environment', () => {
+    const readers = sourcesOf('functions').filter((file) => /process\.env/u.test(readSource(file)));
+    expect(readers.toSorted()).toEqual(['api', 'auth', 'events', 'sync'].map((name) => `functions/${name}.ts`));
   });
 
   test('openapi/ describes what validates, and is no part of what is deployed', () => {
-    const allowed = [/^openapi\//u, CORE, /^functions\/http\.ts$/u, /^zod$/u, /^zod-openapi$/u, /^yaml$/u, BUILT_IN];
+    const allowed = [/^openapi\//u, CORE, /^functions\/http\.ts$/u, /^zod$/u, /^zod-openapi$/u, /^yaml$/u];
     expect(illegal(/^openapi\//u, allowed)).toEqual([]);
-    const others = imports.filter(({ file }) => !/^(?:openapi|test)\//u.test(file));
-    expect(others.filter(({ target }) => /^(?:openapi\/|zod-openapi|yaml)/u.test(target))).toEqual([]);
+    expect(strays(/^(?:openapi\/|zod-openapi|yaml)/u, /^(?:openapi|test)\//u)).toEqual([]);
   });
 
   test('cdk/ imports nothing of the product but the names it shares with it', () => {
     const allowed = [
       /^cdk\//u,
       /^lib\/aws\/environment\.ts$/u,
-      /^aws-cdk-lib/u,
+      /^aws-cdk-lib$/u,
       /^constructs$/u,
       /^cdk-nag$/u,
       /^esbuild$/u,
-      BUILT_IN,
     ];
     expect(illegal(/^cdk\//u, allowed)).toEqual([]);
   });
 
   test('cli/ knows the product by its API alone', () => {
-    expect(illegal(/^cli\//u, [/^cli\//u, /^@clack\/prompts$/u, BUILT_IN])).toEqual([]);
-    expect(imports.filter(({ file, target }) => target.startsWith('cli/') && !file.startsWith('cli/'))).toEqual([]);
+    expect(illegal(/^cli\//u, [/^cli\//u, /^client\//u, /^@clack\/prompts$/u])).toEqual([]);
+    expect(strays(/^cli\//u, /^cli\//u)).toEqual([]);
   });
 
   test('examples/ are what somebody else would write: public libraries, and nothing of ours', () => {
-    expect(illegal(/^examples\//u, [/^@aws-sdk\//u, /^aws-lambda$/u, BUILT_IN])).toEqual([]);
-    expect(imports.filter(({ file, target }) => target.startsWith('examples/') && !file.startsWith('test/'))).toEqual(
-      [],
-    );
+    expect(illegal(/^examples\//u, [/^@aws-sdk\//u, TYPES])).toEqual([]);
+    expect(strays(/^examples\//u, /^test\//u)).toEqual([]);
   });
 
   test('nothing that is deployed imports local/, cdk/ or test/', () => {
-    const deployed = imports.filter(({ file }) => /^(?:lib|functions)\//u.test(file));
-    expect(deployed.filter(({ target }) => /^(?:local|cdk|test)\//u.test(target))).toEqual([]);
-    expect(imports.filter(({ file, target }) => target.startsWith('test/') && !file.startsWith('test/'))).toEqual([]);
+    expect(strays(/^(?:local|cdk)\//u, /^(?:local|cdk|test)\//u)).toEqual([]);
+    expect(strays(/^test\//u, /^test\//u)).toEqual([]);
   });
 
-  test('the login and the synchronisation carry no schema library and no router', () => {
-    const reached = new Set<string>();
-    const visit = (file: string): void => {
-      if (reached.has(file)) return;
-      reached.add(file);
-      if (!file.startsWith('lib/') && !file.startsWith('functions/')) return;
-      const text = readFileSync(join(ROOT, file), 'utf8');
-      const typeOnly = new Set([...text.matchAll(/import type [^;]*from '([^']+)'/gu)].map((match) => match[1]!));
-      for (const match of text.matchAll(/from '([^']+)'/gu)) {
-        if (typeOnly.has(match[1]!) && !new RegExp(`import \\{[^;]*from '${match[1]!}'`, 'u').test(text)) continue;
-        visit(match[1]!.startsWith('.') ? normalize(join(dirname(file), match[1]!)) : match[1]!);
-      }
-    };
-    visit('functions/auth.ts');
-    visit('functions/sync.ts');
-    const carried = [...reached].filter((target) => /^(?:zod|@middy)/u.test(target));
-    expect(carried, [...reached].map((file) => relative('.', file)).join('\n')).toEqual([]);
+  test('the login and the synchronisation carry no schema library and no router', async () => {
+    const carried = await readRunTimeImports(['functions/auth.ts', 'functions/sync.ts']);
+    expect(carried.some(({ target }) => target === 'lib/login/login.ts')).toBe(true);
+    expect(carried.filter(({ target }) => /^(?:zod|@middy)/u.test(target))).toEqual([]);
   });
+});
+
+describe('the style of docs/architecture.md', () => {
+  const sources = sourcesOf('lib', 'functions', 'openapi', 'cdk', 'local', 'cli', 'examples', 'test');
+  const isGenerated = (file: string): boolean => file.startsWith('client/schema');
 
   test('no file has a default export, except configurations that tools read', () => {
-    const offenders = files.filter((file) => /^export default/mu.test(readFileSync(join(ROOT, file), 'utf8')));
-    expect(offenders).toEqual([]);
+    expect(sources.filter((file) => /^export default/mu.test(readSource(file)))).toEqual([]);
+  });
+
+  test('lines end at 120 columns, comments too', () => {
+    const long = sources
+      .filter((file) => !isGenerated(file))
+      .flatMap((file) =>
+        readSource(file)
+          .split('\n')
+          .flatMap((line, index) => ([...line].length > 120 ? [`${file}:${index + 1}`] : [])),
+      );
+    expect(long).toEqual([]);
+  });
+
+  test('no source file has more than 400 lines', () => {
+    const long = sources
+      .filter((file) => !file.startsWith('test/') && !isGenerated(file))
+      .filter((file) => readSource(file).split('\n').length > 401);
+    expect(long).toEqual([]);
   });
 });

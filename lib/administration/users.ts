@@ -7,9 +7,9 @@ import { ServiceError } from '../errors.ts';
 import { hashPassword } from '../user/password.ts';
 import type { Clock } from '../clock.ts';
 import type { UserStore, UserWrite } from '../user/user-store.ts';
-import { isActiveAdministrator, isWayIn } from '../user/privilege.ts';
+
 import type { PublicUser, User } from '../user/user.ts';
-import { userNameKey } from '../user/user.ts';
+import { isActiveAdministrator, isWayIn, userNameKey } from '../user/user.ts';
 import type { NewUser, UserPatch } from './user-schema.ts';
 
 /**

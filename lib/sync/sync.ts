@@ -29,14 +29,14 @@ import type { DirectoryReader, OpenDirectory } from '../directory/directory.ts';
 import type { Fence, UserStore } from '../user/user-store.ts';
 import type { RunStore } from './run-store.ts';
 import type { SettingsStore } from '../settings/settings-store.ts';
-import { isWayIn } from '../user/privilege.ts';
+
 import { readEverybody } from './reading.ts';
 import { startReport } from './report.ts';
 import type { Report } from './report.ts';
 import type { Run } from './run.ts';
 import type { OptionSettings, StoredSettings } from '../settings/settings.ts';
 import type { User } from '../user/user.ts';
-import { userNameKey } from '../user/user.ts';
+import { isWayIn, userNameKey } from '../user/user.ts';
 
 export interface SyncPorts {
   readonly users: UserStore;

@@ -1,8 +1,6 @@
 /**
  * The catalogue of privileges and the rule that two of them stand alone (MailStore Server Help, "Users and Privileges").
  */
-import type { User } from './user.ts';
-
 export const PRIVILEGES = [
   'none',
   'admin',
@@ -64,14 +62,4 @@ export function privilegesFault(privileges: readonly Privilege[]): string | null
     if (privileges.includes(alone) && privileges.length > 1) return `"${alone}" stands alone`;
   }
   return null;
-}
-
-export function isActiveAdministrator({ disabledBy, privileges }: User): boolean {
-  return disabledBy === null && privileges.includes('admin');
-}
-
-/** Whether somebody can sign in as this administrator: one without a password, or without an entry, is none to rely on. */
-export function isWayIn(user: User): boolean {
-  const credentials = user.authentication === 'integrated' ? user.passwordHash : user.directory;
-  return isActiveAdministrator(user) && credentials !== null;
 }

@@ -92,6 +92,16 @@ export function toPublicUser(user: User): PublicUser {
   };
 }
 
+export function isActiveAdministrator({ disabledBy, privileges }: User): boolean {
+  return disabledBy === null && privileges.includes('admin');
+}
+
+/** Whether somebody can sign in as this administrator: one without a password, or without an entry, is none to rely on. */
+export function isWayIn(user: User): boolean {
+  const credentials = user.authentication === 'integrated' ? user.passwordHash : user.directory;
+  return isActiveAdministrator(user) && credentials !== null;
+}
+
 /**
  * Most bytes of addresses of one user: far above any real mailbox. So a transaction of many users fits, and so does an event
  * that tells the old and the new ones, with each character escaped.

@@ -1,6 +1,13 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { expressionFault, firstRun, nextRun, nextRuns, scheduleFault, timeZoneFault } from '../../lib/settings/schedule.ts';
+import {
+  expressionFault,
+  firstRun,
+  nextRun,
+  nextRuns,
+  scheduleFault,
+  timeZoneFault,
+} from '../../lib/settings/schedule.ts';
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
