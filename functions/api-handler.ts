@@ -275,7 +275,7 @@ export function userPath(userName: string): string {
 function userNameOf({ userName: part = '' }: Call['params']): string {
   const text = part.startsWith('~') ? Buffer.from(part.slice(1), 'base64url').toString() : part;
   const parsed = parseUserName(text);
-  if ('userName' in parsed) return parsed.userName;
+  if (parsed.kind === 'userName') return parsed.userName;
   throw new ServiceError('notFound', 'there is no user of this name');
 }
 
@@ -312,7 +312,7 @@ function runAnswer({ id }: Run): Answer {
 }
 
 function valid<T>(parsed: Parsed<T>): T {
-  if ('faults' in parsed) throw invalidRequest(parsed.faults);
+  if (parsed.kind === 'invalid') throw invalidRequest(parsed.faults);
   return parsed.value;
 }
 

@@ -67,7 +67,7 @@ async function take({ runs }: SyncPorts, event: SyncEvent, now: Date) {
     stage: 'reading',
   };
   const result = await runs.start(run);
-  if (result.started) return result;
+  if (result.kind === 'started') return result;
   await runs.record(refuseRun(run, result.activeRunId));
   return { activeRunId: result.activeRunId };
 }

@@ -90,7 +90,7 @@ export async function applyDefaultPrivileges(
         const isKept = previous.privileges.includes('admin');
         const isSame = samePrivileges(previous.privileges, privileges);
         const user = isKept || isSame ? null : patchUser(previous, { privileges }, now);
-        if (user !== null) return [{ type: 'update' as const, user, previous }];
+        if (user !== null) return [{ kind: 'update' as const, user, previous }];
         totals[isKept ? 'kept' : 'unchanged'] += 1;
         return [];
       });

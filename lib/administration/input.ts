@@ -8,7 +8,9 @@ import type { InputFault } from '../errors.ts';
 import { isPrintable } from '../printable.ts';
 
 /** A document that has passed, or all that is wrong with it. */
-export type Parsed<T> = { readonly value: T } | { readonly faults: readonly InputFault[] };
+export type Parsed<T> =
+  | { readonly kind: 'valid'; readonly value: T }
+  | { readonly kind: 'invalid'; readonly faults: readonly InputFault[] };
 
 /** Faults told at once; a document with more has another problem than its details. */
 const MAX_FAULTS = 100;
@@ -16,8 +18,8 @@ const MAX_FAULTS = 100;
 /** Runs a schema over a document. The path of a document that is wrong as a whole is empty. */
 export function parseInput<T>(schema: z.ZodType<T>, document: unknown): Parsed<T> {
   const result = schema.safeParse(document, { error: describe });
-  if (result.success) return { value: result.data };
-  return { faults: result.error.issues.flatMap(toFaults).slice(0, MAX_FAULTS) };
+  if (result.success) return { kind: 'valid', value: result.data };
+  return { kind: 'invalid', faults: result.error.issues.flatMap(toFaults).slice(0, MAX_FAULTS) };
 }
 
 /** One line of text: trimmed, at most `maxLength` characters, no control characters. */

@@ -77,7 +77,7 @@ async function begin(
   }
   const now = clock.now();
   const result = await runs.start(newRun(newRunId(now), request, now));
-  if (!result.started) throw runActive(result.activeRunId);
+  if (result.kind === 'active') throw runActive(result.activeRunId);
   const { run } = result;
 
   const end = async (outcome: Pick<Run, 'status' | 'error'>): Promise<void> => {

@@ -4,8 +4,8 @@
  */
 import { X509Certificate } from 'node:crypto';
 import * as z from 'zod';
-import type { InputFault } from '../errors.ts';
 import { parseFilter } from '../settings/filter.ts';
+import type { Parsed } from './input.ts';
 import { LIST_EVEN_SO, OBJECT_EVEN_SO, line, optionalLine, parseInput, refuse, refuseRepetition } from './input.ts';
 import { attributeList, isAttributeName } from '../settings/attribute-name.ts';
 import { parseServerAddress } from '../settings/server-address.ts';
@@ -213,9 +213,7 @@ export const settings = z.strictObject({
 export const triedSettings = settings.extend({ mapping: triedMapping.prefault({}) });
 
 /** The settings with their defaults and the password, undefined where it was left out; or every fault at once. */
-export type ParsedSettings =
-  | { readonly settings: Settings; readonly password: string | undefined }
-  | { readonly faults: readonly InputFault[] };
+export type ParsedSettings = Parsed<{ readonly settings: Settings; readonly password: string | undefined }>;
 
 /** Reads a settings document. What GET has shown may be sent back: `passwordSet`, `next` and `warnings` are ignored. */
 export function parseSettings(document: unknown): ParsedSettings {
@@ -229,14 +227,12 @@ export function parseTriedSettings(document: unknown): ParsedSettings {
 
 function readSettings(schema: typeof settings | typeof triedSettings, document: unknown): ParsedSettings {
   const parsed = parseInput<z.infer<typeof settings>>(schema, document);
-  if ('faults' in parsed) return parsed;
+  if (parsed.kind === 'invalid') return parsed;
   const { connection, scope, mapping, options, defaultPrivileges } = parsed.value;
   const { password, passwordSet: _set, ...kept } = connection;
   const { next: _next, ...schedule } = options.schedule;
-  return {
-    settings: { connection: kept, scope, mapping, options: { ...options, schedule }, defaultPrivileges },
-    password,
-  };
+  const complete = { connection: kept, scope, mapping, options: { ...options, schedule }, defaultPrivileges };
+  return { kind: 'valid', value: { settings: complete, password } };
 }
 
 /**
@@ -312,7 +308,7 @@ function bindNameFault(name: string): string | null {
 
 function filterFault(text: string): string | null {
   const parsed = parseFilter(text);
-  return parsed.ok ? null : `is no filter: ${parsed.message}, at position ${parsed.position}`;
+  return parsed.kind === 'filter' ? null : `is no filter: ${parsed.message}, at position ${parsed.position}`;
 }
 
 function certificatesFault(text: string): string | null {

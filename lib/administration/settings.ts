@@ -173,10 +173,10 @@ function completeSettings(
   parsed: ParsedSettings,
   stored: StoredSettings | null,
 ): { readonly settings: Settings; readonly password: string } {
-  if ('faults' in parsed) throw invalidRequest(parsed.faults);
-  const { settings } = parsed;
+  if (parsed.kind === 'invalid') throw invalidRequest(parsed.faults);
+  const { settings } = parsed.value;
   if (settings.connection.administrativeDn === '') return { settings, password: '' };
-  const password = parsed.password ?? stored?.password ?? '';
+  const password = parsed.value.password ?? stored?.password ?? '';
   if (password === '') {
     // A bind with a name and no password succeeds on many servers, as nobody (RFC 4513, 5.1.2).
     const fault: InputFault = {
@@ -191,7 +191,7 @@ function completeSettings(
 function showEntry(entry: Entry, { mapping, options }: Settings): SampleUser {
   const mapped = mapEntry(entry, mapping, options.disabledUsers);
   const { dn, attributes } = entry;
-  if ('skipped' in mapped) return { dn, attributes, skipped: mapped.skipped.reason };
+  if (mapped.kind === 'skipped') return { dn, attributes, skipped: mapped.skipped.reason };
   const { userName, fullName, emailAddresses, directoryId, disabled } = mapped.person;
   return { dn, attributes, userName, fullName, emailAddresses, directoryId, disabled };
 }
@@ -200,7 +200,7 @@ function showEntry(entry: Entry, { mapping, options }: Settings): SampleUser {
 function sampleWarnings(sample: readonly Entry[], { mapping, options }: Settings): string[] {
   const people = sample
     .map((entry) => mapEntry(entry, mapping, options.disabledUsers))
-    .flatMap((mapped) => ('person' in mapped ? [mapped.person] : []));
+    .flatMap((mapped) => (mapped.kind === 'person' ? [mapped.person] : []));
   const addressAttributes = attributeList(mapping.emailAddresses).join(' or ');
   const warnings: string[] = [];
   const count = (number: number, sentence: string): void => {

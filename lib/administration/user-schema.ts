@@ -33,7 +33,7 @@ const userName = z
   .string()
   .transform((text, context) => {
     const parsed = parseUserName(text);
-    if ('userName' in parsed) return parsed.userName;
+    if (parsed.kind === 'userName') return parsed.userName;
     context.addIssue({ code: 'custom', message: parsed.reason });
     return z.NEVER;
   })
@@ -99,14 +99,17 @@ export function parseNewUser(body: unknown): Parsed<NewUser> {
 /** A JSON merge patch (RFC 7396): null takes a full name or all e-mail addresses away, and nothing else. */
 export function parseUserPatch(body: unknown): Parsed<UserPatch> {
   const parsed = parseInput(userPatch, body);
-  if ('faults' in parsed) return parsed;
+  if (parsed.kind === 'invalid') return parsed;
   if (parsed.value.password !== undefined && parsed.value.authentication !== 'integrated') {
     const message = 'is taken with "authentication": "integrated" only; else it has a call of its own';
-    return { faults: [{ path: 'password', message }] };
+    return { kind: 'invalid', faults: [{ path: 'password', message }] };
   }
   // What is absent has to stay absent: the schemas read it as "nothing".
   const named = Object.keys(body as object);
-  return { value: Object.fromEntries(Object.entries(parsed.value).filter(([field]) => named.includes(field))) };
+  return {
+    kind: 'valid',
+    value: Object.fromEntries(Object.entries(parsed.value).filter(([field]) => named.includes(field))),
+  };
 }
 
 /** `{password}` as an administrator sets it. */

@@ -88,7 +88,7 @@ export function createAdministration(users: UserStore, clock: Clock): Administra
     const loses = next === null || !isActiveAdministrator(next) || (isWayIn(stored) && !isWayIn(next));
     if (!isActiveAdministrator(stored) || !loses) return [];
     const others = (await users.listActiveAdministrators()).filter((other) => other.id !== stored.id && isWayIn(other));
-    if (others[0]) return [{ type: 'check', previous: others[0] }];
+    if (others[0]) return [{ kind: 'check', previous: others[0] }];
     throw new ServiceError('lastAdministrator', 'this is the last active administrator', {
       advice: 'Give another active user the privilege "admin" first.',
     });
@@ -109,7 +109,7 @@ export function createAdministration(users: UserStore, clock: Clock): Administra
         updatedAt: now,
         version: 1,
       };
-      if ((await users.writeTogether([{ type: 'create', user }])) === 'lostRace') throw userNameTaken();
+      if ((await users.writeTogether([{ kind: 'create', user }])) === 'lostRace') throw userNameTaken();
       return user;
     },
     async patch(userName, patch, expectedVersion) {
@@ -178,8 +178,8 @@ function succeed(stored: User, next: User, now: Date): User {
 }
 
 function writeOf(previous: User, user: User | null): UserWrite {
-  if (user === null) return { type: 'delete', previous };
-  return { type: userNameKey(user.userName) === userNameKey(previous.userName) ? 'update' : 'rename', user, previous };
+  if (user === null) return { kind: 'delete', previous };
+  return { kind: userNameKey(user.userName) === userNameKey(previous.userName) ? 'update' : 'rename', user, previous };
 }
 
 function refuseDirectoryUser({ authentication }: Pick<User, 'authentication'>): void {

@@ -101,7 +101,7 @@ export function createAddressIndex(client: DynamoDBDocumentClient, usersTable: s
       const needless = writes.flatMap((write, place) => {
         if (results[place] === 'written') return without(hintsOf(userBefore(write)), hintsOf(userAfter(write)));
         // Nobody else has the id of a user that was not created. Other hints may be the winner's, who needs them.
-        return write.type === 'create' ? hintsOf(write.user) : [];
+        return write.kind === 'create' ? hintsOf(write.user) : [];
       });
       const removals = needless.map(({ nameKey, version }) => ({
         Statement: `DELETE FROM "${usersTable}" WHERE "nameKey" = ? AND "version" <= ?`,

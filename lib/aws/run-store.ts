@@ -155,7 +155,7 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
         // An earlier try whose answer was lost.
         if (tries > 1 && lease?.runId === run.id) return tookLease(run, lease);
         if (lease?.runId !== undefined && lease.heldUntil > nowMs()) {
-          return { started: false, activeRunId: lease.runId };
+          return { kind: 'active', activeRunId: lease.runId };
         }
         const dead = lease?.runId === undefined ? null : (await readRunAndLease(lease.runId)).run;
         const token = (lease?.token ?? 0) + 1;
@@ -325,8 +325,8 @@ function changesKey(runId: string): string {
   return `changes#${runId}`;
 }
 
-function tookLease(run: Run, { token, lastRead }: Lease): StartResult & { readonly started: true } {
-  return { started: true, run: { ...run, expectedEntries: lastRead ?? null }, fence: { runId: run.id, token } };
+function tookLease(run: Run, { token, lastRead }: Lease): StartResult & { readonly kind: 'started' } {
+  return { kind: 'started', run: { ...run, expectedEntries: lastRead ?? null }, fence: { runId: run.id, token } };
 }
 
 /** The condition that the lease still is what was read; a heartbeat moves its end, everything else its token. */

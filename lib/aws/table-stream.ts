@@ -86,15 +86,15 @@ function readChange({ dynamodb = {} }: StreamRecord): KeyChange {
 /** Whose a key was and whose it is are two questions: names are swapped and passed on. */
 function toSteps({ before, after, arrival, at }: KeyChange, renamed: ReadonlySet<string>): UserStep[] {
   if (before !== null && after?.id === before.id) {
-    return [{ type: 'changed', user: after, changes: compareUsers(before, after) }];
+    return [{ kind: 'changed', user: after, changes: compareUsers(before, after) }];
   }
   const steps: UserStep[] = [];
   if (before !== null && (arrival ? arrival.replacesDeleted : !renamed.has(markOf(before)))) {
-    steps.push({ type: 'deleted', user: before, at });
+    steps.push({ kind: 'deleted', user: before, at });
   }
   if (after !== null) {
     const changes = arrival?.changes ?? null;
-    steps.push(changes === null ? { type: 'created', user: after } : { type: 'changed', user: after, changes });
+    steps.push(changes === null ? { kind: 'created', user: after } : { kind: 'changed', user: after, changes });
   }
   return steps;
 }

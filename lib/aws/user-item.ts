@@ -80,10 +80,10 @@ export function unchanged({ id, version }: User) {
 
 /** The record that a write replaces or takes away; null where there is none. A check does neither. */
 export function userBefore(write: UserWrite): User | null {
-  return write.type === 'create' || write.type === 'check' ? null : write.previous;
+  return write.kind === 'create' || write.kind === 'check' ? null : write.previous;
 }
 
 /** The record that a write leaves; null where there is none. A check leaves none of its own. */
 export function userAfter(write: UserWrite): User | null {
-  return write.type === 'delete' || write.type === 'check' ? null : write.user;
+  return write.kind === 'delete' || write.kind === 'check' ? null : write.user;
 }

@@ -157,7 +157,7 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
     );
     // Deleting what is not there is no error to DynamoDB; only the item it gives back tells the difference.
     const isLost = (write: UserWrite, place: number): boolean =>
-      answers[place]!.refused || (write.type === 'delete' && answers[place]!.item === undefined);
+      answers[place]!.refused || (write.kind === 'delete' && answers[place]!.item === undefined);
     // Where a request was sent more than once, the first time may have done it.
     const unsure = writes.filter((write, place) => isLost(write, place) && answers[place]!.repeated);
     const stored = unsure.length > 0 ? await getMany(unsure.map(keyOf)) : null;
@@ -264,23 +264,23 @@ function roundsOf(writes: readonly UserWrite[]): readonly PlacedWrite[][] {
 }
 
 function keyOf(write: UserWrite): string {
-  return userNameKey(write.type === 'create' ? write.user.userName : write.previous.userName);
+  return userNameKey(write.kind === 'create' ? write.user.userName : write.previous.userName);
 }
 
 /** Whether the store shows that the write was done. An account's id says so for good: somebody may have changed it since. */
 function isDone(write: UserWrite, stored: User | undefined): boolean {
-  if (write.type === 'create') return stored?.id === write.user.id;
-  return write.type === 'delete' ? stored === undefined : isDeepStrictEqual(stored, userAfter(write));
+  if (write.kind === 'create') return stored?.id === write.user.id;
+  return write.kind === 'delete' ? stored === undefined : isDeepStrictEqual(stored, userAfter(write));
 }
 
 /** PartiQL carries a condition per statement, which BatchWriteItem can't, at the price of BatchWriteItem. */
 function toStatement(table: string, write: UserWrite): { Statement: string; Parameters: unknown[] } {
-  if (write.type === 'create') {
+  if (write.kind === 'create') {
     const item = toUserItem(write.user);
     const fields = Object.keys(item).map((name) => `'${name}': ?`);
     return { Statement: `INSERT INTO "${table}" VALUE {${fields.join(', ')}}`, Parameters: Object.values(item) };
   }
-  if (write.type === 'update') {
+  if (write.kind === 'update') {
     const before = toUserItem(write.previous);
     const after = toUserItem(write.user);
     const changed = Object.entries(after).filter(
@@ -293,13 +293,13 @@ function toStatement(table: string, write: UserWrite): { Statement: string; Para
       Parameters: [...changed.map(([, value]) => value), ...unchangedParameters(write.previous)],
     };
   }
-  if (write.type === 'delete') {
+  if (write.kind === 'delete') {
     return {
       Statement: `DELETE FROM "${table}" ${WHERE_UNCHANGED} RETURNING ALL OLD *`,
       Parameters: unchangedParameters(write.previous),
     };
   }
-  throw new TypeError(`a ${write.type} is only written together with others`);
+  throw new TypeError(`a ${write.kind} is only written together with others`);
 }
 
 const WHERE_UNCHANGED = 'WHERE "nameKey" = ? AND "id" = ? AND "version" = ?';
@@ -321,10 +321,10 @@ function toTransaction(
   const leaving = new Map<string, User>();
   const taking = new Map<string, User>();
   const checked = new Map<string, User>();
-  const renamed = new Map<string, UserWrite & { type: 'rename' }>();
+  const renamed = new Map<string, UserWrite & { kind: 'rename' }>();
   for (const write of writes) {
-    if (write.type === 'rename') renamed.set(write.previous.id, write);
-    if (write.type === 'check') checked.set(keyOf(write), write.previous);
+    if (write.kind === 'rename') renamed.set(write.previous.id, write);
+    if (write.kind === 'check') checked.set(keyOf(write), write.previous);
     const before = userBefore(write);
     if (before !== null) leaving.set(keyOf(write), before);
     const user = userAfter(write);

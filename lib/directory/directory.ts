@@ -17,9 +17,9 @@ export interface ReadProof {
 
 /** Where a looked-up person is now. */
 export type Whereabouts =
-  | { readonly found: false }
+  | { readonly kind: 'gone' }
   /** `inScope`: whether base, depth and filter of the settings would have shown it. */
-  | { readonly found: true; readonly dn: string; readonly inScope: boolean };
+  | { readonly kind: 'present'; readonly dn: string; readonly inScope: boolean };
 
 /** One reader's connection: one server from beginning to end, bound as the administrative DN. Not for concurrent use. */
 export interface DirectoryReader {
@@ -40,7 +40,7 @@ export interface DirectoryReader {
   readPeople(): AsyncGenerator<readonly Entry[], ReadProof, void>;
   /**
    * Looks people up by unique id, in the whole directory and without the filter. Every id asked for is in the answer:
-   * the absence of an entry counts as `found: false` only when the server said success for a search that covers it.
+   * the absence of an entry counts as `kind: 'gone'` only when the server said success for a search that covers it.
    * @throws ServiceError of a DirectoryFaultCode
    */
   locate(ids: readonly string[]): Promise<ReadonlyMap<string, Whereabouts>>;
@@ -59,8 +59,8 @@ export type RejectionReason =
   | 'throttled';
 
 export type BindResult =
-  | { readonly accepted: true }
-  | { readonly accepted: false; readonly reason: Exclude<RejectionReason, 'throttled'> };
+  | { readonly kind: 'accepted' }
+  | { readonly kind: 'rejected'; readonly reason: Exclude<RejectionReason, 'throttled'> };
 
 /** A directory as one version of the settings describes it. Holds no connection until one is needed. */
 export interface Directory {

@@ -32,7 +32,9 @@ export interface Skipped {
   readonly reason: string;
 }
 
-export type Mapped = { readonly person: Person } | { readonly skipped: Skipped };
+export type Mapped =
+  | { readonly kind: 'person'; readonly person: Person }
+  | { readonly kind: 'skipped'; readonly skipped: Skipped };
 
 /** Longest full name kept, in UTF-16 code units; the rest is cut. */
 const MAX_FULL_NAME_LENGTH = 512;
@@ -51,7 +53,10 @@ export function mapEntry(
   mapping: MappingSettings,
   disabledUsers: OptionSettings['disabledUsers'] = 'import',
 ): Mapped {
-  const skip = (reason: string): Mapped => ({ skipped: { directoryId: entry.id, dn: entry.dn, reason } });
+  const skip = (reason: string): Mapped => ({
+    kind: 'skipped',
+    skipped: { directoryId: entry.id, dn: entry.dn, reason },
+  });
   if (entry.id === null) return skip('the entry has no unique id that the bind user can read');
   if (entry.disabled && disabledUsers === 'skip') return skip('the directory marks the account disabled');
 
@@ -59,7 +64,7 @@ export function mapEntry(
   const raw = singleValue(entry, names.userName[0]);
   if (raw === undefined) return skip(`the entry has no ${mapping.userName}, which is mapped to the user name`);
   const name = parseUserName(mapping.localPartOnly ? localPart(raw) : raw);
-  if ('reason' in name) return skip(`${mapping.userName}: ${name.reason}`);
+  if (name.kind === 'fault') return skip(`${mapping.userName}: ${name.reason}`);
 
   const emailAddresses = collectAddresses(entry, names.emailAddresses);
   if (exceedAddressBytes(emailAddresses)) {
@@ -71,6 +76,7 @@ export function mapEntry(
   const profile: Profile = { userName, fullName, emailAddresses };
   const state = [FINGERPRINT_VERSION, entry.id, entry.dn, ...PROFILE_FIELDS.map((field) => profile[field]), disabled];
   return {
+    kind: 'person',
     person: {
       directoryId: entry.id,
       dn: entry.dn,

@@ -63,19 +63,19 @@ export type ProductEvent<Type extends EventType = EventType> = {
 
 /** What has become of one account in one write. */
 export type UserStep =
-  | { readonly type: 'created'; readonly user: User }
-  | { readonly type: 'changed'; readonly user: User; readonly changes: UserChanges }
+  | { readonly kind: 'created'; readonly user: User }
+  | { readonly kind: 'changed'; readonly user: User; readonly changes: UserChanges }
   /** `at`: when, in RFC 3339 UTC; the record itself only knows when it was last written. */
-  | { readonly type: 'deleted'; readonly user: User; readonly at: string };
+  | { readonly kind: 'deleted'; readonly user: User; readonly at: string };
 
 /** The events of one write: none where nothing public has changed, several where name, status and other fields have. */
 export function toUserEvents(step: UserStep): readonly ProductEvent[] {
   const user = toPublicUser(step.user);
   const event = <Type extends EventType>(type: Type, data: EventData[Type], time = user.updatedAt) =>
     toEvent(type, `${user.id}:${user.version}`, user.id, time, data);
-  if (step.type === 'created') return [event('user.created', { user })];
+  if (step.kind === 'created') return [event('user.created', { user })];
   // Streams tell the time in whole seconds, which may be before the last write.
-  if (step.type === 'deleted') {
+  if (step.kind === 'deleted') {
     return [event('user.deleted', { user }, step.at > user.updatedAt ? step.at : user.updatedAt)];
   }
   const { fields, passwordChanged } = step.changes;

@@ -7,7 +7,7 @@ import { type PasswordPolicyValue, PasswordPolicyError } from 'ldapts';
 import type { BindResult } from '../directory/directory.ts';
 import { describeResult, directoryError, encryptionRequired, RESULT } from './fault.ts';
 
-type Reason = Extract<BindResult, { accepted: false }>['reason'];
+type Reason = Extract<BindResult, { kind: 'rejected' }>['reason'];
 
 // "80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data 533, v1db1". Microsoft Learn, "Common Active
 // Directory bind errors"; the numbers are Win32 error codes in hexadecimal.
@@ -63,7 +63,7 @@ export function readBindResult(
 ): BindResult {
   // Servers that reset a password let the person in for nothing but changing it, which this system can't offer.
   const byPolicy = reasonOfPolicy(policy);
-  if (status === RESULT.success) return byPolicy === null ? { accepted: true } : rejected(byPolicy);
+  if (status === RESULT.success) return byPolicy === null ? { kind: 'accepted' } : rejected(byPolicy);
 
   const told = toldReason(diagnostic, policy);
   switch (status) {
@@ -90,7 +90,7 @@ export function readBindResult(
 }
 
 function rejected(reason: Reason): BindResult {
-  return { accepted: false, reason };
+  return { kind: 'rejected', reason };
 }
 
 /** What a server says of the person in its own words or in the control, whatever the result; null where it says nothing. */

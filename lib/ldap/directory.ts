@@ -69,7 +69,7 @@ export function openDirectory(settings: Settings, password: string, now: () => D
     openReader,
     async verifyPassword(dn, userPassword): Promise<BindResult> {
       // Neither may reach the server: the one is no DN, the other would be accepted by many (RFC 4513 section 5.1.2).
-      if (userPassword === '' || !beginsAsDn(dn)) return { accepted: false, reason: 'invalidCredentials' };
+      if (userPassword === '' || !beginsAsDn(dn)) return { kind: 'rejected', reason: 'invalidCredentials' };
       return binds.use(({ connection }, withinMs) => bindUser(connection, dn, userPassword, withinMs()));
     },
     findDn(id, idAttribute) {

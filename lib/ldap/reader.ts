@@ -54,7 +54,7 @@ export async function makeReader(
       }
       const asked = [...ids, knownId];
       const wanted = anyOf(asked, idSource.attribute, server);
-      const filter: Filter = within === null ? wanted : { type: 'and', filters: [within, wanted] };
+      const filter: Filter = within === null ? wanted : { kind: 'and', filters: [within, wanted] };
       const found = await findIds(connection, asked, { ...part, filter }, idSource.attribute, withinMs());
       if (found.has(knownId)) return new Map([...found].map(([id, dns]) => [id, dns[0]!]));
       if (attempt === 2) {
@@ -92,7 +92,7 @@ export async function makeReader(
         const elsewhere = others.length === 0 ? inScope : await holders(others, context, null);
         for (const id of batch) {
           const dn = inScope.get(id) ?? elsewhere.get(id);
-          whereabouts.set(id, dn === undefined ? { found: false } : { found: true, dn, inScope: inScope.has(id) });
+          whereabouts.set(id, dn === undefined ? { kind: 'gone' } : { kind: 'present', dn, inScope: inScope.has(id) });
         }
       }
       return whereabouts;
@@ -106,9 +106,9 @@ export function anyOf(ids: readonly string[], attribute: string, server: string)
   const filters = ids.flatMap((id) => {
     const values = uniqueIdValues(attribute, id);
     if (values.length === 0) throw directoryError(`${server}: "${id}" is no value of ${attribute}`, RESULT.success);
-    return values.map((value): Filter => ({ type: 'equal', attribute, value }));
+    return values.map((value): Filter => ({ kind: 'equal', attribute, value }));
   });
-  return { type: 'or', filters };
+  return { kind: 'or', filters };
 }
 
 /**

@@ -33,7 +33,7 @@ export interface RootDse {
   readonly defaultNamingContext: string | null;
 }
 
-const EVERYTHING = toSearchFilter({ type: 'present', attribute: 'objectClass' });
+const EVERYTHING = toSearchFilter({ kind: 'present', attribute: 'objectClass' });
 
 /**
  * The root DSE. A server that hides it counts as one that says nothing.

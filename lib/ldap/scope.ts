@@ -29,7 +29,7 @@ export interface IdSource {
 /** Entries a probe looks at. */
 const PROBE_SIZE = 10;
 
-export const EVERYBODY: Filter = { type: 'present', attribute: 'objectClass' };
+export const EVERYBODY: Filter = { kind: 'present', attribute: 'objectClass' };
 
 /**
  * @throws ServiceError baseUnknown; invalidRequest for a filter that can't be read, which saving the settings prevents
@@ -44,7 +44,7 @@ export function chooseScope({ scope }: Settings, rootDse: RootDse, server: strin
 
 function readFilter(text: string): Filter {
   const parsed = parseFilter(text);
-  if (!parsed.ok)
+  if (parsed.kind === 'fault')
     throw invalidRequest([{ path: 'scope.filter', message: `${parsed.message} at position ${parsed.position}` }]);
   return parsed.filter;
 }
@@ -66,7 +66,7 @@ export async function findIdSource(
     uniqueId !== '' ? [uniqueId] : rootDse.idAttribute !== null ? [rootDse.idAttribute] : ID_ATTRIBUTES;
   // The vendors' attributes are on every entry. One of the settings may be on people only, so look for those.
   if (uniqueId !== '') {
-    const filter: Filter = { type: 'and', filters: [scope.filter, { type: 'present', attribute: uniqueId }] };
+    const filter: Filter = { kind: 'and', filters: [scope.filter, { kind: 'present', attribute: uniqueId }] };
     const source = firstId(candidates, await probe(connection, { ...scope, filter }, candidates, withinMs()));
     if (source !== null) return source;
   }

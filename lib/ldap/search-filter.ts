@@ -22,12 +22,12 @@ const CHOICE = {
 const OCTET_STRING = 0x04;
 
 class WireFilter extends LdaptsFilter {
-  readonly type: (typeof CHOICE)[Filter['type']];
+  readonly type: (typeof CHOICE)[Filter['kind']];
   readonly filter: Filter;
 
   constructor(filter: Filter) {
     super();
-    this.type = CHOICE[filter.type];
+    this.type = CHOICE[filter.kind];
     this.filter = filter;
   }
 
@@ -36,7 +36,7 @@ class WireFilter extends LdaptsFilter {
   }
 
   override toString(): string {
-    return this.filter.type;
+    return this.filter.kind;
   }
 }
 
@@ -47,13 +47,13 @@ export function toSearchFilter(filter: Filter): LdaptsFilter {
 
 /** RFC 4511 section 4.5.1. */
 function writeFilter(filter: Filter, writer: BerWriter): void {
-  const choice = CHOICE[filter.type];
-  if (filter.type === 'present') {
+  const choice = CHOICE[filter.kind];
+  if (filter.kind === 'present') {
     writer.writeString(filter.attribute, choice);
     return;
   }
   writer.startSequence(choice);
-  switch (filter.type) {
+  switch (filter.kind) {
     case 'and':
     case 'or':
       for (const inner of filter.filters) writeFilter(inner, writer);

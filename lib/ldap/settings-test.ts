@@ -224,8 +224,8 @@ export async function checkDirectory(
 /** The absence of a status attribute says something of the entries only that should have it. */
 function statusFilter({ filter }: Scope, objectClass: string | undefined): Filter {
   if (objectClass === undefined) return filter;
-  const withStatus: Filter = { type: 'equal', attribute: 'objectClass', value: Buffer.from(objectClass) };
-  return { type: 'and', filters: [filter, withStatus] };
+  const withStatus: Filter = { kind: 'equal', attribute: 'objectClass', value: Buffer.from(objectClass) };
+  return { kind: 'and', filters: [filter, withStatus] };
 }
 
 function presentChain(certificate: PeerCertificate | null, now: Date): readonly PresentedCertificate[] {

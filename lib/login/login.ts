@@ -89,7 +89,7 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
       user?.authentication === 'integrated' ? await verifyHash(user, password) : await bindAs(user, standing, password);
     // In this order: what an administrator has decided is told whatever the password was.
     if (standing !== null) return rejected(standing);
-    if (!result.accepted) return rejected(result.reason);
+    if (result.kind === 'rejected') return rejected(result.reason);
     return { outcome: 'accepted', user: toPublicUser(user!) };
   }
 
@@ -131,13 +131,14 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
     if (bound.status === 'rejected') return { result: null, fault: faultOf(bound.reason) };
     const result = bound.value;
     // Whose DN it is can't be said now. A refusal stands, or passwords could be tried without a count; the rest is open.
-    if (place.status === 'rejected') return { result: result.accepted ? null : result, fault: faultOf(place.reason) };
+    if (place.status === 'rejected')
+      return { result: result.kind === 'accepted' ? null : result, fault: faultOf(place.reason) };
     const dn = place.value;
     if (user === null || dn === null) return { result: INVALID, fault: null };
     if (isSameDn(dn, link.dn)) return { result, fault: null };
     try {
       const moved = await open.verifyPassword(dn, password);
-      if (moved.accepted) await logins.rememberDn(user, dn);
+      if (moved.kind === 'accepted') await logins.rememberDn(user, dn);
       return { result: moved, fault: null };
     } catch (error) {
       return { result: null, fault: faultOf(error) };
@@ -162,7 +163,7 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
 export function withoutDomain(typed: string, { userName }: Pick<MappingSettings, 'userName'>): string | null {
   if (userName.toLowerCase() !== 'samaccountname') return null;
   const name = /^[^\\/@"[\]:;|=,+*?<>\s]+\\(?<name>[^\\@]+)$/u.exec(typed.trim())?.groups?.['name'];
-  return name !== undefined && 'userName' in parseUserName(name) ? name : null;
+  return name !== undefined && parseUserName(name).kind === 'userName' ? name : null;
 }
 
 interface Verification {
@@ -171,7 +172,7 @@ interface Verification {
   readonly fault: ServiceError | null;
 }
 
-const INVALID: BindResult = { accepted: false, reason: 'invalidCredentials' };
+const INVALID: BindResult = { kind: 'rejected', reason: 'invalidCredentials' };
 
 /** @throws what is no fault of the directory */
 function faultOf(error: unknown): ServiceError {
@@ -181,7 +182,9 @@ function faultOf(error: unknown): ServiceError {
 
 /** An empty password is refused here because a bind with one succeeds (RFC 4513, 5.1.2). */
 function isConceivable(userName: string, password: string): boolean {
-  return password !== '' && Buffer.byteLength(password) <= MAX_PASSWORD_BYTES && 'userName' in parseUserName(userName);
+  return (
+    password !== '' && Buffer.byteLength(password) <= MAX_PASSWORD_BYTES && parseUserName(userName).kind === 'userName'
+  );
 }
 
 function standingOf(user: User | null): RejectionReason | null {
@@ -193,7 +196,7 @@ function standingOf(user: User | null): RejectionReason | null {
 /** A user without a password costs as much as one with a wrong password. */
 async function verifyHash(user: User | null, password: string): Promise<BindResult> {
   const matches = await verifyPasswordHash(user?.passwordHash ?? DECOY_HASH, password);
-  return matches && user?.passwordHash ? { accepted: true } : INVALID;
+  return matches && user?.passwordHash ? { kind: 'accepted' } : INVALID;
 }
 
 /** An entry that no directory has. */

@@ -110,5 +110,5 @@ export async function ensureFirstAdministrator(
     version: 1,
   };
   // A lost race means that somebody else has created it just now.
-  await users.writeTogether([{ type: 'create', user }]);
+  await users.writeTogether([{ kind: 'create', user }]);
 }

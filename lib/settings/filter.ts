@@ -6,23 +6,23 @@ import { ATTRIBUTE_PATTERN, OID_PATTERN } from './attribute-name.ts';
 
 /** A filter as a tree. Assertion values are bytes, so that no byte is lost on the way to the server. */
 export type Filter =
-  | { readonly type: 'and' | 'or'; readonly filters: readonly Filter[] }
-  | { readonly type: 'not'; readonly filter: Filter }
+  | { readonly kind: 'and' | 'or'; readonly filters: readonly Filter[] }
+  | { readonly kind: 'not'; readonly filter: Filter }
   | {
-      readonly type: 'equal' | 'greaterOrEqual' | 'lessOrEqual' | 'approximate';
+      readonly kind: 'equal' | 'greaterOrEqual' | 'lessOrEqual' | 'approximate';
       readonly attribute: string;
       readonly value: Uint8Array;
     }
   | {
-      readonly type: 'substrings';
+      readonly kind: 'substrings';
       readonly attribute: string;
       readonly initial: Uint8Array | null;
       readonly any: readonly Uint8Array[];
       readonly final: Uint8Array | null;
     }
-  | { readonly type: 'present'; readonly attribute: string }
+  | { readonly kind: 'present'; readonly attribute: string }
   | {
-      readonly type: 'extensible';
+      readonly kind: 'extensible';
       /** null: every attribute the rule applies to. */
       readonly attribute: string | null;
       /** Name or OID of the matching rule; null: the attribute's own. */
@@ -34,8 +34,8 @@ export type Filter =
 
 /** `position`: index of the fault in the text, from 0; the length of the text where something is missing at its end. */
 export type ParsedFilter =
-  | { readonly ok: true; readonly filter: Filter }
-  | { readonly ok: false; readonly position: number; readonly message: string };
+  | { readonly kind: 'filter'; readonly filter: Filter }
+  | { readonly kind: 'fault'; readonly position: number; readonly message: string };
 
 /** How deep filters may be nested. Servers take less than that; it keeps the recursion bounded. */
 export const MAX_FILTER_DEPTH = 100;
@@ -101,11 +101,11 @@ export function parseFilter(text: string): ParsedFilter {
       at += 1;
       const filters: Filter[] = [];
       while (text[at] === '(') filters.push(readFilter(depth + 1));
-      return { type: operator === '&' ? 'and' : 'or', filters };
+      return { kind: operator === '&' ? 'and' : 'or', filters };
     }
     if (operator === '!') {
       at += 1;
-      return { type: 'not', filter: readFilter(depth + 1) };
+      return { kind: 'not', filter: readFilter(depth + 1) };
     }
     return readItem();
   }
@@ -114,11 +114,11 @@ export function parseFilter(text: string): ParsedFilter {
     const attribute = take(ATTRIBUTE);
     if (text[at] === ':') return readExtensible(attribute);
     if (attribute === null) return fail('expected an attribute name, "&", "|" or "!"');
-    const type = OPERATORS.find(([sign]) => text.startsWith(sign, at));
-    if (type === undefined) return fail('expected "=", ">=", "<=", "~=" or ":=" after the attribute name');
-    at += type[0].length;
-    if (type[1] === 'equal') return readEqualityOrSubstrings(attribute);
-    return { type: type[1], attribute, value: readValue() };
+    const operator = OPERATORS.find(([sign]) => text.startsWith(sign, at));
+    if (operator === undefined) return fail('expected "=", ">=", "<=", "~=" or ":=" after the attribute name');
+    at += operator[0].length;
+    if (operator[1] === 'equal') return readEqualityOrSubstrings(attribute);
+    return { kind: operator[1], attribute, value: readValue() };
   }
 
   function readExtensible(attribute: string | null): Filter {
@@ -132,7 +132,7 @@ export function parseFilter(text: string): ParsedFilter {
     if (attribute === null && rule === null) fail('a matching rule is needed where no attribute is named');
     if (!text.startsWith(':=', at)) fail('expected ":="');
     at += 2;
-    return { type: 'extensible', attribute, rule, dnAttributes, value: readValue() };
+    return { kind: 'extensible', attribute, rule, dnAttributes, value: readValue() };
   }
 
   function readEqualityOrSubstrings(attribute: string): Filter {
@@ -144,9 +144,9 @@ export function parseFilter(text: string): ParsedFilter {
       parts.push(readValue());
     }
     const [first, last] = [parts[0]!, parts.at(-1)!];
-    if (parts.length === 1) return { type: 'equal', attribute, value: first };
-    if (parts.length === 2 && first.length + last.length === 0) return { type: 'present', attribute };
-    return { type: 'substrings', attribute, initial: orNull(first), any: parts.slice(1, -1), final: orNull(last) };
+    if (parts.length === 1) return { kind: 'equal', attribute, value: first };
+    if (parts.length === 2 && first.length + last.length === 0) return { kind: 'present', attribute };
+    return { kind: 'substrings', attribute, initial: orNull(first), any: parts.slice(1, -1), final: orNull(last) };
   }
 
   /** Up to the next `)` or `*`; the caller knows which of them may come here. */
@@ -171,9 +171,9 @@ export function parseFilter(text: string): ParsedFilter {
   try {
     const filter = readFilter(1);
     if (at < text.length) fail('nothing may follow the last ")"');
-    return { ok: true, filter };
+    return { kind: 'filter', filter };
   } catch (fault) {
     if (!(fault instanceof FilterFault)) throw fault;
-    return { ok: false, position: fault.position, message: fault.message };
+    return { kind: 'fault', position: fault.position, message: fault.message };
   }
 }

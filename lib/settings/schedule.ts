@@ -51,9 +51,9 @@ interface Day {
 type DayRule = (day: Day) => boolean;
 
 type Schedule =
-  | { readonly type: 'rate'; readonly periodMs: number }
+  | { readonly kind: 'rate'; readonly periodMs: number }
   | {
-      readonly type: 'cron';
+      readonly kind: 'cron';
       /** Ascending. */
       readonly minutes: readonly number[];
       /** Ascending. */
@@ -77,7 +77,7 @@ class ScheduleFault {
 export function expressionFault(expression: string): string | null {
   try {
     const schedule = parseExpression(expression);
-    if (schedule.type === 'cron' && days(schedule, Date.UTC(FIRST_YEAR, 0, 1)).next().done) {
+    if (schedule.kind === 'cron' && days(schedule, Date.UTC(FIRST_YEAR, 0, 1)).next().done) {
       return 'names no day that ever comes';
     }
     return null;
@@ -112,7 +112,7 @@ export function scheduleFault(expression: string, timeZone: string): string | nu
  */
 export function firstRun(expression: string, now: Date): Date | null {
   const schedule = expressionFault(expression) === null ? parseExpression(expression) : null;
-  if (schedule?.type !== 'rate') return null;
+  if (schedule?.kind !== 'rate') return null;
   return new Date(Math.ceil((now.getTime() + schedule.periodMs) / MINUTE_MS) * MINUTE_MS);
 }
 
@@ -124,7 +124,7 @@ export function nextRuns(schedule: WorkingSchedule, after: Date, count: number):
   const { enabled, expression, timeZone, start } = schedule;
   if (!enabled) return [];
   if (scheduleFault(expression, timeZone) !== null) return null;
-  if (parseExpression(expression).type === 'rate' && start === null) return null;
+  if (parseExpression(expression).kind === 'rate' && start === null) return null;
   const runs: Date[] = [];
   while (runs.length < count) {
     const next = nextRun(expression, timeZone, runs.at(-1) ?? after, start ?? undefined);
@@ -145,7 +145,7 @@ export function nextRun(expression: string, timeZone: string, after: Date, start
   const fault = scheduleFault(expression, timeZone);
   if (fault !== null) throw new ServiceError('invalidRequest', `schedule: ${fault}`);
   const schedule = parseExpression(expression);
-  if (schedule.type === 'rate') {
+  if (schedule.kind === 'rate') {
     if (start > after) return start;
     const periods = Math.floor((after.getTime() - start.getTime()) / schedule.periodMs) + 1;
     return new Date(start.getTime() + periods * schedule.periodMs);
@@ -183,7 +183,7 @@ function parseRate(body: string): Schedule {
   if ((value === 1) === (match['plural'] === 's')) {
     throw new ScheduleFault(`write rate(${value} ${match['unit']}${value === 1 ? '' : 's'})`);
   }
-  return { type: 'rate', periodMs: value * UNIT_MS[match['unit']!]! };
+  return { kind: 'rate', periodMs: value * UNIT_MS[match['unit']!]! };
 }
 
 function parseCron(body: string): Schedule {
@@ -196,7 +196,7 @@ function parseCron(body: string): Schedule {
     throw new ScheduleFault('exactly one of day-of-month and day-of-week is "?"');
   }
   return {
-    type: 'cron',
+    kind: 'cron',
     minutes: [...parseList(MINUTES, minutes)].sort((one, other) => one - other),
     hours: [...parseList(HOURS, hours)].sort((one, other) => one - other),
     months: parseList(MONTH, month),
@@ -268,7 +268,7 @@ function parseValue({ name, min, max, names }: Field, text: string): number {
 }
 
 /** The days of a cron expression, each as its midnight, from the day of `local` on. Local times are kept as if UTC. */
-function* days(schedule: Extract<Schedule, { type: 'cron' }>, local: number): Generator<number, undefined> {
+function* days(schedule: Extract<Schedule, { kind: 'cron' }>, local: number): Generator<number, undefined> {
   const start = new Date(local);
   for (let year = Math.max(start.getUTCFullYear(), FIRST_YEAR); year <= LAST_YEAR; year += 1) {
     if (!schedule.years.has(year)) continue;

@@ -2,8 +2,13 @@
  * Carries steps out, or only tells them in a dry run. Each write is conditional; one that has lost a race is planned again
  * from what is stored now, for that user alone, and a user that others keep changing is left to the next run.
  */
-import { CHANGED_MEANWHILE, planAgain, tell } from './plan.ts';
-import type { PlanContext, Step } from './plan.ts';
+import type { Changed } from './matching.ts';
+import { batchesOf } from './batch.ts';
+import { createUser, isTiedTo, meetOccupant, occupantReason, planUser, refusePerson } from './plan.ts';
+import type { Plan } from './plan.ts';
+import { decideMissing, removeUser } from './removal.ts';
+import { CHANGED_MEANWHILE, tell } from './step.ts';
+import type { PlanContext, Step } from './step.ts';
 import type { Fence, UserStore, UserWrite, WriteResult } from '../user/user-store.ts';
 import type { Report } from './report.ts';
 import type { User } from '../user/user.ts';
@@ -26,6 +31,25 @@ const MAX_RACES = 3;
 export function tellOnly(report: Report): Apply {
   const each = (steps: readonly Step[]): Promise<void> => report.tell(steps);
   return { removals: each, renames: (groups) => each(groups.flat()), each };
+}
+
+/** Carries a plan out in its order. Creations and updates are planned in detail here, for they can be very many. */
+export async function carryOut(plan: Plan, apply: Apply, users: UserStore, context: PlanContext): Promise<void> {
+  await apply.removals(plan.removals);
+  await apply.renames(plan.renames);
+  for (const steps of batchesOf(plan.others)) await apply.each(steps);
+  for (const people of batchesOf(plan.creations)) await apply.each(people.map((person) => createUser(person, context)));
+  for (const changed of batchesOf(plan.updates)) await apply.each(await planUpdates(users, changed, context));
+}
+
+async function planUpdates(users: UserStore, changed: readonly Changed[], context: PlanContext): Promise<Step[]> {
+  const stored = await users.getMany(changed.map(({ nameKey }) => nameKey));
+  return changed.map(({ nameKey, person }) => {
+    const user = stored.get(nameKey);
+    return user && isTiedTo(user, person, context)
+      ? planUser(user, person, context)
+      : refusePerson(person, user ?? null, CHANGED_MEANWHILE);
+  });
 }
 
 export function applyTo(users: UserStore, fence: Fence, report: Report, context: PlanContext): Apply {
@@ -96,7 +120,35 @@ function writesOf(steps: readonly Step[]): UserWrite[] {
 /** The users that stand, now, where the step's user was and where it is to be. */
 async function currentUsers(users: UserStore, { write, person }: Step): Promise<readonly User[]> {
   const names = new Set<string>();
-  if (write !== null && write.type !== 'create') names.add(userNameKey(write.previous.userName));
+  if (write !== null && write.kind !== 'create') names.add(userNameKey(write.previous.userName));
   if (person !== null) names.add(person.nameKey);
   return [...(await users.getMany([...names])).values()];
+}
+
+/**
+ * Plans one step again whose write has lost a race.
+ *
+ * @param current the stored users, as they are now, of the name that the step's user had and of the name it was to get
+ */
+export function planAgain(step: Step, current: readonly User[], context: PlanContext): Step {
+  const { person, write, change } = step;
+  if (write === null) return step;
+  if (person !== null) {
+    const own = current.find((user) => isTiedTo(user, person, context));
+    const occupant = current.find((user) => userNameKey(user.userName) === person.nameKey);
+    if (own && occupant && own.id !== occupant.id) return refusePerson(person, own, occupantReason(occupant));
+    if (own) return planUser(own, person, context);
+    if (occupant) return meetOccupant(person, occupant, context);
+    return write.kind === 'create'
+      ? createUser(person, context)
+      : tell({ ...change, kind: 'conflict', reason: CHANGED_MEANWHILE });
+  }
+  const user = current.find(({ id, directory }) => id === change.userId && directory?.id === change.directoryId);
+  const decision = user ? decideMissing(user, context) : null;
+  if (decision?.kind === 'mark') return decision.step;
+  // What was to be removed has been looked for already; what was only to be marked has not.
+  if (decision?.kind === 'remove' && change.kind !== 'updated') {
+    return removeUser(decision.removal, change.reason ?? '', context);
+  }
+  return tell({ ...change, kind: 'conflict', reason: CHANGED_MEANWHILE });
 }

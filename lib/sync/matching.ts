@@ -126,7 +126,7 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
   return {
     add(mapped) {
       read += 1;
-      if ('person' in mapped) return addPerson(mapped.person);
+      if (mapped.kind === 'person') return addPerson(mapped.person);
       const { directoryId, dn, reason } = mapped.skipped;
       if (directoryId === null) unidentified += 1;
       const known = directoryId === null ? undefined : byLink.get(linkOf(directoryId));

@@ -1,41 +1,21 @@
 /**
  * What is to be done, decided without doing it: pure functions from stored users and people to changes. Everything about
- * one user is in planUser, planMissing and createUser, which also plan a lost race again; what needs a view of all users
- * (who frees a name, in which order) is in settleNames and orderRenames.
+ * one user is in planUser and createUser, which also plan a lost race again; what needs a view of all users (who frees a name,
+ * in which order) is in settleNames and orderRenames. Who may lose access is decided in removal.ts.
  *
- * Two rules hold everywhere. Sync owns userName, fullName, emailAddresses, directory and the mark `disabledBy: sync`, and
- * nothing else. A user with integrated authentication is never touched.
+ * Two rules hold everywhere. Sync owns the profile, the link to the directory and the mark `disabledBy: sync`, and nothing
+ * else. A user with integrated authentication is never touched.
  */
 import type { Person } from '../directory/mapping.ts';
-import type { UserWrite } from '../user/user-store.ts';
-import type { Privilege } from '../user/privilege.ts';
-import type { Change, ChangeKind, FieldValue } from './run.ts';
-import type { OptionSettings } from '../settings/settings.ts';
 import type { User } from '../user/user.ts';
-import { PROFILE_FIELDS, profileOf } from '../user/user.ts';
+import { profileOf } from '../user/user.ts';
 import { userNameKey } from '../user/user-name.ts';
+import type { Changed, Matches } from './matching.ts';
+import type { Present, RemovalDecision } from './removal.ts';
+import type { Change, ChangeKind } from './run.ts';
+import type { PlanContext, Step } from './step.ts';
+import { CHANGED_MEANWHILE, differences, line, tell, touched, withoutSessions } from './step.ts';
 
-/** What every decision of one run shares. */
-export interface PlanContext {
-  readonly now: Date;
-  /** Gives a new account id. */
-  readonly newId: () => string;
-  /** The attribute that this run's unique ids were read from, lower case. */
-  readonly idAttribute: string;
-  readonly missingUsers: OptionSettings['missingUsers'];
-  readonly gracePeriodDays: number;
-  readonly defaultPrivileges: readonly Privilege[];
-}
-
-/** One user's change: the line for people and the write for the store (null: there is only something to tell). */
-export interface Step {
-  readonly change: Change;
-  readonly write: UserWrite | null;
-  /** Whom the directory shows in this place; null where it is about somebody it does not show. */
-  readonly person: Person | null;
-}
-
-const DAY_MS = 24 * 60 * 60 * 1000;
 const MARKED_DISABLED = 'the directory marks the account disabled';
 
 /** A user for a person whom nobody knows yet. */
@@ -55,7 +35,7 @@ export function createUser(person: Person, context: PlanContext): Step {
     version: 1,
   };
   const change: Change = { ...line('created', user), ...(person.disabled && { reason: MARKED_DISABLED }) };
-  return { change, write: { type: 'create', user }, person };
+  return { change, write: { kind: 'create', user }, person };
 }
 
 /**
@@ -81,116 +61,18 @@ export function planUser(user: User, person: Person, context: PlanContext): Step
     ...(Object.keys(fields).length === 0 ? {} : { fields }),
     ...(next.disabledBy === 'sync' && user.disabledBy === null ? { reason: MARKED_DISABLED } : {}),
   };
-  const type = userNameKey(next.userName) === userNameKey(user.userName) ? 'update' : 'rename';
+  const kind = userNameKey(next.userName) === userNameKey(user.userName) ? 'update' : 'rename';
   const endsSessions = next.userName !== user.userName || next.disabledBy !== user.disabledBy;
-  return { change, write: { type, user: endsSessions ? withoutSessions(next) : next, previous: user }, person };
+  return { change, write: { kind, user: endsSessions ? withoutSessions(next) : next, previous: user }, person };
 }
 
 // One line a user: where several things happened, the kind is the one that an administrator looks for first.
-function kindOf(user: User, next: User, fields: Fields): ChangeKind {
+function kindOf(user: User, next: User, fields: NonNullable<Change['fields']>): ChangeKind {
   if (user.directory === null) return 'linked';
   if (user.disabledBy !== next.disabledBy) return next.disabledBy === null ? 'enabled' : 'disabled';
   // A person who moved within the directory counts as renamed: the name that changed is the distinguished one.
   if (user.userName !== next.userName || user.directory.dn !== next.directory?.dn) return 'renamed';
   return Object.keys(fields).length === 0 ? 'unchanged' : 'updated';
-}
-
-export type MissingDecision =
-  | { readonly do: 'nothing' }
-  /** Remember since when the user is missing. */
-  | { readonly do: 'mark'; readonly step: Step }
-  /** Disable or delete, once the guard and a second look allow it. */
-  | { readonly do: 'remove'; readonly removal: Removal };
-
-/** A user that would lose its access. */
-export interface Removal {
-  readonly user: User;
-  readonly how: 'disable' | 'delete';
-  /** The entry that the directory marks disabled; null where there is no entry. */
-  readonly person: Person | null;
-}
-
-/** What happens to a user that a complete read has not shown. */
-export function planMissing(user: User, context: PlanContext): MissingDecision {
-  if (user.authentication !== 'directory' || user.directory === null) return { do: 'nothing' };
-  const since = user.directory.missingSince;
-  const missingMs = since === null ? 0 : context.now.getTime() - Date.parse(since);
-  const how = removalFor(user, context.missingUsers);
-  if (how !== null && missingMs >= context.gracePeriodDays * DAY_MS) {
-    return { do: 'remove', removal: { user, how, person: null } };
-  }
-  if (since !== null) return { do: 'nothing' };
-  const next: User = { ...touched(user, context), ...missing(user.directory, context) };
-  const change: Change = {
-    ...line('updated', next),
-    fields: differences(user, next),
-    reason: 'missing in the directory',
-  };
-  return { do: 'mark', step: { change, write: { type: 'update', user: next, previous: user }, person: null } };
-}
-
-function removalFor(user: User, missingUsers: OptionSettings['missingUsers']): Removal['how'] | null {
-  if (missingUsers === 'delete') return 'delete';
-  return missingUsers === 'disable' && user.disabledBy === null ? 'disable' : null;
-}
-
-/** The step that removes a missing user. `reason`: what the second look has found. */
-export function removeUser({ user, how }: Removal, reason: string, context: PlanContext): Step {
-  if (how === 'delete') {
-    return { change: { ...line('deleted', user), reason }, write: { type: 'delete', previous: user }, person: null };
-  }
-  const next: User = { ...touched(user, context), ...missing(user.directory!, context), disabledBy: 'sync' };
-  const change: Change = { ...line('disabled', next), fields: differences(user, next), reason };
-  return { change, write: { type: 'update', user: withoutSessions(next), previous: user }, person: null };
-}
-
-/** Its sessions of today have ended for good, also where it returns. */
-function withoutSessions(user: User): User {
-  return { ...user, sessionsValidFrom: user.updatedAt };
-}
-
-/** A step that writes nothing. */
-export function tell(change: Change): Step {
-  return { change, write: null, person: null };
-}
-
-/** A line for a removal that is not carried out: what it would have been, and why it is not. */
-export function withhold({ user, how }: Removal, reason: string): Step {
-  return tell({ ...line('withheld', user), reason: `would be ${how}d; ${reason}` });
-}
-
-// No fingerprint: whatever the person looks like when it returns, the whole record is looked at.
-function missing(link: NonNullable<User['directory']>, context: PlanContext): Pick<User, 'directory' | 'fingerprint'> {
-  return { directory: { ...link, missingSince: link.missingSince ?? context.now.toISOString() }, fingerprint: null };
-}
-
-function touched(user: User, context: PlanContext): User {
-  return { ...user, updatedAt: context.now.toISOString(), version: user.version + 1 };
-}
-
-type Fields = NonNullable<Change['fields']>;
-
-function differences(before: User, after: User): Fields {
-  const fields: Record<string, { from: FieldValue; to: FieldValue }> = {};
-  const compare = (name: string, from: FieldValue, to: FieldValue): void => {
-    if (JSON.stringify(from) !== JSON.stringify(to)) fields[name] = { from, to };
-  };
-  for (const field of PROFILE_FIELDS) compare(field, before[field], after[field]);
-  compare('disabledBy', before.disabledBy, after.disabledBy);
-  compare('directory.id', before.directory?.id ?? null, after.directory?.id ?? null);
-  compare('directory.dn', before.directory?.dn ?? null, after.directory?.dn ?? null);
-  compare('directory.missingSince', before.directory?.missingSince ?? null, after.directory?.missingSince ?? null);
-  return fields;
-}
-
-function line(kind: ChangeKind, user: User): Change {
-  return {
-    kind,
-    userId: user.id,
-    userName: user.userName,
-    directoryId: user.directory?.id ?? null,
-    dn: user.directory?.dn ?? null,
-  };
 }
 
 // ------------------------------------------------------------------------------------------------- conflicts
@@ -207,7 +89,7 @@ export function refuseUser(user: User, reason: string): Step {
 }
 
 /** Why a person can't have the name that `occupant` has. */
-function occupantReason(occupant: User): string {
+export function occupantReason(occupant: User): string {
   return occupant.authentication === 'integrated'
     ? 'a user with integrated authentication has this name; such a user is never taken over'
     : 'another user, tied to another entry of the directory, has this name; delete that user if the person has left';
@@ -247,7 +129,7 @@ export interface Settled {
  */
 export function settleNames(
   fresh: readonly Person[],
-  renames: readonly { readonly user: User; readonly person: Person }[],
+  renames: readonly Present[],
   leaving: ReadonlySet<string>,
   occupants: ReadonlyMap<string, User>,
   context: PlanContext,
@@ -304,40 +186,90 @@ function orderRenames(steps: readonly Step[]): Step[][] {
 }
 
 function previousOf(step: Step): User {
-  if (step.write?.type !== 'rename') throw new TypeError('not a rename');
+  if (step.write?.kind !== 'rename') throw new TypeError('not a rename');
   return step.write.previous;
 }
 
-// ------------------------------------------------------------------------------------------------ lost races
+// --------------------------------------------------------------------------------------------------- the plan
 
-/** A user that somebody else has changed since it was read. */
-export const CHANGED_MEANWHILE =
-  'somebody else changed the user while the run was going on; the next run looks at it again';
+/** What a read has shown, sorted by what has to be decided about it. */
+export interface SortedMatches {
+  /** Active users whose entry the directory marks disabled. */
+  readonly marked: readonly Present[];
+  /** Users with a new name, and disabled ones whose entry has changed. */
+  readonly present: readonly Present[];
+  /** Users whose other fields have changed: as many as there are people, so planned batch by batch. */
+  readonly updates: readonly Changed[];
+  /** Lines that need no decision. */
+  readonly told: readonly Step[];
+}
 
-/**
- * Plans one step again whose write has lost a race.
- *
- * @param current the stored users, as they are now, of the name that the step's user had and of the name it was to get
- */
-export function planAgain(step: Step, current: readonly User[], context: PlanContext): Step {
-  const { person, write, change } = step;
-  if (write === null) return step;
-  if (person !== null) {
-    const own = current.find((user) => isTiedTo(user, person, context));
-    const occupant = current.find((user) => userNameKey(user.userName) === person.nameKey);
-    if (own && occupant && own.id !== occupant.id) return refusePerson(person, own, occupantReason(occupant));
-    if (own) return planUser(own, person, context);
-    if (occupant) return meetOccupant(person, occupant, context);
-    return write.type === 'create'
-      ? createUser(person, context)
-      : tell({ ...change, kind: 'conflict', reason: CHANGED_MEANWHILE });
+/** @param stored users by name key; at least those whose entry has another name or is marked disabled */
+export function sortMatches(matches: Matches, stored: ReadonlyMap<string, User>, context: PlanContext): SortedMatches {
+  const marked: Present[] = [];
+  const present: Present[] = [];
+  const told = matches.skipped.map(tell);
+  for (const { nameKey, person, reason } of matches.contradictions) {
+    const user = stored.get(nameKey);
+    if (person !== null) told.push(refusePerson(person, null, reason));
+    else if (user) told.push(refuseUser(user, reason));
   }
-  const user = current.find(({ id, directory }) => id === change.userId && directory?.id === change.directoryId);
-  const decision = user ? planMissing(user, context) : null;
-  if (decision?.do === 'mark') return decision.step;
-  // What was to be removed has been looked for already; what was only to be marked has not.
-  if (decision?.do === 'remove' && change.kind !== 'updated') {
-    return removeUser(decision.removal, change.reason ?? '', context);
+  for (const { nameKey, person } of matches.changed.filter(needsDecision)) {
+    const user = stored.get(nameKey);
+    if (!user || !isTiedTo(user, person, context)) told.push(refusePerson(person, user ?? null, CHANGED_MEANWHILE));
+    else if (person.disabled && user.disabledBy === null) marked.push({ user, person });
+    else present.push({ user, person });
   }
-  return tell({ ...change, kind: 'conflict', reason: CHANGED_MEANWHILE });
+  return { marked, present, updates: matches.changed.filter((each) => !needsDecision(each)), told };
+}
+
+/** Whether more than the user's own record has to be looked at. */
+export function needsDecision({ nameKey, person }: Changed): boolean {
+  return person.disabled || person.nameKey !== nameKey;
+}
+
+/** In the order in which it is applied: what frees names comes before what takes them. */
+export interface Plan {
+  readonly removals: readonly Step[];
+  readonly renames: readonly (readonly Step[])[];
+  /** Links, marks of missing users, and steps that only tell something. */
+  readonly others: readonly Step[];
+  /** The two that can be as many as there are people are planned in detail batch by batch, while they are applied. */
+  readonly creations: readonly Person[];
+  readonly updates: readonly Changed[];
+}
+
+/** Joins what was decided about removals with what everybody else's entry asks for. */
+export function planChanges(
+  matches: Matches,
+  { present, updates, told }: SortedMatches,
+  decided: RemovalDecision,
+  stored: ReadonlyMap<string, User>,
+  context: PlanContext,
+): Plan {
+  const leaving = new Set(
+    decided.removals.filter(({ write }) => write?.kind === 'delete').map(({ change }) => userNameKey(change.userName!)),
+  );
+  const renaming: Present[] = [];
+  const disabling: Step[] = [];
+  const others: Step[] = [...told, ...decided.marks, ...decided.withheld];
+  for (const each of [...present, ...decided.disabling]) {
+    const { user, person } = each;
+    if (userNameKey(user.userName) !== person.nameKey) renaming.push(each);
+    else (user.disabledBy === null ? disabling : others).push(planUser(user, person, context));
+  }
+  const names = settleNames(matches.fresh, renaming, leaving, stored, context);
+  return {
+    removals: [...decided.removals, ...disabling],
+    renames: names.renames,
+    others: [...others, ...names.others],
+    creations: names.creations,
+    updates,
+  };
+}
+
+/** How many users a plan changes. */
+export function countWrites({ removals, renames, others, creations, updates }: Plan): number {
+  const writing = others.filter(({ write }) => write !== null);
+  return [removals, renames.flat(), writing, creations, updates].reduce((sum, steps) => sum + steps.length, 0);
 }

@@ -10,12 +10,28 @@ import type { Directory, DirectoryReader, ReadProof } from '../directory/directo
 import type { UserStore } from '../user/user-store.ts';
 import type { Report } from './report.ts';
 import type { Settings } from '../settings/settings.ts';
+import type { User } from '../user/user.ts';
+import { batchesOf } from './batch.ts';
+import { needsDecision } from './plan.ts';
 
 export interface Reading {
   /** Of the server that all of this comes from. */
   readonly reader: DirectoryReader;
   readonly matches: Matches;
-  readonly proof: ReadProof;
+  /** Whether there is the proof that everybody in scope was read, each with its unique id. */
+  readonly complete: boolean;
+}
+
+type Read = Pick<Reading, 'matches'> & { readonly proof: ReadProof };
+
+const NOBODY_FOUND =
+  'The search found nobody. Check the base DN and the filter, and whether the bind user may read the people there.';
+
+function unidentifiedReason(count: number, idAttribute: string): string {
+  return (
+    `Entries whose ${idAttribute} the bind user can't read: ${count}. Each of them may be anybody, so nobody is removed. ` +
+    'Let the bind user read it, or leave such entries out by the filter.'
+  );
 }
 
 /**
@@ -45,12 +61,24 @@ export async function readEverybody(
         }
       }
       if (read instanceof ServiceError) throw read;
-      return { reader, ...read };
+      return { reader, matches: read.matches, complete: reportRead(read, reader, report) };
     }
   } catch (error) {
     await reader.close();
     throw error;
   }
+}
+
+/** Tells what the read proves; gives whether it is complete. */
+function reportRead({ matches, proof }: Read, { idAttribute }: DirectoryReader, report: Report): boolean {
+  const { read, skipped, unidentified } = matches;
+  report.completeness(proof);
+  if (read === 0) report.notice(NOBODY_FOUND);
+  else if (skipped.length === read) {
+    report.notice(`None of the ${read} entries could be used: ${skipped[0]!.reason}. Check the mapping.`);
+  }
+  if (unidentified > 0) report.incomplete(unidentifiedReason(unidentified, idAttribute));
+  return proof.complete && unidentified === 0;
 }
 
 function brokenOff(proof: ReadProof): string | null {
@@ -63,7 +91,7 @@ async function readFrom(
   users: UserStore,
   { mapping, options }: Settings,
   report: Report,
-): Promise<Omit<Reading, 'reader'> | ServiceError> {
+): Promise<Read | ServiceError> {
   const matching = await startMatching(users.readLinks(), reader.idAttribute);
   const pages = reader.readPeople();
   let page: Awaited<ReturnType<typeof pages.next>>;
@@ -96,4 +124,30 @@ async function openNext(
     report.notice(`No other server could be read: ${error.message}.`);
     return null;
   }
+}
+
+/**
+ * The stored users, by name key, that a plan has to look at: those of entries that are marked disabled or want another name, those
+ * whose names are wanted, those in contradictions, and, after a complete read, the missing ones.
+ */
+export async function readTouchedUsers(
+  users: UserStore,
+  matches: Matches,
+  complete: boolean,
+  report: Report,
+): Promise<ReadonlyMap<string, User>> {
+  const special = matches.changed.filter(needsDecision);
+  const contradicted = matches.contradictions.filter(({ person }) => person === null);
+  const wanted = [...matches.fresh, ...special.map(({ person }) => person)].map(({ nameKey }) => nameKey);
+  const nameKeys = new Set([
+    ...[...special, ...contradicted].map(({ nameKey }) => nameKey),
+    ...(complete ? matches.missing : []),
+    ...wanted.filter((nameKey) => matches.isTaken(nameKey)),
+  ]);
+  const touched = new Map<string, User>();
+  for (const batch of batchesOf([...nameKeys])) {
+    for (const [nameKey, user] of await users.getMany(batch)) touched.set(nameKey, user);
+    report.check();
+  }
+  return touched;
 }

@@ -3,7 +3,7 @@
  * what ends a run early from outside: a lost lease, a wish to cancel, the time limit.
  */
 import { ServiceError } from '../errors.ts';
-import type { Step } from './plan.ts';
+import type { Step } from './step.ts';
 import type { Clock } from '../clock.ts';
 import type { Fence } from '../user/user-store.ts';
 import type { ReadProof } from '../directory/directory.ts';

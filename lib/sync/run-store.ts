@@ -4,8 +4,8 @@ import type { Fence } from '../user/user-store.ts';
 import type { Change, ChangeKind, Run, RunState } from './run.ts';
 
 export type StartResult =
-  | { readonly started: true; readonly run: Run; readonly fence: Fence }
-  | { readonly started: false; readonly activeRunId: string };
+  | { readonly kind: 'started'; readonly run: Run; readonly fence: Fence }
+  | { readonly kind: 'active'; readonly activeRunId: string };
 
 export interface RunStore {
   /**

@@ -10,18 +10,24 @@ const UNUSABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\uFFFD]|(?![\u200C\u200D])\p{Cf}/u;
 // Nothing in it to trim, to compose or to fold: what most names are, and a run meets hundreds of thousands.
 const PLAIN = /^[!-~]+$/;
 
+/** `reason`: why the text can't be a user name, as half a sentence. */
+export type ParsedUserName =
+  | { readonly kind: 'userName'; readonly userName: string }
+  | { readonly kind: 'fault'; readonly reason: string };
+
 /**
  * Brings a user name into the form it is stored in: trimmed, NFC. Gives the reason where it can't be a user name.
  */
-export function parseUserName(text: string): { userName: string } | { reason: string } {
-  if (PLAIN.test(text) && text.length <= MAX_USER_NAME_BYTES) return { userName: text };
+export function parseUserName(text: string): ParsedUserName {
+  const refuse = (reason: string): ParsedUserName => ({ kind: 'fault', reason });
+  if (PLAIN.test(text) && text.length <= MAX_USER_NAME_BYTES) return { kind: 'userName', userName: text };
   const userName = text.normalize('NFC').trim();
-  if (userName === '') return { reason: 'the user name is empty' };
-  if (UNUSABLE.test(userName)) return { reason: 'the user name contains control characters or bytes that are no text' };
+  if (userName === '') return refuse('the user name is empty');
+  if (UNUSABLE.test(userName)) return refuse('the user name contains control characters or bytes that are no text');
   if (Buffer.byteLength(userName) > MAX_USER_NAME_BYTES) {
-    return { reason: `the user name is longer than ${MAX_USER_NAME_BYTES} bytes` };
+    return refuse(`the user name is longer than ${MAX_USER_NAME_BYTES} bytes`);
   }
-  return { userName };
+  return { kind: 'userName', userName };
 }
 
 /**

@@ -15,14 +15,14 @@ export interface UserLink {
 
 /** One conditional write. It happens only if the stored record still is `previous` (same id, same version). */
 export type UserWrite =
-  | { readonly type: 'create'; readonly user: User }
+  | { readonly kind: 'create'; readonly user: User }
   /** `user.userName` has the same key as `previous.userName`. */
-  | { readonly type: 'update'; readonly user: User; readonly previous: User }
+  | { readonly kind: 'update'; readonly user: User; readonly previous: User }
   /** `user.userName` has another key, which nobody else has (except in writeTogether, one that leaves it there). */
-  | { readonly type: 'rename'; readonly user: User; readonly previous: User }
-  | { readonly type: 'delete'; readonly previous: User }
+  | { readonly kind: 'rename'; readonly user: User; readonly previous: User }
+  | { readonly kind: 'delete'; readonly previous: User }
   /** Writes nothing; fails the group when that record has changed. Only in writeTogether. */
-  | { readonly type: 'check'; readonly previous: User };
+  | { readonly kind: 'check'; readonly previous: User };
 
 /** `lostRace`: somebody else was there first, and nothing was written. */
 export type WriteResult = 'written' | 'lostRace';

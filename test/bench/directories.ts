@@ -69,7 +69,7 @@ async function runJob({ settings, password, store }: Job): Promise<Result> {
   const began = performance.now();
   const queued = { ...newRun(newRunId(clock.now()), request, clock.now()), stage: 'reading' } as const;
   const started = await runs.start(queued);
-  if (!started.started) throw new Error('another run is active');
+  if (started.kind === 'active') throw new Error('another run is active');
   const run = await synchronize(ports, { run: queued, fence: started.fence }, new Date(Date.now() + HOUR_MS));
   const wallMs = performance.now() - began;
   const { user, system } = process.cpuUsage(cpu);

@@ -101,7 +101,7 @@ async function sync({ ldapPort, known, dryRun, store }: Extract<Job, { what: 'sy
   const { result, ...cost } = await costOf(async () => {
     const run = { ...newRun(newRunId(clock.now()), request, clock.now()), stage: 'reading' } as const;
     const started = await runs.start(run);
-    if (!started.started) throw new Error('another run is active');
+    if (started.kind === 'active') throw new Error('another run is active');
     return await synchronize(ports, started, new Date(Date.now() + LONG_MS));
   });
   close();
@@ -145,7 +145,7 @@ async function logins({ ldapPort, people, store }: Extract<Job, { what: 'logins'
     directory: null,
     passwordHash: await hashPassword(passwordOf(0)),
   };
-  await users.writeEach([{ type: 'create', user: integrated }]);
+  await users.writeEach([{ kind: 'create', user: integrated }]);
   const { settings } = createMemoryStores(clock);
   await settings.write(settingsOf(ldapPort), 'reader', null);
   const directory = keepDirectory(settings, (...args) => openDirectory(...args, clock.now), clock);
@@ -188,7 +188,7 @@ async function logins({ ldapPort, people, store }: Extract<Job, { what: 'logins'
   // Also the failures of the wrong ones: whoever runs this again starts anew.
   await ldap.unbind();
   await (await directory.get())?.directory.close();
-  await users.writeEach([{ type: 'delete', previous: integrated }]);
+  await users.writeEach([{ kind: 'delete', previous: integrated }]);
   client.destroy();
   return times;
 }

@@ -127,7 +127,7 @@ export function personOf(number: number): Person {
   const attributes = { uid: [uidOf(number)], displayname: [displayNameOf(number)], mail: addressesOf(number) };
   const entry = { dn: dnOf(number), id: directoryIdOf(number), disabled: false, attributes };
   const mapped = mapEntry(entry, settingsOf(0).mapping, 'disable');
-  if ('skipped' in mapped) throw new Error(mapped.skipped.reason);
+  if (mapped.kind === 'skipped') throw new Error(mapped.skipped.reason);
   return mapped.person;
 }
 
@@ -142,7 +142,7 @@ const MADE = {
 /** The user that sync has made of that person; `former`: before the directory's latest change. */
 export function userOf(number: number, former = false): User {
   const { write } = createUser(personOf(number), { ...MADE, newId: () => `account-${number}` });
-  if (write?.type !== 'create') throw new Error('a new user is created');
+  if (write?.kind !== 'create') throw new Error('a new user is created');
   return former ? { ...write.user, fullName: 'Former Name', fingerprint: 'former' } : write.user;
 }
 

@@ -27,7 +27,7 @@ const client = connect(server.endpoint);
 try {
   const store = createUserStore({ client, ...(await createTables(client)) });
   const create = async (...users: User[]): Promise<void> => {
-    const results = await store.writeEach(users.map((user) => ({ type: 'create', user })));
+    const results = await store.writeEach(users.map((user) => ({ kind: 'create', user })));
     if (results.some((result) => result !== 'written')) throw new Error('not every user was written');
   };
   const timed = async <T>(work: () => Promise<T>): Promise<{ ms: number; result: T }> => {
@@ -59,8 +59,8 @@ try {
     const number = shown.length;
     const user = { ...renamed, userName: userOf(number, 'renamed').userName, version: 2 };
     const results = [
-      await store.writeTogether([{ type: 'rename', user, previous: renamed }]),
-      ...(await store.writeEach([{ type: 'delete', previous: deleted }])),
+      await store.writeTogether([{ kind: 'rename', user, previous: renamed }]),
+      ...(await store.writeEach([{ kind: 'delete', previous: deleted }])),
     ];
     if (results.some((result) => result !== 'written')) throw new Error('not every write was done');
     await create(userOf(number, 'new'));

@@ -66,20 +66,20 @@ try {
   await store.writeEach(
     people('warm')
       .slice(0, 500)
-      .map((user) => ({ type: 'create', user })),
+      .map((user) => ({ kind: 'create', user })),
   );
   await measure('writeEach, create: 25 INSERT statements a request', 'yes', async () =>
-    mustBeWritten(await store.writeEach(each.map((user) => ({ type: 'create', user })))),
+    mustBeWritten(await store.writeEach(each.map((user) => ({ kind: 'create', user })))),
   );
   await measure('writeEach, create: users of three addresses', 'yes', async () =>
-    mustBeWritten(await store.writeEach(people('many', 'a', 'b').map((user) => ({ type: 'create', user })))),
+    mustBeWritten(await store.writeEach(people('many', 'a', 'b').map((user) => ({ kind: 'create', user })))),
   );
   await measure('writeEach, update: 25 UPDATE statements a request', 'yes', async () =>
-    mustBeWritten(await store.writeEach(next.map((user, index) => ({ type: 'update', user, previous: each[index]! })))),
+    mustBeWritten(await store.writeEach(next.map((user, index) => ({ kind: 'update', user, previous: each[index]! })))),
   );
   await measure('writeTogether, create: transactions of 50', 'yes, all or none', () =>
     inFlight(chunksOf(people('together'), 50), async (users) =>
-      mustBeWritten([await store.writeTogether(users.map((user) => ({ type: 'create', user })))]),
+      mustBeWritten([await store.writeTogether(users.map((user) => ({ kind: 'create', user })))]),
     ),
   );
   await measure('BatchWriteItem, 25 puts a request', 'no', () =>

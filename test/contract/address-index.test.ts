@@ -51,11 +51,11 @@ const next = (user: User, over: Partial<User>): User => ({ ...user, ...over, ver
 const readdressed = (user: User, ...local: string[]): User => next(user, addressed(user.userName, ...local));
 
 async function create(...all: User[]): Promise<void> {
-  expect(new Set(await users.writeEach(all.map((user) => ({ type: 'create', user }))))).toEqual(new Set(['written']));
+  expect(new Set(await users.writeEach(all.map((user) => ({ kind: 'create', user }))))).toEqual(new Set(['written']));
 }
 
 async function update(user: User, previous: User): Promise<void> {
-  expect(await users.writeEach([{ type: 'update', user, previous }])).toEqual(['written']);
+  expect(await users.writeEach([{ kind: 'update', user, previous }])).toEqual(['written']);
 }
 
 async function find(local: string): Promise<readonly string[]> {
@@ -99,9 +99,9 @@ describe('what addresses cost', () => {
     const costs = [
       await requestsOf(() => create(anna, ben)),
       await requestsOf(() => update(annaMoved, anna)),
-      await requestsOf(() => users.writeTogether([{ type: 'update', user: benReached, previous: ben }])),
+      await requestsOf(() => users.writeTogether([{ kind: 'update', user: benReached, previous: ben }])),
       await requestsOf(() => update(readdressed(benReached), benReached)),
-      await requestsOf(() => users.writeEach([{ type: 'delete', previous: annaMoved }])),
+      await requestsOf(() => users.writeEach([{ kind: 'delete', previous: annaMoved }])),
     ];
 
     expect(costs).toEqual([
@@ -122,7 +122,7 @@ describe('what addresses cost', () => {
     const costs = [
       await requestsOf(() => create(...people)),
       await requestsOf(() => update(renamed, anna)),
-      await requestsOf(() => users.writeEach([{ type: 'delete', previous: renamed }])),
+      await requestsOf(() => users.writeEach([{ kind: 'delete', previous: renamed }])),
     ];
 
     expect(costs).toEqual([{ BatchExecuteStatement: 2 }, { BatchExecuteStatement: 1 }, { BatchExecuteStatement: 2 }]);
@@ -182,10 +182,10 @@ describe('nobody is lost to a search', () => {
     const zoe = next(anna, { userName: 'zoe' });
     await create(anna);
     const removal = hold('BatchExecuteStatement', 2);
-    const away = users.writeTogether([{ type: 'rename', user: zoe, previous: anna }]);
+    const away = users.writeTogether([{ kind: 'rename', user: zoe, previous: anna }]);
     await removal.held;
 
-    const back = await users.writeTogether([{ type: 'rename', user: next(zoe, { userName: 'anna' }), previous: zoe }]);
+    const back = await users.writeTogether([{ kind: 'rename', user: next(zoe, { userName: 'anna' }), previous: zoe }]);
     removal.letGo();
 
     expect([back, await away]).toEqual(['written', 'written']);
@@ -199,7 +199,7 @@ describe('nobody is lost to a search', () => {
     await create(one);
     await update(two, one);
     const olderHint = hold('PutItem', 1);
-    const loser = users.writeEach([{ type: 'update', user: two, previous: one }]);
+    const loser = users.writeEach([{ kind: 'update', user: two, previous: one }]);
     await olderHint.held;
     const removal = hold('BatchExecuteStatement', 2);
     const late = update(three, two);
@@ -218,7 +218,7 @@ describe('nobody is lost to a search', () => {
     const anna = addressed('anna', 'a', 'b');
     await create(anna);
     const removal = hold('BatchExecuteStatement', 2);
-    const deletion = users.writeEach([{ type: 'delete', previous: anna }]);
+    const deletion = users.writeEach([{ kind: 'delete', previous: anna }]);
     await removal.held;
 
     await create({ ...anna, id: 'a successor' });
@@ -233,11 +233,11 @@ describe('nobody is lost to a search', () => {
     const anna = addressed('anna', 'a', 'b');
     proxy.decide = (operation, number) => (operation === 'BatchExecuteStatement' && number === 2 ? 'drop' : 'none');
     const second = hold('BatchExecuteStatement', 3);
-    const creation = users.writeEach([{ type: 'create', user: anna }]);
+    const creation = users.writeEach([{ kind: 'create', user: anna }]);
     await second.held;
 
     const change = await users.writeTogether([
-      { type: 'update', user: next(anna, { fullName: 'Anna' }), previous: anna },
+      { kind: 'update', user: next(anna, { fullName: 'Anna' }), previous: anna },
     ]);
     second.letGo();
 
@@ -264,7 +264,7 @@ describe('a hint that no record needs', () => {
     const changed = readdressed(anna, 'a', 'b');
     proxy.decide = (operation) => (operation === 'TransactWriteItems' ? 'fail' : 'none');
 
-    await expect(users.writeTogether([{ type: 'update', user: changed, previous: anna }])).rejects.toMatchObject({
+    await expect(users.writeTogether([{ kind: 'update', user: changed, previous: anna }])).rejects.toMatchObject({
       code: 'storeUnavailable',
     });
     proxy.decide = () => 'none';
@@ -280,7 +280,7 @@ describe('a hint that no record needs', () => {
     await create(anna);
     proxy.decide = (operation) => (operation === 'BatchExecuteStatement' ? 'fail' : 'none');
 
-    expect(await users.writeTogether([{ type: 'delete', previous: anna }])).toBe('written');
+    expect(await users.writeTogether([{ kind: 'delete', previous: anna }])).toBe('written');
     proxy.decide = () => 'none';
 
     expect(await keysInTable()).toHaveLength(1);
@@ -292,8 +292,8 @@ describe('a hint that no record needs', () => {
     await create(anna);
     const rival = { ...addressed('anna', 'x', 'y'), id: 'a rival' };
 
-    expect(await users.writeEach([{ type: 'create', user: rival }])).toEqual(['lostRace']);
-    expect(await users.writeTogether([{ type: 'create', user: rival }])).toBe('lostRace');
+    expect(await users.writeEach([{ kind: 'create', user: rival }])).toEqual(['lostRace']);
+    expect(await users.writeTogether([{ kind: 'create', user: rival }])).toBe('lostRace');
 
     expect(await keysInTable()).toEqual(['anna']);
   });

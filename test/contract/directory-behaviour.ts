@@ -211,7 +211,7 @@ async function expectOddNames(server: DirectoryServer, kind: keyof typeof ODD_NA
   for (const { dn, id, attributes } of read.entries) {
     const userName = attributes[server.userNameAttribute.toLowerCase()]![0]!;
     expect(await directory.findDn(id!, server.idAttribute)).toBe(dn);
-    expect(await directory.verifyPassword(dn, passwordOf(userName))).toEqual({ accepted: true });
+    expect(await directory.verifyPassword(dn, passwordOf(userName))).toEqual({ kind: 'accepted' });
     expect(await directory.verifyPassword(dn, 'something else')).toMatchObject({ reason: 'invalidCredentials' });
   }
 }
@@ -273,9 +273,9 @@ export const BEHAVIOURS: readonly Behaviour[] = [
       const directory = open(server);
       const dn = dnOf({ cn: 'anna', below: 'ou=people' }, server.baseDn);
       const nobody = dnOf({ cn: 'nobody', below: 'ou=people' }, server.baseDn);
-      const refused = { accepted: false, reason: 'invalidCredentials' };
+      const refused = { kind: 'rejected', reason: 'invalidCredentials' };
 
-      expect(await directory.verifyPassword(dn, passwordOf('anna'))).toEqual({ accepted: true });
+      expect(await directory.verifyPassword(dn, passwordOf('anna'))).toEqual({ kind: 'accepted' });
       expect(await directory.verifyPassword(dn, passwordOf('bert'))).toEqual(refused);
       expect(await directory.verifyPassword(dn, '')).toEqual(refused);
       expect(await directory.verifyPassword(nobody, passwordOf('anna'))).toEqual(refused);
@@ -347,7 +347,7 @@ export const BEHAVIOURS: readonly Behaviour[] = [
       const whereabouts = (await reader.locate([id!])).get(id!);
 
       expect(whereabouts).toEqual({
-        found: true,
+        kind: 'present',
         dn: expect.stringMatching(new RegExp(`^${to}$`, 'i')),
         inScope: false,
       });
@@ -366,9 +366,9 @@ export const BEHAVIOURS: readonly Behaviour[] = [
       const whereabouts = await reader.locate([anna!.id!, leaver!.id!, gone]);
 
       expect([...whereabouts.values()]).toEqual([
-        { found: true, dn: anna!.dn, inScope: true },
-        { found: true, dn: leaver!.dn, inScope: false },
-        { found: false },
+        { kind: 'present', dn: anna!.dn, inScope: true },
+        { kind: 'present', dn: leaver!.dn, inScope: false },
+        { kind: 'gone' },
       ]);
     },
   },

@@ -42,7 +42,7 @@ afterAll(async () => {
 
 const people = (count: number): User[] =>
   Array.from({ length: count }, (_, index) => aUser({ id: `id-${index}`, userName: `user-${index}` }));
-const creations = (users: readonly User[]) => users.map((user) => ({ type: 'create', user }) as const);
+const creations = (users: readonly User[]) => users.map((user) => ({ kind: 'create', user }) as const);
 const next = (user: User): User => ({ ...user, fullName: 'changed', version: user.version + 1 });
 
 describe('a DynamoDB that throttles', () => {
@@ -91,8 +91,8 @@ test('a transaction that collides with another one, or still is in progress, is 
   proxy.decide = (operation, number) => (operation === 'TransactWriteItems' ? (mishaps[number - 1] ?? 'none') : 'none');
 
   const result = await stores.users.writeTogether([
-    { type: 'update', user: next(anna), previous: anna },
-    { type: 'create', user: ben },
+    { kind: 'update', user: next(anna), previous: anna },
+    { kind: 'create', user: ben },
   ]);
 
   expect(result).toBe('written');
@@ -135,8 +135,8 @@ describe('an answer that is lost', () => {
     proxy.decide = (operation, number) => (operation === 'BatchExecuteStatement' && number === 2 ? 'drop' : 'none');
 
     const results = await stores.users.writeEach([
-      { type: 'update', user: next(anna), previous: anna },
-      { type: 'delete', previous: ben },
+      { kind: 'update', user: next(anna), previous: anna },
+      { kind: 'delete', previous: ben },
     ]);
 
     expect(results).toEqual(['written', 'written']);
@@ -149,8 +149,8 @@ describe('an answer that is lost', () => {
     proxy.decide = (operation, number) => (operation === 'TransactWriteItems' && number === 1 ? 'drop' : 'none');
 
     const result = await stores.users.writeTogether([
-      { type: 'update', user: next(anna), previous: anna },
-      { type: 'create', user: ben },
+      { kind: 'update', user: next(anna), previous: anna },
+      { kind: 'create', user: ben },
     ]);
 
     expect(result).toBe('written');
@@ -181,7 +181,7 @@ describe('an answer that is lost', () => {
     dropped.delete('UpdateItem');
     const claimed = await runs.claimWithheld('run-1');
 
-    expect(started.started).toBe(true);
+    expect(started.kind === 'started').toBe(true);
     expect((await runs.get('run-1'))?.status).toBe('succeeded');
     expect((await runs.listChanges('run-1', { limit: 10 })).items).toHaveLength(1);
     expect([claimed, await runs.claimWithheld('run-1')]).toEqual([true, false]);
@@ -193,7 +193,7 @@ describe('a record that has expired and is still there', () => {
     const { runs, now } = stores;
     const run = newRun('run-1', { dryRun: false, trigger: 'api', requestedBy: null, approves: null }, now());
     const started = await runs.start(run);
-    if (!started.started) throw new Error('the lease is taken');
+    if (started.kind === 'active') throw new Error('the lease is taken');
     await runs.saveChanges(started.fence, [
       { kind: 'created', userId: '1', userName: 'one', directoryId: null, dn: null },
     ]);

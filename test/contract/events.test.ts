@@ -46,8 +46,8 @@ function next(user: User, over: Partial<User>): User {
   return { ...user, ...over, version: user.version + 1, updatedAt: new Date().toISOString() };
 }
 
-function rename(previous: User, userName: string, over: Partial<User> = {}): UserWrite & { type: 'rename' } {
-  return { type: 'rename', user: next(previous, { userName, ...over }), previous };
+function rename(previous: User, userName: string, over: Partial<User> = {}): UserWrite & { kind: 'rename' } {
+  return { kind: 'rename', user: next(previous, { userName, ...over }), previous };
 }
 
 function tell(events: readonly ProductEvent[]): string[] {
@@ -135,7 +135,7 @@ describe.each(KINDS)('events from the streams of %s', (kind) => {
       passMs: (ms: number) => (time += ms),
       /** What has been told when everything written so far has been followed; `runs`: how many of those have ended. */
       read: async (runs = 0): Promise<readonly ProductEvent[]> => {
-        await users.writeEach([{ type: 'create', user: named('the last one') }]);
+        await users.writeEach([{ kind: 'create', user: named('the last one') }]);
         const following = follow();
         const isLast = ({ subject }: ProductEvent): boolean => subject === 'id of the last one';
         const count = (type: string): number => told.filter((event) => event.type === type).length;
@@ -145,7 +145,7 @@ describe.each(KINDS)('events from the streams of %s', (kind) => {
         return told.filter((event) => !isLast(event));
       },
       create: async (...all: readonly User[]): Promise<void> => {
-        await users.writeEach(all.map((user) => ({ type: 'create', user })));
+        await users.writeEach(all.map((user) => ({ kind: 'create', user })));
       },
     };
   }
@@ -164,10 +164,10 @@ describe.each(KINDS)('events from the streams of %s', (kind) => {
     let previous = anna;
     for (const over of steps as Partial<User>[]) {
       const user = next(previous, over);
-      await users.writeEach([{ type: 'update', user, previous }]);
+      await users.writeEach([{ kind: 'update', user, previous }]);
       previous = user;
     }
-    await users.writeTogether([{ type: 'delete', previous }]);
+    await users.writeTogether([{ kind: 'delete', previous }]);
 
     const events = await read();
 
@@ -189,7 +189,7 @@ describe.each(KINDS)('events from the streams of %s', (kind) => {
     await create(anna);
     const renamed = rename(anna, 'anna.schmidt', { fullName: 'Anna Schmidt', disabledBy: 'admin', passwordHash: null });
     await users.writeTogether([renamed]);
-    await users.writeEach([{ type: 'update', user: next(renamed.user, { fullName: 'A' }), previous: renamed.user }]);
+    await users.writeEach([{ kind: 'update', user: next(renamed.user, { fullName: 'A' }), previous: renamed.user }]);
 
     const events = await read();
 
@@ -220,12 +220,12 @@ describe.each(KINDS)('events from the streams of %s', (kind) => {
     await users.writeTogether(swap);
     // b passes on to e; c takes b; d is deleted, and the one who was b takes its name.
     const [wasA, wasB] = swap.map(({ user }) => user) as [User, User];
-    await users.writeTogether([rename(wasA, 'e'), rename(c, 'b'), { type: 'delete', previous: d }, rename(wasB, 'd')]);
+    await users.writeTogether([rename(wasA, 'e'), rename(c, 'b'), { kind: 'delete', previous: d }, rename(wasB, 'd')]);
     // One is deleted and another one of that name created at once.
     const e = (await users.get('e'))!;
     await users.writeTogether([
-      { type: 'delete', previous: e },
-      { type: 'create', user: named('e') },
+      { kind: 'delete', previous: e },
+      { kind: 'create', user: named('e') },
     ]);
 
     const events = await read();
@@ -297,7 +297,7 @@ describe.each(KINDS)('events from the streams of %s', (kind) => {
     };
 
     await followUntil(() => attempts > 0);
-    await users.writeEach([{ type: 'update', user: next(anna, { fullName: 'A' }), previous: anna }]);
+    await users.writeEach([{ kind: 'update', user: next(anna, { fullName: 'A' }), previous: anna }]);
     await followUntil(() => attempts > 1);
     await followUntil(() => received.some(({ id }) => id === 'user.updated:id of anna:2'));
 
@@ -334,15 +334,15 @@ describe.each(KINDS)('events from the streams of %s', (kind) => {
             const other = people[whom % people.length];
             if (act <= 1 && isFree) {
               const user = named(userName, { id: `account ${(made += 1)}`, emailAddresses: ['1@x.org', '2@x.org'] });
-              await write({ type: 'create', user });
+              await write({ kind: 'create', user });
               expectEvent('created', user);
             } else if (act === 2 && one) {
               const user = next(one, { fullName: `name ${who}`, fingerprint: `${whom}` });
-              await write({ type: 'update', user, previous: one });
+              await write({ kind: 'update', user, previous: one });
               if (user.fullName !== one.fullName) expectEvent('updated', user);
             } else if (act === 3 && one) {
               const user = next(one, { disabledBy: one.disabledBy ? null : 'sync' });
-              await write({ type: 'update', user, previous: one });
+              await write({ kind: 'update', user, previous: one });
               expectEvent(user.disabledBy ? 'disabled' : 'enabled', user);
             } else if (act === 4 && one && isFree) {
               const renamed = rename(one, userName, { fullName: `name ${who}` });
@@ -355,11 +355,11 @@ describe.each(KINDS)('events from the streams of %s', (kind) => {
               for (const { user } of swap) expectEvent('renamed', user);
             } else if (act === 6 && one && other && one !== other) {
               const successor = rename(one, other.userName);
-              await write(successor, { type: 'delete', previous: other });
+              await write(successor, { kind: 'delete', previous: other });
               expectEvent('renamed', successor.user);
               expectEvent('deleted', other);
             } else if (act === 7 && one) {
-              await write({ type: 'delete', previous: one });
+              await write({ kind: 'delete', previous: one });
               expectEvent('deleted', one);
             } else if (act === 8 && one && other && one !== other && isFree) {
               const chain = [rename(one, other.userName), rename(other, userName)];

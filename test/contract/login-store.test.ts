@@ -18,7 +18,7 @@ describeOnEveryStore('the login store', (open) => {
   test('finds user and attempts by name in any letter case', async () => {
     const stores = await open();
     const anna = aUser({ userName: 'Anna' });
-    await stores.users.writeEach([{ type: 'create', user: anna }]);
+    await stores.users.writeEach([{ kind: 'create', user: anna }]);
     await stores.logins.countFailure('ANNA', inAnHour(stores));
 
     const found = await stores.logins.find('anna');
@@ -93,7 +93,7 @@ describeOnEveryStore('the login store', (open) => {
   test('remembers a DN, has the next run look at the whole record, and gives way to a changed user', async () => {
     const stores = await open();
     const anna = aUser({ fingerprint: 'print' });
-    await stores.users.writeEach([{ type: 'create', user: anna }]);
+    await stores.users.writeEach([{ kind: 'create', user: anna }]);
     stores.passMs(5_000);
 
     await stores.logins.rememberDn(anna, 'uid=anna,ou=new');

@@ -245,9 +245,9 @@ describe('looking people up', () => {
 
     expect(whereabouts).toEqual(
       new Map<string, unknown>([
-        [anna, { found: true, dn: `uid=anna,${PEOPLE}`, inScope: true }],
-        [leaver, { found: true, dn: `uid=leaver,ou=leavers,${BASE}`, inScope: false }],
-        [gone, { found: false }],
+        [anna, { kind: 'present', dn: `uid=anna,${PEOPLE}`, inScope: true }],
+        [leaver, { kind: 'present', dn: `uid=leaver,ou=leavers,${BASE}`, inScope: false }],
+        [gone, { kind: 'gone' }],
       ]),
     );
   });
@@ -262,7 +262,7 @@ describe('looking people up', () => {
     const whereabouts = await reader.locate(ids);
 
     expect([...whereabouts.keys()].sort()).toEqual([...ids].sort());
-    expect([...whereabouts.values()].every((where) => where.found && !where.inScope)).toBe(true);
+    expect([...whereabouts.values()].every((where) => where.kind === 'present' && !where.inScope)).toBe(true);
     expect(reader.requests - before).toBe(6);
   });
 
@@ -276,7 +276,7 @@ describe('looking people up', () => {
     await reader.close();
 
     expect(dn).toBe(`uid=bert-the-second,ou=leavers,${BASE}`);
-    expect(whereabouts.get(bert)).toEqual({ found: true, dn, inScope: false });
+    expect(whereabouts.get(bert)).toEqual({ kind: 'present', dn, inScope: false });
   });
 
   test('proves nothing from the silence of a server that can not compare the ids', async () => {
@@ -301,7 +301,7 @@ describe('looking people up', () => {
 
     const whereabouts = await reader.locate([second, '00000000-0000-0000-0000-000000000000']);
 
-    expect([...whereabouts.values()]).toEqual([{ found: true, dn: dns[1], inScope: true }, { found: false }]);
+    expect([...whereabouts.values()]).toEqual([{ kind: 'present', dn: dns[1], inScope: true }, { kind: 'gone' }]);
   });
 
   test('finds no DN for an id that is not there or can not be one', async () => {
@@ -315,13 +315,13 @@ describe('looking people up', () => {
 
 describe('verifying a password', () => {
   test.each([
-    ['the right one', 'anna', 'password of anna', { accepted: true }],
-    ['a wrong one', 'anna', 'wrong', { accepted: false, reason: 'invalidCredentials' }],
-    ['an empty one', 'anna', '', { accepted: false, reason: 'invalidCredentials' }],
-    ['that of a DN that is not there', 'nobody', 'x', { accepted: false, reason: 'invalidCredentials' }],
-    ['that of a locked account', 'locked', 'password of locked', { accepted: false, reason: 'accountLocked' }],
-    ['one that has expired', 'expired', 'password of expired', { accepted: false, reason: 'passwordExpired' }],
-    ['one that must be changed', 'reset', 'password of reset', { accepted: false, reason: 'passwordMustChange' }],
+    ['the right one', 'anna', 'password of anna', { kind: 'accepted' }],
+    ['a wrong one', 'anna', 'wrong', { kind: 'rejected', reason: 'invalidCredentials' }],
+    ['an empty one', 'anna', '', { kind: 'rejected', reason: 'invalidCredentials' }],
+    ['that of a DN that is not there', 'nobody', 'x', { kind: 'rejected', reason: 'invalidCredentials' }],
+    ['that of a locked account', 'locked', 'password of locked', { kind: 'rejected', reason: 'accountLocked' }],
+    ['one that has expired', 'expired', 'password of expired', { kind: 'rejected', reason: 'passwordExpired' }],
+    ['one that must be changed', 'reset', 'password of reset', { kind: 'rejected', reason: 'passwordMustChange' }],
   ])('answers for %s', async (_what, uid, password, expected) => {
     expect(await open().verifyPassword(`uid=${uid},${PEOPLE}`, password)).toEqual(expected);
   });
@@ -333,7 +333,7 @@ describe('verifying a password', () => {
       onTestFinished(() => proxy.stop());
       const directory = open({ connection: { servers: [`127.0.0.1:${proxy.port}`] } });
 
-      expect(await directory.verifyPassword(name, 'x')).toEqual({ accepted: false, reason: 'invalidCredentials' });
+      expect(await directory.verifyPassword(name, 'x')).toEqual({ kind: 'rejected', reason: 'invalidCredentials' });
       expect(proxy.connections).toBe(0);
     },
   );
@@ -346,7 +346,7 @@ describe('verifying a password', () => {
       entries.map(({ dn, attributes }) => directory.verifyPassword(dn, `password of ${attributes.uid![0]}`)),
     );
 
-    expect(results).toEqual(entries.map(() => ({ accepted: true })));
+    expect(results).toEqual(entries.map(() => ({ kind: 'accepted' })));
   });
 
   test('keeps its connection for the next one, and replaces a broken one', async () => {
@@ -361,7 +361,7 @@ describe('verifying a password', () => {
     expect(proxy.connections).toBe(1);
 
     proxy.dropConnections();
-    expect(await verify('password of anna')).toEqual({ accepted: true });
+    expect(await verify('password of anna')).toEqual({ kind: 'accepted' });
     expect(proxy.connections).toBe(2);
   });
 
@@ -375,7 +375,7 @@ describe('verifying a password', () => {
       uids.map((uid) => directory.verifyPassword(`uid=${uid},${PEOPLE}`, `password of ${uid}`)),
     );
 
-    expect(results.map(({ accepted }) => accepted)).toEqual([true, true, true, false, true, true, true, false]);
+    expect(results.map(({ kind }) => kind === 'accepted')).toEqual([true, true, true, false, true, true, true, false]);
     await directory.close();
     await expect.poll(() => proxy.openSockets).toBe(0);
   });
@@ -491,7 +491,7 @@ describe('connecting', () => {
     onTestFinished(() => reader.close());
 
     expect(reader.server).toBe(servers[1]);
-    expect(await directory.verifyPassword(`uid=anna,${PEOPLE}`, 'password of anna')).toEqual({ accepted: true });
+    expect(await directory.verifyPassword(`uid=anna,${PEOPLE}`, 'password of anna')).toEqual({ kind: 'accepted' });
   });
 });
 

@@ -11,7 +11,7 @@ function aRun({ now }: Stores, id: string): Run {
 
 async function start(stores: Stores, run: Run): Promise<Fence> {
   const result = await stores.runs.start(run);
-  if (!result.started) throw new Error(`${result.activeRunId} holds the lease`);
+  if (result.kind === 'active') throw new Error(`${result.activeRunId} holds the lease`);
   return result.fence;
 }
 
@@ -47,9 +47,9 @@ describeOnEveryStore('the run store', (open) => {
 
     const results = await Promise.all(runs.map((run) => stores.runs.start(run)));
 
-    const [winner, ...more] = results.filter((result) => result.started);
+    const [winner, ...more] = results.filter((result) => result.kind === 'started');
     expect(more).toEqual([]);
-    expect(new Set(results.flatMap((each) => (each.started ? [] : [each.activeRunId])))).toEqual(
+    expect(new Set(results.flatMap((each) => (each.kind === 'started' ? [] : [each.activeRunId])))).toEqual(
       new Set([winner!.fence.runId]),
     );
     expect((await stores.runs.list(10)).items.map(({ id }) => id)).toEqual([winner!.fence.runId]);
@@ -80,7 +80,7 @@ describeOnEveryStore('the run store', (open) => {
     const stores = await open();
     const runOnce = async (id: string, over: Partial<Run>): Promise<number | null> => {
       const result = await stores.runs.start(aRun(stores, id));
-      if (!result.started) throw new Error('the lease is taken');
+      if (result.kind === 'active') throw new Error('the lease is taken');
       expect(await stores.runs.get(id)).toEqual(result.run);
       await stores.runs.finish(result.fence, { ...ended(result.run, stores), ...over });
       return result.run.expectedEntries;
@@ -90,7 +90,7 @@ describeOnEveryStore('the run store', (open) => {
     expect(await runOnce('run-2', { completeness: { complete: false, reasons: ['broken off'] } })).toBe(40);
     expect(await runOnce('run-3', { completeness: null })).toBe(40);
     expect(await runOnce('run-4', { progress: { read: 41, planned: 0, applied: 0 } })).toBe(40);
-    expect((await stores.runs.start(aRun(stores, 'run-5'))).started).toBe(true);
+    expect((await stores.runs.start(aRun(stores, 'run-5'))).kind).toBe('started');
     expect(await stores.runs.get('run-5')).toMatchObject({ expectedEntries: 41 });
   });
 
@@ -138,7 +138,7 @@ describeOnEveryStore('the run store', (open) => {
     await stores.runs.heartbeat(dead, STATE);
     const until = new Date(stores.now().getTime() + LEASE_MS);
     stores.passMs(LEASE_MS - 1);
-    expect(await stores.runs.start(aRun(stores, 'run-2'))).toEqual({ started: false, activeRunId: 'run-1' });
+    expect(await stores.runs.start(aRun(stores, 'run-2'))).toEqual({ kind: 'active', activeRunId: 'run-1' });
     expect((await stores.runs.get('run-1'))?.status).toBe('running');
 
     stores.passMs(1);
@@ -171,7 +171,7 @@ describeOnEveryStore('the run store', (open) => {
 
     const results = await Promise.all([1, 2, 3, 4].map((each) => stores.runs.start(aRun(stores, `run-${each}`))));
 
-    expect(results.filter(({ started }) => started)).toHaveLength(1);
+    expect(results.filter(({ kind }) => kind === 'started')).toHaveLength(1);
     expect((await stores.runs.list(10)).items).toHaveLength(2);
   });
 
@@ -183,7 +183,7 @@ describeOnEveryStore('the run store', (open) => {
     await stores.runs.heartbeat(fence, READING);
 
     expect((await stores.runs.get('run-1'))?.status).toBe('running');
-    expect(await stores.runs.start(aRun(stores, 'run-2'))).toEqual({ started: false, activeRunId: 'run-1' });
+    expect(await stores.runs.start(aRun(stores, 'run-2'))).toEqual({ kind: 'active', activeRunId: 'run-1' });
   });
 
   test('tells the active run that it is to stop, and no other one', async () => {

@@ -18,7 +18,7 @@ function next(user: User, over: Partial<User>): User {
 }
 
 async function create(users: UserStore, ...all: readonly User[]): Promise<void> {
-  const results = await users.writeEach(all.map((user) => ({ type: 'create', user })));
+  const results = await users.writeEach(all.map((user) => ({ kind: 'create', user })));
   expect(new Set(results)).toEqual(new Set(all.length > 0 ? ['written'] : []));
 }
 
@@ -52,7 +52,7 @@ function aRandom(seed: number): () => number {
 async function startRun({ runs, now }: Stores, id: string) {
   const request = { dryRun: false, trigger: 'api', requestedBy: null, approves: null } as const;
   const result = await runs.start(newRun(id, request, now()));
-  if (!result.started) throw new Error('the lease is taken');
+  if (result.kind === 'active') throw new Error('the lease is taken');
   return result.fence;
 }
 
@@ -91,7 +91,7 @@ describeOnEveryStore('the user store', (open) => {
     const { users } = await open();
     const rivals = Array.from({ length: 8 }, (_, rival) => named('Anna', { id: `rival ${rival}` }));
 
-    const results = await Promise.all(rivals.map((user) => users.writeEach([{ type: 'create', user }])));
+    const results = await Promise.all(rivals.map((user) => users.writeEach([{ kind: 'create', user }])));
 
     const winners = rivals.filter((_, rival) => results[rival]![0] === 'written');
     expect(winners).toHaveLength(1);
@@ -110,15 +110,15 @@ describeOnEveryStore('the user store', (open) => {
     const newBen = next(ben, { fullName: 'Ben by an administrator', emailAddresses: ['ben@example.com'] });
 
     const first = await users.writeEach([
-      { type: 'update', user: newBen, previous: ben },
-      { type: 'delete', previous: anna },
+      { kind: 'update', user: newBen, previous: ben },
+      { kind: 'delete', previous: anna },
     ]);
     const second = await users.writeEach([
-      { type: 'update', user: next(ben, { fullName: 'Ben by the past' }), previous: ben },
-      { type: 'delete', previous: anna },
-      { type: 'delete', previous: { ...carl, id: 'another account of that name' } },
-      { type: 'update', user: next(dora, {}), previous: dora },
-      { type: 'delete', previous: dora },
+      { kind: 'update', user: next(ben, { fullName: 'Ben by the past' }), previous: ben },
+      { kind: 'delete', previous: anna },
+      { kind: 'delete', previous: { ...carl, id: 'another account of that name' } },
+      { kind: 'update', user: next(dora, {}), previous: dora },
+      { kind: 'delete', previous: dora },
     ]);
 
     expect(first).toEqual(['written', 'written']);
@@ -133,11 +133,11 @@ describeOnEveryStore('the user store', (open) => {
     const changed = next(anna, { fullName: 'changed' });
 
     const results = await users.writeEach([
-      { type: 'create', user: anna },
-      { type: 'update', user: changed, previous: anna },
-      { type: 'update', user: next(anna, { fullName: 'late' }), previous: anna },
-      { type: 'delete', previous: changed },
-      { type: 'create', user: named('anna', { id: 'a second account' }) },
+      { kind: 'create', user: anna },
+      { kind: 'update', user: changed, previous: anna },
+      { kind: 'update', user: next(anna, { fullName: 'late' }), previous: anna },
+      { kind: 'delete', previous: changed },
+      { kind: 'create', user: named('anna', { id: 'a second account' }) },
     ]);
 
     expect(results).toEqual(['written', 'written', 'lostRace', 'written', 'written']);
@@ -166,7 +166,7 @@ describeOnEveryStore('the user store', (open) => {
     await create(users, ...people);
     const first = await users.list({ limit: 2 });
     await create(users, named('a'), named('e'));
-    await users.writeEach([{ type: 'delete', previous: people[1]! }]);
+    await users.writeEach([{ kind: 'delete', previous: people[1]! }]);
 
     const second = await users.list({ limit: 2, next: first.next! });
     const third = await users.list({ limit: 2, next: second.next! });
@@ -226,12 +226,12 @@ describeOnEveryStore('the user store', (open) => {
     const former = 'one two three'.split(' ').map((name) => `${name}@example.com`);
     const histories = [['two'], ['two', 'four'], ['one', 'two', 'three'], ['three', 'one'], [], ['four', 'three']];
     let anna = named('Anna', { emailAddresses: former });
-    await write({ type: 'create', user: anna });
+    await write({ kind: 'create', user: anna });
 
     for (const kept of histories) {
       const emailAddresses = kept.map((name) => `${name}@example.com`);
       const user = next(anna, { emailAddresses });
-      await write({ type: 'update', user, previous: anna });
+      await write({ kind: 'update', user, previous: anna });
       anna = user;
       for (const name of ['one', 'two', 'three', 'four']) {
         const found = await names(users, { search: `${name}@EXAMPLE.com` });
@@ -239,7 +239,7 @@ describeOnEveryStore('the user store', (open) => {
       }
       expect(await users.get('anna')).toEqual(anna);
     }
-    await write({ type: 'delete', previous: anna });
+    await write({ kind: 'delete', previous: anna });
     expect(await names(users, { search: 'three@example.com' })).toEqual([]);
   });
 
@@ -250,22 +250,22 @@ describeOnEveryStore('the user store', (open) => {
     await create(users, anna, ben);
     const moved = next(anna, { userName: 'zoë' });
 
-    await users.writeTogether([{ type: 'rename', user: moved, previous: anna }]);
+    await users.writeTogether([{ kind: 'rename', user: moved, previous: anna }]);
     expect(await names(users, { search: 'a2@example.com' })).toEqual(['zoë']);
     expect(await names(users, { search: 'both@example.com', limit: 1 })).toEqual(['ben', 'zoë']);
 
     const [first, second] = [next(moved, { userName: 'ben' }), next(ben, { userName: 'zoë' })];
     await users.writeTogether([
-      { type: 'rename', user: first, previous: moved },
-      { type: 'rename', user: second, previous: ben },
+      { kind: 'rename', user: first, previous: moved },
+      { kind: 'rename', user: second, previous: ben },
     ]);
     expect(await names(users, { search: 'a2@example.com' })).toEqual(['ben']);
     expect(await names(users, { search: 'b2@example.com' })).toEqual(['zoë']);
 
     const successor = { ...first, id: 'a successor', version: 1 };
     await users.writeEach([
-      { type: 'delete', previous: first },
-      { type: 'create', user: successor },
+      { kind: 'delete', previous: first },
+      { kind: 'create', user: successor },
     ]);
     expect((await users.list({ search: 'a2@example.com', limit: 2 })).items).toEqual([successor]);
     expect(await names(users, { search: 'both@example.com', limit: 1 })).toEqual(['ben', 'zoë']);
@@ -279,12 +279,12 @@ describeOnEveryStore('the user store', (open) => {
 
     const results = [
       ...(await users.writeEach([
-        { type: 'create', user: named('anna', { id: 'a rival', emailAddresses }) },
-        { type: 'update', user: next(anna, { emailAddresses }), previous: next(anna, {}) },
+        { kind: 'create', user: named('anna', { id: 'a rival', emailAddresses }) },
+        { kind: 'update', user: next(anna, { emailAddresses }), previous: next(anna, {}) },
       ])),
-      await users.writeTogether([{ type: 'create', user: named('ben', { id: 'a rival', emailAddresses }) }]),
+      await users.writeTogether([{ kind: 'create', user: named('ben', { id: 'a rival', emailAddresses }) }]),
       await users.writeTogether([
-        { type: 'rename', user: next(anna, { userName: 'ben', emailAddresses }), previous: anna },
+        { kind: 'rename', user: next(anna, { userName: 'ben', emailAddresses }), previous: anna },
       ]),
     ];
 
@@ -307,12 +307,12 @@ describeOnEveryStore('the user store', (open) => {
         const over = { emailAddresses: someAddresses() };
         if (previous === null) {
           const user = named(pick(logins), { ...over, id: `account ${which}-${round}` });
-          await users.writeEach([{ type: 'create', user }]);
-        } else if (random() < 0.1) await users.writeEach([{ type: 'delete', previous }]);
-        else if (random() < 0.6) await users.writeEach([{ type: 'update', user: next(previous, over), previous }]);
+          await users.writeEach([{ kind: 'create', user }]);
+        } else if (random() < 0.1) await users.writeEach([{ kind: 'delete', previous }]);
+        else if (random() < 0.6) await users.writeEach([{ kind: 'update', user: next(previous, over), previous }]);
         else {
           const userName = pick(logins.filter((name) => name !== previous.userName));
-          await users.writeTogether([{ type: 'rename', user: next(previous, { ...over, userName }), previous }]);
+          await users.writeTogether([{ kind: 'rename', user: next(previous, { ...over, userName }), previous }]);
         }
       }
     };
@@ -347,8 +347,8 @@ describeOnEveryStore('the user store', (open) => {
         cursor = page.next;
         const [renamed, deleted] = [moving.shift()!, moving.shift()!];
         const user = next(renamed, { userName: `${Math.floor(random() * 60)}-renamed-${renamed.userName}` });
-        await users.writeTogether([{ type: 'rename', user, previous: renamed }]);
-        await users.writeEach([{ type: 'delete', previous: deleted }]);
+        await users.writeTogether([{ kind: 'rename', user, previous: renamed }]);
+        await users.writeEach([{ kind: 'delete', previous: deleted }]);
         await create(users, named(`${Math.floor(random() * 60)}-new-${deleted.userName}`, { emailAddresses }));
       } while (cursor !== null);
 
@@ -453,9 +453,9 @@ describeOnEveryStore('the user store', (open) => {
     const [anna, ben] = [named('anna'), named('ben')];
     await create(users, anna, ben);
     const group = (previous: User): UserWrite[] => [
-      { type: 'create', user: named('carl') },
-      { type: 'update', user: next(anna, { fullName: 'A' }), previous: anna },
-      { type: 'delete', previous },
+      { kind: 'create', user: named('carl') },
+      { kind: 'update', user: next(anna, { fullName: 'A' }), previous: anna },
+      { kind: 'delete', previous },
     ];
 
     expect(await users.writeTogether(group({ ...ben, version: 7 }))).toBe('lostRace');
@@ -473,9 +473,9 @@ describeOnEveryStore('the user store', (open) => {
     await create(users, anna, ben);
 
     const taken = await users.writeTogether([
-      { type: 'rename', user: next(anna, { userName: 'Ben' }), previous: anna },
+      { kind: 'rename', user: next(anna, { userName: 'Ben' }), previous: anna },
     ]);
-    const free = await users.writeTogether([{ type: 'rename', user: next(anna, { userName: 'Zoë' }), previous: anna }]);
+    const free = await users.writeTogether([{ kind: 'rename', user: next(anna, { userName: 'Zoë' }), previous: anna }]);
 
     expect([taken, free]).toEqual(['lostRace', 'written']);
     expect(await names(users)).toEqual(['ben', 'Zoë']);
@@ -488,8 +488,8 @@ describeOnEveryStore('the user store', (open) => {
     const [anna, ben] = [named('anna'), named('ben')];
     await create(users, anna, ben);
     const swap: UserWrite[] = [
-      { type: 'rename', user: next(anna, { userName: 'ben' }), previous: anna },
-      { type: 'rename', user: next(ben, { userName: 'anna' }), previous: ben },
+      { kind: 'rename', user: next(anna, { userName: 'ben' }), previous: anna },
+      { kind: 'rename', user: next(ben, { userName: 'anna' }), previous: ben },
     ];
 
     expect(await users.writeTogether(swap)).toBe('written');
@@ -503,7 +503,7 @@ describeOnEveryStore('the user store', (open) => {
     const people = ['a', 'b', 'c'].map((name) => named(name));
     await create(users, ...people);
     const chain = people.map((previous, index): UserWrite => ({
-      type: 'rename',
+      kind: 'rename',
       user: next(previous, { userName: 'bcd'[index]! }),
       previous,
     }));
@@ -519,8 +519,8 @@ describeOnEveryStore('the user store', (open) => {
     await create(users, anna, ben);
 
     const result = await users.writeTogether([
-      { type: 'rename', user: next(ben, { userName: 'anna' }), previous: ben },
-      { type: 'delete', previous: anna },
+      { kind: 'rename', user: next(ben, { userName: 'anna' }), previous: ben },
+      { kind: 'delete', previous: anna },
     ]);
 
     expect(result).toBe('written');
@@ -534,12 +534,12 @@ describeOnEveryStore('the user store', (open) => {
     await create(users, anna);
 
     const two = await users.writeTogether([
-      { type: 'create', user: named('x', { id: '1' }) },
-      { type: 'create', user: named('X', { id: '2' }) },
+      { kind: 'create', user: named('x', { id: '1' }) },
+      { kind: 'create', user: named('X', { id: '2' }) },
     ]);
     const kept = await users.writeTogether([
-      { type: 'check', previous: anna },
-      { type: 'create', user: named('anna', { id: '3' }) },
+      { kind: 'check', previous: anna },
+      { kind: 'create', user: named('anna', { id: '3' }) },
     ]);
 
     expect([two, kept]).toEqual(['lostRace', 'lostRace']);
@@ -552,15 +552,15 @@ describeOnEveryStore('the user store', (open) => {
     const [anna, ben] = [named('anna'), named('ben')];
     await create(users, anna, ben);
     const group: UserWrite[] = [
-      { type: 'delete', previous: anna },
-      { type: 'check', previous: ben },
+      { kind: 'delete', previous: anna },
+      { kind: 'check', previous: ben },
     ];
-    await users.writeEach([{ type: 'update', user: next(ben, { disabledBy: 'admin' }), previous: ben }]);
+    await users.writeEach([{ kind: 'update', user: next(ben, { disabledBy: 'admin' }), previous: ben }]);
 
     expect(await users.writeTogether(group)).toBe('lostRace');
     expect(await users.get('anna')).toEqual(anna);
     const current = (await users.get('ben'))!;
-    expect(await users.writeTogether([group[0]!, { type: 'check', previous: current }])).toBe('written');
+    expect(await users.writeTogether([group[0]!, { kind: 'check', previous: current }])).toBe('written');
     expect(await users.get('ben')).toEqual(current);
   });
 
@@ -573,7 +573,7 @@ describeOnEveryStore('the user store', (open) => {
 
     const result = await users.writeTogether(
       people.map((previous, index) => ({
-        type: 'rename',
+        kind: 'rename',
         user: next(previous, { userName: `user-${(index + 1) % 50}` }),
         previous,
       })),
@@ -593,7 +593,7 @@ describeOnEveryStore('the user store', (open) => {
 
     const result = await users.writeTogether(
       people.map((previous) => ({
-        type: 'rename',
+        kind: 'rename',
         user: next(previous, { userName: `new ${previous.userName}` }),
         previous,
       })),
@@ -611,15 +611,15 @@ describeOnEveryStore('the user store', (open) => {
     const [anna, ben] = [named('anna'), named('ben')];
     await create(users, anna, ben);
     const fence = await startRun(stores, 'run-1');
-    const held = await users.writeTogether([{ type: 'delete', previous: anna }], fence);
+    const held = await users.writeTogether([{ kind: 'delete', previous: anna }], fence);
     stores.passMs(10 * 60_000);
     await startRun(stores, 'run-2');
 
-    const removal = users.writeTogether([{ type: 'delete', previous: ben }], fence);
+    const removal = users.writeTogether([{ kind: 'delete', previous: ben }], fence);
 
     expect(held).toBe('written');
     await expect(removal).rejects.toMatchObject({ code: 'leaseLost', runId: 'run-1' });
-    await expect(users.writeTogether([{ type: 'delete', previous: anna }], fence)).rejects.toMatchObject({
+    await expect(users.writeTogether([{ kind: 'delete', previous: anna }], fence)).rejects.toMatchObject({
       code: 'leaseLost',
     });
     expect(await users.get('ben')).toEqual(ben);

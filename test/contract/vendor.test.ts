@@ -79,7 +79,7 @@ describe.each(SERVERS)('%s', (_name, vendor, start, statusAttributes) => {
     const mapped = sample.map((entry) => mapEntry(entry, mapping, 'disable'));
 
     expect({ ok, count, end: stages.at(-1)!.detail }).toEqual({ ok: true, count: 2, end: 'found 2' });
-    expect(mapped.map((one) => ('person' in one ? one.person : one)).toSorted(byUserName)).toMatchObject([
+    expect(mapped.map((one) => (one.kind === 'person' ? one.person : one)).toSorted(byUserName)).toMatchObject([
       { userName: 'anna', fullName: 'anna', emailAddresses: ['anna@example.com'], disabled: false },
       { userName: 'disabled', fullName: 'disabled', emailAddresses: ['disabled@example.com'], disabled: true },
     ]);

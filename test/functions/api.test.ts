@@ -125,7 +125,7 @@ async function startApi(change = asIs) {
     send,
     passSeconds: (seconds: number) => void (time += seconds * 1_000),
     create: async (over: Partial<User>) => {
-      await stores.users.writeTogether([{ type: 'create', user: aUser(over) }]);
+      await stores.users.writeTogether([{ kind: 'create', user: aUser(over) }]);
     },
     /** Ends the active run as one that has withheld removals. */
     async endRun(id: string, over: Partial<Run> = {}) {

@@ -54,7 +54,7 @@ async function handle(count: number, emailAddresses: readonly string[] = []) {
     readEvents: async (records) =>
       records.map((_record, index) => ({
         sequenceNumber: String(index),
-        events: toUserEvents({ type: 'created', user: aUser({ id: `account-${index}`, emailAddresses }) }),
+        events: toUserEvents({ kind: 'created', user: aUser({ id: `account-${index}`, emailAddresses }) }),
       })),
     publish: createPublisher({ client, busName: 'the-bus' }),
   });

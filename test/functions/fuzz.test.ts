@@ -42,19 +42,19 @@ async function startHouse({ runActive }: Pick<Request, 'runActive'>, outage: Out
     ...integrated,
   });
   await stores.users.writeEach([
-    { type: 'create', user: administrator },
-    { type: 'create', user: aUser({ id: '2', userName: 'ada', ...integrated }) },
+    { kind: 'create', user: administrator },
+    { kind: 'create', user: aUser({ id: '2', userName: 'ada', ...integrated }) },
     {
-      type: 'create',
+      kind: 'create',
       user: aUser({ id: '3', userName: 'anna', emailAddresses: ['anna@example.com'], privileges: ['login', 'export'] }),
     },
-    { type: 'create', user: aUser({ id: '4', userName: 'bob', disabledBy: 'sync' }) },
+    { kind: 'create', user: aUser({ id: '4', userName: 'bob', disabledBy: 'sync' }) },
   ]);
   const settingsVersion = await stores.settings.write(aSettings(), 'secret', null);
   const request = { dryRun: false, trigger: 'schedule', requestedBy: null, approves: null } as const;
   const run = newRun(RUN_ID, request, NOW);
   const started = await stores.runs.start(run);
-  if (!started.started) throw new Error('the run did not start');
+  if (started.kind === 'active') throw new Error('the run did not start');
   await stores.runs.saveChanges(started.fence, [
     { kind: 'withheld', userId: '3', userName: 'anna', directoryId: 'i', dn: 'd', reason: 'too many' },
   ]);

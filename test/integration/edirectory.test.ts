@@ -105,12 +105,12 @@ describe('eDirectory', () => {
   });
 
   test.each<[number, string, BindResult]>([
-    [0, '', { accepted: true }],
-    [49, 'NDS error: failed authentication (-669)', { accepted: false, reason: 'invalidCredentials' }],
-    [49, 'NDS error: bad password (-222)', { accepted: false, reason: 'passwordExpired' }],
-    [53, 'NDS error: login lockout (-197)', { accepted: false, reason: 'accountLocked' }],
-    [53, 'NDS error: log account expired (-220)', { accepted: false, reason: 'accountDisabled' }],
-    [53, 'NDS error: bad login time (-218)', { accepted: false, reason: 'notPermitted' }],
+    [0, '', { kind: 'accepted' }],
+    [49, 'NDS error: failed authentication (-669)', { kind: 'rejected', reason: 'invalidCredentials' }],
+    [49, 'NDS error: bad password (-222)', { kind: 'rejected', reason: 'passwordExpired' }],
+    [53, 'NDS error: login lockout (-197)', { kind: 'rejected', reason: 'accountLocked' }],
+    [53, 'NDS error: log account expired (-220)', { kind: 'rejected', reason: 'accountDisabled' }],
+    [53, 'NDS error: bad login time (-218)', { kind: 'rejected', reason: 'notPermitted' }],
   ])('answers a bind with %i %j', async (code, diagnostic, result) => {
     const directory = await open({ bind: (_asked, reply) => reply.done({ code, diagnostic }) });
 

@@ -24,9 +24,9 @@ import { aSettings } from '../support/people.ts';
 /** The first start on a machine fetches packages and loads people. */
 const FIRST_START_MS = 600_000;
 const WRONG = 'Wrong Pass 1';
-const ACCEPTED: BindResult = { accepted: true };
-const rejected = (reason: Extract<BindResult, { accepted: false }>['reason']): BindResult => ({
-  accepted: false,
+const ACCEPTED: BindResult = { kind: 'accepted' };
+const rejected = (reason: Extract<BindResult, { kind: 'rejected' }>['reason']): BindResult => ({
+  kind: 'rejected',
   reason,
 });
 

@@ -67,14 +67,14 @@ export async function startHouse({
     configure,
     async run(over: Partial<RunRequest> = {}): Promise<Run> {
       const started = await stores.runs.start(aRun(over));
-      if (!started.started) throw new Error(`${started.activeRunId} is at work`);
+      if (started.kind === 'active') throw new Error(`${started.activeRunId} is at work`);
       return synchronize(ports, started, new Date(time + 10 * 60_000));
     },
     start: (): Promise<StartResult> => stores.runs.start(aRun()),
     async takeLeaseAway(): Promise<void> {
       time += 5 * 60_000;
       const result = await stores.runs.start(aRun());
-      if (!result.started) throw new Error('the lease still holds');
+      if (result.kind === 'active') throw new Error('the lease still holds');
     },
     async cancelActiveRun(): Promise<void> {
       const { items } = await stores.runs.list(1);
@@ -87,14 +87,14 @@ export async function startHouse({
     users: async (): Promise<readonly User[]> => (await stores.users.list({ limit: 200 })).items,
     writes: (): number => stores.users.writes,
     async create(user: User): Promise<void> {
-      const [result] = await stores.users.writeEach([{ type: 'create', user }]);
+      const [result] = await stores.users.writeEach([{ kind: 'create', user }]);
       if (result !== 'written') throw new Error(`${user.userName} exists`);
     },
     /** What an administrator does. */
     async edit(userName: string, over: Partial<User>): Promise<void> {
       const previous = (await stores.users.get(userName))!;
       const user = { ...previous, ...over, version: previous.version + 1 };
-      await stores.users.writeEach([{ type: 'update', user, previous }]);
+      await stores.users.writeEach([{ kind: 'update', user, previous }]);
     },
     /** Is called once, before the next write of a run. */
     beforeWrite(action: () => Promise<void>): void {

@@ -53,8 +53,8 @@ export class MemoryDirectory {
       this.calls.binds.push(dn);
       const found = this.people.find(({ entry }) => entry.dn.toLowerCase() === dn.toLowerCase());
       return found?.password === password && password !== ''
-        ? { accepted: true }
-        : { accepted: false, reason: 'invalidCredentials' };
+        ? { kind: 'accepted' }
+        : { kind: 'rejected', reason: 'invalidCredentials' };
     },
     findDn: async (id) => {
       this.answer();
@@ -91,7 +91,7 @@ export class MemoryDirectory {
 
   private whereabouts(id: string): Whereabouts {
     const found = this.people.find(({ entry }) => entry.id === id);
-    return found ? { found: true, dn: found.entry.dn, inScope: found.inScope ?? true } : { found: false };
+    return found ? { kind: 'present', dn: found.entry.dn, inScope: found.inScope ?? true } : { kind: 'gone' };
   }
 }
 

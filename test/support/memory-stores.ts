@@ -64,29 +64,29 @@ function createUsers(people: Map<string, User>, lease: Lease): MemoryStores['use
   function write(together: readonly UserWrite[]): WriteResult {
     const next = new Map(people);
     for (const write of together) {
-      if (write.type === 'create') continue;
+      if (write.kind === 'create') continue;
       const key = keyOf(write.previous);
       if (!stands(write.previous, people.get(key))) return 'lostRace';
-      if (write.type !== 'check') next.delete(key);
+      if (write.kind !== 'check') next.delete(key);
     }
     for (const write of together) {
-      if (write.type === 'delete' || write.type === 'check') continue;
+      if (write.kind === 'delete' || write.kind === 'check') continue;
       if (next.has(keyOf(write.user))) return 'lostRace';
       next.set(keyOf(write.user), write.user);
     }
     people.clear();
     for (const [key, user] of next) people.set(key, user);
-    writes += together.filter(({ type }) => type !== 'check').length;
+    writes += together.filter(({ kind }) => kind !== 'check').length;
     return 'written';
   }
 
   /** One write by itself, without the copy. */
   function writeOne(one: UserWrite): WriteResult {
-    if (one.type === 'create' ? people.has(keyOf(one.user)) : !stands(one.previous, people.get(keyOf(one.previous)))) {
+    if (one.kind === 'create' ? people.has(keyOf(one.user)) : !stands(one.previous, people.get(keyOf(one.previous)))) {
       return 'lostRace';
     }
-    if (one.type === 'delete') people.delete(keyOf(one.previous));
-    else if (one.type !== 'check') people.set(keyOf(one.user), one.user);
+    if (one.kind === 'delete') people.delete(keyOf(one.previous));
+    else if (one.kind !== 'check') people.set(keyOf(one.user), one.user);
     writes += 1;
     return 'written';
   }
@@ -215,7 +215,7 @@ function createRuns(lease: Lease, clock: Clock): RunStore {
   return {
     async start(run) {
       const holder = active();
-      if (holder !== null) return { started: false, activeRunId: holder.runId };
+      if (holder !== null) return { kind: 'active', activeRunId: holder.runId };
       const dead = lease.holder && runs.get(lease.holder.runId);
       if (dead) dead.run = present(dead.run);
       const started = { ...run, expectedEntries: lastRead };
@@ -227,7 +227,7 @@ function createRuns(lease: Lease, clock: Clock): RunStore {
         heldUntil: clock.now().getTime() + LEASE_MS,
         cancelRequested: false,
       };
-      return { started: true, run: started, fence: { runId: run.id, token: lease.token } };
+      return { kind: 'started', run: started, fence: { runId: run.id, token: lease.token } };
     },
     async takeUp(runId) {
       const { holder } = lease;

@@ -1,7 +1,7 @@
 /** Builders for the core's tests: a person, an entry, a user, each plain unless told otherwise. */
 import { mapEntry } from '../../lib/directory/mapping.ts';
 import type { Person } from '../../lib/directory/mapping.ts';
-import type { PlanContext } from '../../lib/sync/plan.ts';
+import type { PlanContext } from '../../lib/sync/step.ts';
 import type { Entry } from '../../lib/directory/entry.ts';
 import type { MappingSettings, Settings } from '../../lib/settings/settings.ts';
 import type { User } from '../../lib/user/user.ts';
@@ -53,7 +53,7 @@ export function anEntry(id: string, attributes: Record<string, readonly string[]
 /** A person by way of the real mapping. */
 export function aPerson(id: string, userName: string, over: Partial<Entry> = {}): Person {
   const mapped = mapEntry(anEntry(id, { uid: [userName], cn: [`Person ${id}`] }, over), MAPPING, 'disable');
-  if ('skipped' in mapped) throw new Error(mapped.skipped.reason);
+  if (mapped.kind === 'skipped') throw new Error(mapped.skipped.reason);
   return mapped.person;
 }
 

@@ -19,7 +19,7 @@ const INTEGRATED = { authentication: 'integrated', directory: null } as const;
 /** An administration of exactly these users. `between`: what others do just before the next write. */
 async function administrationOf(...people: User[]) {
   const { users: store } = createMemoryStores(clock);
-  for (const user of people) await store.writeTogether([{ type: 'create', user }]);
+  for (const user of people) await store.writeTogether([{ kind: 'create', user }]);
   const hooks: (() => Promise<unknown>)[] = [];
   const users: UserStore = {
     ...store,
@@ -40,7 +40,7 @@ const admin = (id: string, userName: string): User =>
 
 function newUser(body: object) {
   const parsed = parseNewUser(body);
-  if ('faults' in parsed) throw new Error(JSON.stringify(parsed.faults));
+  if (parsed.kind === 'invalid') throw new Error(JSON.stringify(parsed.faults));
   return parsed.value;
 }
 
@@ -182,8 +182,8 @@ test.each([
   const house = await administrationOf(user);
   const other = change(user);
   house.beforeWrite(async () => {
-    await house.store.writeTogether([{ type: 'delete', previous: user }]);
-    await house.store.writeTogether([{ type: 'create', user: other }]);
+    await house.store.writeTogether([{ kind: 'delete', previous: user }]);
+    await house.store.writeTogether([{ kind: 'create', user: other }]);
   });
 
   await expect(house.changeOwnPassword(toPublicUser(user), 'correct horse')).rejects.toMatchObject({
@@ -205,7 +205,7 @@ test('a change by somebody else in between is kept, and the patch applied to it'
   const house = await administrationOf(aUser());
   const previous = (await house.store.get('anna'))!;
   const changed = { ...previous, privileges: ['export'] as const, version: 2 };
-  house.beforeWrite(() => house.store.writeTogether([{ type: 'update', user: changed, previous }]));
+  house.beforeWrite(() => house.store.writeTogether([{ kind: 'update', user: changed, previous }]));
 
   await house.patch('anna', { fullName: 'Anna B.' }, null);
 
@@ -215,7 +215,7 @@ test('a change by somebody else in between is kept, and the patch applied to it'
 test('a change by somebody else in between is told where a version was expected', async () => {
   const house = await administrationOf(aUser());
   const previous = (await house.store.get('anna'))!;
-  house.beforeWrite(() => house.store.writeTogether([{ type: 'update', user: { ...previous, version: 2 }, previous }]));
+  house.beforeWrite(() => house.store.writeTogether([{ kind: 'update', user: { ...previous, version: 2 }, previous }]));
 
   await expect(house.patch('anna', { fullName: 'x' }, 1)).rejects.toMatchObject({ code: 'versionMismatch' });
 });
@@ -225,7 +225,7 @@ test('a user that others never stop changing is given up', async () => {
   const touch = async (): Promise<void> => {
     const previous = (await house.store.get('anna'))!;
     await house.store.writeTogether([
-      { type: 'update', user: { ...previous, version: previous.version + 1 }, previous },
+      { kind: 'update', user: { ...previous, version: previous.version + 1 }, previous },
     ]);
   };
   house.beforeWrite(...Array.from({ length: 10 }, () => touch));

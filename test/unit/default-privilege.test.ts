@@ -26,15 +26,15 @@ async function houseOf(
   let time = NOW.getTime();
   const clock = { now: () => new Date((time += lookMs)) };
   const stores = createMemoryStores(clock);
-  await stores.users.writeEach(people.map((user) => ({ type: 'create', user })));
+  await stores.users.writeEach(people.map((user) => ({ kind: 'create', user })));
   const version = await stores.settings.write({ ...aSettings(), defaultPrivileges }, '', null);
   const users: UserStore = {
     ...stores.users,
     async writeEach(writes) {
       for (const write of writes) {
-        const user = write.type === 'update' && meanwhile ? meanwhile(write.previous) : null;
-        if (write.type === 'update' && user !== null) {
-          await stores.users.writeEach([{ type: 'update', user, previous: write.previous }]);
+        const user = write.kind === 'update' && meanwhile ? meanwhile(write.previous) : null;
+        if (write.kind === 'update' && user !== null) {
+          await stores.users.writeEach([{ kind: 'update', user, previous: write.previous }]);
         }
       }
       return await stores.users.writeEach(writes);

@@ -10,7 +10,7 @@ const before = aUser({ emailAddresses: ['anna@example.com'], passwordHash: '$arg
 /** The events of a write that makes this of `before`. */
 function change(over: Partial<User>): readonly ProductEvent[] {
   const user = { ...before, ...over, version: 2, updatedAt: '2026-05-05T00:00:00.000Z' };
-  return toUserEvents({ type: 'changed', user, changes: compareUsers(before, user) });
+  return toUserEvents({ kind: 'changed', user, changes: compareUsers(before, user) });
 }
 
 function types(events: readonly ProductEvent[]): string[] {
@@ -25,7 +25,7 @@ describe('a write of a user', () => {
     const longest = aUser({ emailAddresses: old, fullName: '"'.repeat(512), userName: '"'.repeat(255) });
     const user = { ...longest, emailAddresses: addresses('b'), version: 2 };
 
-    const events = toUserEvents({ type: 'changed', user, changes: compareUsers(longest, user) });
+    const events = toUserEvents({ kind: 'changed', user, changes: compareUsers(longest, user) });
 
     expect([old, user.emailAddresses].some(exceedAddressBytes)).toBe(false);
     expect(exceedAddressBytes([...old, ...addresses('c').slice(0, 6)])).toBe(true);
@@ -86,8 +86,8 @@ describe('a write of a user', () => {
     const taken = { ...disabled, disabledBy: 'admin' as const, version: 3 };
     const enabled = { ...taken, disabledBy: null, version: 4 };
 
-    const kept = toUserEvents({ type: 'changed', user: taken, changes: compareUsers(disabled, taken) });
-    const back = toUserEvents({ type: 'changed', user: enabled, changes: compareUsers(taken, enabled) });
+    const kept = toUserEvents({ kind: 'changed', user: taken, changes: compareUsers(disabled, taken) });
+    const back = toUserEvents({ kind: 'changed', user: enabled, changes: compareUsers(taken, enabled) });
 
     expect(kept).toMatchObject([
       { type: 'user.updated', data: { fields: { disabledBy: { from: 'sync', to: 'admin' } } } },
@@ -98,14 +98,14 @@ describe('a write of a user', () => {
   test('that is the first or the last is told with its record', () => {
     const at = '2026-06-01T00:00:00.000Z';
 
-    expect(toUserEvents({ type: 'created', user: before })).toMatchObject([
+    expect(toUserEvents({ kind: 'created', user: before })).toMatchObject([
       { type: 'user.created', time: before.updatedAt, data: { user: toPublicUser(before) } },
     ]);
-    expect(toUserEvents({ type: 'deleted', user: before, at })).toMatchObject([
+    expect(toUserEvents({ kind: 'deleted', user: before, at })).toMatchObject([
       { type: 'user.deleted', id: 'user.deleted:account-1:1', time: at, data: { user: toPublicUser(before) } },
     ]);
     // A stream tells whole seconds, so that a deletion right after a write would seem to come before it.
-    const early = toUserEvents({ type: 'deleted', user: before, at: '2001-01-01T00:00:00.000Z' });
+    const early = toUserEvents({ kind: 'deleted', user: before, at: '2001-01-01T00:00:00.000Z' });
     expect(early.map(({ time }) => time)).toEqual([before.updatedAt]);
   });
 });

@@ -16,7 +16,7 @@ function readable(filter: Filter): unknown {
 
 function parsed(text: string): unknown {
   const result = parseFilter(text);
-  return result.ok ? readable(result.filter) : result;
+  return result.kind === 'filter' ? readable(result.filter) : result;
 }
 
 const OPERATORS = { equal: '=', greaterOrEqual: '>=', lessOrEqual: '<=', approximate: '~=' };
@@ -27,10 +27,10 @@ function escape(bytes: Uint8Array | null): string {
 
 /** The text of a filter, every byte of its values escaped. */
 function print(filter: Filter): string {
-  switch (filter.type) {
+  switch (filter.kind) {
     case 'and':
     case 'or':
-      return `(${filter.type === 'and' ? '&' : '|'}${filter.filters.map(print).join('')})`;
+      return `(${filter.kind === 'and' ? '&' : '|'}${filter.filters.map(print).join('')})`;
     case 'not':
       return `(!${print(filter.filter)})`;
     case 'present':
@@ -44,7 +44,7 @@ function print(filter: Filter): string {
     case 'lessOrEqual':
     case 'approximate':
     default:
-      return `(${filter.attribute}${OPERATORS[filter.type]}${escape(filter.value)})`;
+      return `(${filter.attribute}${OPERATORS[filter.kind]}${escape(filter.value)})`;
   }
 }
 
@@ -58,14 +58,14 @@ const attribute = fc.constantFrom('cn', 'objectClass', 'cn;lang-de', '2.5.4.3', 
 const rule = fc.constantFrom('caseIgnoreMatch', '1.2.840.113556.1.4.803');
 const simple: fc.Arbitrary<Filter> = fc.oneof(
   fc.record({
-    type: fc.constantFrom('equal' as const, 'greaterOrEqual' as const, 'lessOrEqual' as const, 'approximate' as const),
+    kind: fc.constantFrom('equal' as const, 'greaterOrEqual' as const, 'lessOrEqual' as const, 'approximate' as const),
     attribute,
     value: bytes,
   }),
-  fc.record({ type: fc.constant('present' as const), attribute }),
+  fc.record({ kind: fc.constant('present' as const), attribute }),
   fc
     .record({
-      type: fc.constant('substrings' as const),
+      kind: fc.constant('substrings' as const),
       attribute,
       initial: fc.option(someBytes),
       any: fc.array(someBytes, { maxLength: 2 }),
@@ -74,7 +74,7 @@ const simple: fc.Arbitrary<Filter> = fc.oneof(
     .filter(({ initial, any, final }) => initial !== null || any.length > 0 || final !== null),
   fc
     .record({
-      type: fc.constant('extensible' as const),
+      kind: fc.constant('extensible' as const),
       attribute: fc.option(attribute),
       rule: fc.option(rule),
       dnAttributes: fc.boolean(),
@@ -87,55 +87,55 @@ const { filter } = fc.letrec<{ filter: Filter }>((tie) => ({
     { maxDepth: 4, withCrossShrink: true },
     simple,
     fc.record({
-      type: fc.constantFrom('and' as const, 'or' as const),
+      kind: fc.constantFrom('and' as const, 'or' as const),
       filters: fc.array(tie('filter'), { maxLength: 3 }),
     }),
-    fc.record({ type: fc.constant('not' as const), filter: tie('filter') }),
+    fc.record({ kind: fc.constant('not' as const), filter: tie('filter') }),
   ),
 }));
 
 describe('a well-formed filter', () => {
   test.each([
-    ['(cn=Babs Jensen)', { type: 'equal', attribute: 'cn', value: 'Babs Jensen' }],
-    ['(cn=)', { type: 'equal', attribute: 'cn', value: '' }],
-    ['(cn= a )', { type: 'equal', attribute: 'cn', value: ' a ' }],
-    ['(a=b=c:d&|!<>~)', { type: 'equal', attribute: 'a', value: 'b=c:d&|!<>~' }],
+    ['(cn=Babs Jensen)', { kind: 'equal', attribute: 'cn', value: 'Babs Jensen' }],
+    ['(cn=)', { kind: 'equal', attribute: 'cn', value: '' }],
+    ['(cn= a )', { kind: 'equal', attribute: 'cn', value: ' a ' }],
+    ['(a=b=c:d&|!<>~)', { kind: 'equal', attribute: 'a', value: 'b=c:d&|!<>~' }],
     [
       '(o=Parens R Us \\28for all your parenthetical needs\\29)',
-      { type: 'equal', attribute: 'o', value: 'Parens R Us (for all your parenthetical needs)' },
+      { kind: 'equal', attribute: 'o', value: 'Parens R Us (for all your parenthetical needs)' },
     ],
-    ['(bin=\\00\\00\\00\\04)', { type: 'equal', attribute: 'bin', value: '\0\0\0\u0004' }],
-    ['(sn=Lu\\c4\\8di\\c4\\87)', { type: 'equal', attribute: 'sn', value: 'Lu\u00c4\u008di\u00c4\u0087' }],
-    ['(sn=ä)', { type: 'equal', attribute: 'sn', value: '\u00c3\u00a4' }],
-    ['(mail=*)', { type: 'present', attribute: 'mail' }],
-    ['(age>=18)', { type: 'greaterOrEqual', attribute: 'age', value: '18' }],
-    ['(age<=18)', { type: 'lessOrEqual', attribute: 'age', value: '18' }],
-    ['(cn~=jon)', { type: 'approximate', attribute: 'cn', value: 'jon' }],
-    ['(cn=*a*)', { type: 'substrings', attribute: 'cn', initial: null, any: ['a'], final: null }],
-    ['(cn=i*a*b*f)', { type: 'substrings', attribute: 'cn', initial: 'i', any: ['a', 'b'], final: 'f' }],
-    ['(cn=\\2a*)', { type: 'substrings', attribute: 'cn', initial: '*', any: [], final: null }],
-    ['(cn:=x)', { type: 'extensible', attribute: 'cn', rule: null, dnAttributes: false, value: 'x' }],
+    ['(bin=\\00\\00\\00\\04)', { kind: 'equal', attribute: 'bin', value: '\0\0\0\u0004' }],
+    ['(sn=Lu\\c4\\8di\\c4\\87)', { kind: 'equal', attribute: 'sn', value: 'Lu\u00c4\u008di\u00c4\u0087' }],
+    ['(sn=ä)', { kind: 'equal', attribute: 'sn', value: '\u00c3\u00a4' }],
+    ['(mail=*)', { kind: 'present', attribute: 'mail' }],
+    ['(age>=18)', { kind: 'greaterOrEqual', attribute: 'age', value: '18' }],
+    ['(age<=18)', { kind: 'lessOrEqual', attribute: 'age', value: '18' }],
+    ['(cn~=jon)', { kind: 'approximate', attribute: 'cn', value: 'jon' }],
+    ['(cn=*a*)', { kind: 'substrings', attribute: 'cn', initial: null, any: ['a'], final: null }],
+    ['(cn=i*a*b*f)', { kind: 'substrings', attribute: 'cn', initial: 'i', any: ['a', 'b'], final: 'f' }],
+    ['(cn=\\2a*)', { kind: 'substrings', attribute: 'cn', initial: '*', any: [], final: null }],
+    ['(cn:=x)', { kind: 'extensible', attribute: 'cn', rule: null, dnAttributes: false, value: 'x' }],
     [
       '(cn:caseExactMatch:=x)',
-      { type: 'extensible', attribute: 'cn', rule: 'caseExactMatch', dnAttributes: false, value: 'x' },
+      { kind: 'extensible', attribute: 'cn', rule: 'caseExactMatch', dnAttributes: false, value: 'x' },
     ],
-    ['(o:dn:=x)', { type: 'extensible', attribute: 'o', rule: null, dnAttributes: true, value: 'x' }],
+    ['(o:dn:=x)', { kind: 'extensible', attribute: 'o', rule: null, dnAttributes: true, value: 'x' }],
     [
       '(sn:DN:2.4.6.8.10:=x)',
-      { type: 'extensible', attribute: 'sn', rule: '2.4.6.8.10', dnAttributes: true, value: 'x' },
+      { kind: 'extensible', attribute: 'sn', rule: '2.4.6.8.10', dnAttributes: true, value: 'x' },
     ],
-    ['(:1.2.3:=x)', { type: 'extensible', attribute: null, rule: '1.2.3', dnAttributes: false, value: 'x' }],
-    ['(&)', { type: 'and', filters: [] }],
-    ['(|)', { type: 'or', filters: [] }],
+    ['(:1.2.3:=x)', { kind: 'extensible', attribute: null, rule: '1.2.3', dnAttributes: false, value: 'x' }],
+    ['(&)', { kind: 'and', filters: [] }],
+    ['(|)', { kind: 'or', filters: [] }],
     [
       '(!(&(a=1)(|)))',
       {
-        type: 'not',
+        kind: 'not',
         filter: {
-          type: 'and',
+          kind: 'and',
           filters: [
-            { type: 'equal', attribute: 'a', value: '1' },
-            { type: 'or', filters: [] },
+            { kind: 'equal', attribute: 'a', value: '1' },
+            { kind: 'or', filters: [] },
           ],
         },
       },
@@ -187,13 +187,13 @@ describe('a malformed filter is refused with the place of the fault', () => {
     ['(cn;=x)', 3],
     ['(c_n=x)', 2],
   ])('%j at %i', (text, position) => {
-    expect(parseFilter(text)).toEqual({ ok: false, position, message: expect.stringMatching(/./) as string });
+    expect(parseFilter(text)).toEqual({ kind: 'fault', position, message: expect.stringMatching(/./) as string });
   });
 
   test('when it is nested deeper than any server takes', () => {
-    expect(parseFilter(nested(MAX_FILTER_DEPTH)).ok).toBe(true);
-    expect(parseFilter(nested(MAX_FILTER_DEPTH + 1))).toMatchObject({ ok: false, position: 2 * MAX_FILTER_DEPTH });
-    expect(parseFilter('(!'.repeat(1_000_000)).ok).toBe(false);
+    expect(parseFilter(nested(MAX_FILTER_DEPTH)).kind).toBe('filter');
+    expect(parseFilter(nested(MAX_FILTER_DEPTH + 1))).toMatchObject({ kind: 'fault', position: 2 * MAX_FILTER_DEPTH });
+    expect(parseFilter('(!'.repeat(1_000_000)).kind).toBe('fault');
   });
 
   test('whatever the text is, without an exception and inside the text', () => {
@@ -225,7 +225,7 @@ describe('a malformed filter is refused with the place of the fault', () => {
         ),
         (text) => {
           const result = parseFilter(text);
-          expect(result.ok ? 0 : result.position).toBeLessThanOrEqual(text.length);
+          expect(result.kind === 'filter' ? 0 : result.position).toBeLessThanOrEqual(text.length);
         },
       ),
     );
@@ -237,7 +237,7 @@ describe('a malformed filter is refused with the place of the fault', () => {
         const text = print(tree);
         const places = [...text.matchAll(/[()]/g)].map(({ index }) => index);
         const place = places[pick % places.length]!;
-        expect(parseFilter(text.slice(0, place) + text.slice(place + 1)).ok).toBe(false);
+        expect(parseFilter(text.slice(0, place) + text.slice(place + 1)).kind).toBe('fault');
       }),
     );
   });

@@ -64,13 +64,13 @@ describe('the result of a bind', () => {
     [34, 'invalid DN', undefined, 'invalidCredentials'],
     [48, '', undefined, 'invalidCredentials'],
   ])('%i %j with policy %j is a rejection: %s', (status, diagnostic, policy, reason) => {
-    expect(readBindResult(status, diagnostic, policy, 'server')).toEqual({ accepted: false, reason });
+    expect(readBindResult(status, diagnostic, policy, 'server')).toEqual({ kind: 'rejected', reason });
   });
 
   test.each([[undefined], [{ timeBeforeExpiration: 60 }], [{ graceAuthNsRemaining: 2 }]])(
     '0 with policy %j lets in',
     (policy) => {
-      expect(readBindResult(0, '', policy, 'server')).toEqual({ accepted: true });
+      expect(readBindResult(0, '', policy, 'server')).toEqual({ kind: 'accepted' });
     },
   );
 
@@ -253,7 +253,7 @@ describe('the vendor', () => {
   test.each(VENDORS)('%s has a filter that can be read, a mapping and rules for its status attributes', (vendor) => {
     const { presets, statusAttributes } = VENDOR_FACTS[vendor];
 
-    expect(parseFilter(presets.scope.filter)).toMatchObject({ ok: true });
+    expect(parseFilter(presets.scope.filter)).toMatchObject({ kind: 'filter' });
     expect(Object.values(presets.mapping).every((attribute) => attribute !== '')).toBe(true);
     expect(statusAttributes.every((name) => disablingRule(name.toLowerCase()) !== null)).toBe(true);
   });

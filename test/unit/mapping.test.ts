@@ -8,13 +8,13 @@ import { anEntry, MAPPING } from '../support/people.ts';
 
 function person(entry: Entry, mapping: Partial<MappingSettings> = {}): Person {
   const mapped = mapEntry(entry, { ...MAPPING, ...mapping }, 'disable');
-  if ('skipped' in mapped) throw new Error(`skipped: ${mapped.skipped.reason}`);
+  if (mapped.kind === 'skipped') throw new Error(`skipped: ${mapped.skipped.reason}`);
   return mapped.person;
 }
 
 function reason(entry: Entry, mapping: Partial<MappingSettings> = {}): string {
   const mapped = mapEntry(entry, { ...MAPPING, ...mapping });
-  if ('person' in mapped) throw new Error('was mapped');
+  if (mapped.kind === 'person') throw new Error('was mapped');
   return mapped.skipped.reason;
 }
 
@@ -134,7 +134,7 @@ test('whatever an entry holds, mapping gives a person or a reason and never thro
   fc.assert(
     fc.property(values, values, values, fc.string({ unit: 'binary' }), (uid, cn, mail, dn) => {
       const mapped = mapEntry(anEntry('1', { uid, cn, mail }, { dn }), MAPPING);
-      if ('person' in mapped) {
+      if (mapped.kind === 'person') {
         expect(mapped.person.userName).toBe(mapped.person.userName.normalize('NFC').trim());
         expect(mapped.person.fingerprint).toHaveLength(16);
       } else expect(mapped.skipped.reason).not.toBe('');

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { planAgain, planMissing, planUser, removeUser, settleNames } from '../../lib/sync/plan.ts';
+import { planAgain } from '../../lib/sync/apply.ts';
+import { planUser, settleNames } from '../../lib/sync/plan.ts';
+import { decideMissing, removeUser } from '../../lib/sync/removal.ts';
 import type { User } from '../../lib/user/user.ts';
 import { aContext, aPerson, aUser, NOW } from '../support/people.ts';
 
@@ -13,14 +15,14 @@ describe('a user whose person is there', () => {
     const { change, write } = planUser({ ...asIs, fullName: 'Anna' }, person, aContext());
     expect(change).toMatchObject({ kind: 'updated', fields: { fullName: { from: 'Anna', to: 'Person id-1' } } });
     expect(Object.keys(change.fields!)).toEqual(['fullName']);
-    expect(write).toMatchObject({ type: 'update', user: { version: 2, fingerprint: person.fingerprint } });
+    expect(write).toMatchObject({ kind: 'update', user: { version: 2, fingerprint: person.fingerprint } });
   });
 
   test('keeps privileges, account id and creation time through a rename', () => {
     const renamed = aPerson('id-1', 'anna.weber', { dn: link.dn });
     const { change, write } = planUser({ ...asIs, privileges: ['login', 'export'] }, renamed, aContext());
     expect(change).toMatchObject({ kind: 'renamed', userName: 'anna.weber', previousUserName: 'anna' });
-    expect(write).toMatchObject({ type: 'rename', user: { id: 'account-1', privileges: ['login', 'export'] } });
+    expect(write).toMatchObject({ kind: 'rename', user: { id: 'account-1', privileges: ['login', 'export'] } });
   });
 
   test('counts as renamed when it has moved, and is updated in place when only the spelling of its name has changed', () => {
@@ -30,7 +32,7 @@ describe('a user whose person is there', () => {
     const spelled = planUser(asIs, aPerson('id-1', 'Anna', { dn: link.dn }), aContext());
     expect(spelled).toMatchObject({
       change: { kind: 'renamed' },
-      write: { type: 'update', user: { userName: 'Anna' } },
+      write: { kind: 'update', user: { userName: 'Anna' } },
     });
   });
 
@@ -68,21 +70,21 @@ describe('a user whose person is missing', () => {
   const daysAgo = (days: number): string => new Date(NOW.getTime() - days * 86_400_000).toISOString();
 
   test('is marked at first sight and left alone from then on, when missing users are kept', () => {
-    const decision = planMissing(aUser(), aContext());
+    const decision = decideMissing(aUser(), aContext());
     expect(decision).toMatchObject({
-      do: 'mark',
+      kind: 'mark',
       step: { change: { kind: 'updated' }, write: { user: { directory: { missingSince: NOW.toISOString() } } } },
     });
     const marked = aUser({ directory: { ...link, missingSince: daysAgo(400) } });
-    expect(planMissing(marked, aContext())).toEqual({ do: 'nothing' });
+    expect(decideMissing(marked, aContext())).toEqual({ kind: 'nothing' });
   });
 
   test('is removed at once without a grace period, and only after it with one', () => {
     const at = (missingSince: string | null, gracePeriodDays: number): string =>
-      planMissing(
+      decideMissing(
         aUser({ directory: { ...link, missingSince } }),
         aContext({ missingUsers: 'delete', gracePeriodDays }),
-      ).do;
+      ).kind;
     expect(at(null, 0)).toBe('remove');
     expect(at(null, 7)).toBe('mark');
     expect(at(daysAgo(6.99), 7)).toBe('nothing');
@@ -92,14 +94,14 @@ describe('a user whose person is missing', () => {
   test('is not disabled a second time, nor is an administrator disabling changed', () => {
     const context = aContext({ missingUsers: 'disable' });
     const marked = { ...link, missingSince: daysAgo(1) };
-    expect(planMissing(aUser({ disabledBy: 'sync', directory: marked }), context).do).toBe('nothing');
-    expect(planMissing(aUser({ disabledBy: 'admin', directory: marked }), context).do).toBe('nothing');
+    expect(decideMissing(aUser({ disabledBy: 'sync', directory: marked }), context).kind).toBe('nothing');
+    expect(decideMissing(aUser({ disabledBy: 'admin', directory: marked }), context).kind).toBe('nothing');
   });
 
   test('is never touched when it has integrated authentication or no tie to the directory', () => {
     const context = aContext({ missingUsers: 'delete' });
-    expect(planMissing(aUser({ authentication: 'integrated' }), context).do).toBe('nothing');
-    expect(planMissing(aUser({ directory: null }), context).do).toBe('nothing');
+    expect(decideMissing(aUser({ authentication: 'integrated' }), context).kind).toBe('nothing');
+    expect(decideMissing(aUser({ directory: null }), context).kind).toBe('nothing');
   });
 
   test('keeps the day it was first missed when it is disabled', () => {
@@ -177,7 +179,7 @@ describe('names', () => {
     expect(settled.others).toMatchObject([
       {
         change: { kind: 'linked', userId: 'account-1' },
-        write: { type: 'update', user: { privileges: ['admin'], directory: { id: 'id-9' } } },
+        write: { kind: 'update', user: { privileges: ['admin'], directory: { id: 'id-9' } } },
       },
     ]);
   });
@@ -220,7 +222,7 @@ describe('a lost race', () => {
     const step = planAgain(
       {
         change: { kind: 'created', userId: 'x', userName: 'anna', directoryId: 'id-7', dn: '' },
-        write: { type: 'create', user: aUser() },
+        write: { kind: 'create', user: aUser() },
         person,
       },
       [manual],

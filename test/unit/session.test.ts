@@ -9,7 +9,7 @@ const ROOT = aUser({ userName: 'root', privileges: ['admin'], authentication: 'i
 
 async function house() {
   const { users, sessions } = createMemoryStores({ now: () => NOW });
-  await users.writeTogether([{ type: 'create', user: ROOT }]);
+  await users.writeTogether([{ kind: 'create', user: ROOT }]);
   return { users, sessions };
 }
 
@@ -56,7 +56,7 @@ test('after a new password only the session that is renewed goes on, for a whole
     await createSession(stores.sessions, ROOT, NOW),
   ];
   const changed = { ...ROOT, sessionsValidFrom: later(60).toISOString(), version: 2 };
-  await stores.users.writeTogether([{ type: 'update', user: changed, previous: ROOT }]);
+  await stores.users.writeTogether([{ kind: 'update', user: changed, previous: ROOT }]);
 
   await renewSession(stores.sessions, mine, changed);
 
@@ -80,12 +80,12 @@ test.each([
   const stores = await house();
   const { token } = await createSession(stores.sessions, ROOT, NOW);
 
-  if (change === null || change === 'replaced') await stores.users.writeTogether([{ type: 'delete', previous: ROOT }]);
+  if (change === null || change === 'replaced') await stores.users.writeTogether([{ kind: 'delete', previous: ROOT }]);
   else {
-    const type = change.userName === ROOT.userName ? 'update' : 'rename';
-    await stores.users.writeTogether([{ type, user: change, previous: ROOT }]);
+    const kind = change.userName === ROOT.userName ? 'update' : 'rename';
+    await stores.users.writeTogether([{ kind, user: change, previous: ROOT }]);
   }
-  if (change === 'replaced') await stores.users.writeTogether([{ type: 'create', user: { ...ROOT, id: 'account-2' } }]);
+  if (change === 'replaced') await stores.users.writeTogether([{ kind: 'create', user: { ...ROOT, id: 'account-2' } }]);
 
   expect(await readSession(stores, token, NOW)).toBeNull();
 });

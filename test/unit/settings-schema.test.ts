@@ -46,7 +46,7 @@ const FULL: Document = {
 
 function faultsOf(document: unknown): readonly InputFault[] {
   const parsed = parseSettings(document);
-  return 'faults' in parsed ? parsed.faults : [];
+  return parsed.kind === 'invalid' ? parsed.faults : [];
 }
 
 /** The faults of a document that is right but for one section. */
@@ -57,8 +57,8 @@ function faultsIn(section: string, fields: Record<string, unknown>): readonly In
 
 function settingsOf(document: unknown) {
   const parsed = parseSettings(document);
-  if ('faults' in parsed) throw new Error(JSON.stringify(parsed.faults));
-  return parsed;
+  if (parsed.kind === 'invalid') throw new Error(JSON.stringify(parsed.faults));
+  return parsed.value;
 }
 
 test('a server and the attribute of the user name are enough; the rest has its defaults', () => {
@@ -324,13 +324,16 @@ describe('settings to try', () => {
   test.each([{ connection }, { connection, mapping: {} }, { connection, mapping: { userName: '' } }])(
     'need no user name yet, which settings to save do: %j',
     (document) => {
-      expect(parseTriedSettings(document)).toMatchObject({ settings: { mapping: { userName: '', uniqueId: '' } } });
+      expect(parseTriedSettings(document)).toMatchObject({
+        value: { settings: { mapping: { userName: '', uniqueId: '' } } },
+      });
       expect(faultsOf(document)).toHaveLength(1);
     },
   );
 
   test('are as strict as settings to save in everything else', () => {
     expect(parseTriedSettings({ connection, mapping: { userName: '1x' }, colour: 'red' })).toEqual({
+      kind: 'invalid',
       faults: [
         { path: 'mapping.userName', message: expect.stringMatching(/no attribute name/) as string },
         { path: 'colour', message: 'is not known here; remove it' },

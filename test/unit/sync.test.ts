@@ -518,7 +518,7 @@ describe('what others do meanwhile', () => {
       second = await house.start();
     };
     const run = await house.run();
-    expect(second).toEqual({ started: false, activeRunId: run.id });
+    expect(second).toEqual({ kind: 'active', activeRunId: run.id });
   });
 
   test('a wish to cancel ends the run as cancelled and keeps what is done', async () => {

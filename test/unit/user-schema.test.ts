@@ -1,13 +1,15 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
+import type { Parsed } from '../../lib/administration/input.ts';
 import { parseNewPassword, parseNewUser, parseUserPatch } from '../../lib/administration/user-schema.ts';
 
-function pathsOf(parsed: object): string[] {
-  return 'faults' in parsed ? (parsed.faults as { path: string }[]).map(({ path }) => path).toSorted() : [];
+function pathsOf(parsed: Parsed<unknown>): string[] {
+  return parsed.kind === 'invalid' ? parsed.faults.map(({ path }) => path).toSorted() : [];
 }
 
 test('a user name is enough to create a user', () => {
   expect(parseNewUser({ userName: '  Ada\u0301  ' })).toEqual({
+    kind: 'valid',
     value: {
       userName: 'Ad\u00e1',
       fullName: null,
@@ -23,6 +25,7 @@ test('addresses that are too many bytes together are refused, though each is sho
   const emailAddresses = Array.from({ length: 60 }, (_, number) => `${'ä'.repeat(140)}${number}@example.org`);
 
   expect(parseUserPatch({ emailAddresses })).toEqual({
+    kind: 'invalid',
     faults: [{ path: 'emailAddresses', message: 'has more than 16 KB of addresses' }],
   });
 });
@@ -62,12 +65,13 @@ test.each(['', '   ', 'a\nb', 'a\u0085', '\ud800', 'x'.repeat(256), 'ü'.repeat(
 );
 
 test('a patch holds what it names and nothing else', () => {
-  expect(parseUserPatch({})).toEqual({ value: {} });
-  expect(parseUserPatch({ status: 'disabled' })).toEqual({ value: { status: 'disabled' } });
+  expect(parseUserPatch({})).toEqual({ kind: 'valid', value: {} });
+  expect(parseUserPatch({ status: 'disabled' })).toEqual({ kind: 'valid', value: { status: 'disabled' } });
 });
 
 test('null in a patch takes away what can be taken away', () => {
   expect(parseUserPatch({ fullName: null, emailAddresses: null })).toEqual({
+    kind: 'valid',
     value: { fullName: null, emailAddresses: [] },
   });
   expect(pathsOf(parseUserPatch({ userName: null, privileges: null, status: null, authentication: null }))).toEqual([
@@ -85,7 +89,7 @@ test.each(['id', 'version', 'directory', 'disabledBy', 'passwordHash', 'createdA
 test('a password to be set has at least eight characters, and nothing stands beside it', () => {
   expect(pathsOf(parseNewPassword({ password: 'secret' }))).toEqual(['password']);
   expect(pathsOf(parseNewPassword({ password: 'long enough', hint: 'x' }))).toEqual(['hint']);
-  expect(parseNewPassword({ password: 'long enough' })).toEqual({ value: { password: 'long enough' } });
+  expect(parseNewPassword({ password: 'long enough' })).toEqual({ kind: 'valid', value: { password: 'long enough' } });
 });
 
 test('a fault never quotes a password', () => {

@@ -29,7 +29,7 @@ test('every user name that is accepted is stored as it is accepted', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (text) => {
       const parsed = parseUserName(text);
-      if (!('userName' in parsed)) return;
+      if (parsed.kind !== 'userName') return;
       accepted += 1;
       expect(parseUserName(parsed.userName)).toEqual(parsed);
     }),
@@ -40,7 +40,7 @@ test('every user name that is accepted is stored as it is accepted', () => {
 test.each(['', '   ', 'a\u0000b', 'a\nb', '\u202Ea', 'a\u2028b', '\uD800', 'x'.repeat(256)])(
   '%j is refused with a reason',
   (text) => {
-    expect(parseUserName(text)).toEqual({ reason: expect.stringMatching(/^the user name/u) });
+    expect(parseUserName(text)).toEqual({ kind: 'fault', reason: expect.stringMatching(/^the user name/u) });
   },
 );
 
@@ -52,7 +52,7 @@ test('a plain name takes a shorter way to the same key', () => {
   fc.assert(
     fc.property(plain, (name) => {
       expect(userNameKey(name)).toBe(userNameKey(`${name}ä`).slice(0, -1));
-      expect(parseUserName(name)).toEqual({ userName: name });
+      expect(parseUserName(name)).toEqual({ kind: 'userName', userName: name });
     }),
   );
 });

@@ -1,0 +1,300 @@
+/**
+ * Who may lose access: the only file that decides it. Disabling by a mark that was read, removal for being absent, the removal
+ * limit, approvals, the last administrator and the second look all meet in `decideRemovals`; each of them is a pure function.
+ *
+ *     marked disabled ----------------------+
+ *     missing --> grace period --> overdue --+--> limit --> last administrator --+--> disabled
+ *                     |                         |              |                 +--> second look --> removed
+ *                  marked missing            withheld       withheld                        |
+ *                                                                                        withheld
+ *
+ * Only users with directory authentication are ever removed. Without the proof of a complete read nobody is.
+ */
+import type { Whereabouts } from '../directory/directory.ts';
+import type { Person } from '../directory/mapping.ts';
+import { ServiceError } from '../errors.ts';
+import type { OptionSettings } from '../settings/settings.ts';
+import type { User } from '../user/user.ts';
+import { isWayIn } from '../user/user.ts';
+import type { UserStore } from '../user/user-store.ts';
+import { batchesOf } from './batch.ts';
+import type { Report } from './report.ts';
+import type { RunStore } from './run-store.ts';
+import type { PlanContext, Step } from './step.ts';
+import { differences, line, tell, touched, withoutSessions } from './step.ts';
+
+/** A user that would lose its access. */
+export interface Removal {
+  readonly user: User;
+  readonly how: 'disable' | 'delete';
+  /** The entry that the directory marks disabled; null where there is no entry. */
+  readonly person: Person | null;
+}
+
+/** A stored user and the entry that it is tied to. */
+export interface Present {
+  readonly user: User;
+  readonly person: Person;
+}
+
+export interface RemovalInput {
+  /** Active users whose entry the directory marks disabled. */
+  readonly marked: readonly Present[];
+  /** Users whose entry a complete read has not shown. */
+  readonly missing: readonly User[];
+  /** Whether there is the proof that everybody in scope was read. */
+  readonly complete: boolean;
+  /** Users tied to an entry of the directory. */
+  readonly known: number;
+  /** Entries that the directory answered with. */
+  readonly read: number;
+  readonly limit: OptionSettings['removalLimit'];
+  /** Account ids whose removal an administrator has approved. */
+  readonly approved: ReadonlySet<string>;
+}
+
+export interface RemovalPorts {
+  readonly users: Pick<UserStore, 'listActiveAdministrators'>;
+  /** The second look: where these people are now, by unique id and without the filter. */
+  readonly locate: (ids: readonly string[]) => Promise<ReadonlyMap<string, Whereabouts>>;
+  readonly report: Pick<Report, 'stage' | 'check' | 'notice' | 'incomplete'>;
+}
+
+export interface RemovalDecision {
+  /** Missing users to disable or delete, in the order in which they were given. */
+  readonly removals: readonly Step[];
+  /** People to disable because the directory says so. */
+  readonly disabling: readonly Present[];
+  /** Marks of users that are missing for the first time. */
+  readonly marks: readonly Step[];
+  /** One line for each removal that is not carried out. */
+  readonly withheld: readonly Step[];
+  /** Missing users for whom there is nothing left to do. */
+  readonly settled: number;
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+const LOCKS_OUT =
+  'no administrator would be left who can sign in; give another active user the privilege "admin" first';
+
+const NOBODY: ReadonlySet<string> = new Set();
+
+/**
+ * Decides about everybody who could lose access in this run.
+ *
+ * @throws ServiceError `storeUnavailable`; what ends the run from outside, through `report.check`
+ */
+export async function decideRemovals(
+  { marked, missing, complete, known, read, limit, approved }: RemovalInput,
+  { users, locate, report }: RemovalPorts,
+  context: PlanContext,
+): Promise<RemovalDecision> {
+  const removals: Removal[] = marked.map(({ user, person }) => ({ user, how: 'disable', person }));
+  const marks: Step[] = [];
+  let settled = 0;
+  for (const user of missing) {
+    const decision = decideMissing(user, context);
+    if (decision.kind === 'remove') removals.push(decision.removal);
+    else if (decision.kind === 'mark') marks.push(decision.step);
+    else settled += 1;
+  }
+
+  const guarded = guardRemovals({ removals, complete, known: known - settled, read, limit, approved });
+  if (guarded.reason !== null) report.notice(`${guarded.withheld.length} removals are withheld: ${guarded.reason}.`);
+  const lastAdministrators = await findLastAdministrators(users, guarded.allowed);
+  if (lastAdministrators.size > 0) report.notice(`Administrators are kept: ${LOCKS_OUT}.`);
+
+  const withheld = guarded.withheld.map((removal) => withhold(removal, guarded.reason!));
+  const disabling: Present[] = [];
+  const absent: Removal[] = [];
+  for (const removal of guarded.allowed) {
+    const { user, person } = removal;
+    if (lastAdministrators.has(user.id)) withheld.push(withhold(removal, LOCKS_OUT));
+    else if (person !== null) disabling.push({ user, person });
+    else absent.push(removal);
+  }
+  const looked = await lookAgain(absent, locate, context, report);
+  return {
+    removals: looked.filter(({ write }) => write !== null),
+    disabling,
+    marks,
+    withheld: [...withheld, ...looked.filter(({ write }) => write === null)],
+    settled,
+  };
+}
+
+// ------------------------------------------------------------------------------------------------- absence
+
+export type MissingDecision =
+  | { readonly kind: 'nothing' }
+  /** Remember since when the user is missing. */
+  | { readonly kind: 'mark'; readonly step: Step }
+  /** Disable or delete, once the limit and the second look allow it. */
+  | { readonly kind: 'remove'; readonly removal: Removal };
+
+/** What is due for a user that a complete read has not shown. */
+export function decideMissing(user: User, context: PlanContext): MissingDecision {
+  if (user.authentication !== 'directory' || user.directory === null) return { kind: 'nothing' };
+  const since = user.directory.missingSince;
+  const missingMs = since === null ? 0 : context.now.getTime() - Date.parse(since);
+  const how = removalFor(user, context.missingUsers);
+  if (how !== null && missingMs >= context.gracePeriodDays * DAY_MS) {
+    return { kind: 'remove', removal: { user, how, person: null } };
+  }
+  if (since !== null) return { kind: 'nothing' };
+  const next: User = { ...touched(user, context), ...missingNow(user.directory, context) };
+  const change = { ...line('updated', next), fields: differences(user, next), reason: 'missing in the directory' };
+  return { kind: 'mark', step: { change, write: { kind: 'update', user: next, previous: user }, person: null } };
+}
+
+function removalFor(user: User, missingUsers: OptionSettings['missingUsers']): Removal['how'] | null {
+  if (missingUsers === 'delete') return 'delete';
+  return missingUsers === 'disable' && user.disabledBy === null ? 'disable' : null;
+}
+
+/** The step that removes a missing user. `reason`: what the second look has found. */
+export function removeUser({ user, how }: Removal, reason: string, context: PlanContext): Step {
+  if (how === 'delete') {
+    return { change: { ...line('deleted', user), reason }, write: { kind: 'delete', previous: user }, person: null };
+  }
+  const next: User = { ...touched(user, context), ...missingNow(user.directory!, context), disabledBy: 'sync' };
+  const change = { ...line('disabled', next), fields: differences(user, next), reason };
+  return { change, write: { kind: 'update', user: withoutSessions(next), previous: user }, person: null };
+}
+
+// No fingerprint: however the person looks when it returns, the next run looks at the whole record.
+function missingNow(
+  link: NonNullable<User['directory']>,
+  context: PlanContext,
+): Pick<User, 'directory' | 'fingerprint'> {
+  return { directory: { ...link, missingSince: link.missingSince ?? context.now.toISOString() }, fingerprint: null };
+}
+
+/** A line for a removal that is not carried out: its kind, and the reason against it. */
+function withhold({ user, how }: Removal, reason: string): Step {
+  return tell({ ...line('withheld', user), reason: `would be ${how}d; ${reason}` });
+}
+
+// --------------------------------------------------------------------------------------------------- limit
+
+export interface GuardInput extends Pick<RemovalInput, 'complete' | 'known' | 'read' | 'limit' | 'approved'> {
+  readonly removals: readonly Removal[];
+}
+
+export interface GuardDecision {
+  readonly allowed: readonly Removal[];
+  readonly withheld: readonly Removal[];
+  /** Why some are withheld, as a sentence for an administrator; null when none are. */
+  readonly reason: string | null;
+}
+
+/**
+ * All removals or none, but for those that were approved one by one; none at all, approved or not, without a complete read
+ * or when nobody was read.
+ */
+export function guardRemovals({ removals, complete, known, read, limit, approved }: GuardInput): GuardDecision {
+  if (!complete && removals.length > 0) {
+    return { allowed: [], withheld: removals, reason: 'not everybody in scope could be read' };
+  }
+  if (read === 0 && removals.length > 0) {
+    return { allowed: [], withheld: removals, reason: 'the directory answered with nobody at all' };
+  }
+  const unapproved = removals.filter(({ user }) => !approved.has(user.id));
+  const reason = limitReason(unapproved.length, known, limit);
+  if (reason === null) return { allowed: removals, withheld: [], reason };
+  return { allowed: removals.filter(({ user }) => approved.has(user.id)), withheld: unapproved, reason };
+}
+
+function limitReason(removals: number, known: number, limit: OptionSettings['removalLimit']): string | null {
+  const allowed = Math.max(limit.atLeast, (known * limit.percent) / 100);
+  if (removals <= allowed) return null;
+  return (
+    `${removals} of ${known} users would be disabled or deleted; ` +
+    `the limit is ${Math.floor(allowed)} (${limit.percent} %, at least ${limit.atLeast})`
+  );
+}
+
+/** Account ids of the removals that an earlier run has withheld and that are approved now. */
+export async function readApproval(
+  runs: RunStore,
+  runId: string | null,
+  settingsVersion: string,
+  report: Pick<Report, 'notice'>,
+): Promise<ReadonlySet<string>> {
+  if (runId === null) return NOBODY;
+  const withheld = await runs.get(runId);
+  if (withheld?.settingsVersion !== settingsVersion) {
+    report.notice('The approval does not count: the settings have changed since those removals were withheld.');
+    return NOBODY;
+  }
+  const approved = new Set<string>();
+  let next: string | null = null;
+  do {
+    const query = { kind: 'withheld', limit: 1_000 } as const;
+    const page = await runs.listChanges(runId, next === null ? query : { ...query, next });
+    for (const { userId } of page.items) if (userId !== null) approved.add(userId);
+    next = page.next;
+  } while (next !== null);
+  return approved;
+}
+
+// ------------------------------------------------------------------------------------------- administrators
+
+async function findLastAdministrators(
+  users: RemovalPorts['users'],
+  removals: readonly Removal[],
+): Promise<ReadonlySet<string>> {
+  // Reading the administrators is a scan: only where one of them would go.
+  if (!removals.some(({ user }) => isWayIn(user))) return NOBODY;
+  return lastAdministrators(removals, await users.listActiveAdministrators());
+}
+
+/** Account ids of the administrators among the removals, where none would be left who can sign in; else empty. */
+export function lastAdministrators(removals: readonly Removal[], administrators: readonly User[]): ReadonlySet<string> {
+  const leaving = new Set(removals.filter(({ user }) => isWayIn(user)).map(({ user }) => user.id));
+  return administrators.some((user) => isWayIn(user) && !leaving.has(user.id)) ? NOBODY : leaving;
+}
+
+// --------------------------------------------------------------------------------------------- second look
+
+/** The second look at users that are missing. It withholds the removal of everybody it can't be sure of. */
+async function lookAgain(
+  removals: readonly Removal[],
+  locate: RemovalPorts['locate'],
+  context: PlanContext,
+  report: RemovalPorts['report'],
+): Promise<readonly Step[]> {
+  if (removals.length > 0) await report.stage('verifying');
+  const steps: Step[] = [];
+  let failed = false;
+  for (const batch of batchesOf(removals)) {
+    let places: ReadonlyMap<string, Whereabouts> = new Map();
+    try {
+      const comparable = batch.filter(({ user }) => user.directory!.idAttribute === context.idAttribute);
+      if (!failed) places = await locate(comparable.map(({ user }) => user.directory!.id));
+    } catch (error) {
+      if (!(error instanceof ServiceError)) throw error;
+      failed = true;
+      report.incomplete(`the second look at missing users failed: ${error.message}`);
+    }
+    for (const removal of batch) steps.push(judgePlace(removal, places.get(removal.user.directory!.id), context));
+    report.check();
+  }
+  return steps;
+}
+
+/**
+ * What the second look means for one missing user.
+ * @param place undefined where the look gave no answer
+ */
+export function judgePlace(removal: Removal, place: Whereabouts | undefined, context: PlanContext): Step {
+  const { idAttribute } = removal.user.directory!;
+  if (idAttribute !== context.idAttribute) {
+    return withhold(removal, `the user is tied by ${idAttribute}, which is not the unique id in use any more`);
+  }
+  if (place === undefined) return withhold(removal, 'the second look has failed, so nothing is proven');
+  if (place.kind === 'gone') return removeUser(removal, 'goneFromDirectory', context);
+  if (!place.inScope) return removeUser(removal, 'outOfScope', context);
+  return withhold(removal, 'the second look found the entry in scope, so it is not missing');
+}

@@ -1,0 +1,74 @@
+/**
+ * One step of a plan: the line for people and the write for the store, and what every kind of step is made of. Decides
+ * nothing: plan.ts and removal.ts do.
+ */
+import type { Person } from '../directory/mapping.ts';
+import type { OptionSettings } from '../settings/settings.ts';
+import type { Privilege } from '../user/privilege.ts';
+import type { User } from '../user/user.ts';
+import { PROFILE_FIELDS } from '../user/user.ts';
+import type { UserWrite } from '../user/user-store.ts';
+import type { Change, ChangeKind, FieldValue } from './run.ts';
+
+/** What every decision of one run shares. */
+export interface PlanContext {
+  readonly now: Date;
+  /** Gives a new account id. */
+  readonly newId: () => string;
+  /** The attribute that this run's unique ids were read from, lower case. */
+  readonly idAttribute: string;
+  readonly missingUsers: OptionSettings['missingUsers'];
+  readonly gracePeriodDays: number;
+  readonly defaultPrivileges: readonly Privilege[];
+}
+
+/** One user's change: the line for people and the write for the store (null: there is only something to tell). */
+export interface Step {
+  readonly change: Change;
+  readonly write: UserWrite | null;
+  /** Whom the directory shows in this place; null where it is about somebody it does not show. */
+  readonly person: Person | null;
+}
+
+/** The user with its sessions of today ended for good: they stay ended when it returns. */
+export function withoutSessions(user: User): User {
+  return { ...user, sessionsValidFrom: user.updatedAt };
+}
+
+/** A step that writes nothing. */
+export function tell(change: Change): Step {
+  return { change, write: null, person: null };
+}
+
+export function touched(user: User, context: PlanContext): User {
+  return { ...user, updatedAt: context.now.toISOString(), version: user.version + 1 };
+}
+
+type Fields = NonNullable<Change['fields']>;
+
+export function differences(before: User, after: User): Fields {
+  const fields: Record<string, { from: FieldValue; to: FieldValue }> = {};
+  const compare = (name: string, from: FieldValue, to: FieldValue): void => {
+    if (JSON.stringify(from) !== JSON.stringify(to)) fields[name] = { from, to };
+  };
+  for (const field of PROFILE_FIELDS) compare(field, before[field], after[field]);
+  compare('disabledBy', before.disabledBy, after.disabledBy);
+  compare('directory.id', before.directory?.id ?? null, after.directory?.id ?? null);
+  compare('directory.dn', before.directory?.dn ?? null, after.directory?.dn ?? null);
+  compare('directory.missingSince', before.directory?.missingSince ?? null, after.directory?.missingSince ?? null);
+  return fields;
+}
+
+export function line(kind: ChangeKind, user: User): Change {
+  return {
+    kind,
+    userId: user.id,
+    userName: user.userName,
+    directoryId: user.directory?.id ?? null,
+    dn: user.directory?.dn ?? null,
+  };
+}
+
+/** A user that somebody else has changed since it was read. */
+export const CHANGED_MEANWHILE =
+  'somebody else changed the user while the run was going on; the next run looks at it again';
