@@ -10,19 +10,5 @@ export default defineConfig({
     // A test that leaves a timer, a socket or a child process behind is a fault, not noise.
     dangerouslyIgnoreUnhandledErrors: false,
     allowOnly: false,
-    // The entry points wire themselves when they are imported, as on Lambda; nothing connects before it is used.
-    env: {
-      AWS_REGION: 'eu-central-1',
-      AWS_ACCESS_KEY_ID: 'local',
-      AWS_SECRET_ACCESS_KEY: 'local',
-      USERS_TABLE: 'users',
-      OPERATIONS_TABLE: 'operations',
-      SETTINGS_SECRET: 'settings',
-      ADMINISTRATOR_SECRET: 'administrator',
-      SCHEDULE_NAME: 'synchronize',
-      SCHEDULE_GROUP: 'rollcall',
-      SYNC_FUNCTION: 'sync',
-      EVENT_BUS: 'events',
-    },
   },
 });

@@ -2,7 +2,7 @@
  * What administrators do to users by hand, and users to their own password. Every write is conditional on what was read, and
  * none of them leaves the system without an active administrator. Knows no HTTP; bodies arrive validated (user-schema.ts).
  */
-import { hash, randomUUID, timingSafeEqual } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { ServiceError } from '../errors.ts';
 import { hashPassword } from '../user/password.ts';
 import type { Clock } from '../clock.ts';
@@ -46,9 +46,6 @@ export interface Administration {
    */
   changeOwnPassword(verified: PublicUser, password: string): Promise<User>;
 }
-
-/** The user name of the administrator that exists before anybody has created one. */
-export const FIRST_ADMINISTRATOR = 'admin';
 
 const MAX_RACES = 5;
 
@@ -142,42 +139,6 @@ export function createAdministration(users: UserStore, clock: Clock): Administra
       });
     },
   };
-}
-
-/**
- * Creates the administrator that the generated password belongs to, when somebody signs in with it and there is neither a
- * user of that name nor any active administrator: on a fresh system, and as the way back in when there is none left.
- *
- * @param password what was typed; with any other than the generated one nothing happens, at the price of two small reads
- */
-export async function ensureFirstAdministrator(
-  users: UserStore,
-  readGeneratedPassword: () => Promise<string>,
-  password: string,
-  now: Date,
-): Promise<void> {
-  if ((await users.get(FIRST_ADMINISTRATOR)) !== null) return;
-  const digest = (text: string): Buffer => hash('sha256', text, 'buffer');
-  if (!timingSafeEqual(digest(password), digest(await readGeneratedPassword()))) return;
-  if ((await users.listActiveAdministrators()).some(isWayIn)) return;
-  const at = now.toISOString();
-  const user: User = {
-    id: randomUUID(),
-    userName: FIRST_ADMINISTRATOR,
-    fullName: null,
-    emailAddresses: [],
-    authentication: 'integrated',
-    disabledBy: null,
-    privileges: ['admin'],
-    directory: null,
-    passwordHash: await hashPassword(password),
-    fingerprint: null,
-    createdAt: at,
-    updatedAt: at,
-    version: 1,
-  };
-  // A lost race means that somebody else has created it just now.
-  await users.writeTogether([{ type: 'create', user }]);
 }
 
 /**

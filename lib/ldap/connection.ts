@@ -25,6 +25,7 @@ import {
   type Filter as SearchFilter,
 } from 'ldapts';
 
+import { within } from '../deadline.ts';
 import { ServiceError } from '../errors.ts';
 import type { ConnectionSettings } from '../settings/settings.ts';
 import {
@@ -421,18 +422,4 @@ function startConversation(socket: net.Socket, server: string): Conversation {
       fail(connectionLost(server, 'the connection was closed'));
     },
   };
-}
-
-/** The outcome of a promise, or the fault if that takes longer. The promise itself goes on unheard. */
-async function within<T>(promise: Promise<T>, ms: number, fault: () => ServiceError): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(fault()), Math.max(0, ms));
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-    promise.catch(() => {});
-  }
 }

@@ -8,7 +8,7 @@ import path from 'node:path';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { makeHandler } from '../../functions/events.ts';
+import { makeHandler } from '../../functions/events-handler.ts';
 import { createLoginStore } from '../../lib/aws/login-store.ts';
 import { createRunStore } from '../../lib/aws/run-store.ts';
 import { createSessionStore } from '../../lib/aws/session-store.ts';
