@@ -27,8 +27,8 @@ export async function openApi(url: string | undefined): Promise<Api> {
 }
 
 /**
- * The address of a deployment in the form under which its session is stored. Plain HTTP is for this machine only: over a
- * network it would show passwords and session tokens to everybody on the way. @throws UsageError
+ * The address of a deployment in the form under which its session is stored. Plain HTTP is for this machine only: over
+ * a network it would show passwords and session tokens to everybody on the way. @throws UsageError
  */
 function readUrl(text: string): string {
   const url = URL.parse(text.trim());
