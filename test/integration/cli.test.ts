@@ -1,4 +1,4 @@
-/** The command line as people and scripts use it: the real program, started anew for each command, against the local program. */
+/** The command line as people and scripts use it: a process for each command, against the local program. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -72,7 +72,7 @@ async function ask<T>(args: readonly string[], input = ''): Promise<T> {
   return JSON.parse(output) as T;
 }
 
-/** Runs one command on a terminal, and types each answer as soon as its question is there. Gives all that is on the screen. */
+/** Runs one command on a terminal and types each answer when its question appears. Gives the whole screen. */
 async function onTerminal(
   args: readonly string[],
   answers: readonly (readonly [question: string, typed: string])[],

@@ -1,4 +1,4 @@
-/** The generator of client/schema.ts, installed by npm from client/package-lock.json. Knows nothing of what it generates. */
+/** The generator of client/schema.ts, installed by npm from client/package-lock.json. Knows no schema. */
 import { execFile } from 'node:child_process';
 import { cp, readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -11,8 +11,8 @@ const CLIENT = path.join(import.meta.dirname, '../../client');
 const PACKAGE_FILES = ['package.json', 'package-lock.json'];
 
 /**
- * Fills `target` with client/'s package files and the tools that they name. npm installs them once on this machine; after
- * that they come from the cache. @throws Error with one line if npm can't install them
+ * Fills `target` with client/'s package files and the tools that they name. npm installs them once on this machine;
+ * after that they come from the cache. @throws Error with one line if npm can't install them
  */
 export async function copyGenerator(target: string): Promise<void> {
   const madeOf = await Promise.all(PACKAGE_FILES.map((name) => readFile(path.join(CLIENT, name), 'utf8')));
