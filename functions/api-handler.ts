@@ -36,7 +36,8 @@ import { endSession, readSession, renewSession, SESSION_SECONDS } from '../lib/l
 import { presentSettings } from '../lib/administration/settings-schema.ts';
 import { parseNewPassword, parseNewUser, parseUserPatch } from '../lib/administration/user-schema.ts';
 import type { User } from '../lib/user/user.ts';
-import { parseUserName, toPublicUser, userNameKey } from '../lib/user/user.ts';
+import { parseUserName, userNameKey } from '../lib/user/user-name.ts';
+import { toPublicUser } from '../lib/user/user.ts';
 import { serveRoutes } from './http.ts';
 import type { Answer, Call, HttpHandler, Logger, Route } from './http.ts';
 import description from './openapi.json' with { type: 'json' };

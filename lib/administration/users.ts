@@ -9,7 +9,8 @@ import type { Clock } from '../clock.ts';
 import type { UserStore, UserWrite } from '../user/user-store.ts';
 
 import type { PublicUser, User } from '../user/user.ts';
-import { isActiveAdministrator, isWayIn, userNameKey } from '../user/user.ts';
+import { isActiveAdministrator, isWayIn, PROFILE_FIELDS } from '../user/user.ts';
+import { userNameKey } from '../user/user-name.ts';
 import type { NewUser, UserPatch } from './user-schema.ts';
 
 /**
@@ -166,7 +167,7 @@ function applyPatch(stored: User, patch: UserPatch, passwordHash: string | undef
   if (passwordHash !== undefined) next = { ...next, passwordHash };
   if (status === 'disabled') next = { ...next, disabledBy: 'admin' };
   if (status === 'active') next = { ...next, disabledBy: null };
-  const syncOwned = ['userName', 'fullName', 'emailAddresses', 'disabledBy'] as const;
+  const syncOwned = [...PROFILE_FIELDS, 'disabledBy'] as const;
   const same = (field: keyof User): boolean => JSON.stringify(next[field]) === JSON.stringify(stored[field]);
   if (!syncOwned.every(same)) next = { ...next, fingerprint: null };
   return (Object.keys(next) as (keyof User)[]).every(same) ? null : next;

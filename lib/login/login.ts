@@ -8,6 +8,7 @@
 import { randomUUID } from 'node:crypto';
 import type { CurrentDirectory } from '../directory/current-directory.ts';
 import { within } from '../deadline.ts';
+import { isSameDn } from '../distinguished-name.ts';
 import { ServiceError } from '../errors.ts';
 import { DECOY_HASH, MAX_PASSWORD_BYTES, verifyPasswordHash } from '../user/password.ts';
 import type { Attempts, LoginStore } from './login-store.ts';
@@ -17,7 +18,8 @@ import type { Clock } from '../clock.ts';
 import { mayLogIn } from '../user/privilege.ts';
 import type { MappingSettings } from '../settings/settings.ts';
 import type { DirectoryLink, PublicUser, User } from '../user/user.ts';
-import { parseUserName, toPublicUser } from '../user/user.ts';
+import { parseUserName } from '../user/user-name.ts';
+import { toPublicUser } from '../user/user.ts';
 
 export type LoginOutcome =
   | { readonly outcome: 'accepted'; readonly user: PublicUser }
@@ -132,7 +134,7 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
     if (place.status === 'rejected') return { result: result.accepted ? null : result, fault: faultOf(place.reason) };
     const dn = place.value;
     if (user === null || dn === null) return { result: INVALID, fault: null };
-    if (dn.toLowerCase() === link.dn.toLowerCase()) return { result, fault: null };
+    if (isSameDn(dn, link.dn)) return { result, fault: null };
     try {
       const moved = await open.verifyPassword(dn, password);
       if (moved.accepted) await logins.rememberDn(user, dn);
