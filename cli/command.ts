@@ -1,31 +1,19 @@
 /**
- * What a command of the command line is: how it is written, read, explained and ended. Knows no command in particular; help,
- * reading and completion are made from one description each.
+ * The description of a command, from which its help, the reading of its arguments and its completion are made. Knows no
+ * command in particular.
  */
 import { parseArgs } from 'node:util';
-import type { Api } from './api.ts';
+import type { Api } from '../client/api.ts';
+import { type ExitCode, UsageError } from './exit.ts';
 import type { Terminal } from './terminal.ts';
-
-/** How the program ends, for scripts. `rollcall --help` explains them. */
-export const EXIT = {
-  done: 0,
-  fault: 1,
-  usage: 2,
-  notAll: 3,
-  refused: 4,
-  notSignedIn: 5,
-  interrupted: 130,
-} as const;
-
-export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 export interface OptionSpec {
   readonly type: 'string' | 'boolean';
   /** May be given several times. */
   readonly multiple?: true;
-  /** What stands for the value in the help; the choices, where there is nothing shorter. */
+  /** Placeholder of the value in the help. The default is the list of choices. */
   readonly value?: string;
-  /** The only values that are taken. */
+  /** The values that are accepted. The default is any value. */
   readonly choices?: readonly string[];
   readonly summary: string;
 }
@@ -36,15 +24,21 @@ type Value<Spec extends OptionSpec> = Spec extends { readonly type: 'boolean' }
   ? boolean
   : Spec extends { readonly multiple: true }
     ? readonly string[]
-    : string;
+    : Spec extends { readonly choices: readonly (infer Choice)[] }
+      ? Choice
+      : string;
 
-type Values<O extends Options> = { readonly [Name in keyof O]?: Value<O[Name]> };
+/** The values that a command line gives to options. */
+export type OptionValues<O extends Options> = { readonly [Name in keyof O]?: Value<O[Name]> };
 
-/** Options that every command takes. */
+/** Options of every command. */
 export const GLOBAL_OPTIONS = {
-  url: { type: 'string', value: 'URL', summary: 'the deployment to talk to; without it the one of the last login' },
-  json: { type: 'boolean', summary: 'print JSON on standard output, and problems as JSON on standard error' },
-  help: { type: 'boolean', summary: 'explain the command' },
+  url: { type: 'string', value: 'URL', summary: 'deployment to use (default: that of the last login)' },
+  json: {
+    type: 'boolean',
+    summary: 'print results as JSON on standard output, and problems as JSON on standard error',
+  },
+  help: { type: 'boolean', summary: 'show this help' },
 } as const satisfies Options;
 
 type GlobalOptions = typeof GLOBAL_OPTIONS;
@@ -52,21 +46,21 @@ type GlobalOptions = typeof GLOBAL_OPTIONS;
 /** One use of a command. */
 export interface Call<O extends Options = Options> {
   readonly parameters: readonly string[];
-  readonly options: Values<O & GlobalOptions>;
+  readonly options: OptionValues<O & GlobalOptions>;
   readonly terminal: Terminal;
-  /** The deployment, as whoever is signed in there. @throws Problem when nobody is */
+  /** The deployment, with the user's session there. @throws Problem `notSignedIn` without a session */
   readonly api: () => Promise<Api>;
 }
 
 export interface Command {
-  /** Its words, as in `users list`. */
+  /** One word or two, as in `users list`. */
   readonly name: string;
-  /** `NAME`, or `[NAME]` where it may be left out. A `FILE` is completed as one. */
+  /** `NAME`, or `[NAME]` if it is optional. Shells complete a `FILE` with file names. */
   readonly parameters: readonly string[];
   readonly summary: string;
   readonly details: string;
   readonly options: Options;
-  /** Without the program's name. */
+  /** Command lines without the program's name. */
   readonly examples: readonly string[];
   readonly run: (call: Call) => Promise<ExitCode>;
 }
@@ -78,25 +72,23 @@ export function defineCommand<const O extends Options>(
     readonly run: (call: Call<O>) => Promise<ExitCode>;
   },
 ): Command {
-  // What readArguments gives to a command has been read by that command's own options.
+  // readArguments reads the values by these very options.
   return command as unknown as Command;
 }
 
-/** A command line that can't be meant. The message is one line; it never quotes a value that may be a password. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError';
-}
-
-/** What was asked for, as far as words tell: a command, or the group of those that begin alike; null for neither. */
+/** The command that a command line names. */
 export interface Chosen {
+  /** Its words; empty when the line has none. */
   readonly name: string;
+  /** Null when the words name no command, or a group only, as `users` does. */
   readonly command: Command | null;
+  /** The commands whose names begin with these words. */
   readonly group: readonly Command[];
-  /** What is left of the line without the words of the name. */
+  /** The rest of the line. */
   readonly rest: readonly string[];
 }
 
-/** Finds the command with the most words. Global options may stand before it. @throws UsageError */
+/** Finds the command with the longest matching name. Global options may precede it. @throws UsageError */
 export function chooseCommand(commands: readonly Command[], args: readonly string[]): Chosen {
   const { tokens } = parseArgs({ args: [...args], options: parserOptions({}), strict: false, tokens: true });
   let name = '';
@@ -121,14 +113,14 @@ export function chooseCommand(commands: readonly Command[], args: readonly strin
   };
 }
 
-/** Whether a line asks for help, however wrong the rest of it is. */
+/** Whether a line asks for help, even if the rest of it is wrong. */
 export function asksForHelp(args: readonly string[]): boolean {
   const end = args.indexOf('--');
   const before = end === -1 ? args : args.slice(0, end);
   return before.includes('--help') || before.includes('-h');
 }
 
-/** Reads what stands behind a command's name. @throws UsageError */
+/** Reads the arguments after a command's name. @throws UsageError */
 export function readArguments(
   command: Command,
   rest: readonly string[],
@@ -137,17 +129,19 @@ export function readArguments(
   for (const [name, spec] of Object.entries(command.options)) {
     const value = values[name];
     if (spec.choices && typeof value === 'string' && !spec.choices.includes(value)) {
-      throw new UsageError(`--${name} takes one of: ${spec.choices.join(', ')}`);
+      throw new UsageError(`--${name} must be one of: ${spec.choices.join(', ')}`);
     }
   }
   const required = command.parameters.filter((parameter) => !parameter.startsWith('['));
   if (positionals.length < required.length) {
-    throw new UsageError(`${command.name} needs ${required[positionals.length]}; see rollcall ${command.name} --help`);
+    throw new UsageError(
+      `${command.name} requires ${required[positionals.length]}; see rollcall ${command.name} --help`,
+    );
   }
   if (positionals.length > command.parameters.length) {
-    // Without quoting it: it may be a password that somebody hoped to pass this way.
-    const taken = command.parameters.length === 0 ? 'takes no arguments' : `takes ${command.parameters.join(' ')} only`;
-    throw new UsageError(`${command.name} ${taken}; see rollcall ${command.name} --help`);
+    // The message does not quote the argument, which may be a password.
+    const accepted = command.parameters.length === 0 ? 'no arguments' : `only ${command.parameters.join(' ')}`;
+    throw new UsageError(`${command.name} accepts ${accepted}; see rollcall ${command.name} --help`);
   }
   return { parameters: positionals, options: values as Call['options'] };
 }
@@ -156,7 +150,7 @@ function parse({ name, options }: Command, rest: readonly string[]) {
   try {
     return parseArgs({ args: [...rest], options: parserOptions(options), allowPositionals: true });
   } catch (error) {
-    // Its first sentence says what is wrong, and names the option without its value.
+    // The first sentence of Node's message says what is wrong, and names the option without its value.
     const sentence = (error as Error).message.split(/[.\n]\s/, 1)[0]!.replace(/\.$/, '');
     throw new UsageError(`${sentence}; see rollcall ${name} --help`);
   }
@@ -167,11 +161,11 @@ function parserOptions(options: Options) {
   return Object.fromEntries(all.map(([name, { type, multiple = false }]) => [name, { type, multiple }]));
 }
 
-/** A positive whole number, from an option. @throws UsageError */
+/** The value of an option that takes a positive whole number, or `fallback` without one. @throws UsageError */
 export function readCount(option: string, text: string | undefined, fallback: number): number {
   if (text === undefined) return fallback;
   if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
-  throw new UsageError(`--${option} takes a whole number above 0`);
+  throw new UsageError(`--${option} must be a positive whole number`);
 }
 
 /** The help of one command. */
@@ -179,12 +173,12 @@ export function describeCommand({ name, parameters, summary, details, options, e
   const usage = ['rollcall', name, ...parameters, ...(Object.keys(options).length > 0 ? ['[options]'] : [])].join(' ');
   const sections = [`${capital(summary)}.`, indent([usage]), details.trim()];
   if (Object.keys(options).length > 0) sections.push(`Options\n${indent(describeOptions(options))}`);
-  sections.push(`Everywhere\n${indent(describeOptions(GLOBAL_OPTIONS))}`);
+  sections.push(`Global options\n${indent(describeOptions(GLOBAL_OPTIONS))}`);
   if (examples.length > 0) sections.push(`Examples\n${indent(examples.map((example) => `rollcall ${example}`))}`);
   return sections.filter((section) => section !== '').join('\n\n');
 }
 
-/** A line for each command. */
+/** A list of commands with their summaries, a line each. */
 export function listCommands(commands: readonly Command[]): string {
   const rows = commands.map(({ name, parameters, summary }) => [[name, ...parameters].join(' '), summary] as const);
   return indent(columns(rows));

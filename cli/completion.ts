@@ -1,7 +1,11 @@
-/** Completion for shells, written from the descriptions of the commands. */
-import { defineCommand, EXIT, GLOBAL_OPTIONS, UsageError, type Command, type OptionSpec } from './command.ts';
+/** Completion scripts for shells, made from the descriptions of the commands. Knows no command in particular. */
+import { defineCommand, GLOBAL_OPTIONS, type Command, type OptionSpec } from './command.ts';
+import { EXIT, UsageError } from './exit.ts';
 
-/** What both shells run: the words before the current one in, the words that may follow out; FILES for any file. */
+/**
+ * The function that both shells call. Its arguments are the words before the current one; it prints the words that may
+ * follow, and FILES where any file may.
+ */
 function describeCandidates(commands: readonly Command[]): string {
   const names = commands.map(({ name }) => name);
   const prefixes = new Set(
@@ -23,7 +27,7 @@ ${['', ...prefixes].map((name) => `    ('${name}') echo '${followers(commands, n
 }`;
 }
 
-/** What follows an option that takes a value. */
+/** A case for each option with a value: the values that may follow it. */
 function describeValues({ name, options }: Command): string[] {
   const all = Object.entries<OptionSpec>({ ...options, ...GLOBAL_OPTIONS });
   return all
@@ -66,18 +70,19 @@ compdef _rollcall rollcall
 `,
 };
 
-/** @param commands everything that is to be completed; asked when it runs, as the command is one of them itself */
+/** @param commands gives all commands when this one runs, for it is one of them itself */
 export function makeCompletion(commands: () => readonly Command[]): Command {
   return defineCommand({
     name: 'completion',
     parameters: ['bash|zsh'],
-    summary: 'prints the completion for a shell',
-    details: `For the session: source <(rollcall completion bash). To keep it, put that line into ~/.bashrc or ~/.zshrc. Where the
-program is started by npx: alias rollcall='npx rollcall'.`,
+    summary: 'print the completion script for a shell',
+    details: `
+To load it once: source <(rollcall completion bash). To load it in every shell, add that line to ~/.bashrc or
+~/.zshrc. If you start the program with npx, add: alias rollcall='npx rollcall'.`,
     options: {},
     examples: ['completion bash'],
     async run({ parameters: [shell = ''], terminal }) {
-      if (shell !== 'bash' && shell !== 'zsh') throw new UsageError('completion takes bash or zsh');
+      if (shell !== 'bash' && shell !== 'zsh') throw new UsageError('the shell must be bash or zsh');
       const script = SCRIPTS[shell](describeCandidates(commands()));
       terminal.result({ shell, script }, () => terminal.print(script.trimEnd().split('\n')));
       return EXIT.done;

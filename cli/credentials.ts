@@ -1,6 +1,4 @@
-/**
- * Who is signed in where: session tokens in the user's configuration folder, readable by that user alone. Never a password.
- */
+/** Keeps session tokens in the user's configuration folder, readable by that user only. Never sees a password. */
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
@@ -14,9 +12,9 @@ export interface Session {
 }
 
 export interface Credentials {
-  /** The deployment of the last login; null = none. */
+  /** Address of the deployment of the last login; null without one. */
   readonly current: string | null;
-  /** By the address of the deployment: a token is only ever sent to where it comes from. */
+  /** Sessions by the address of their deployment: a token is only sent to the deployment that issued it. */
   readonly sessions: Readonly<Record<string, Session>>;
 }
 
@@ -26,7 +24,7 @@ export function credentialsFile(): string {
   return join(isAbsolute(configured) ? configured : join(homedir(), '.config'), 'rollcall', 'credentials.json');
 }
 
-/** @throws Error with one line, when the file is there and can't be read */
+/** The stored credentials; none if there is no file. @throws Error with one line if the file can't be read */
 export async function readCredentials(): Promise<Credentials> {
   const file = credentialsFile();
   let text: string;
@@ -40,11 +38,11 @@ export async function readCredentials(): Promise<Credentials> {
     const { current, sessions } = JSON.parse(text) as Credentials;
     return { current, sessions: { ...sessions } };
   } catch (cause) {
-    throw new Error(`${file} is damaged; remove it and sign in again`, { cause });
+    throw new Error(`${file} is damaged; delete it and sign in again`, { cause });
   }
 }
 
-/** Replaces the file in one step, with mode 600, so that no token is readable by others at any moment. */
+/** Replaces the file in one step, with mode 600, so that others can't read a token at any moment. */
 export async function writeCredentials(credentials: Credentials): Promise<void> {
   const file = credentialsFile();
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });

@@ -1,18 +1,9 @@
 #!/usr/bin/env node
-/** `rollcall`: finds the command, lets it do its work and says how that has ended. */
-import { Problem } from './api.ts';
-import {
-  asksForHelp,
-  chooseCommand,
-  describeCommand,
-  EXIT,
-  listCommands,
-  readArguments,
-  UsageError,
-  type Command,
-  type ExitCode,
-} from './command.ts';
+/** The program `rollcall`: finds the command, runs it, and turns errors into messages and exit codes. */
+import { Problem } from '../client/problem.ts';
+import { asksForHelp, chooseCommand, describeCommand, listCommands, readArguments, type Command } from './command.ts';
 import { makeCompletion } from './completion.ts';
+import { EXIT, UsageError, type ExitCode } from './exit.ts';
 import { login, logout, openApi, password } from './login.ts';
 import { runs, runsApprove, runsCancel, sync } from './runs.ts';
 import { settingsGet, settingsSet, settingsTest } from './settings.ts';
@@ -50,21 +41,21 @@ const COMMANDS: readonly Command[] = [
   makeCompletion(() => COMMANDS),
 ];
 
-const HELP = `Administers a Rollcall deployment, or the local program.
+const HELP = `Administer a Rollcall deployment or the local program.
 
 ${listCommands(COMMANDS)}
 
-Every command takes --url URL, --json and --help; rollcall COMMAND --help explains it.
-NO_COLOR=1 turns colours off, which are only used on a terminal anyway.
+All commands take --url URL, --json and --help. For details: rollcall COMMAND --help
+Colours are used on terminals only; NO_COLOR=1 turns them off.
 
-Ends with
-    0  done
-    1  a fault: not reachable, not answered, a run has failed
-    2  the command line can't be meant, and nothing was done
-    3  done, and the answer is no or not all: a run partial, cancelled or with withheld removals, settings that fail
-       their test, a login rejected
-    4  refused: not found, not valid, in conflict with something, not confirmed; nothing was changed
-    5  not signed in, or no longer
+Exit codes
+    0  success
+    1  failure: the deployment did not answer, or a run failed
+    2  usage error; nothing was done
+    3  done, with a negative or incomplete result: a run was partial, was cancelled or withheld removals; settings
+       failed their test; a login was rejected
+    4  refused: not found, invalid, in conflict or not confirmed; nothing was changed
+    5  not signed in: no session, or a wrong user name or password
   130  interrupted by Ctrl+C`;
 
 async function main(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
@@ -77,14 +68,14 @@ async function main(args: readonly string[], terminal: Terminal): Promise<ExitCo
   if (command === null) {
     const next = group.map((one) => one.name.slice(name.length).trim());
     throw new UsageError(
-      name === '' ? 'name a command; see rollcall --help' : `${name} needs one of: ${next.join(', ')}`,
+      name === '' ? 'no command given; see rollcall --help' : `${name} requires one of: ${next.join(', ')}`,
     );
   }
   const { parameters, options } = readArguments(command, rest);
   return await command.run({ parameters, options, terminal, api: () => openApi(options['url']) });
 }
 
-/** Says what was in the way; gives how the program ends. */
+/** Prints what went wrong. Gives the exit code for it. */
 function explain(error: unknown, terminal: Terminal): ExitCode {
   if (error instanceof Interrupted) return EXIT.interrupted;
   if (error instanceof UsageError) {
@@ -92,12 +83,14 @@ function explain(error: unknown, terminal: Terminal): ExitCode {
     return EXIT.usage;
   }
   if (error instanceof Problem) {
-    const { detail, code, errors = [], advice, runId } = error.document;
+    const { detail, code, errors = [], advice, runId, requestId, retryAfterSeconds } = error.document;
     const faults = errors.map(({ path, message }) => `  ${path === '' ? 'the document' : path}: ${message}`);
     terminal.complain(error.document, [
-      errors.length > 0 ? `not accepted (${code})` : `${detail}${runId === undefined ? '' : `: ${runId}`} (${code})`,
+      errors.length > 0 ? `invalid input (${code})` : `${detail}${runId === undefined ? '' : `: ${runId}`} (${code})`,
       ...faults,
       ...(advice === undefined ? [] : [advice]),
+      ...(retryAfterSeconds === undefined ? [] : [`Try again in ${retryAfterSeconds} seconds.`]),
+      ...(requestId === undefined ? [] : [`The log has more about request ${requestId}.`]),
     ]);
     if (error.status === 401) return EXIT.notSignedIn;
     return error.status >= 400 && error.status < 500 ? EXIT.refused : EXIT.fault;
@@ -107,7 +100,7 @@ function explain(error: unknown, terminal: Terminal): ExitCode {
   return EXIT.fault;
 }
 
-// Whoever reads has seen enough, as head has.
+// A reader such as head may close the pipe early.
 process.stdout.on('error', (error: NodeJS.ErrnoException) =>
   process.exit(error.code === 'EPIPE' ? EXIT.done : EXIT.fault),
 );

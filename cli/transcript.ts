@@ -1,6 +1,6 @@
 /**
- * Writes docs/cli.md: a session with the local program and its demonstration, as it happened. `npm run docs:cli` runs it.
- * Knows the programs from outside only.
+ * Writes docs/cli.md: a recorded session with the local program and its demonstration directory. Run it with
+ * `npm run docs:cli`. Knows the programs by their input and output only.
  */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,27 +12,24 @@ import { createInterface } from 'node:readline';
 const ROOT = join(import.meta.dirname, '..');
 const PASSWORD = 'correct horse battery';
 
-/** Text, with bars for backticks, and indented by four what is typed. */
+/** The page, with bars for backticks; lines indented by four are run. */
 const SESSION = String.raw`# Command line
-
-    npx rollcall
-
-in a checkout (after |npm ci|) administers any deployment, or the local program. It talks HTTP to the administration API and
-needs no AWS credentials. This page is a session with |npm start|, written by |npm run docs:cli|; here |npx rollcall| is shortened
-by an alias:
+In a checkout, after |npm ci|, |npx rollcall| administers any deployment or the local program. It uses the
+administration API over HTTP and needs no AWS credentials. This page is a session with |npm start|, recorded by
+|npm run docs:cli|. An alias shortens |npx rollcall|:
 
     alias rollcall='npx rollcall'
     rollcall --help
 
 ## Signing in
-Without |--url|, |--user| and a piped password, |login| asks for them. A password is never an argument: it is typed unseen or read
-from standard input. The session's token is kept in the configuration folder of the user, with mode 600; several deployments
-may be signed in to at once, and |--url| chooses one.
+Without |--url|, |--user| and a piped password, |login| asks for them. A password is never an argument: it is typed
+hidden or read from standard input. The session's token is stored in the user's configuration folder, with mode 600.
+You can be signed in to several deployments at once; |--url| chooses one.
 
     rollcall login --url http://127.0.0.1:8080 --user admin < password.txt
 
 ## Settings
-|settings get| prints the document without the password of the directory, |settings set| replaces it, |settings test| tries it out.
+|settings get| prints the settings without the bind password, |settings set| replaces them, |settings test| tests them.
 
     rollcall settings get > settings.json
     jq '.options.missingUsers = "disable" | .options.gracePeriodDays = 7' settings.json > new.json
@@ -40,16 +37,16 @@ may be signed in to at once, and |--url| chooses one.
     rollcall settings set new.json
     jq '.scope.filter = "(mail=*" | .mapping.username = "uid"' settings.json | rollcall settings set -
 
-A bind password goes into the document with |--ask-password|, so that no file needs to hold it.
+With |--ask-password|, |settings set| and |settings test| ask for the bind password, to keep it out of the file.
 
 ## Synchronising
-On a terminal |--watch| shows the progress. Ctrl+C ends the watching, not the run.
+On a terminal |--watch| shows the progress. Ctrl+C stops the watching, not the run.
 
     rollcall sync --dry-run --watch
     rollcall sync
     rollcall runs --limit 3
 
-|runs ID| shows one of them; |runs cancel ID| stops it; |runs approve ID| applies the removals that it has withheld:
+|runs ID| shows a run, |runs cancel ID| stops it, |runs approve ID| applies the removals that it withheld:
 
     jq '.scope.filter = "(uid=a*)" | .options.missingUsers = "disable"' settings.json | rollcall settings set -
     rollcall sync --watch | head -n 8
@@ -60,31 +57,32 @@ On a terminal |--watch| shows the progress. Ctrl+C ends the watching, not the ru
 ## Users
     rollcall users list --search an --limit 4
     rollcall users show anna.weber
-    rollcall users create scanner --full-name 'Scanner, 2nd floor' --email scanner@example.com --privileges login,archive
+    rollcall users create scanner --full-name 'Scanner, 2nd floor' --email scan@example.com --privileges login,archive
     echo 'a password for the scanner' | rollcall users password scanner
     rollcall users set scanner --user-name scanner-2 --status disabled
     rollcall users delete scanner-2 --yes
 
-Runs give the default privileges to new users only. Others get them so; without |--yes| it asks before:
+Runs give the default privileges to new users only. |users apply-default-privileges| gives them to existing users;
+without |--yes| it asks for confirmation:
 
     rollcall users set anna.weber --privileges login,export | grep privileges
     rollcall users apply-default-privileges --dry-run
     rollcall users apply-default-privileges --yes
 
-What a login would answer, without counting an attempt:
+|auth| tests a login without counting a failed attempt:
 
     echo demo-anna.weber | rollcall auth anna.weber | head -n 1
     echo wrong | rollcall auth anna.weber
 
 ## Your own password
-|password| asks for the current one and twice for the new one, or reads both from standard input. With |--user| it needs no session, which
-only administrators get.
+|password| asks for the current password and twice for the new one, or reads both from standard input. With |--user| it
+works without a session, for users who are not administrators.
 
     (cat password.txt; echo; echo 'a new password') | rollcall password
 
 ## Scripts
-Results go to standard output; notes, questions, progress and problems to standard error. With |--json| both are JSON, in the
-form of the administration API ([api.md](api.md)). The exit codes are those of |rollcall --help|.
+Results go to standard output; notes, questions, progress and problems to standard error. With |--json| results and
+problems are JSON, in the form of the administration API ([api.md](api.md)). |rollcall --help| lists the exit codes.
 
     rollcall users list --authentication integrated --json | jq -c '.items[] | {userName, privileges}'
     rollcall users show nobody --json
@@ -92,7 +90,7 @@ form of the administration API ([api.md](api.md)). The exit codes are those of |
 ## Completion
     echo 'source <(rollcall completion bash)' >> ~/.bashrc
 
-zsh likewise, with |~/.zshrc|.
+For zsh, use |completion zsh| and |~/.zshrc|.
 
 ## Signing out
     rollcall logout
@@ -121,7 +119,7 @@ async function readAddress(): Promise<string> {
     const [, url] = /^listening on (\S+)$/.exec(line) ?? [];
     if (url !== undefined) return url;
   }
-  throw new Error('the local program has not started');
+  throw new Error('the local program did not start');
 }
 
 async function writeDown(url: string): Promise<string> {
@@ -136,17 +134,17 @@ async function writeDown(url: string): Promise<string> {
   return `${lines.join('\n')}${isTyped ? '\n```' : ''}\n`;
 }
 
-/** Runs a line as a shell does in a fresh home; some need jq. Gives what would be on the screen, the address as it is by default. */
+/** Runs a line in a shell with an empty home folder; some need jq. Gives the screen, with the default address. */
 async function type(line: string, url: string): Promise<string[]> {
   const shown = `$ ${line}`;
-  // These are about the reader's own shell.
-  if (/^(?:alias|npx|echo 'source)/.test(line)) return [shown];
+  // These lines are for the reader's own shell.
+  if (/^(?:alias|echo 'source)/.test(line)) return [shown];
   const { XDG_CONFIG_HOME: _theirs, ...environment } = process.env;
   const env = { ...environment, HOME: home, PATH: `${home}:${process.env['PATH']}`, NO_COLOR: '1' };
   const script = `exec 2>&1\n${line.replaceAll('http://127.0.0.1:8080', url)}`;
   const output = await new Promise<string>((resolve) => {
     execFile('bash', ['-c', script], { cwd: home, env }, (error, stdout) => {
-      resolve(error ? `${stdout}(ends with ${error.code})` : stdout);
+      resolve(error ? `${stdout}(exit code ${error.code})` : stdout);
     });
   });
   const screen = output.replaceAll(url, 'http://127.0.0.1:8080').trimEnd();

@@ -1,24 +1,16 @@
-/** The commands around users, one at a time and, for privileges, many. The rules of what a user may be are the API's. */
-import { userPath, type Api } from './api.ts';
-import { defineCommand, EXIT, readCount, UsageError } from './command.ts';
+/** The commands for users, one at a time and, for default privileges, many. The API decides what a user may be. */
+import { type Api, formatEntityTag } from '../client/api.ts';
+import { type AppliedPrivileges, AUTHENTICATIONS, type User, USER_STATUSES } from '../client/document.ts';
+import { defineCommand, type OptionValues, readCount } from './command.ts';
+import { EXIT, UsageError } from './exit.ts';
 import type { Cell, Terminal } from './terminal.ts';
 
-interface User {
-  readonly id: string;
-  readonly userName: string;
-  readonly fullName: string | null;
-  readonly emailAddresses: readonly string[];
-  readonly authentication: string;
-  readonly status: string;
-  readonly disabledBy: string | null;
-  readonly privileges: readonly string[];
-  readonly directory: { readonly id: string; readonly dn: string; readonly missingSince: string | null } | null;
-  readonly createdAt: string;
-  readonly updatedAt: string;
-  readonly version: number;
-}
-
 const DEFAULT_USERS = 50;
+
+/** The options of a call about one user. */
+function pathOf(userName: string) {
+  return { params: { path: { userName } } };
+}
 
 const FIELD_OPTIONS = {
   'full-name': { type: 'string', value: 'TEXT', summary: 'full name' },
@@ -26,30 +18,28 @@ const FIELD_OPTIONS = {
     type: 'string',
     multiple: true,
     value: 'ADDRESS',
-    summary: 'an e-mail address; the first one is the primary',
+    summary: 'e-mail address; repeat it for more, the first is the primary one',
   },
-  authentication: { type: 'string', choices: ['integrated', 'directory'], summary: 'where the password is kept' },
-  status: { type: 'string', choices: ['active', 'disabled'], summary: 'whether the user may log in' },
-  privileges: { type: 'string', value: 'LIST', summary: 'separated by comma, for example login,changePassword' },
+  authentication: { type: 'string', choices: AUTHENTICATIONS, summary: 'where the password is verified' },
+  status: { type: 'string', choices: USER_STATUSES, summary: 'whether the user may log in' },
+  privileges: { type: 'string', value: 'LIST', summary: 'comma-separated, for example login,changePassword' },
 } as const;
 
-interface FieldValues {
-  readonly 'full-name'?: string;
-  readonly email?: readonly string[];
-  readonly authentication?: string;
-  readonly status?: string;
-  readonly privileges?: string;
-}
-
-/** The fields of a body that options name. */
-function readFields({ 'full-name': fullName, email, authentication, status, privileges }: FieldValues) {
+/** The fields that the options set. */
+function readFields(options: OptionValues<typeof FIELD_OPTIONS>) {
+  const { 'full-name': fullName, email, authentication, status, privileges } = options;
   return {
     ...(fullName !== undefined && { fullName: fullName === '' ? null : fullName }),
     ...(email !== undefined && { emailAddresses: email.filter((address) => address !== '') }),
     ...(authentication !== undefined && { authentication }),
     ...(status !== undefined && { status }),
-    ...(privileges !== undefined && { privileges: privileges.split(',').map((name) => name.trim()) }),
+    ...(privileges !== undefined && { privileges: readPrivileges(privileges) }),
   };
+}
+
+/** Names that the API may refuse: a deployment newer than this program may have more privileges. */
+function readPrivileges(list: string): User['privileges'] {
+  return list.split(',').map((name) => name.trim()) as User['privileges'][number][];
 }
 
 function showUser(user: User, terminal: Terminal): void {
@@ -76,20 +66,25 @@ function showUser(user: User, terminal: Terminal): void {
 export const usersList = defineCommand({
   name: 'users list',
   parameters: [],
-  summary: 'lists users in the order of their names',
+  summary: 'list users by name',
   details: '',
   options: {
-    search: { type: 'string', value: 'TEXT', summary: 'beginning of the user name, or a whole e-mail address' },
-    authentication: FIELD_OPTIONS.authentication,
-    status: { ...FIELD_OPTIONS.status, summary: 'only those' },
-    limit: { type: 'string', value: 'N', summary: `users to print, ${DEFAULT_USERS} unless told` },
+    search: { type: 'string', value: 'TEXT', summary: 'start of the user name, or a complete e-mail address' },
+    authentication: { ...FIELD_OPTIONS.authentication, summary: 'only users with this authentication' },
+    status: { ...FIELD_OPTIONS.status, summary: 'only users with this status' },
+    limit: { type: 'string', value: 'N', summary: `number of users to print (default: ${DEFAULT_USERS})` },
   },
   examples: ['users list', 'users list --search an --status disabled', 'users list --limit 100000 --json'],
   async run({ options: { search, authentication, status, limit }, api, terminal }) {
     const count = readCount('limit', limit, DEFAULT_USERS);
-    const page = await (await api()).list<User>('/api/users', count, { search, authentication, status });
+    const query = {
+      ...(search !== undefined && { search }),
+      ...(authentication !== undefined && { authentication }),
+      ...(status !== undefined && { status }),
+    };
+    const page = await (await api()).list('/api/users', count, { params: { query } });
     terminal.result(page, () => {
-      if (page.items.length === 0) return terminal.print('Nobody.');
+      if (page.items.length === 0) return terminal.print('No users found.');
       terminal.table(
         ['user name', 'full name', 'e-mail', 'authentication', 'status', 'privileges'],
         page.items.map((user): Cell[] => [
@@ -101,7 +96,7 @@ export const usersList = defineCommand({
           user.privileges.join(', '),
         ]),
       );
-      if (page.next !== null) terminal.print('There are more; see them with --limit N.');
+      if (page.next !== null) terminal.print('There are more users. Show them with --limit N.');
     });
     return EXIT.done;
   },
@@ -110,12 +105,12 @@ export const usersList = defineCommand({
 export const usersShow = defineCommand({
   name: 'users show',
   parameters: ['NAME'],
-  summary: 'shows one user',
+  summary: 'show a user',
   details: '',
   options: {},
   examples: ['users show anna.weber'],
   async run({ parameters: [name = ''], api, terminal }) {
-    const user = await (await api()).call<User>('GET', userPath(name));
+    const user = await (await api()).get('/api/users/{userName}', pathOf(name));
     terminal.result(user, () => showUser(user, terminal));
     return EXIT.done;
   },
@@ -124,13 +119,14 @@ export const usersShow = defineCommand({
 export const usersCreate = defineCommand({
   name: 'users create',
   parameters: ['NAME'],
-  summary: 'creates a user by hand',
-  details: `Without options: an active user with integrated authentication and the privilege login. Such a user can log in when a
-password is set (users password).`,
+  summary: 'create a user',
+  details: `
+By default the user is active, with integrated authentication and the privilege login. Set a password with
+users password before the first login.`,
   options: FIELD_OPTIONS,
   examples: ['users create scanner --full-name "Scanner, 2nd floor" --privileges login,archive'],
   async run({ parameters: [userName = ''], options, api, terminal }) {
-    const user = await (await api()).call<User>('POST', '/api/users', { body: { userName, ...readFields(options) } });
+    const user = await (await api()).post('/api/users', { body: { userName, ...readFields(options) } });
     terminal.result(user, () => showUser(user, terminal));
     if (user.authentication === 'integrated') noteMissingPassword(user, terminal);
     return EXIT.done;
@@ -144,22 +140,27 @@ function noteMissingPassword({ userName }: User, terminal: Terminal): void {
 export const usersSet = defineCommand({
   name: 'users set',
   parameters: ['NAME'],
-  summary: 'changes a user',
-  details: `What is not named stays. --full-name "" and --email "" take these away. Renaming keeps the account. Another
-authentication drops the password, or the link to the directory; for a user who leaves the directory it asks for a password.`,
-  options: { 'user-name': { type: 'string', value: 'NAME', summary: 'another user name' }, ...FIELD_OPTIONS },
+  summary: 'change a user',
+  details: `
+Changes only the fields that are given; --full-name "" and --email "" clear theirs. A renamed user keeps the account.
+Switching to directory authentication drops the password. Switching to integrated authentication drops the link to
+the directory, and asks for a password.`,
+  options: { 'user-name': { type: 'string', value: 'NAME', summary: 'new user name' }, ...FIELD_OPTIONS },
   examples: ['users set scanner --status disabled', 'users set anna.weber --privileges admin'],
   async run({ parameters: [name = ''], options, api, terminal }) {
     const userName = options['user-name'];
     const body = { ...(userName !== undefined && { userName }), ...readFields(options) };
-    if (Object.keys(body).length === 0) throw new UsageError('name what to change; see rollcall users set --help');
+    if (Object.keys(body).length === 0) throw new UsageError('nothing to change; see rollcall users set --help');
     const server = await api();
     const leaves =
       options.authentication === 'integrated' &&
-      (await server.call<User>('GET', userPath(name))).authentication === 'directory';
+      (await server.get('/api/users/{userName}', pathOf(name))).authentication === 'directory';
     const password =
       leaves && terminal.isInteractive ? await terminal.askSecret(`Password for ${name}`, true) : undefined;
-    const user = await server.call<User>('PATCH', userPath(name), { body: { ...body, ...(password && { password }) } });
+    const user = await server.patch('/api/users/{userName}', {
+      ...pathOf(name),
+      body: { ...body, ...(password !== undefined && { password }) },
+    });
     terminal.result(user, () => showUser(user, terminal));
     if (leaves && password === undefined) noteMissingPassword(user, terminal);
     return EXIT.done;
@@ -169,18 +170,18 @@ authentication drops the password, or the link to the directory; for a user who 
 export const usersDelete = defineCommand({
   name: 'users delete',
   parameters: ['NAME'],
-  summary: 'deletes a user',
-  details: 'Asks before. The synchronisation creates a deleted user anew while the directory has it.',
-  options: { yes: { type: 'boolean', summary: 'do not ask' } },
+  summary: 'delete a user',
+  details: 'Asks for confirmation. If the user is still in the directory, the next run creates it again.',
+  options: { yes: { type: 'boolean', summary: 'do not ask for confirmation' } },
   examples: ['users delete scanner', 'users delete scanner --yes'],
   async run({ parameters: [name = ''], options, api, terminal }) {
     const signedIn = await api();
-    const { userName } = await signedIn.call<User>('GET', userPath(name));
+    const { userName } = await signedIn.get('/api/users/{userName}', pathOf(name));
     if (!options.yes && !(await terminal.confirm(`Delete ${userName}?`))) {
-      terminal.note('Nothing was done.');
+      terminal.note('Nothing was changed.');
       return EXIT.refused;
     }
-    await signedIn.call('DELETE', userPath(name));
+    await signedIn.delete('/api/users/{userName}', pathOf(name));
     terminal.result({ userName, deleted: true }, () => terminal.print(`Deleted ${userName}.`));
     return EXIT.done;
   },
@@ -189,61 +190,51 @@ export const usersDelete = defineCommand({
 export const usersPassword = defineCommand({
   name: 'users password',
   parameters: ['NAME'],
-  summary: 'sets the password of a user with integrated authentication',
-  details: 'Asks for it twice, unseen, or reads it from standard input where that is no terminal.',
+  summary: 'set the password of a user with integrated authentication',
+  details: 'Asks for the password twice, hidden, or reads it from standard input if that is not a terminal.',
   options: {},
   examples: ['users password scanner', 'users password scanner < password.txt'],
   async run({ parameters: [name = ''], api, terminal }) {
     const signedIn = await api();
-    const { userName } = await signedIn.call<User>('GET', userPath(name));
-    const password = await terminal.askSecret(`New password of ${userName}`, true);
-    await signedIn.call('PUT', `${userPath(name)}/password`, { body: { password } });
-    terminal.result({ userName, passwordSet: true }, () => terminal.print(`The password of ${userName} is set.`));
+    const { userName } = await signedIn.get('/api/users/{userName}', pathOf(name));
+    const password = await terminal.askSecret(`New password for ${userName}`, true);
+    await signedIn.put('/api/users/{userName}/password', { ...pathOf(name), body: { password } });
+    terminal.result({ userName, passwordSet: true }, () => terminal.print(`The password of ${userName} was set.`));
     return EXIT.done;
   },
 });
 
-interface AppliedPrivileges {
-  readonly dryRun: boolean;
-  readonly settingsVersion: string;
-  readonly privileges: readonly string[];
-  readonly totals: { readonly changed: number; readonly unchanged: number; readonly kept: number };
-  readonly items: readonly {
-    readonly userName: string;
-    readonly from: readonly string[];
-    readonly to: readonly string[];
-  }[];
-  readonly next: string | null;
-}
-
 const SHOWN_CHANGES = 20;
-/** As many as one call tells. */
+/** As many as one call of the API lists. */
 const KEPT_CHANGES = 100;
 
-/** Calls until everybody was looked at, under one version of the settings. Gives the sum, in the form of one call. */
+/** Calls the API until every user was checked, against one version of the settings. Gives the sum as one document. */
 async function applyDefaultPrivileges(
   api: Api,
   dryRun: boolean,
   version: string | null,
   { progress }: Terminal,
 ): Promise<AppliedPrivileges> {
-  const headers = { 'if-match': `"${version}"` };
+  const header = version === null ? {} : { 'If-Match': formatEntityTag(version) };
   const totals = { changed: 0, unchanged: 0, kept: 0 };
   const items: AppliedPrivileges['items'][number][] = [];
   let next: string | null = null;
   for (;;) {
     const body = { dryRun, ...(next !== null && { next }) };
-    const applied: AppliedPrivileges = await api.call('POST', '/api/users/apply-default-privileges', { body, headers });
+    const applied: AppliedPrivileges = await api.post('/api/users/apply-default-privileges', {
+      body,
+      params: { header },
+    });
     for (const name of ['changed', 'unchanged', 'kept'] as const) totals[name] += applied.totals[name];
     items.push(...applied.items.slice(0, KEPT_CHANGES - items.length));
     ({ next } = applied);
     progress.clear();
     if (next === null) return { ...applied, totals, items };
-    progress.show(`${totals.changed + totals.unchanged + totals.kept} users looked at`);
+    progress.show(`${totals.changed + totals.unchanged + totals.kept} users checked`);
   }
 }
 
-/** Whom it is about, a line each, and how many more. */
+/** The first changes, a row each, and the number of the others. */
 function describeChanges({ totals, items }: AppliedPrivileges): { readonly rows: string[][]; readonly more: number } {
   const shown = items.slice(0, SHOWN_CHANGES);
   return {
@@ -255,17 +246,19 @@ function describeChanges({ totals, items }: AppliedPrivileges): { readonly rows:
 export const usersApplyDefaultPrivileges = defineCommand({
   name: 'users apply-default-privileges',
   parameters: [],
-  summary: 'gives the default privileges of the settings to people of the directory',
-  details: `For when they were changed: a run gives them to users that it creates, and never again. Shows whom it is about and asks.
-Users with integrated authentication and administrators are not touched. What was interrupted can be repeated.`,
+  summary: 'give the default privileges to existing directory users',
+  details: `
+Runs give the default privileges to new users only; use this after changing them in the settings. Lists the affected
+users and asks for confirmation. Leaves administrators and users with integrated authentication alone. If
+interrupted, run it again.`,
   options: {
-    'dry-run': { type: 'boolean', summary: 'only tell who would get other privileges' },
-    yes: { type: 'boolean', summary: 'do not ask' },
+    'dry-run': { type: 'boolean', summary: 'only show whose privileges would change' },
+    yes: { type: 'boolean', summary: 'do not ask for confirmation' },
   },
   examples: ['users apply-default-privileges --dry-run', 'users apply-default-privileges'],
   async run({ options, api, terminal }) {
     const signedIn = await api();
-    const { version } = await signedIn.read('/api/settings');
+    const { version } = await signedIn.readVersioned('/api/settings');
     const dryRun = options['dry-run'] ?? false;
     if (!dryRun && !options.yes) {
       const planned = await applyDefaultPrivileges(signedIn, true, version, terminal);
@@ -274,7 +267,7 @@ Users with integrated authentication and administrators are not touched. What wa
       for (const row of rows) terminal.note(row.join(': '));
       if (more > 0) terminal.note(`and ${more} more`);
       if (changed > 0 && !(await terminal.confirm(`Change the privileges of ${changed} users?`))) {
-        terminal.note('Nothing was done.');
+        terminal.note('Nothing was changed.');
         return EXIT.refused;
       }
     }
@@ -294,24 +287,20 @@ Users with integrated authentication and administrators are not touched. What wa
   },
 });
 
-type Outcome =
-  | { readonly outcome: 'accepted'; readonly user: User }
-  | { readonly outcome: 'rejected'; readonly reason: string };
-
 export const auth = defineCommand({
   name: 'auth',
   parameters: ['NAME'],
-  summary: 'tells what a login of a user would answer',
-  details: `Asks for the password, unseen, or reads it from standard input where that is no terminal. No attempt is counted. Ends
-with 0 when the login is accepted, 3 when it is rejected.`,
+  summary: 'test the login of a user',
+  details: `
+Asks for the password, hidden, or reads it from standard input if that is not a terminal. A failed test does not
+count as a failed login. Exits with 0 if the login is accepted, and 3 if it is rejected.`,
   options: {},
   examples: ['auth anna.weber'],
   async run({ parameters: [name = ''], api, terminal }) {
     const signedIn = await api();
     const password = await terminal.askSecret(`Password of ${name}`);
-    const outcome = await signedIn.call<Outcome>('POST', `${userPath(name)}/test-authentication`, {
-      body: { password },
-    });
+    const body = { password };
+    const outcome = await signedIn.post('/api/users/{userName}/test-authentication', { ...pathOf(name), body });
     terminal.result(outcome, () => {
       if (outcome.outcome === 'rejected') return terminal.print(`Rejected: ${outcome.reason}`, 'red');
       terminal.print('Accepted', 'green');

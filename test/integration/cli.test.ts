@@ -1,4 +1,4 @@
-/** The command line as people and scripts use it: the real program, started anew for each command, against the local program. */
+/** The command line as people and scripts use it: a process for each command, against the local program. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -72,7 +72,7 @@ async function ask<T>(args: readonly string[], input = ''): Promise<T> {
   return JSON.parse(output) as T;
 }
 
-/** Runs one command on a terminal, and types each answer as soon as its question is there. Gives all that is on the screen. */
+/** Runs one command on a terminal and types each answer when its question appears. Gives the whole screen. */
 async function onTerminal(
   args: readonly string[],
   answers: readonly (readonly [question: string, typed: string])[],
@@ -277,7 +277,7 @@ describe('signed in', () => {
     const wrong = await rollcall(['settings', 'test', file, '--ask-password'], 'a wrong bind password');
 
     expect(stored.code).toBe(0);
-    expect(stored.output).toContain('200 people found, the first:');
+    expect(stored.output).toContain('200 people found, including:');
     expect(wrong.code).toBe(3);
     expect(wrong.output).toMatch(/^bind +failed /m);
   });
@@ -322,7 +322,7 @@ describe('signed in', () => {
     expect(synced.output).toContain('181 removals are withheld');
     expect(run!.totals['withheld']).toBe(181);
     expect(unsure.code).toBe(2);
-    expect(refused).toMatchObject({ code: 4, screen: expect.stringContaining('Nothing was done.') as string });
+    expect(refused).toMatchObject({ code: 4, screen: expect.stringContaining('Nothing was changed.') as string });
     expect(approved.code).toBe(0);
     expect(approved.output).toMatch(/^disabled 181, /m);
     expect(twice).toMatchObject({ code: 4, errors: expect.stringContaining('(nothingWithheld)') as string });
@@ -361,7 +361,7 @@ describe('signed in', () => {
     expect(left).toMatchObject({
       code: 130,
       output: '',
-      errors: expect.stringContaining('The run goes on.') as string,
+      errors: expect.stringContaining('The run continues.') as string,
     });
     expect(status).toBe('running');
     expect(cancelled.code).toBe(0);
@@ -402,8 +402,8 @@ describe('signed in', () => {
       ['users', 'password', 'piper'],
       [
         ['New password', 'typed-by-hand\r'],
-        ['Once more', 'typed-otherwise\r'],
-        ['another one', 'typed-by-hand\r'],
+        ['Repeat the password', 'typed-otherwise\r'],
+        ['passwords differ', 'typed-by-hand\r'],
       ],
     );
     const wrong = await rollcall(['auth', 'piper'], 'with a line break');
@@ -412,11 +412,11 @@ describe('signed in', () => {
     const unknown = await rollcall(['auth', 'nobody'], 'guessed');
     await rollcall(['users', 'delete', 'piper', '--yes']);
 
-    expect(set).toMatchObject({ code: 0, output: 'The password of piper is set.\n', errors: '' });
+    expect(set).toMatchObject({ code: 0, output: 'The password of piper was set.\n', errors: '' });
     expect(right).toMatchObject({ code: 0, output: expect.stringMatching(/^Accepted\n/) as string });
     expect(typed).toMatchObject({
       code: 0,
-      screen: expect.stringContaining('The password of piper is set.') as string,
+      screen: expect.stringContaining('The password of piper was set.') as string,
     });
     expect(typed.screen).not.toContain('typed-');
     expect(wrong).toMatchObject({ code: 3, output: 'Rejected: invalidCredentials\n' });
@@ -430,7 +430,7 @@ describe('signed in', () => {
     await rollcall(['users', 'create', 'leaver', '--authentication', 'directory']);
     const typed = await onTerminal(leave, [
       ['Password for leaver', 'kept-here-now\r'],
-      ['Once more', 'kept-here-now\r'],
+      ['Repeat the password', 'kept-here-now\r'],
     ]);
     const right = await rollcall(['auth', 'leaver'], 'kept-here-now');
     await rollcall(['users', 'set', 'leaver', '--authentication', 'directory']);
@@ -457,7 +457,7 @@ describe('signed in', () => {
       [
         ['Current password', `${PASSWORD}\r`],
         ['New password', `${PASSWORD}-typed\r`],
-        ['Once more', `${PASSWORD}-typed\r`],
+        ['Repeat the password', `${PASSWORD}-typed\r`],
       ],
     );
     const back = await ask(['password'], `${PASSWORD}-typed\n${PASSWORD}\n`);
@@ -469,11 +469,11 @@ describe('signed in', () => {
     });
     expect(incomplete).toMatchObject({
       code: 2,
-      errors: expect.stringMatching(/^rollcall: two lines [^\n]+\n$/) as string,
+      errors: expect.stringMatching(/^rollcall: expected two lines [^\n]+\n$/) as string,
     });
-    expect(piped).toEqual({ code: 0, output: 'Your password is changed.\n', errors: '' });
+    expect(piped).toEqual({ code: 0, output: 'Your password was changed.\n', errors: '' });
     expect(right.code).toBe(0);
-    expect(typed).toMatchObject({ code: 0, screen: expect.stringContaining('Your password is changed.') as string });
+    expect(typed).toMatchObject({ code: 0, screen: expect.stringContaining('Your password was changed.') as string });
     expect(typed.screen).not.toContain(PASSWORD);
     expect(back).toEqual({ url, passwordChanged: true });
   });
