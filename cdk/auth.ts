@@ -1,6 +1,7 @@
 /** Logins: the function that the login service invokes, and its alarms. It has no address; who may invoke it is up to IAM. */
 import { Duration } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
+import { OPERATIONS_PREFIX } from '../lib/aws/environment.ts';
 import type { Data } from './data.ts';
 import { ProductFunction, type FunctionDefaults } from './function.ts';
 import { largerOf, productMetric, type Monitoring } from './monitoring.ts';
@@ -34,7 +35,7 @@ export class Auth extends Construct {
     this.handler.allow(
       ['dynamodb:BatchGetItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem'],
       [data.operations.tableArn],
-      { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['attempts#*'] } },
+      { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [`${OPERATIONS_PREFIX.attempts}*`] } },
     );
     this.handler.allow(['secretsmanager:GetSecretValue'], [data.settingsSecret.secretArn]);
 

@@ -8,6 +8,7 @@ import { EventBus } from 'aws-cdk-lib/aws-events';
 import { EventSourceMapping, FilterCriteria, FilterRule, StartingPosition } from 'aws-cdk-lib/aws-lambda';
 import { SqsDlq } from 'aws-cdk-lib/aws-lambda-event-sources';
 import { Construct } from 'constructs';
+import { OPERATIONS_PREFIX, RUN_PARTITION } from '../lib/aws/environment.ts';
 import type { Data } from './data.ts';
 import { FailureQueue } from './failure-queue.ts';
 import { ProductFunction, type FunctionDefaults } from './function.ts';
@@ -25,7 +26,7 @@ const USERS = [{ NewImage: IS_USER }, { OldImage: IS_USER }];
 // A run as it ended. No lease, session, attempt, line or mark; nor what expires, which has no new image.
 const FINISHED_RUNS = [
   {
-    Keys: { pk: { S: FilterRule.isEqual('run') } },
+    Keys: { pk: { S: FilterRule.isEqual(RUN_PARTITION) } },
     NewImage: { stage: { S: FilterRule.isEqual('finished') }, claimedBy: { S: FilterRule.notExists() } },
   },
 ];
@@ -54,7 +55,7 @@ export class Events extends Construct {
     this.handler.allow(['events:PutEvents'], [this.bus.eventBusArn]);
     // Of the operations it reads nothing but the marks of renames; of the users, what the stream shows.
     this.handler.allow(['dynamodb:BatchGetItem'], [data.operations.tableArn], {
-      'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['renamed#*'] },
+      'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [`${OPERATIONS_PREFIX.renamed}*`] },
     });
     this.follow('Users', data.users.tableStreamArn!, USERS);
     this.follow('Runs', data.operations.tableStreamArn!, FINISHED_RUNS);

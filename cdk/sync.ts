@@ -5,7 +5,7 @@ import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { CfnSchedule, CfnScheduleGroup } from 'aws-cdk-lib/aws-scheduler';
 import { Construct } from 'constructs';
-import { SYNC_NODE_OPTIONS } from '../lib/aws/environment.ts';
+import { SYNC_NODE_OPTIONS, USERS_TABLE } from '../lib/aws/environment.ts';
 import type { Data } from './data.ts';
 import { FailureQueue } from './failure-queue.ts';
 import { ProductFunction, type FunctionDefaults } from './function.ts';
@@ -83,10 +83,12 @@ export class Sync extends Construct {
   }
 
   private allowStores({ users, operations, settingsSecret }: Data): void {
-    this.handler.allow(['dynamodb:Query'], [`${users.tableArn}/index/list`]);
+    this.handler.allow(['dynamodb:Query'], [`${users.tableArn}/index/${USERS_TABLE.listIndex}`]);
     this.handler.allow(
       [
         'dynamodb:BatchGetItem',
+        // Before an administrator is disabled or deleted: is there another one who can sign in?
+        'dynamodb:Scan',
         'dynamodb:PutItem',
         'dynamodb:DeleteItem',
         'dynamodb:PartiQLInsert',

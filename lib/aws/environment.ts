@@ -37,6 +37,24 @@ export const LIST_SHARDS = 8;
 /** Operations: runs, their changes, the lease, attempts, sessions. `expiresAt` is the TTL attribute, epoch seconds. */
 export const OPERATIONS_TABLE = { partitionKey: 'pk', sortKey: 'sk', ttl: 'expiresAt' } as const;
 
+/** The partition of all runs; their sort key is the run's id, so that they lie in the order of time. */
+export const RUN_PARTITION = 'run';
+
+/** The one item that says which run may write. */
+export const LEASE_KEY = { pk: 'lease', sk: 'sync' } as const;
+
+/** How the partition keys of everything else begin. The stores make keys with them, and the IAM policies limit roles to them. */
+export const OPERATIONS_PREFIX = {
+  /** Lines of one run, in chunks; behind it the run's id. */
+  changes: 'changes#',
+  /** Failed logins at one name; behind it the name key. */
+  attempts: 'attempts#',
+  /** One session; behind it the hash of its token. */
+  session: 'session#',
+  /** Marks that a record has gone by a rename; behind it the user's id. */
+  renamed: 'renamed#',
+} as const;
+
 /** Namespace of the CloudWatch metrics, and their names. Alarms and dashboard use the same ones as the functions. */
 export const METRICS_NAMESPACE = 'Rollcall';
 

@@ -9,6 +9,7 @@ import type { Attempts, LoginStore } from '../login/login-store.ts';
 import type { Clock } from '../clock.ts';
 import { userNameKey } from '../user/user-name.ts';
 import { epochSeconds, readItems, wasWritten } from './client.ts';
+import { OPERATIONS_PREFIX } from './environment.ts';
 import { fromUserItem, isPossibleKey, unchanged } from './user-item.ts';
 
 export interface LoginStoreOptions {
@@ -141,5 +142,5 @@ export function createLoginStore({ client, usersTable, operationsTable, clock }:
 }
 
 function attemptsKey(nameKey: string) {
-  return { pk: `attempts#${nameKey}`, sk: 'login' };
+  return { pk: `${OPERATIONS_PREFIX.attempts}${nameKey}`, sk: 'login' };
 }

@@ -26,7 +26,8 @@ import { interruptRun, LEASE_MS, leaseLost } from '../sync/run.ts';
 import { chunksOf, epochSeconds, inFlight, waitForTry, wasWritten, writeItems } from './client.ts';
 import type { Item } from './client.ts';
 import { storeUnavailable } from './fault.ts';
-import { heldBy, LEASE_KEY } from './lease.ts';
+import { LEASE_KEY, OPERATIONS_PREFIX, RUN_PARTITION } from './environment.ts';
+import { heldBy } from './lease.ts';
 
 export interface RunStoreOptions {
   readonly client: DynamoDBDocumentClient;
@@ -261,7 +262,7 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
         new QueryCommand({
           TableName,
           KeyConditionExpression: before === null ? 'pk = :pk' : 'pk = :pk AND sk < :before',
-          ExpressionAttributeValues: { ':pk': 'run', ...(before !== null && { ':before': before }) },
+          ExpressionAttributeValues: { ':pk': RUN_PARTITION, ...(before !== null && { ':before': before }) },
           ScanIndexForward: false,
           ConsistentRead: true,
           Limit: limit + 1,
@@ -318,11 +319,11 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
 }
 
 function runKey(runId: string) {
-  return { pk: 'run', sk: runId };
+  return { pk: RUN_PARTITION, sk: runId };
 }
 
 function changesKey(runId: string): string {
-  return `changes#${runId}`;
+  return `${OPERATIONS_PREFIX.changes}${runId}`;
 }
 
 function tookLease(run: Run, { token, lastRead }: Lease): StartResult & { readonly kind: 'started' } {

@@ -5,6 +5,7 @@ import { DeleteCommand, GetCommand, PutCommand } from '@aws-sdk/lib-dynamodb';
 import type { Clock } from '../clock.ts';
 import type { Session, SessionStore } from '../login/session.ts';
 import { epochSeconds, wasWritten } from './client.ts';
+import { OPERATIONS_PREFIX } from './environment.ts';
 
 export interface SessionStoreOptions {
   readonly client: DynamoDBDocumentClient;
@@ -40,5 +41,5 @@ export function createSessionStore({ client, operationsTable, clock }: SessionSt
 }
 
 function keyOf(tokenHash: string) {
-  return { pk: `session#${tokenHash}`, sk: 'session' };
+  return { pk: `${OPERATIONS_PREFIX.session}${tokenHash}`, sk: 'session' };
 }

@@ -10,6 +10,7 @@ import { compareUsers, toRunEvent, toUserEvents, type UserStep } from '../event/
 import type { Run } from '../sync/run.ts';
 import type { User } from '../user/user.ts';
 import { type Item, readItems } from './client.ts';
+import { RUN_PARTITION } from './environment.ts';
 import { fromRunItem } from './run-store.ts';
 import { fromUserItem } from './user-item.ts';
 import { type Arrival, readArrival, renameMarkKey } from './user-trail.ts';
@@ -110,5 +111,5 @@ function toUser(item: Item | null): User | null {
 
 /** As it was stored when it ended; what is added to it afterwards is no end. */
 function isFinishedRun(item: Item | null): item is Item {
-  return item?.pk === 'run' && item.stage === 'finished' && !('claimedBy' in item);
+  return item?.pk === RUN_PARTITION && item.stage === 'finished' && !('claimedBy' in item);
 }

@@ -5,9 +5,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { GetCommand, QueryCommand, ScanCommand } from '@aws-sdk/lib-dynamodb';
-import type { ScanCommandInput, TransactWriteCommandInput } from '@aws-sdk/lib-dynamodb';
+import type { ScanCommandInput } from '@aws-sdk/lib-dynamodb';
 import { decodeCursor, encodeCursor } from '../cursor.ts';
-import { compareUsers } from '../event/event.ts';
 import type { UserLink, UserQuery, UserStore, UserWrite, WriteResult } from '../user/user-store.ts';
 import { leaseLost } from '../sync/run.ts';
 import type { User } from '../user/user.ts';
@@ -17,10 +16,10 @@ import { isFoundBy, userStatus } from '../user/user.ts';
 import { createAddressIndex } from './address-index.ts';
 import { executeStatements, inFlight, readItems, writeItems } from './client.ts';
 import type { Item } from './client.ts';
-import { LIST_SHARDS, USERS_TABLE } from './environment.ts';
-import { heldBy, LEASE_KEY } from './lease.ts';
-import { fromUserItem, isPossibleKey, toUserItem, unchanged, userAfter, userBefore } from './user-item.ts';
-import { type Arrival, toRenameMark } from './user-trail.ts';
+import { LEASE_KEY, LIST_SHARDS, USERS_TABLE } from './environment.ts';
+import { heldBy } from './lease.ts';
+import { fromUserItem, isPossibleKey, userAfter } from './user-item.ts';
+import { keyOf, toStatement, toTransaction } from './user-write.ts';
 
 export interface UserStoreOptions {
   readonly client: DynamoDBDocumentClient;
@@ -37,9 +36,6 @@ const ITEMS_IN_TRANSACTION = 100;
 const SHARDS = Array.from({ length: LIST_SHARDS }, (_, shard) => String(shard));
 const FIRST_KEY = '\u0001';
 const LAST_OF_PREFIX = '\u{10FFFF}';
-// Updates never touch these: the key, and what is given at creation.
-const FIXED: ReadonlySet<string> = new Set([USERS_TABLE.partitionKey, USERS_TABLE.listPartitionKey, 'id', 'createdAt']);
-
 export function createUserStore({ client, usersTable, operationsTable }: UserStoreOptions): UserStore {
   const addresses = createAddressIndex(client, usersTable);
 
@@ -263,101 +259,10 @@ function roundsOf(writes: readonly UserWrite[]): readonly PlacedWrite[][] {
   return rounds;
 }
 
-function keyOf(write: UserWrite): string {
-  return userNameKey(write.kind === 'create' ? write.user.userName : write.previous.userName);
-}
-
 /** Whether the store shows that the write was done. An account's id says so for good: somebody may have changed it since. */
 function isDone(write: UserWrite, stored: User | undefined): boolean {
   if (write.kind === 'create') return stored?.id === write.user.id;
   return write.kind === 'delete' ? stored === undefined : isDeepStrictEqual(stored, userAfter(write));
-}
-
-/** PartiQL carries a condition per statement, which BatchWriteItem can't, at the price of BatchWriteItem. */
-function toStatement(table: string, write: UserWrite): { Statement: string; Parameters: unknown[] } {
-  if (write.kind === 'create') {
-    const item = toUserItem(write.user);
-    const fields = Object.keys(item).map((name) => `'${name}': ?`);
-    return { Statement: `INSERT INTO "${table}" VALUE {${fields.join(', ')}}`, Parameters: Object.values(item) };
-  }
-  if (write.kind === 'update') {
-    const before = toUserItem(write.previous);
-    const after = toUserItem(write.user);
-    const changed = Object.entries(after).filter(
-      ([name, value]) => !FIXED.has(name) && !isDeepStrictEqual(value, before[name]),
-    );
-    const set = changed.map(([name]) => `"${name}" = ?`).join(', ');
-    const remove = before.addressKey !== undefined && after.addressKey === undefined ? 'REMOVE "addressKey" ' : '';
-    return {
-      Statement: `UPDATE "${table}" SET ${set} ${remove}${WHERE_UNCHANGED}`,
-      Parameters: [...changed.map(([, value]) => value), ...unchangedParameters(write.previous)],
-    };
-  }
-  if (write.kind === 'delete') {
-    return {
-      Statement: `DELETE FROM "${table}" ${WHERE_UNCHANGED} RETURNING ALL OLD *`,
-      Parameters: unchangedParameters(write.previous),
-    };
-  }
-  throw new TypeError(`a ${write.kind} is only written together with others`);
-}
-
-const WHERE_UNCHANGED = 'WHERE "nameKey" = ? AND "id" = ? AND "version" = ?';
-
-function unchangedParameters({ userName, id, version }: User): unknown[] {
-  return [userNameKey(userName), id, version];
-}
-
-/**
- * One operation a key, because a transaction may name an item only once: where one user leaves a name and another takes
- * it, the two become one put over the old record. A name that a rename leaves to nobody gets a mark besides. null = the
- * writes contradict each other: two users want one name.
- */
-function toTransaction(
-  TableName: string,
-  operationsTable: string,
-  writes: readonly UserWrite[],
-): NonNullable<TransactWriteCommandInput['TransactItems']> | null {
-  const leaving = new Map<string, User>();
-  const taking = new Map<string, User>();
-  const checked = new Map<string, User>();
-  const renamed = new Map<string, UserWrite & { kind: 'rename' }>();
-  for (const write of writes) {
-    if (write.kind === 'rename') renamed.set(write.previous.id, write);
-    if (write.kind === 'check') checked.set(keyOf(write), write.previous);
-    const before = userBefore(write);
-    if (before !== null) leaving.set(keyOf(write), before);
-    const user = userAfter(write);
-    if (user === null) continue;
-    const nameKey = userNameKey(user.userName);
-    if (taking.has(nameKey)) return null;
-    taking.set(nameKey, user);
-  }
-  for (const [nameKey, user] of checked) {
-    const gone = leaving.get(nameKey);
-    if (gone ? gone.id !== user.id || gone.version !== user.version : taking.has(nameKey)) return null;
-  }
-  const keys = new Set([...leaving.keys(), ...taking.keys(), ...checked.keys()]);
-  return [...keys].flatMap((nameKey): NonNullable<TransactWriteCommandInput['TransactItems']> => {
-    const before = leaving.get(nameKey) ?? checked.get(nameKey);
-    const after = taking.get(nameKey);
-    const condition = before ? unchanged(before) : { ConditionExpression: 'attribute_not_exists(nameKey)' };
-    if (after) {
-      const rename = renamed.get(after.id);
-      const arrives = rename !== undefined || (before !== undefined && before.id !== after.id);
-      const arrival: Arrival = {
-        changes: rename ? compareUsers(rename.previous, rename.user) : null,
-        replacesDeleted: before !== undefined && !renamed.has(before.id),
-      };
-      return [{ Put: { TableName, Item: { ...toUserItem(after), ...(arrives && { arrival }) }, ...condition } }];
-    }
-    const operation = { TableName, Key: { nameKey }, ...condition };
-    if (!leaving.has(nameKey)) return [{ ConditionCheck: operation }];
-    const rename = renamed.get(before!.id);
-    if (rename === undefined) return [{ Delete: operation }];
-    const Item = toRenameMark(rename.previous, rename.user.updatedAt);
-    return [{ Delete: operation }, { Put: { TableName: operationsTable, Item } }];
-  });
 }
 
 /** The filter of a list, as far as the index carries what it needs. */

@@ -7,6 +7,7 @@
 import type { UserChanges } from '../event/event.ts';
 import type { User } from '../user/user.ts';
 import { epochSeconds, type Item } from './client.ts';
+import { OPERATIONS_PREFIX } from './environment.ts';
 
 /** On a record that has come to its key in a transaction; stale from its next update on, which nobody needs to look at. */
 export interface Arrival {
@@ -25,7 +26,7 @@ const MARK_KEPT_MS = 7 * 24 * 60 * 60 * 1_000;
 
 /** The mark's key in the operations table: exactly this record has gone from its key by a rename. */
 export function renameMarkKey({ id, version }: User) {
-  return { pk: `renamed#${id}`, sk: String(version) };
+  return { pk: `${OPERATIONS_PREFIX.renamed}${id}`, sk: String(version) };
 }
 
 export function toRenameMark(previous: User, renamedAt: string): Item {

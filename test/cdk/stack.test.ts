@@ -8,7 +8,7 @@ import { Match, Template } from 'aws-cdk-lib/assertions';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { afterAll, expect, test } from 'vitest';
 import { RollcallStack } from '../../cdk/stack.ts';
-import { ENVIRONMENT, METRICS, METRICS_NAMESPACE, USERS_TABLE } from '../../lib/aws/environment.ts';
+import { ENVIRONMENT, METRICS, METRICS_NAMESPACE, OPERATIONS_PREFIX, USERS_TABLE } from '../../lib/aws/environment.ts';
 
 const RUNBOOK = readFileSync(new URL('../../docs/runbook.md', import.meta.url), 'utf8');
 const VPC = {
@@ -161,7 +161,9 @@ test('no role has a managed policy, a wildcard action or a wildcard resource', (
 test('a login can neither create nor delete a user and reaches nothing of the operations but attempts', () => {
   expect(actions(template, 'Auth', 'DataUsers').sort()).toEqual(['dynamodb:BatchGetItem', 'dynamodb:UpdateItem']);
   expect(statements(template, 'Auth')).toContainEqual(
-    expect.objectContaining({ Condition: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['attempts#*'] } } }),
+    expect.objectContaining({
+      Condition: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [`${OPERATIONS_PREFIX.attempts}*`] } },
+    }),
   );
 });
 
@@ -220,7 +222,7 @@ test('the function of the events reads streams and marks of renames, and writes 
     Effect: 'Allow',
     Action: 'dynamodb:BatchGetItem',
     Resource: { 'Fn::GetAtt': [expect.stringMatching(/^DataOperations/), 'Arn'] },
-    Condition: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['renamed#*'] } },
+    Condition: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [`${OPERATIONS_PREFIX.renamed}*`] } },
   });
   const rest = statements(template, 'Events').filter(({ Resource }) => JSON.stringify(Resource).includes('StreamArn'));
   for (const { Action } of rest)
