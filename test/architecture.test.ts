@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { findCircles, type Import, readImports, readRunTimeImports, ROOT } from './support/import-graph.ts';
 
-const imports = readImports(['.', 'cdk']);
+const imports = readImports(['.', 'cdk', 'client']);
 
 /** The concept folders of lib/ by their place in the order; lib/ itself, which is below all of them, is the empty name. */
 const RANK: Readonly<Record<string, number>> = {
@@ -62,6 +62,12 @@ describe('the import rules of docs/architecture.md', () => {
       return from !== null && to !== null && from !== to && RANK[to]! >= RANK[from]!;
     });
     expect(against.map(({ file, target }) => `${file} imports ${target}`)).toEqual([]);
+  });
+
+  test('every folder of lib/ is in the picture of the rooms', () => {
+    const picture = readSource('docs/house.svg');
+    const folders = readdirSync(path.join(ROOT, 'lib'), { withFileTypes: true }).filter((each) => each.isDirectory());
+    expect(folders.map(({ name }) => name).filter((name) => !picture.includes(`>${name}/<`))).toEqual([]);
   });
 
   test('no two files import each other in a circle', () => {
@@ -126,7 +132,8 @@ describe('the import rules of docs/architecture.md', () => {
     expect(illegal(/^cdk\//u, allowed)).toEqual([]);
   });
 
-  test('cli/ knows the product by its API alone', () => {
+  test('client/ imports nothing of the product, and cli/ nothing but client/', () => {
+    expect(illegal(/^client\//u, [/^client\//u, /^openapi-fetch$/u])).toEqual([]);
     expect(illegal(/^cli\//u, [/^cli\//u, /^client\//u, /^@clack\/prompts$/u])).toEqual([]);
     expect(strays(/^cli\//u, /^cli\//u)).toEqual([]);
   });
@@ -149,7 +156,7 @@ describe('the import rules of docs/architecture.md', () => {
 });
 
 describe('the style of docs/architecture.md', () => {
-  const sources = sourcesOf('lib', 'functions', 'openapi', 'cdk', 'local', 'cli', 'examples', 'test');
+  const sources = sourcesOf('lib', 'functions', 'openapi', 'cdk', 'local', 'client', 'cli', 'examples', 'test');
   const isGenerated = (file: string): boolean => file.startsWith('client/schema');
 
   test('no file has a default export, except configurations that tools read', () => {
