@@ -12,19 +12,5 @@ export default defineConfig({
     allowOnly: false,
     // Measured by `npm run coverage`, which leaves out the tests that start slow servers.
     coverage: { provider: 'v8', include: ['lib/**'], reporter: ['text', 'html', 'lcov'] },
-    // The entry points wire themselves when they are imported, as on Lambda; nothing connects before it is used.
-    env: {
-      AWS_REGION: 'eu-central-1',
-      AWS_ACCESS_KEY_ID: 'local',
-      AWS_SECRET_ACCESS_KEY: 'local',
-      USERS_TABLE: 'users',
-      OPERATIONS_TABLE: 'operations',
-      SETTINGS_SECRET: 'settings',
-      ADMINISTRATOR_SECRET: 'administrator',
-      SCHEDULE_NAME: 'synchronize',
-      SCHEDULE_GROUP: 'rollcall',
-      SYNC_FUNCTION: 'sync',
-      EVENT_BUS: 'events',
-    },
   },
 });

@@ -32,7 +32,7 @@ export class Auth extends Construct {
     // reaches the attempts alone: no session, no lease, no run.
     this.handler.allow(['dynamodb:BatchGetItem', 'dynamodb:UpdateItem'], [data.users.tableArn]);
     this.handler.allow(
-      ['dynamodb:BatchGetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem'],
+      ['dynamodb:BatchGetItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem'],
       [data.operations.tableArn],
       { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['attempts#*'] } },
     );

@@ -11,7 +11,7 @@ import { ServiceError } from '../lib/errors.ts';
 import type { LoginOutcome } from '../lib/login/login.ts';
 import { CHANGE_KINDS } from '../lib/sync/run.ts';
 import type { Run, RunStatus } from '../lib/sync/run.ts';
-import { userNameKey } from '../lib/user/user.ts';
+import { userNameKey } from '../lib/user/user-name.ts';
 
 export const logger = new Logger({ serviceName: METRICS_SERVICE });
 const metrics = new Metrics({ namespace: METRICS_NAMESPACE, serviceName: METRICS_SERVICE });

@@ -25,9 +25,9 @@ import { createLogin } from '../lib/login/login.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { OpenDirectory } from '../lib/directory/directory.ts';
 import type { SyncPorts } from '../lib/sync/sync.ts';
-import type { ApiPorts } from './api.ts';
-import type { AuthPorts } from './auth.ts';
-import type { EventsPorts } from './events.ts';
+import type { ApiPorts } from './api-handler.ts';
+import type { AuthPorts } from './auth-handler.ts';
+import type { EventsPorts } from './events-handler.ts';
 import { logger } from './telemetry.ts';
 
 type Variables = Record<string, string | undefined>;
@@ -107,7 +107,7 @@ export function wireApi(variables: Variables): ApiPorts {
     openDirectory: openLdapDirectory,
     login: createLogin({ logins, directory: keepDirectory(settings, openLdapDirectory, clock), clock }),
     startSync: createSyncStarter(name('syncFunction')),
-    readAdministratorPassword: async () => (await readAdministratorPassword(secrets, administratorSecret)).password,
+    readGeneratedPassword: async () => (await readAdministratorPassword(secrets, administratorSecret)).password,
     clock,
     logger,
   };

@@ -162,7 +162,7 @@ describe('the style of docs/architecture.md', () => {
       .flatMap((file) =>
         readSource(file)
           .split('\n')
-          .flatMap((line, index) => ([...line].length > 120 ? [`${file}:${index + 1}`] : [])),
+          .flatMap((line, index) => (Array.from(line).length > 120 ? [`${file}:${index + 1}`] : [])),
       );
     expect(long).toEqual([]);
   });

@@ -11,7 +11,7 @@ import type { UserStore } from '../user/user-store.ts';
 import type { Privilege } from '../user/privilege.ts';
 import { samePrivileges } from '../user/privilege.ts';
 import type { User } from '../user/user.ts';
-import { userNameKey } from '../user/user.ts';
+import { userNameKey } from '../user/user-name.ts';
 
 export interface DefaultPrivilegePorts {
   readonly settings: SettingsStore;

@@ -5,15 +5,13 @@
 // As a namespace, so that bundlers can leave out what is not used: 360 KB of languages.
 import * as z from 'zod';
 import type { InputFault } from '../errors.ts';
+import { isPrintable } from '../printable.ts';
 
 /** A document that has passed, or all that is wrong with it. */
 export type Parsed<T> = { readonly value: T } | { readonly faults: readonly InputFault[] };
 
 /** Faults told at once; a document with more has another problem than its details. */
 const MAX_FAULTS = 100;
-
-// C0, DEL and C1 controls, and halves of surrogate pairs.
-const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u;
 
 /** Runs a schema over a document. The path of a document that is wrong as a whole is empty. */
 export function parseInput<T>(schema: z.ZodType<T>, document: unknown): Parsed<T> {
@@ -24,11 +22,7 @@ export function parseInput<T>(schema: z.ZodType<T>, document: unknown): Parsed<T
 
 /** One line of text: trimmed, at most `maxLength` characters, no control characters. */
 export function line(maxLength: number) {
-  return z
-    .string()
-    .trim()
-    .max(maxLength)
-    .refine((text) => !UNPRINTABLE.test(text), 'contains control characters');
+  return z.string().trim().max(maxLength).refine(isPrintable, 'contains control characters');
 }
 
 /** As `line`, where nothing, null and the empty text are the same. */

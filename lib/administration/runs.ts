@@ -4,24 +4,16 @@
  */
 import { ServiceError } from '../errors.ts';
 import type { Clock } from '../clock.ts';
+import type { StartSync } from '../sync/sync-starter.ts';
 import type { RunStore } from '../sync/run-store.ts';
 import type { SettingsStore } from '../settings/settings-store.ts';
 import { newRun, newRunId } from '../sync/run.ts';
 import type { Run, RunRequest } from '../sync/run.ts';
 
-/** What the sync function is invoked with for a run that is stored and waits. */
-export interface SyncRequest {
-  readonly runId: string;
-  readonly dryRun: boolean;
-  readonly trigger: RunRequest['trigger'];
-  readonly requestedBy: string | null;
-}
-
 export interface RunControlPorts {
   readonly runs: RunStore;
   readonly settings: SettingsStore;
-  /** Asks for the run to be carried out and does not wait for it. */
-  readonly startSync: (request: SyncRequest) => Promise<void>;
+  readonly startSync: StartSync;
   readonly clock: Clock;
 }
 

@@ -3,12 +3,13 @@
  * with it. Knows no store and no directory: whether a server answers is for the test of the settings to say.
  */
 import { X509Certificate } from 'node:crypto';
-import { isIPv4, isIPv6 } from 'node:net';
 import * as z from 'zod';
 import type { InputFault } from '../errors.ts';
 import { parseFilter } from '../settings/filter.ts';
 import { LIST_EVEN_SO, OBJECT_EVEN_SO, line, optionalLine, parseInput, refuse, refuseRepetition } from './input.ts';
-import { attributeList } from '../directory/mapping.ts';
+import { attributeList, isAttributeName } from '../settings/attribute-name.ts';
+import { parseServerAddress } from '../settings/server-address.ts';
+import { parseDistinguishedName } from '../distinguished-name.ts';
 import type { WorkingSchedule } from '../settings/schedule.ts';
 import { PRIVILEGES, privilegesFault } from '../user/privilege.ts';
 import { expressionFault, nextRuns, timeZoneFault } from '../settings/schedule.ts';
@@ -36,14 +37,6 @@ export type PresentedSettings = Omit<Settings, 'connection' | 'options'> & {
   };
   readonly warnings: readonly string[];
 };
-
-// attributedescription of RFC 4512, 2.5: a name or an OID, then options.
-const ATTRIBUTE = /^(?:[A-Za-z][A-Za-z0-9-]*|(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+)(?:;[A-Za-z0-9-]+)*$/;
-
-// A relative name of RFC 4514, 3, white space around its parts allowed; special characters of a value escaped.
-const VALUE = String.raw`(?:[^"+,;<>\\\0]|\\[0-9A-Fa-f]{2}|\\[ "#+,;<=>\\])*`;
-const PAIR = String.raw`\s*(?:[A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)+)\s*=${VALUE}`;
-const DN = new RegExp(String.raw`^${PAIR}(?:[+,]${PAIR})*$`);
 
 /** Like `refuse`, for texts that may be empty. */
 function refuseText(fault: (text: string) => string | null) {
@@ -122,7 +115,9 @@ const connection = z
 
 const scope = z.strictObject({
   baseDn: optionalLine(MAX_DN_LENGTH)
-    .superRefine(refuseText((dn) => (DN.test(dn) ? null : 'is no DN; write it like dc=mycompany,dc=local')))
+    .superRefine(
+      refuseText((dn) => (parseDistinguishedName(dn) ? null : 'is no DN; write it like dc=mycompany,dc=local')),
+    )
     .describe('Where to search. Empty = the directory’s default naming context, or its only one.'),
   filter: z
     .string()
@@ -296,25 +291,12 @@ export function settingsWarnings({ connection, defaultPrivileges }: Settings): r
 }
 
 function serverFault(text: string): string | null {
-  if (text === '') return 'is empty; write a DNS name or an IP address';
-  const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(text)?.[0];
-  if (scheme !== undefined) return `leave out ${scheme}; encryption is a setting of its own`;
-  if (isIPv6(text)) return 'put an IPv6 address in brackets, like [2001:db8::1]';
-  const match = /^(?:\[(?<ipv6>[^\]]*)\]|(?<host>[^:[\]]*))(?::(?<port>[^:]*))?$/.exec(text)?.groups;
-  if (!match) return 'is no server; write a DNS name or an IP address, with :port if it is not the usual one';
-  const { ipv6, host, port } = match;
-  if (port !== undefined && !(/^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65_535)) {
-    return 'has a port that is not within 1-65535';
-  }
-  if (ipv6 !== undefined) return isIPv6(ipv6) ? null : 'has no IPv6 address in its brackets';
-  if (/^[\d.]+$/.test(host!)) return isIPv4(host!) ? null : 'is no IPv4 address';
-  const labels = host!.replace(/\.$/, '').split('.');
-  const isName = labels.every((label) => /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i.test(label));
-  return isName && host!.length <= 254 ? null : 'is no DNS name; write names with other letters in their xn-- form';
+  const parsed = parseServerAddress(text, 'none');
+  return parsed.kind === 'fault' ? parsed.fault : null;
 }
 
 function attributeFault(name: string): string | null {
-  return ATTRIBUTE.test(name) ? null : `"${name}" is no attribute name; write it like uid or mail`;
+  return isAttributeName(name) ? null : `"${name}" is no attribute name; write it like uid or mail`;
 }
 
 /** A DN, or whatever else a server takes as the name of a bind: `reader@example.org`, `EXAMPLE\reader`. */
@@ -323,7 +305,8 @@ function bindNameFault(name: string): string | null {
   if (/^(?:external|plain)$/i.test(name)) return 'is the name of a SASL mechanism; write the DN of the user that reads';
   if (/(^|[^\\])[,+]\s*$/.test(name))
     return 'ends with a comma or plus sign; remove it, or add what is missing behind it';
-  if (name.includes('=') && !DN.test(name)) return 'is no DN; write it like cn=reader,dc=mycompany,dc=local';
+  if (name.includes('=') && parseDistinguishedName(name) === null)
+    return 'is no DN; write it like cn=reader,dc=mycompany,dc=local';
   return null;
 }
 

@@ -3,7 +3,8 @@
  */
 import { invalidRequest, ServiceError } from '../errors.ts';
 import type { InputFault } from '../errors.ts';
-import { attributeList, attributeValues, mapEntry } from '../directory/mapping.ts';
+import { attributeValues, mapEntry } from '../directory/mapping.ts';
+import { attributeList } from '../settings/attribute-name.ts';
 import type { DirectoryTest } from '../directory/directory-test.ts';
 import type { Entry } from '../directory/entry.ts';
 import type { OpenDirectory } from '../directory/directory.ts';

@@ -8,18 +8,16 @@ import type { Parsed } from './input.ts';
 import { passwordFault } from '../user/password.ts';
 import type { Privilege } from '../user/privilege.ts';
 import { PRIVILEGES, privilegesFault } from '../user/privilege.ts';
-import type { Authentication, UserStatus } from '../user/user.ts';
-import { exceedAddressBytes, MAX_ADDRESS_BYTES, parseUserName } from '../user/user.ts';
+import type { Authentication, Profile, UserStatus } from '../user/user.ts';
+import { EMAIL_ADDRESS, exceedAddressBytes, MAX_ADDRESS_BYTES } from '../user/email-address.ts';
+import { parseUserName } from '../user/user-name.ts';
 
 const MAX_FULL_NAME_LENGTH = 512;
 const MAX_ADDRESS_LENGTH = 320;
 const MAX_ADDRESSES = 200;
 
 /** A user to create, defaults filled in. */
-export interface NewUser {
-  readonly userName: string;
-  readonly fullName: string | null;
-  readonly emailAddresses: readonly string[];
+export interface NewUser extends Profile {
   readonly authentication: Authentication;
   readonly status: UserStatus;
   readonly privileges: readonly Privilege[];
@@ -49,11 +47,7 @@ function addressesFault(addresses: readonly string[]): string | null {
   return exceedAddressBytes(addresses) ? `has more than ${MAX_ADDRESS_BYTES / 1024} KB of addresses` : null;
 }
 
-const address = z
-  .string()
-  .trim()
-  .max(MAX_ADDRESS_LENGTH)
-  .regex(/^[^\s@\p{Cc}\p{Cs}]+(?:@[^\s@\p{Cc}\p{Cs}]+)+$/u, 'is no e-mail address');
+const address = z.string().trim().max(MAX_ADDRESS_LENGTH).regex(EMAIL_ADDRESS, 'is no e-mail address');
 
 const emailAddresses = z
   .array(address)

@@ -2,14 +2,15 @@
  * What administrators do to users by hand, and users to their own password. Every write is conditional on what was read, and
  * none of them leaves the system without an active administrator. Knows no HTTP; bodies arrive validated (user-schema.ts).
  */
-import { hash, randomUUID, timingSafeEqual } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { ServiceError } from '../errors.ts';
 import { hashPassword } from '../user/password.ts';
 import type { Clock } from '../clock.ts';
 import type { UserStore, UserWrite } from '../user/user-store.ts';
 
 import type { PublicUser, User } from '../user/user.ts';
-import { isActiveAdministrator, isWayIn, userNameKey } from '../user/user.ts';
+import { isActiveAdministrator, isWayIn, PROFILE_FIELDS } from '../user/user.ts';
+import { userNameKey } from '../user/user-name.ts';
 import type { NewUser, UserPatch } from './user-schema.ts';
 
 /**
@@ -46,9 +47,6 @@ export interface Administration {
    */
   changeOwnPassword(verified: PublicUser, password: string): Promise<User>;
 }
-
-/** The user name of the administrator that exists before anybody has created one. */
-export const FIRST_ADMINISTRATOR = 'admin';
 
 const MAX_RACES = 5;
 
@@ -145,42 +143,6 @@ export function createAdministration(users: UserStore, clock: Clock): Administra
 }
 
 /**
- * Creates the administrator that the generated password belongs to, when somebody signs in with it and there is neither a
- * user of that name nor any active administrator: on a fresh system, and as the way back in when there is none left.
- *
- * @param password what was typed; with any other than the generated one nothing happens, at the price of two small reads
- */
-export async function ensureFirstAdministrator(
-  users: UserStore,
-  readGeneratedPassword: () => Promise<string>,
-  password: string,
-  now: Date,
-): Promise<void> {
-  if ((await users.get(FIRST_ADMINISTRATOR)) !== null) return;
-  const digest = (text: string): Buffer => hash('sha256', text, 'buffer');
-  if (!timingSafeEqual(digest(password), digest(await readGeneratedPassword()))) return;
-  if ((await users.listActiveAdministrators()).some(isWayIn)) return;
-  const at = now.toISOString();
-  const user: User = {
-    id: randomUUID(),
-    userName: FIRST_ADMINISTRATOR,
-    fullName: null,
-    emailAddresses: [],
-    authentication: 'integrated',
-    disabledBy: null,
-    privileges: ['admin'],
-    directory: null,
-    passwordHash: await hashPassword(password),
-    fingerprint: null,
-    createdAt: at,
-    updatedAt: at,
-    version: 1,
-  };
-  // A lost race means that somebody else has created it just now.
-  await users.writeTogether([{ type: 'create', user }]);
-}
-
-/**
  * The user's next version with the patch in it; null when that changes nothing. Ends the sessions of a user whose name, status,
  * privileges, authentication or password change.
  *
@@ -205,7 +167,7 @@ function applyPatch(stored: User, patch: UserPatch, passwordHash: string | undef
   if (passwordHash !== undefined) next = { ...next, passwordHash };
   if (status === 'disabled') next = { ...next, disabledBy: 'admin' };
   if (status === 'active') next = { ...next, disabledBy: null };
-  const syncOwned = ['userName', 'fullName', 'emailAddresses', 'disabledBy'] as const;
+  const syncOwned = [...PROFILE_FIELDS, 'disabledBy'] as const;
   const same = (field: keyof User): boolean => JSON.stringify(next[field]) === JSON.stringify(stored[field]);
   if (!syncOwned.every(same)) next = { ...next, fingerprint: null };
   return (Object.keys(next) as (keyof User)[]).every(same) ? null : next;

@@ -18,7 +18,7 @@ import { PutCommand, QueryCommand } from '@aws-sdk/lib-dynamodb';
 import { ServiceError } from '../errors.ts';
 import type { UserWrite, WriteResult } from '../user/user-store.ts';
 import type { User } from '../user/user.ts';
-import { userNameKey } from '../user/user.ts';
+import { userNameKey } from '../user/user-name.ts';
 import { executeStatements, inFlight, wasWritten } from './client.ts';
 import type { Item } from './client.ts';
 import { USERS_TABLE } from './environment.ts';

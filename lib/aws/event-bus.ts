@@ -1,6 +1,7 @@
 /** Puts events onto a bus of EventBridge, in their order as far as EventBridge has one. Knows nothing of what they tell. */
 import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 import type { EventBridgeClientConfig, PutEventsRequestEntry } from '@aws-sdk/client-eventbridge';
+import type { PublishEvents } from '../event/event-bus.ts';
 import type { ProductEvent } from '../event/event.ts';
 import { CLIENT_DEFAULTS, storeUnavailable, translateFaults } from './fault.ts';
 
@@ -30,7 +31,7 @@ export function createEventBridgeClient(config: EventBridgeClientConfig = {}): E
  * @see https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
  * @see https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html (limits, entries that fail)
  */
-export function createPublisher({ client, busName }: EventBusOptions) {
+export function createPublisher({ client, busName }: EventBusOptions): PublishEvents {
   async function put(Entries: PutEventsRequestEntry[]): Promise<number> {
     const { Entries: results = [] } = await client.send(new PutEventsCommand({ Entries }));
     const refused = results.findIndex(({ ErrorCode }) => ErrorCode !== undefined);
@@ -38,7 +39,7 @@ export function createPublisher({ client, busName }: EventBusOptions) {
     return refused < 0 ? Entries.length : refused;
   }
 
-  return async (events: readonly ProductEvent[]): Promise<number> => {
+  return async (events) => {
     let taken = 0;
     for (const entries of requestsOf(events.map((event) => toEntry(event, busName)))) {
       // What is taken need not be sent again. The rest fails once more if it must, and then at its beginning.

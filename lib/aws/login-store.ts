@@ -4,10 +4,10 @@
  */
 import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import { DeleteCommand, PutCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
+import { DeleteCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
 import type { Attempts, LoginStore } from '../login/login-store.ts';
 import type { Clock } from '../clock.ts';
-import { userNameKey } from '../user/user.ts';
+import { userNameKey } from '../user/user-name.ts';
 import { epochSeconds, readItems, wasWritten } from './client.ts';
 import { fromUserItem, isPossibleKey, unchanged } from './user-item.ts';
 
@@ -20,9 +20,6 @@ export interface LoginStoreOptions {
 
 /** The `blockedUntil` of failures that nobody has given one yet. */
 const NEVER_BLOCKED = new Date(0).toISOString();
-/** How long attempts are kept after their block, where nobody has said until when. */
-const ATTEMPTS_KEPT_MS = 60 * 60 * 1_000;
-
 /** Names that can't be stored have no user and no attempts; nothing is counted for them. */
 export function createLoginStore({ client, usersTable, operationsTable, clock }: LoginStoreOptions): LoginStore {
   const now = (): number => epochSeconds(clock.now());
@@ -52,19 +49,6 @@ export function createLoginStore({ client, usersTable, operationsTable, clock }:
       const nameKey = userNameKey(userName);
       if (!isPossibleKey(nameKey)) return true;
       const { failures, blockedUntil } = next;
-      if (previous === null) {
-        const expiresAt = epochSeconds(new Date(Date.parse(blockedUntil) + ATTEMPTS_KEPT_MS));
-        return await wasWritten(
-          client.send(
-            new PutCommand({
-              TableName: operationsTable,
-              Item: { ...attemptsKey(nameKey), failures, blockedUntil, expiresAt },
-              ConditionExpression: 'attribute_not_exists(pk) OR expiresAt <= :now',
-              ExpressionAttributeValues: { ':now': now() },
-            }),
-          ),
-        );
-      }
       return await wasWritten(
         client.send(
           new UpdateCommand({

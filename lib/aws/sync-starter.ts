@@ -1,6 +1,6 @@
 /** Asks the sync function to carry out a run that is stored and waits, and does not wait for it. */
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
-import type { SyncRequest } from '../administration/runs.ts';
+import type { StartSync } from '../sync/sync-starter.ts';
 import { CLIENT_DEFAULTS, translateFaults } from './fault.ts';
 
 /**
@@ -8,7 +8,7 @@ import { CLIENT_DEFAULTS, translateFaults } from './fault.ts';
  *
  * @see https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html (InvocationType `Event`)
  */
-export function createSyncStarter(functionName: string): (request: SyncRequest) => Promise<void> {
+export function createSyncStarter(functionName: string): StartSync {
   const client = translateFaults(new LambdaClient({ ...CLIENT_DEFAULTS }), 'Lambda', []);
   return async (request) => {
     const Payload = JSON.stringify(request);

@@ -5,7 +5,8 @@
  */
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { unmarshall } from '@aws-sdk/util-dynamodb';
-import { compareUsers, type ProductEvent, toRunEvent, toUserEvents, type UserStep } from '../event/event.ts';
+import type { ReadEvents } from '../event/event-bus.ts';
+import { compareUsers, toRunEvent, toUserEvents, type UserStep } from '../event/event.ts';
 import type { Run } from '../sync/run.ts';
 import type { User } from '../user/user.ts';
 import { type Item, readItems } from './client.ts';
@@ -24,12 +25,6 @@ export interface StreamRecord {
   };
 }
 
-/** A record's place in its stream, and what it tells: often nothing. */
-export interface RecordedEvents {
-  readonly sequenceNumber: string;
-  readonly events: readonly ProductEvent[];
-}
-
 export interface StreamReaderOptions {
   readonly client: DynamoDBDocumentClient;
   /** Holds the marks of renames. */
@@ -37,8 +32,8 @@ export interface StreamReaderOptions {
 }
 
 /** The records' events, in their order. Reads the operations table only where a user's record has gone without a successor. */
-export function createStreamReader({ client, operationsTable }: StreamReaderOptions) {
-  return async (records: readonly StreamRecord[]): Promise<readonly RecordedEvents[]> => {
+export function createStreamReader({ client, operationsTable }: StreamReaderOptions): ReadEvents {
+  return async (records) => {
     const changes = records.map(readChange);
     const gone = changes.flatMap(({ before, after }) => (before !== null && after === null ? [before] : []));
     const renamed = await readRenameMarks(gone);

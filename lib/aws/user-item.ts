@@ -2,7 +2,9 @@
 import { hash } from 'node:crypto';
 import type { UserWrite } from '../user/user-store.ts';
 import type { User } from '../user/user.ts';
-import { addressKey, linkKey, userNameKey } from '../user/user.ts';
+import { addressKey } from '../user/email-address.ts';
+import { linkKey } from '../user/user.ts';
+import { userNameKey } from '../user/user-name.ts';
 import type { Item } from './client.ts';
 import { LIST_SHARDS } from './environment.ts';
 

@@ -3,18 +3,22 @@
  * person or the reason why not out. Knows nothing of other entries or of stored users.
  */
 import { hash } from 'node:crypto';
+import { ownValues } from '../distinguished-name.ts';
+import { isPrintable } from '../printable.ts';
+import { attributeKey, attributeList } from '../settings/attribute-name.ts';
+import { EMAIL_ADDRESS } from '../user/email-address.ts';
+import type { Profile, ProfileField } from '../user/user.ts';
+import { PROFILE_FIELDS } from '../user/user.ts';
 import type { Entry } from './entry.ts';
 import type { MappingSettings, OptionSettings } from '../settings/settings.ts';
-import { exceedAddressBytes, MAX_ADDRESS_BYTES, parseUserName, userNameKey } from '../user/user.ts';
+import { exceedAddressBytes, MAX_ADDRESS_BYTES } from '../user/email-address.ts';
+import { parseUserName, userNameKey } from '../user/user-name.ts';
 
 /** A person as the directory has it now, in the shape sync stores it. */
-export interface Person {
+export interface Person extends Profile {
   readonly directoryId: string;
   readonly dn: string;
-  readonly userName: string;
   readonly nameKey: string;
-  readonly fullName: string | null;
-  readonly emailAddresses: readonly string[];
   /** Whether sync is to disable the account because the directory marks it so. */
   readonly disabled: boolean;
   /** Equal exactly when everything above is equal. */
@@ -52,7 +56,7 @@ export function mapEntry(
   if (entry.disabled && disabledUsers === 'skip') return skip('the directory marks the account disabled');
 
   const names = namesIn(mapping);
-  const raw = singleValue(entry, names.userName);
+  const raw = singleValue(entry, names.userName[0]);
   if (raw === undefined) return skip(`the entry has no ${mapping.userName}, which is mapped to the user name`);
   const name = parseUserName(mapping.localPartOnly ? localPart(raw) : raw);
   if ('reason' in name) return skip(`${mapping.userName}: ${name.reason}`);
@@ -62,28 +66,23 @@ export function mapEntry(
     return skip(`the entry has more than ${MAX_ADDRESS_BYTES / 1024} KB of e-mail addresses`);
   }
   const { userName } = name;
-  const fullName = names.fullName === '' ? null : cleanFullName(singleValue(entry, names.fullName));
+  const fullName = cleanFullName(singleValue(entry, names.fullName[0]));
   const disabled = entry.disabled && disabledUsers === 'disable';
-  const state = [FINGERPRINT_VERSION, entry.id, entry.dn, userName, fullName, emailAddresses, disabled];
+  const profile: Profile = { userName, fullName, emailAddresses };
+  const state = [FINGERPRINT_VERSION, entry.id, entry.dn, ...PROFILE_FIELDS.map((field) => profile[field]), disabled];
   return {
     person: {
       directoryId: entry.id,
       dn: entry.dn,
-      userName,
+      ...profile,
       nameKey: userNameKey(userName),
-      fullName,
-      emailAddresses,
       disabled,
       fingerprint: fingerprint(state),
     },
   };
 }
 
-interface MappedNames {
-  readonly userName: string;
-  readonly fullName: string;
-  readonly emailAddresses: readonly string[];
-}
+type MappedNames = Readonly<Record<ProfileField, readonly string[]>>;
 
 // One mapping meets hundreds of thousands of entries.
 const namesByMapping = new WeakMap<MappingSettings, MappedNames>();
@@ -92,60 +91,33 @@ const namesByMapping = new WeakMap<MappingSettings, MappedNames>();
 function namesIn(mapping: MappingSettings): MappedNames {
   let names = namesByMapping.get(mapping);
   if (names === undefined) {
-    names = {
-      userName: nameInEntry(mapping.userName),
-      fullName: nameInEntry(mapping.fullName),
-      emailAddresses: attributeList(mapping.emailAddresses).map(nameInEntry),
-    };
+    names = Object.fromEntries(
+      PROFILE_FIELDS.map((field) => [field, attributeList(mapping[field]).map(attributeKey)]),
+    ) as unknown as MappedNames;
     namesByMapping.set(mapping, names);
   }
   return names;
 }
 
-function nameInEntry(attribute: string): string {
-  return attribute.split(';', 1)[0]!.toLowerCase();
-}
-
-/** The attribute names in a comma-separated setting. */
-export function attributeList(setting: string): readonly string[] {
-  return setting
-    .split(',')
-    .map((name) => name.trim())
-    .filter((name) => name !== '');
-}
-
 /** Every attribute that the mapping needs, each once. */
-export function mappedAttributes({ userName, fullName, emailAddresses }: MappingSettings): readonly string[] {
-  return [...new Set(attributeList([userName, fullName, emailAddresses].join()))];
+export function mappedAttributes(mapping: MappingSettings): readonly string[] {
+  return [...new Set(PROFILE_FIELDS.flatMap((field) => attributeList(mapping[field])))];
 }
 
 /** The values of an attribute, whatever the letter case and options it is named with. */
 export function attributeValues(entry: Entry, attribute: string): readonly string[] {
-  return entry.attributes[nameInEntry(attribute)] ?? [];
+  return entry.attributes[attributeKey(attribute)] ?? [];
 }
 
 /**
  * One value of an attribute that should have one. LDAP keeps no order among values (RFC 4511, 4.1.7), and a user name
  * that depends on chance would rename people: the one in the entry's RDN wins, else the smallest.
  */
-function singleValue(entry: Entry, name: string): string | undefined {
-  const values = entry.attributes[name];
+function singleValue(entry: Entry, name: string | undefined): string | undefined {
+  const values = name === undefined ? undefined : entry.attributes[name];
   if (values === undefined || values.length < 2) return values?.[0];
-  const relativeName = relativeNameValues(entry.dn);
-  return values.find((value) => relativeName.has(value.toLowerCase())) ?? values.toSorted()[0];
-}
-
-/** The values in the first RDN of a DN, unescaped (RFC 4514, 3), lower case. */
-function relativeNameValues(dn: string): Set<string> {
-  const rdn = /^(?:\\.|[^,\\])*/su.exec(dn)![0];
-  const values = rdn.match(/(?:\\.|[^+\\])+/gsu) ?? [];
-  return new Set(values.map((pair) => unescapeDnValue(pair.slice(pair.indexOf('=') + 1)).toLowerCase()));
-}
-
-function unescapeDnValue(text: string): string {
-  return text.replaceAll(/(?:\\[0-9a-f]{2})+|\\(.)/giu, (escaped, character: string | undefined) =>
-    character === undefined ? Buffer.from(escaped.replaceAll('\\', ''), 'hex').toString() : character,
-  );
+  const own = new Set(ownValues(entry.dn).map((value) => value.toLowerCase()));
+  return values.find((value) => own.has(value.toLowerCase())) ?? values.toSorted()[0];
 }
 
 function localPart(name: string): string {
@@ -153,15 +125,12 @@ function localPart(name: string): string {
   return at === -1 ? name : name.slice(0, at);
 }
 
-const NO_TEXT = /[\p{Cc}\p{Cs}\uFFFD]/u;
-
 function cleanFullName(value: string | undefined): string | null {
   const text = value?.trim();
-  if (text === undefined || text === '' || NO_TEXT.test(text)) return null;
+  if (text === undefined || text === '' || !isPrintable(text)) return null;
   return text.slice(0, MAX_FULL_NAME_LENGTH).toWellFormed();
 }
 
-const ADDRESS = /^[^\s@]+(?:@[^\s@]+)+$/u;
 const TYPED = /^(?<type>[a-z0-9-]+):(?<address>.*)$/iu;
 
 /**
@@ -177,7 +146,7 @@ function collectAddresses(entry: Entry, names: readonly string[]): string[] {
       const typed = value.includes(':') ? TYPED.exec(value)?.groups : undefined;
       if (typed && typed['type']!.toLowerCase() !== 'smtp') continue;
       const address = (typed ? typed['address']! : value).trim();
-      if (!ADDRESS.test(address) || NO_TEXT.test(address)) continue;
+      if (!EMAIL_ADDRESS.test(address)) continue;
       const key = address.toLowerCase();
       if (!found.has(key)) found.set(key, address);
       if (typed?.['type'] === 'SMTP') primary ??= key;

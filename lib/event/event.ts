@@ -4,18 +4,10 @@
  */
 import type { Run } from '../sync/run.ts';
 import type { PublicUser, User } from '../user/user.ts';
-import { toPublicUser, userStatus } from '../user/user.ts';
+import { PROFILE_FIELDS, toPublicUser, userStatus } from '../user/user.ts';
 
 /** The public fields that a write can change; `status` goes with `disabledBy`. */
-const FIELDS = [
-  'userName',
-  'fullName',
-  'emailAddresses',
-  'authentication',
-  'disabledBy',
-  'privileges',
-  'directory',
-] as const satisfies readonly (keyof PublicUser)[];
+const FIELDS = [...PROFILE_FIELDS, 'authentication', 'disabledBy', 'privileges', 'directory'] as const;
 
 export type FieldChanges = {
   readonly [Field in (typeof FIELDS)[number]]?: { readonly from: PublicUser[Field]; readonly to: PublicUser[Field] };

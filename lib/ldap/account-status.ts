@@ -14,38 +14,34 @@ const DAY_MS = 86_400_000;
 
 const isTrue: Rule = (value) => value.toUpperCase() === 'TRUE';
 
-/** By attribute name in lower case. */
-const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
+/** The rule of every attribute that marks an account, by the name that vendors give it. */
+const RULES = {
   // Active Directory, Samba (MS-ADTS sections 2.2.16 and 6.1.1.5; 0 and the largest value mean never).
-  ['useraccountcontrol', (value) => (Number(value) & ACCOUNT_DISABLE) !== 0],
-  ['accountexpires', isFileTimePast],
+  userAccountControl: (value) => (Number(value) & ACCOUNT_DISABLE) !== 0,
+  accountExpires: isFileTimePast,
   // 389 Directory Server, FreeIPA, Oracle.
-  ['nsaccountlock', isTrue],
+  nsAccountLock: isTrue,
   // OpenLDAP: locked for good, by an administrator (draft-behera-ldap-password-policy-10 section 5.3.3).
-  ['pwdaccountlockedtime', (value) => value === '000001010000Z'],
+  pwdAccountLockedTime: (value) => value === '000001010000Z',
   // eDirectory.
-  ['logindisabled', isTrue],
-  ['loginexpirationtime', (value, now) => (parseGeneralizedTime(value)?.getTime() ?? Infinity) <= now.getTime()],
+  loginDisabled: isTrue,
+  loginExpirationTime: (value, now) => (parseGeneralizedTime(value)?.getTime() ?? Infinity) <= now.getTime(),
   // POSIX (RFC 2307 section 3): days since 1970-01-01, -1 means never.
-  ['shadowexpire', isShadowExpired],
-]);
+  shadowExpire: isShadowExpired,
+} as const satisfies Readonly<Record<string, Rule>>;
+
+export type StatusAttribute = keyof typeof RULES;
 
 /** Every attribute there is a rule for. */
-export const STATUS_ATTRIBUTES = [
-  'userAccountControl',
-  'accountExpires',
-  'nsAccountLock',
-  'pwdAccountLockedTime',
-  'loginDisabled',
-  'loginExpirationTime',
-  'shadowExpire',
-] as const;
+export const STATUS_ATTRIBUTES = Object.keys(RULES) as readonly StatusAttribute[];
 
-export type StatusAttribute = (typeof STATUS_ATTRIBUTES)[number];
+const RULES_BY_KEY: ReadonlyMap<string, Rule> = new Map(
+  STATUS_ATTRIBUTES.map((attribute) => [attribute.toLowerCase(), RULES[attribute]]),
+);
 
 /** The rule for an attribute, by its name in lower case: whether a value of it marks the account disabled at that time. */
 export function disablingRule(attribute: string): Rule | null {
-  return RULES.get(attribute) ?? null;
+  return RULES_BY_KEY.get(attribute) ?? null;
 }
 
 function isFileTimePast(value: string, now: Date): boolean {

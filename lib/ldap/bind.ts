@@ -34,14 +34,9 @@ export async function bindAdministrator(
   }
 }
 
-/** Whether a name can be bound as a user: a DN with an attribute type in front (RFC 4514 section 3), not a bare name. */
-export function isBindable(dn: string): boolean {
-  return /^\s*[A-Za-z0-9][A-Za-z0-9.-]*\s*=/.test(dn);
-}
-
 /**
  * Whether this password opens this account.
- * @param dn of an entry, as a search has returned it; `isBindable`
+ * @param dn of an entry, as a search has returned it; `beginsAsDn`
  * @param password not empty (RFC 4513 section 5.1.2: servers may take a bind without password for success)
  * @throws ServiceError of a DirectoryFaultCode
  */

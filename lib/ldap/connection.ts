@@ -14,69 +14,23 @@ import {
   BindRequest,
   type Control,
   ExtendedRequest,
-  type Message,
-  MessageParser,
-  type MessageResponse,
-  PagedResultsControl,
-  SearchEntry,
-  SearchReference,
-  SearchRequest,
-  UnbindRequest,
   type Filter as SearchFilter,
+  PagedResultsControl,
+  type SearchEntry,
+  SearchRequest,
 } from 'ldapts';
 
+import { within } from '../deadline.ts';
 import { ServiceError } from '../errors.ts';
+import type { ServerAddress } from '../settings/server-address.ts';
+import { type Answer, startConversation } from './conversation.ts';
 import type { ConnectionSettings } from '../settings/settings.ts';
-import {
-  connectionLost,
-  connectionTimeout,
-  describeResult,
-  networkFault,
-  notLdap,
-  operationTimeout,
-  RESULT,
-  tlsFault,
-} from './fault.ts';
+import { connectionLost, connectionTimeout, describeResult, networkFault, RESULT, tlsFault } from './fault.ts';
 
 const START_TLS_OID = '1.3.6.1.4.1.1466.20037'; // RFC 4511 section 4.14
 
 /** Certificates of a chain that are looked at. */
 const MAX_CHAIN = 10;
-
-/** How long a goodbye may take, in milliseconds. */
-const CLOSE_MS = 500;
-
-export interface ServerAddress {
-  /** As the settings name it. */
-  readonly name: string;
-  /** DNS name or IP address, without brackets. */
-  readonly host: string;
-  readonly port: number;
-}
-
-/** The address that one line of `connection.servers` means: `host`, `host:port`, `[v6]` or `[v6]:port`. */
-export function parseServerAddress(name: string, encryption: ConnectionSettings['encryption']): ServerAddress {
-  const defaultPort = encryption === 'ssl' ? 636 : 389;
-  if (net.isIPv6(name)) return { name, host: name, port: defaultPort };
-  const parts = /^(?:\[(?<v6>[^\]]*)\]|(?<host>[^:]*))(?::(?<port>\d+))?$/.exec(name.trim())?.groups;
-  const host = parts?.v6 ?? parts?.host;
-  if (!host) {
-    throw new ServiceError('hostNotFound', `${name}: this is no server address`, {
-      advice:
-        'Write a DNS name or an IP address, IPv6 in brackets, and a port after a colon if it is not the usual one.',
-    });
-  }
-  return { name, host, port: parts?.port === undefined ? defaultPort : Number(parts.port) };
-}
-
-/** Result of a request that the server answered. */
-export interface Answer {
-  readonly status: number;
-  readonly diagnostic: string;
-  readonly controls: readonly Control[];
-  /** Of a search: the URLs of its search result references. */
-  readonly references: readonly string[];
-}
 
 export interface Search {
   readonly baseDn: string;
@@ -296,143 +250,4 @@ function speakLdap(socket: net.Socket, server: string, certificate: PeerCertific
     close: () => conversation.close(),
     destroy: () => conversation.fail(connectionLost(server, 'the connection was given up')),
   };
-}
-
-interface PendingRequest {
-  readonly message: Message;
-  readonly references: string[];
-  readonly onEntry: ((entry: SearchEntry) => void) | undefined;
-  readonly settle: (result: Answer | ServiceError) => void;
-}
-
-interface Conversation {
-  readonly sent: number;
-  readonly usable: boolean;
-  send(message: Message, withinMs: number, what: string, onEntry?: (entry: SearchEntry) => void): Promise<Answer>;
-  /** Ends every request under way with this fault and destroys the socket. Only the first call counts. */
-  fail(fault: ServiceError): void;
-  /** Leaves the socket to somebody else. */
-  detach(): void;
-  close(): Promise<void>;
-}
-
-/** Numbers requests, sends them and brings answers and requests together. */
-function startConversation(socket: net.Socket, server: string): Conversation {
-  const parser = new MessageParser();
-  const pending = new Map<string, PendingRequest>();
-  let sent = 0;
-  let failure: ServiceError | null = null;
-  let heardBytes = false;
-  let heardLdap = false;
-
-  function fail(fault: ServiceError): void {
-    if (failure !== null) return;
-    failure = fault;
-    socket.destroy();
-    for (const request of pending.values()) request.settle(fault);
-    pending.clear();
-  }
-
-  function onMessage(message: MessageResponse): void {
-    heardLdap = true;
-    // RFC 4511 section 4.4.1: message id 0 is the notice of disconnection.
-    if (message.messageId === 0) {
-      const words = describeResult(message.status, message.errorMessage);
-      return fail(connectionLost(server, `the server announced the end of the connection: ${words}`));
-    }
-    const request = pending.get(`${message.messageId}`);
-    if (request === undefined) return;
-    if (message instanceof SearchEntry) return request.onEntry?.(message);
-    if (message instanceof SearchReference) {
-      request.references.push(...message.uris);
-      return;
-    }
-    pending.delete(`${message.messageId}`);
-    request.settle({
-      status: message.status,
-      diagnostic: message.errorMessage,
-      controls: message.controls ?? [],
-      references: request.references,
-    });
-  }
-
-  function onData(data: Buffer): void {
-    // Every LDAP message is a SEQUENCE (RFC 4511 section 4.1.1). Without this look, an HTTP answer reads as a long message.
-    if (!heardBytes && data[0] !== 0x30) return fail(notLdap(server, 'what answers on this port is not LDAP'));
-    heardBytes = true;
-    parser.read(data, pending);
-  }
-
-  function onEnd(): void {
-    fail(connectionLost(server, 'the server closed the connection'));
-  }
-
-  function onError(error: Error): void {
-    fail(networkFault(error, server));
-  }
-
-  parser.on('message', onMessage);
-  parser.on('error', (error) => {
-    // The parser drops what follows the message it stumbled over, so nothing on this connection can be trusted any more.
-    if (heardLdap) fail(connectionLost(server, 'the server sent a message that is not valid LDAP', error));
-    else fail(notLdap(server, 'what answers on this port is not LDAP', error));
-  });
-  socket.on('data', onData).on('error', onError).on('end', onEnd).on('close', onEnd);
-
-  return {
-    get sent() {
-      return sent;
-    },
-    get usable() {
-      return failure === null && !socket.destroyed;
-    },
-    fail,
-    send(message, withinMs, what, onEntry) {
-      if (socket.destroyed) onEnd();
-      if (failure !== null) return Promise.reject(failure);
-      sent += 1;
-      message.messageId = sent;
-      return new Promise<Answer>((resolve, reject) => {
-        const timer = setTimeout(() => fail(operationTimeout(server, what, withinMs)), Math.max(0, withinMs));
-        pending.set(`${sent}`, {
-          message,
-          references: [],
-          onEntry,
-          settle(result) {
-            clearTimeout(timer);
-            if (result instanceof ServiceError) reject(result);
-            else resolve(result);
-          },
-        });
-        socket.write(message.write(), (error) => {
-          if (error) onError(error);
-        });
-      });
-    },
-    detach() {
-      socket.off('data', onData).off('error', onError).off('end', onEnd).off('close', onEnd);
-    },
-    async close() {
-      if (failure !== null || socket.destroyed) return;
-      const closed = once(socket, 'close');
-      socket.end(new UnbindRequest({ messageId: sent + 1 }).write());
-      socket.destroySoon();
-      await within(closed, CLOSE_MS, () => connectionTimeout(server, CLOSE_MS)).catch(() => {});
-      fail(connectionLost(server, 'the connection was closed'));
-    },
-  };
-}
-
-/** The outcome of a promise, or the fault if that takes longer. The promise itself goes on unheard. */
-async function within<T>(promise: Promise<T>, ms: number, fault: () => ServiceError): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(fault()), Math.max(0, ms));
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-    promise.catch(() => {});
-  }
 }

@@ -5,6 +5,7 @@
 import type { Attribute, SearchEntry } from 'ldapts';
 
 import { mappedAttributes } from '../directory/mapping.ts';
+import { attributeKey } from '../settings/attribute-name.ts';
 import type { Entry } from '../directory/entry.ts';
 import type { MappingSettings } from '../settings/settings.ts';
 import { disablingRule, type StatusAttribute } from './account-status.ts';
@@ -33,7 +34,7 @@ export function makeEntryReading(
   now: Date,
 ): EntryReading {
   const mapped = mappedAttributes(mapping);
-  const mappedNames = new Set(mapped.map((name) => baseName(name)));
+  const mappedNames = new Set(mapped.map(attributeKey));
   const statusNames = new Set(statusAttributes.map((name) => name.toLowerCase()));
   const idName = idAttribute.toLowerCase();
   const roles = new Map<string, Role>();
@@ -41,7 +42,7 @@ export function makeEntryReading(
   function roleOf(type: string): Role {
     let role = roles.get(type);
     if (role === undefined) {
-      const name = baseName(type);
+      const name = attributeKey(type);
       role = {
         name,
         hasOptions: type.includes(';'),
@@ -77,11 +78,6 @@ export function makeEntryReading(
 
   const wanted = [...mapped, idAttribute, ...statusAttributes];
   return { attributes: [...new Map(wanted.map((name) => [name.toLowerCase(), name])).values()], read };
-}
-
-function baseName(type: string): string {
-  const semicolon = type.indexOf(';');
-  return (semicolon === -1 ? type : type.slice(0, semicolon)).toLowerCase();
 }
 
 /** ldapts has decoded what is UTF-8 and left the bytes of what is not. */

@@ -2,6 +2,7 @@
  * Translates what sockets, TLS and LDAP result codes report into the faults of this system, in words for an administrator.
  * Knows nothing of passwords: no text that comes in here may hold one.
  */
+import { withoutControls } from '../printable.ts';
 import { type DirectoryFaultCode, ServiceError } from '../errors.ts';
 import type { RejectionReason } from '../directory/directory.ts';
 
@@ -41,7 +42,7 @@ export function describeResult(status: number, diagnostic: string): string {
   const name = RESULT_NAMES.get(status);
   const code = name === undefined ? `result code ${status}` : `${name} (${status})`;
   // AD ends its diagnostics with a NUL and a line feed.
-  const words = diagnostic.replaceAll(/\p{Cc}+/gu, ' ').trim();
+  const words = withoutControls(diagnostic);
   return words === '' ? code : `${code}: ${words}`;
 }
 

@@ -4,6 +4,7 @@
  */
 import type { SearchEntry } from 'ldapts';
 
+import { dnKey, isAtOrBelow, ownTypes } from '../distinguished-name.ts';
 import { ServiceError } from '../errors.ts';
 import type { Vendor } from '../settings/settings.ts';
 import type { Connection } from './connection.ts';
@@ -116,21 +117,8 @@ export function chooseBase(baseDn: string, rootDse: RootDse, server: string): st
  * one), the base itself where the server shows none.
  */
 export function chooseContext(baseDn: string, rootDse: RootDse): string {
-  const around = rootDse.namingContexts.filter((context) => isBelow(baseDn, context));
+  const around = rootDse.namingContexts.filter((context) => isAtOrBelow(baseDn, context));
   return around.sort((one, other) => other.length - one.length)[0] ?? baseDn;
-}
-
-function withoutCase(dn: string): string {
-  return dn
-    .toLowerCase()
-    .replaceAll(/\s*([,=+])\s*/g, '$1')
-    .trim();
-}
-
-/** Whether `dn` is `ancestor` or below it. Spelling in letter case and white space may differ, escapes may not. */
-function isBelow(dn: string, ancestor: string): boolean {
-  const [below, above] = [withoutCase(dn), withoutCase(ancestor)];
-  return above === '' || below === above || (below.endsWith(`,${above}`) && !below.endsWith(`\\,${above}`));
 }
 
 // The partitions of configuration, schema and DNS (MS-ADTS sections 6.1.1.1.2 and 6.1.1.1.5). Application partitions hold no
@@ -139,8 +127,7 @@ const ACTIVE_DIRECTORY_PARTITION =
   /^(?:(?:CN=Schema,)?CN=Configuration|DC=(?:DomainDnsZones|ForestDnsZones))(?:,DC=[^,=]+)+$/i;
 
 // What is named by one of these is a container, and no person.
-const CONTAINER =
-  /^(?:dc|ou|o|c|l|st|domainComponent|organizationalUnitName|organizationName|countryName|localityName)=/i;
+const CONTAINER_TYPES: ReadonlySet<string> = new Set(['dc', 'ou', 'o', 'c', 'l', 'st']);
 
 /**
  * Whether a reference of a search result leads to nobody in scope, by its DN; docs/directories.md has the rule for
@@ -151,8 +138,8 @@ const CONTAINER =
  */
 export function leadsToNobody(reference: string, depth: 'one' | 'sub', vendor: Vendor): boolean {
   const dn = decodeUri(/^ldaps?:\/\/[^/]*\/([^?]*)/i.exec(reference)?.[1] ?? '');
-  if (vendor === 'activeDirectory' && ACTIVE_DIRECTORY_PARTITION.test(withoutCase(dn))) return true;
-  return depth === 'one' && CONTAINER.test(dn);
+  if (vendor === 'activeDirectory' && ACTIVE_DIRECTORY_PARTITION.test(dnKey(dn))) return true;
+  return depth === 'one' && ownTypes(dn).some((type) => CONTAINER_TYPES.has(type));
 }
 
 function decodeUri(text: string): string {

@@ -13,12 +13,12 @@ import {
   type Connection,
   connectServer,
   openConnection,
-  parseServerAddress,
   type PeerCertificate,
   resolveServer,
   secureConnection,
-  type ServerAddress,
 } from './connection.ts';
+import type { ServerAddress } from '../settings/server-address.ts';
+import { serverAddress } from './server-ranking.ts';
 import { makeEntryReading } from './entry.ts';
 import { isServerFault } from './fault.ts';
 import { readScope } from './reading/paged.ts';
@@ -122,7 +122,7 @@ export async function checkDirectory(
     for (const [index, name] of servers.entries()) {
       const serversLeft = servers.length - index;
       try {
-        return await connect(parseServerAddress(name, encryption), serversLeft, skipped);
+        return await connect(serverAddress(name, encryption), serversLeft, skipped);
       } catch (error) {
         if (serversLeft === 1 || !isServerFault(error)) throw error;
         // The record starts again with the next server and begins with why the one before was left.

@@ -2,14 +2,12 @@
  * Unique ids of entries: from the bytes of the attribute to the one text this system keeps, and back to what a server
  * compares. Two entries have the same text exactly when the directory holds them for the same.
  */
+import { isPrintable } from '../printable.ts';
 
 /** The attributes that servers give every entry and never change, the most wide-spread first. */
 export const ID_ATTRIBUTES = ['entryUUID', 'objectGUID', 'nsUniqueId', 'GUID', 'ipaUniqueID', 'ibm-entryUuid'] as const;
 
 const TEXT_IDS: ReadonlySet<string> = new Set(['entryuuid', 'nsuniqueid', 'ipauniqueid', 'ibm-entryuuid']);
-
-// Text as people write it: no controls, nothing that is left where bytes were no UTF-8.
-const NO_TEXT = /[\p{Cc}\uFFFD]/u;
 
 /**
  * The id as text; null where there is none, or several: what has several values names nothing.
@@ -25,7 +23,7 @@ export function readUniqueId(idAttribute: string, values: readonly Uint8Array[])
   if (name === 'objectguid' && bytes.length === 16) return uuidText(swapGuid(buffer));
   if (name === 'guid' && bytes.length === 16) return uuidText(buffer);
   const text = buffer.toString('utf8');
-  if (NO_TEXT.test(text)) return buffer.toString('hex');
+  if (!isPrintable(text)) return buffer.toString('hex');
   const trimmed = text.trim();
   if (trimmed === '') return null;
   return TEXT_IDS.has(name) ? trimmed.toLowerCase() : trimmed;

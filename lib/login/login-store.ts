@@ -13,7 +13,7 @@ export interface LoginStore {
   /** User and attempts, both current, in one request. */
   find(userName: string): Promise<{ readonly user: User | null; readonly attempts: Attempts | null }>;
   /** Sets the attempts, if they still are `previous`; false = somebody else was there first. */
-  setAttempts(userName: string, previous: Attempts | null, next: Attempts): Promise<boolean>;
+  setAttempts(userName: string, previous: Attempts, next: Attempts): Promise<boolean>;
   /** Counts one more failure whoever else counts; gives the count. Forgotten after `forgetAt`. */
   countFailure(userName: string, forgetAt: Date): Promise<number>;
   clearAttempts(userName: string): Promise<void>;

@@ -7,15 +7,19 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { CurrentDirectory } from '../directory/current-directory.ts';
+import { within } from '../deadline.ts';
+import { isSameDn } from '../distinguished-name.ts';
 import { ServiceError } from '../errors.ts';
 import { DECOY_HASH, MAX_PASSWORD_BYTES, verifyPasswordHash } from '../user/password.ts';
 import type { Attempts, LoginStore } from './login-store.ts';
+import { addFailure, countsAsFailure, FAILURES_KEPT_MS } from './throttle.ts';
 import type { BindResult, Directory, RejectionReason } from '../directory/directory.ts';
 import type { Clock } from '../clock.ts';
 import { mayLogIn } from '../user/privilege.ts';
 import type { MappingSettings } from '../settings/settings.ts';
 import type { DirectoryLink, PublicUser, User } from '../user/user.ts';
-import { parseUserName, toPublicUser } from '../user/user.ts';
+import { parseUserName } from '../user/user-name.ts';
+import { toPublicUser } from '../user/user.ts';
 
 export type LoginOutcome =
   | { readonly outcome: 'accepted'; readonly user: PublicUser }
@@ -37,22 +41,6 @@ export interface LoginPorts {
   readonly clock: Clock;
 }
 
-/** Failures that cost nothing yet; from this one on the next attempt has to wait. */
-const FREE_FAILURES = 5;
-const FIRST_DELAY_SECONDS = 30;
-const MAX_DELAY_SECONDS = 15 * 60;
-/** Failures are forgotten this long after the first one. */
-const MEMORY_MS = 60 * 60 * 1000;
-
-/**
- * Seconds to wait after so many failures: 0 up to four, then 30, 60, 120 ... 900. Nine attempts fit into any quarter of
- * an hour, which stays below the ten that directories commonly lock an account at.
- */
-export function delayAfter(failures: number): number {
-  if (failures < FREE_FAILURES) return 0;
-  return Math.min(FIRST_DELAY_SECONDS * 2 ** (failures - FREE_FAILURES), MAX_DELAY_SECONDS);
-}
-
 export function createLogin({ logins, directory, clock }: LoginPorts): Login {
   async function logIn(typed: string, password: string): Promise<LoginOutcome> {
     if (!isConceivable(typed, password)) return rejected('invalidCredentials');
@@ -62,7 +50,7 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
 
     // A name with failures pays for its attempt in advance, so that parallel guesses see each other. The first ones at a
     // name without failures do not: they are as many as there are instances, and all of them are counted.
-    const claimed = attempts && nextAttempts(attempts, clock.now());
+    const claimed = attempts && addFailure(attempts, clock.now());
     if (attempts && claimed && !(await logins.setAttempts(userName, attempts, claimed))) return throttled(1_000);
     const giveBack = async (): Promise<void> => {
       if (attempts && claimed) await logins.setAttempts(userName, claimed, attempts);
@@ -72,7 +60,7 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
       if (outcome.outcome === 'accepted') {
         if (attempts) await logins.clearAttempts(userName);
       } else if (countsAsFailure(outcome.reason)) {
-        if (!claimed) await logins.countFailure(userName, new Date(clock.now().getTime() + MEMORY_MS));
+        if (!claimed) await logins.countFailure(userName, new Date(clock.now().getTime() + FAILURES_KEPT_MS));
       } else await giveBack();
       return outcome;
     } catch (error) {
@@ -114,14 +102,15 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
     const { connection, scope } = current.stored.settings;
     const link = (standing === null ? user?.directory : null) ?? decoyLink(scope.baseDn);
     const limitMs = connection.timeouts.loginSeconds * 1_000;
-    return await within(limitMs, async () => {
+    const verifying = async (): Promise<BindResult> => {
       let verified = await verifyLink(current.directory, user, link, password);
       // What failed may have been mended in the settings since they were read.
       const renewed = verified.fault !== null && (await directory.refresh()) ? await directory.get() : null;
       if (renewed !== null) verified = await verifyLink(renewed.directory, user, link, password);
       if (verified.result === null) throw unavailable(verified.fault);
       return verified.result;
-    });
+    };
+    return await within(verifying(), limitMs, () => tooLate(limitMs));
   }
 
   /**
@@ -145,7 +134,7 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
     if (place.status === 'rejected') return { result: result.accepted ? null : result, fault: faultOf(place.reason) };
     const dn = place.value;
     if (user === null || dn === null) return { result: INVALID, fault: null };
-    if (dn.toLowerCase() === link.dn.toLowerCase()) return { result, fault: null };
+    if (isSameDn(dn, link.dn)) return { result, fault: null };
     try {
       const moved = await open.verifyPassword(dn, password);
       if (moved.accepted) await logins.rememberDn(user, dn);
@@ -213,16 +202,6 @@ function decoyLink(baseDn: string): DirectoryLink {
   return { id, idAttribute: 'entryuuid', dn: baseDn === '' ? `cn=${id}` : `cn=${id},${baseDn}`, missingSince: null };
 }
 
-function nextAttempts({ failures }: Attempts, now: Date): Attempts {
-  const count = failures + 1;
-  return { failures: count, blockedUntil: new Date(now.getTime() + delayAfter(count) * 1_000).toISOString() };
-}
-
-/** An expired password was the right one. Everything else may have been a guess. */
-function countsAsFailure(reason: RejectionReason): boolean {
-  return reason !== 'passwordExpired' && reason !== 'passwordMustChange' && reason !== 'accountExpired';
-}
-
 function rejected(reason: RejectionReason): LoginOutcome {
   return { outcome: 'rejected', reason };
 }
@@ -231,19 +210,11 @@ function throttled(waitMs: number): LoginOutcome {
   return { outcome: 'rejected', reason: 'throttled', retryAfterSeconds: Math.ceil(waitMs / 1_000) };
 }
 
+function tooLate(limitMs: number): ServiceError {
+  return new ServiceError('directoryUnavailable', `the directory took more than ${limitMs} ms`, { retryable: true });
+}
+
 function unavailable(cause: ServiceError | null): ServiceError {
   const { message, advice } = cause ?? { message: 'the directory gave no answer', advice: undefined };
   return new ServiceError('directoryUnavailable', message, { cause, retryable: true, ...(advice && { advice }) });
-}
-
-async function within<T>(limitMs: number, work: () => Promise<T>): Promise<T> {
-  const { promise: limit, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    reject(new ServiceError('directoryUnavailable', `the directory took more than ${limitMs} ms`, { retryable: true }));
-  }, limitMs);
-  try {
-    return await Promise.race([work(), limit]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -2,6 +2,7 @@
  * Reads search filters in their text form (RFC 4515, with the empty `(&)` and `(|)` of RFC 4526) and is strict about it:
  * what an administrator saves is what every server will understand. Knows no LDAP library.
  */
+import { ATTRIBUTE_PATTERN, OID_PATTERN } from './attribute-name.ts';
 
 /** A filter as a tree. Assertion values are bytes, so that no byte is lost on the way to the server. */
 export type Filter =
@@ -39,10 +40,8 @@ export type ParsedFilter =
 /** How deep filters may be nested. Servers take less than that; it keeps the recursion bounded. */
 export const MAX_FILTER_DEPTH = 100;
 
-// attributedescription and oid of RFC 4512 section 2.5 and 1.4.
-const OID = String.raw`(?:[A-Za-z][A-Za-z0-9-]*|(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))+)`;
-const ATTRIBUTE = new RegExp(String.raw`${OID}(?:;[A-Za-z0-9-]+)*`, 'y');
-const RULE = new RegExp(OID, 'y');
+const ATTRIBUTE = new RegExp(ATTRIBUTE_PATTERN, 'y');
+const RULE = new RegExp(OID_PATTERN, 'y');
 const OPERATORS = [
   ['>=', 'greaterOrEqual'],
   ['<=', 'lessOrEqual'],

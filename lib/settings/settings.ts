@@ -3,6 +3,8 @@
  * settings-schema.ts, so that what only reads settings does not carry it.
  */
 import type { Privilege } from '../user/privilege.ts';
+import type { ProfileField } from '../user/user.ts';
+import { PROFILE_FIELDS } from '../user/user.ts';
 
 /**
  * Families of directories that differ in more than their name: the unique id, how accounts are disabled, what is usually
@@ -40,7 +42,8 @@ export interface ScopeSettings {
   readonly depth: 'subtree' | 'oneLevel';
 }
 
-export interface MappingSettings {
+/** Which attribute gives which field of a profile, and how. */
+export interface MappingSettings extends Readonly<Record<ProfileField, string>> {
   readonly userName: string;
   /** Cuts a user name of address form at its `@`. */
   readonly localPartOnly: boolean;
@@ -71,7 +74,7 @@ export interface Settings {
 /** What is usual in the directories of a vendor, field by field as in the settings. */
 export interface Presets {
   readonly scope: Pick<ScopeSettings, 'filter'>;
-  readonly mapping: Pick<MappingSettings, 'userName' | 'fullName' | 'emailAddresses'>;
+  readonly mapping: Pick<MappingSettings, ProfileField>;
 }
 
 /** The settings with what is usual in the fields that are empty, if no user name is mapped yet; else as they are. */
@@ -83,9 +86,7 @@ export function withPresets(settings: Settings, presets: Presets): Settings {
     scope: { ...scope, filter: scope.filter || presets.scope.filter },
     mapping: {
       ...mapping,
-      userName: presets.mapping.userName,
-      fullName: mapping.fullName || presets.mapping.fullName,
-      emailAddresses: mapping.emailAddresses || presets.mapping.emailAddresses,
+      ...Object.fromEntries(PROFILE_FIELDS.map((field) => [field, mapping[field] || presets.mapping[field]])),
     },
   };
 }

@@ -7,7 +7,7 @@ import type { PlanContext, Step } from './plan.ts';
 import type { Fence, UserStore, UserWrite, WriteResult } from '../user/user-store.ts';
 import type { Report } from './report.ts';
 import type { User } from '../user/user.ts';
-import { userNameKey } from '../user/user.ts';
+import { userNameKey } from '../user/user-name.ts';
 
 export interface Apply {
   /** Steps that take access away: only under the lease, in transactions. */

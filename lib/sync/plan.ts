@@ -12,7 +12,8 @@ import type { Privilege } from '../user/privilege.ts';
 import type { Change, ChangeKind, FieldValue } from './run.ts';
 import type { OptionSettings } from '../settings/settings.ts';
 import type { User } from '../user/user.ts';
-import { userNameKey } from '../user/user.ts';
+import { PROFILE_FIELDS, profileOf } from '../user/user.ts';
+import { userNameKey } from '../user/user-name.ts';
 
 /** What every decision of one run shares. */
 export interface PlanContext {
@@ -42,9 +43,7 @@ export function createUser(person: Person, context: PlanContext): Step {
   const time = context.now.toISOString();
   const user: User = {
     id: context.newId(),
-    userName: person.userName,
-    fullName: person.fullName,
-    emailAddresses: person.emailAddresses,
+    ...profileOf(person),
     authentication: 'directory',
     disabledBy: person.disabled ? 'sync' : null,
     privileges: context.defaultPrivileges,
@@ -68,9 +67,7 @@ export function planUser(user: User, person: Person, context: PlanContext): Step
   const disables = person.disabled && (user.directory !== null || user.disabledBy === 'sync');
   const next: User = {
     ...touched(user, context),
-    userName: person.userName,
-    fullName: person.fullName,
-    emailAddresses: person.emailAddresses,
+    ...profileOf(person),
     // An administrator's mark stays, whatever the directory says. Linking takes no access away: that is a removal, which
     // the next run counts and guards as one, for it finds no fingerprint.
     disabledBy: user.disabledBy === 'admin' ? 'admin' : disables ? 'sync' : null,
@@ -178,9 +175,7 @@ function differences(before: User, after: User): Fields {
   const compare = (name: string, from: FieldValue, to: FieldValue): void => {
     if (JSON.stringify(from) !== JSON.stringify(to)) fields[name] = { from, to };
   };
-  compare('userName', before.userName, after.userName);
-  compare('fullName', before.fullName, after.fullName);
-  compare('emailAddresses', before.emailAddresses, after.emailAddresses);
+  for (const field of PROFILE_FIELDS) compare(field, before[field], after[field]);
   compare('disabledBy', before.disabledBy, after.disabledBy);
   compare('directory.id', before.directory?.id ?? null, after.directory?.id ?? null);
   compare('directory.dn', before.directory?.dn ?? null, after.directory?.dn ?? null);

@@ -36,7 +36,8 @@ import type { Report } from './report.ts';
 import type { Run } from './run.ts';
 import type { OptionSettings, StoredSettings } from '../settings/settings.ts';
 import type { User } from '../user/user.ts';
-import { isWayIn, userNameKey } from '../user/user.ts';
+import { isWayIn } from '../user/user.ts';
+import { userNameKey } from '../user/user-name.ts';
 
 export interface SyncPorts {
   readonly users: UserStore;

@@ -1,7 +1,7 @@
-/**
- * The user record and the rules of its name. Knows no store: adapters keep the record, the core decides what is in it.
- */
+/** The user record and what others see of it. Knows no store: adapters keep the record, the core decides what is in it. */
+import { addressKey } from './email-address.ts';
 import type { Privilege } from './privilege.ts';
+import { userNameKey } from './user-name.ts';
 
 export type Authentication = 'integrated' | 'directory';
 
@@ -24,14 +24,30 @@ export function linkKey({ idAttribute, id }: Pick<DirectoryLink, 'idAttribute' |
   return `${idAttribute}:${id}`;
 }
 
-export interface User {
-  /** The account's identity: given at creation, never changed, never reused. */
-  readonly id: string;
+/** What a directory tells of a person and an administrator edits of a user by hand. */
+export interface Profile {
   /** What people log in with, as spelled by the directory or the administrator. */
   readonly userName: string;
   readonly fullName: string | null;
   /** In order, the first is the primary address. */
   readonly emailAddresses: readonly string[];
+}
+
+export type ProfileField = keyof Profile;
+
+const IS_PROFILE_FIELD: Readonly<Record<ProfileField, true>> = { userName: true, fullName: true, emailAddresses: true };
+
+/** Every field of a profile, in a fixed order. A new field starts in `Profile`; the compiler names what else needs it. */
+export const PROFILE_FIELDS = Object.keys(IS_PROFILE_FIELD) as readonly ProfileField[];
+
+/** The profile within a larger record. */
+export function profileOf(record: Profile): Profile {
+  return Object.fromEntries(PROFILE_FIELDS.map((field) => [field, record[field]])) as unknown as Profile;
+}
+
+export interface User extends Profile {
+  /** The account's identity: given at creation, never changed, never reused. */
+  readonly id: string;
   readonly authentication: Authentication;
   /** Who disabled the user; null = active. Sync only ever sets or clears `sync`. */
   readonly disabledBy: 'admin' | 'sync' | null;
@@ -53,11 +69,8 @@ export interface User {
 }
 
 /** The user as other systems see it: no hash, no fingerprint. */
-export interface PublicUser {
+export interface PublicUser extends Profile {
   readonly id: string;
-  readonly userName: string;
-  readonly fullName: string | null;
-  readonly emailAddresses: readonly string[];
   readonly authentication: Authentication;
   readonly status: UserStatus;
   readonly disabledBy: 'admin' | 'sync' | null;
@@ -75,12 +88,10 @@ export function userStatus(user: Pick<User, 'disabledBy'>): UserStatus {
 }
 
 export function toPublicUser(user: User): PublicUser {
-  const { id, userName, fullName, emailAddresses, authentication, disabledBy, privileges, directory } = user;
+  const { id, authentication, disabledBy, privileges, directory } = user;
   return {
     id,
-    userName,
-    fullName,
-    emailAddresses,
+    ...profileOf(user),
     authentication,
     status: userStatus(user),
     disabledBy,
@@ -102,67 +113,9 @@ export function isWayIn(user: User): boolean {
   return isActiveAdministrator(user) && credentials !== null;
 }
 
-/**
- * Most bytes of addresses of one user: far above any real mailbox. So a transaction of many users fits, and so does an event
- * that tells the old and the new ones, with each character escaped.
- */
-export const MAX_ADDRESS_BYTES = 16 * 1024;
-
-export function exceedAddressBytes(emailAddresses: readonly string[]): boolean {
-  return Buffer.byteLength(emailAddresses.join()) > MAX_ADDRESS_BYTES;
-}
-
-/** Longest user name, in bytes of UTF-8. */
-export const MAX_USER_NAME_BYTES = 255;
-
-// Controls, lone surrogates, line separators, the mark that decoding leaves where bytes were no text, and what is not seen:
-// two names that look alike are one to people. The two joiners are part of how some scripts are written.
-const UNUSABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\uFFFD]|(?![\u200C\u200D])\p{Cf}/u;
-
-// Nothing in it to trim, to compose or to fold: what most names are, and a run meets hundreds of thousands.
-const PLAIN = /^[!-~]+$/;
-
-/**
- * Brings a user name into the form it is stored in: trimmed, NFC. Gives the reason where it can't be a user name.
- */
-export function parseUserName(text: string): { userName: string } | { reason: string } {
-  if (PLAIN.test(text) && text.length <= MAX_USER_NAME_BYTES) return { userName: text };
-  const userName = text.normalize('NFC').trim();
-  if (userName === '') return { reason: 'the user name is empty' };
-  if (UNUSABLE.test(userName)) return { reason: 'the user name contains control characters or bytes that are no text' };
-  if (Buffer.byteLength(userName) > MAX_USER_NAME_BYTES) {
-    return { reason: `the user name is longer than ${MAX_USER_NAME_BYTES} bytes` };
-  }
-  return { userName };
-}
-
-/**
- * The form in which user names are compared and stored as key: NFC, without case. Upper case first, because it joins what
- * lower case alone keeps apart (final sigma, sharp s): two names that a person would take for one never become two users.
- */
-export function userNameKey(userName: string): string {
-  if (PLAIN.test(userName)) return userName.toLowerCase();
-  return userName.normalize('NFC').trim().toUpperCase().toLowerCase().normalize('NFC');
-}
-
-/** The form in which e-mail addresses are compared: as user names are. */
-export const addressKey = userNameKey;
-
 /** Whether a search finds the user: by the beginning of the user name or, with an @ in it, by one whole e-mail address. */
 export function isFoundBy(search: string, { userName, emailAddresses }: User): boolean {
   if (userNameKey(userName).startsWith(userNameKey(search))) return true;
   const address = addressKey(search);
   return address.includes('@') && emailAddresses.some((each) => addressKey(each) === address);
-}
-
-/** The order of lists: by code point, as every store sorts UTF-8 bytes. JavaScript's own order of strings is another one. */
-export function compareNameKeys(a: string, b: string): number {
-  const end = Math.min(a.length, b.length);
-  for (let position = 0; position < end; position += 1) {
-    if (a.charCodeAt(position) !== b.charCodeAt(position)) {
-      // At the second half of a pair the first halves were equal, and the halves order as their code points do.
-      return a.codePointAt(position)! - b.codePointAt(position)!;
-    }
-  }
-  return a.length - b.length;
 }

@@ -57,7 +57,7 @@ const drains = reading.map(({ baseMs }) => baseMs);
 const count = people.toLocaleString('en-US');
 await writeFile(
   join(folder, 'benchmarks-reading.svg'),
-  draw(`Reading ${count} people: wall clock`, 'ms', [
+  draw(`Time to read ${count} people`, 'ms', [
     { label: 'ldapsearch', value: drains.reduce((sum, ms) => sum + ms, 0) / drains.length, isBase: true },
     ...reading.map((row) => ({ label: nameOf(row), value: row.wallMs, isBase: row.store === 'none' })),
   ]),
@@ -65,7 +65,7 @@ await writeFile(
 await writeFile(
   join(folder, 'benchmarks-memory.svg'),
   draw(
-    `Reading ${count} people: peak memory`,
+    `Peak memory when reading ${count} people`,
     'MB',
     reading.map((row) => ({ label: nameOf(row), value: row.peakMb, isBase: row.store === 'none' })),
   ),
@@ -83,7 +83,7 @@ const OWN_LOGINS = new Set(['directory', 'wrong', 'unknown']);
 await writeFile(
   join(folder, 'benchmarks-login.svg'),
   draw(
-    'Login, warm: median',
+    'Median time of a login, warm connections',
     'ms',
     logins
       .filter(({ login }) => login in LOGINS)

@@ -142,8 +142,8 @@ async function measure(): Promise<Measured> {
     // The entry points wire themselves when they are imported, as on Lambda; nothing of that is used here.
     const names = ['USERS_TABLE', 'OPERATIONS_TABLE', 'SETTINGS_SECRET'];
     Object.assign(process.env, { AWS_REGION: 'local' }, Object.fromEntries(names.map((name) => [name, 'unused'])));
-    const { makeHandler: makeAuthHandler } = await import('../../functions/auth.ts');
-    const { makeHandler: makeSyncHandler } = await import('../../functions/sync.ts');
+    const { makeHandler: makeAuthHandler } = await import('../../functions/auth-handler.ts');
+    const { makeHandler: makeSyncHandler } = await import('../../functions/sync-handler.ts');
     const users = createUserStore(options);
     const ports = { users, runs: createRunStore(options), settings, openDirectory: open, clock, newId: randomUUID };
     const sync = makeSyncHandler(ports);

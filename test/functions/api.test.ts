@@ -1,7 +1,7 @@
 import type { Context } from 'aws-lambda';
 import { describe, expect, test } from 'vitest';
-import type { ApiPorts } from '../../functions/api.ts';
-import { makeHandler, userPath } from '../../functions/api.ts';
+import type { ApiPorts } from '../../functions/api-handler.ts';
+import { makeHandler, userPath } from '../../functions/api-handler.ts';
 import { keepDirectory } from '../../lib/directory/current-directory.ts';
 import { ServiceError } from '../../lib/errors.ts';
 import { createLogin } from '../../lib/login/login.ts';
@@ -9,7 +9,7 @@ import { createMemoryStores } from '../support/memory-stores.ts';
 import type { MemoryStores } from '../support/memory-stores.ts';
 import type { Directory } from '../../lib/directory/directory.ts';
 import type { DirectoryTest } from '../../lib/directory/directory-test.ts';
-import type { SyncRequest } from '../../lib/administration/runs.ts';
+import type { SyncRequest } from '../../lib/sync/sync-starter.ts';
 import type { Run } from '../../lib/sync/run.ts';
 import type { User } from '../../lib/user/user.ts';
 import { apiEvent } from '../support/api-event.ts';
@@ -87,7 +87,7 @@ async function startApi(change = asIs) {
       clock,
     }),
     startSync: async (request) => void started.push(request),
-    readAdministratorPassword: async () => GENERATED,
+    readGeneratedPassword: async () => GENERATED,
     clock,
     logger: {
       info: (message, fields) => void lines.push({ level: 'info', message, fields }),

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { makeHandler } from '../../functions/auth.ts';
+import { makeHandler } from '../../functions/auth-handler.ts';
 import { keepDirectory } from '../../lib/directory/current-directory.ts';
 import { createLogin } from '../../lib/login/login.ts';
 import { startHouse } from '../support/house.ts';

@@ -6,7 +6,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import type { APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { HttpHandler } from '../../functions/http.ts';
-import { makeHandler } from '../../functions/console.ts';
+import { makeHandler } from '../../functions/console-handler.ts';
 import { apiEvent } from '../support/api-event.ts';
 import { faultsOf } from '../support/described.ts';
 

@@ -4,10 +4,13 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import type { Context } from 'aws-lambda';
 import { expect, test } from 'vitest';
-import { handler } from '../../functions/api.ts';
+import { makeHandler } from '../../functions/api-handler.ts';
+import { keepDirectory } from '../../lib/directory/current-directory.ts';
+import { createLogin } from '../../lib/login/login.ts';
 import { describeApi } from '../../openapi/document.ts';
 import { DESCRIPTION_FILES } from '../../openapi/file.ts';
 import { apiEvent } from '../support/api-event.ts';
+import { startHouse } from '../support/house.ts';
 import { faultsOf, OPERATIONS } from '../support/described.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
@@ -18,7 +21,7 @@ test.each(DESCRIPTION_FILES)('$name is what the schemas say; if not, run: npm ru
 });
 
 test('every route of the API is described, and nothing else is', () => {
-  const source = readFileSync(path.join(ROOT, 'functions/api.ts'), 'utf8');
+  const source = readFileSync(path.join(ROOT, 'functions/api-handler.ts'), 'utf8');
   const routes = [...source.matchAll(/'([A-Z]+)',\s*(?:path: )?'(\/api\/[^']*)'/g)].map(
     ([, method, at]) => `${method} ${at}`,
   );
@@ -38,6 +41,16 @@ test('the description lints without a warning', { timeout: 60_000 }, async () =>
 });
 
 test('the description is served to everybody', async () => {
+  const { ports } = await startHouse();
+  const { logins, settings, openDirectory, clock } = ports;
+  const handler = makeHandler({
+    ...ports,
+    login: createLogin({ logins, directory: keepDirectory(settings, openDirectory, clock), clock }),
+    startSync: async () => {},
+    readGeneratedPassword: async () => 'generated password',
+    logger: { info() {}, error() {} },
+  });
+
   const { statusCode, headers, body } = await handler(
     apiEvent({ method: 'GET', path: '/api/openapi.json' }),
     {} as Context,

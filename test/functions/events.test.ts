@@ -1,6 +1,6 @@
 /** The events function with its publisher, against a bus on a real socket that refuses when a test says so. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { makeHandler } from '../../functions/events.ts';
+import { makeHandler } from '../../functions/events-handler.ts';
 import { createEventBridgeClient, createPublisher } from '../../lib/aws/event-bus.ts';
 import { toUserEvents } from '../../lib/event/event.ts';
 import { readBody } from '../../local/http-api.ts';

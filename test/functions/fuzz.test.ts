@@ -1,8 +1,8 @@
 import type { Context } from 'aws-lambda';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { makeHandler } from '../../functions/api.ts';
-import type { ApiPorts } from '../../functions/api.ts';
+import { makeHandler } from '../../functions/api-handler.ts';
+import type { ApiPorts } from '../../functions/api-handler.ts';
 import { keepDirectory } from '../../lib/directory/current-directory.ts';
 import { ServiceError } from '../../lib/errors.ts';
 import { createLogin } from '../../lib/login/login.ts';
@@ -85,7 +85,7 @@ async function startHouse({ runActive }: Pick<Request, 'runActive'>, outage: Out
       clock,
     }),
     startSync: async () => void (counts.runs += 1),
-    readAdministratorPassword: async () => 'generated password',
+    readGeneratedPassword: async () => 'generated password',
     clock,
     logger: {
       info: (message, fields) => void lines.push(message, fields),

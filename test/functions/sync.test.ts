@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
-import { makeHandler } from '../../functions/sync.ts';
+import { makeHandler } from '../../functions/sync-handler.ts';
 import { newRun, newRunId, NO_TOTALS } from '../../lib/sync/run.ts';
 import { startHouse } from '../support/house.ts';
 import { NOW } from '../support/people.ts';

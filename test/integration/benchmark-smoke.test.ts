@@ -7,7 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { makeHandler } from '../../functions/sync.ts';
+import { makeHandler } from '../../functions/sync-handler.ts';
 import { createLoginStore } from '../../lib/aws/login-store.ts';
 import { createRunStore } from '../../lib/aws/run-store.ts';
 import { createUserStore } from '../../lib/aws/user-store.ts';

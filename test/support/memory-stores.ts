@@ -16,7 +16,8 @@ import { interruptRun, LEASE_MS, leaseLost } from '../../lib/sync/run.ts';
 import { firstRun } from '../../lib/settings/schedule.ts';
 import type { StoredSettings } from '../../lib/settings/settings.ts';
 import type { User } from '../../lib/user/user.ts';
-import { compareNameKeys, isFoundBy, linkKey, userNameKey, userStatus } from '../../lib/user/user.ts';
+import { compareNameKeys, userNameKey } from '../../lib/user/user-name.ts';
+import { isFoundBy, linkKey, userStatus } from '../../lib/user/user.ts';
 
 export interface MemoryStores {
   /** `writes`: users created, updated, renamed or deleted so far. */
@@ -169,9 +170,8 @@ function createLogins(people: Map<string, User>, clock: Clock): LoginStore {
     async setAttempts(userName, previous, next) {
       const key = userNameKey(userName);
       const stored = current(key);
-      if (stored?.failures !== previous?.failures || stored?.blockedUntil !== previous?.blockedUntil) return false;
-      const forgetAt = stored?.forgetAt ?? Date.parse(next.blockedUntil) + ATTEMPTS_KEPT_MS;
-      kept.set(key, { ...next, forgetAt });
+      if (stored?.failures !== previous.failures || stored.blockedUntil !== previous.blockedUntil) return false;
+      kept.set(key, { ...next, forgetAt: stored.forgetAt });
       return true;
     },
     async countFailure(userName, forgetAt) {
@@ -196,9 +196,6 @@ function createLogins(people: Map<string, User>, clock: Clock): LoginStore {
 
 /** The `blockedUntil` of failures that nobody has given one yet. */
 const NEVER_BLOCKED = new Date(0).toISOString();
-/** How long attempts are kept after their block, where nobody has said until when. */
-const ATTEMPTS_KEPT_MS = 60 * 60 * 1_000;
-
 function createRuns(lease: Lease, clock: Clock): RunStore {
   const runs = new Map<string, { run: Run; claimed: boolean; readonly changes: Change[] }>();
   let lastRead: number | null = null;

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createAdministration, ensureFirstAdministrator } from '../../lib/administration/users.ts';
+import { createAdministration } from '../../lib/administration/users.ts';
+import { ensureFirstAdministrator } from '../../lib/login/sign-in.ts';
 import { createMemoryStores } from '../support/memory-stores.ts';
 import { verifyPasswordHash } from '../../lib/user/password.ts';
 import type { UserStore } from '../../lib/user/user-store.ts';

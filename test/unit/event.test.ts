@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { compareUsers, type ProductEvent, toRunEvent, toUserEvents } from '../../lib/event/event.ts';
 import { newRun } from '../../lib/sync/run.ts';
-import { exceedAddressBytes, MAX_ADDRESS_BYTES, toPublicUser, type User } from '../../lib/user/user.ts';
+import { exceedAddressBytes, MAX_ADDRESS_BYTES } from '../../lib/user/email-address.ts';
+import { toPublicUser, type User } from '../../lib/user/user.ts';
 import { aUser, NOW } from '../support/people.ts';
 
 const before = aUser({ emailAddresses: ['anna@example.com'], passwordHash: '$argon2id$old', privileges: ['login'] });

@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { disablingRule } from '../../lib/ldap/account-status.ts';
-import { parseServerAddress } from '../../lib/ldap/connection.ts';
+import { serverAddress } from '../../lib/ldap/server-ranking.ts';
 import { parseFilter } from '../../lib/settings/filter.ts';
 import { readBindResult } from '../../lib/ldap/bind-result.ts';
 import { chooseBase, chooseContext, leadsToNobody, type RootDse } from '../../lib/ldap/root-dse.ts';
@@ -281,12 +281,12 @@ describe('a server address', () => {
     ['10.0.0.1:3890', 'ssl', '10.0.0.1', 3890],
     ['[2001:db8::1]', 'none', '2001:db8::1', 389],
     ['[2001:db8::1]:3890', 'none', '2001:db8::1', 3890],
-    ['2001:db8::1', 'ssl', '2001:db8::1', 636],
+    ['[2001:db8::1]', 'ssl', '2001:db8::1', 636],
   ] as const)('%s with %s is %s port %i', (name, encryption, host, port) => {
-    expect(parseServerAddress(name, encryption)).toEqual({ name, host, port });
+    expect(serverAddress(name, encryption)).toEqual({ name, host, port });
   });
 
-  test.each(['', ':389', 'host:', 'host:port', '[]:1'])('%j is none', (name) => {
-    expect(() => parseServerAddress(name, 'none')).toThrow(expect.objectContaining({ code: 'hostNotFound' }) as Error);
+  test.each(['', ':389', 'host:', 'host:port', '[]:1', '2001:db8::1'])('%j is none', (name) => {
+    expect(() => serverAddress(name, 'none')).toThrow(expect.objectContaining({ code: 'hostNotFound' }) as Error);
   });
 });

@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { keepDirectory } from '../../lib/directory/current-directory.ts';
 import { ServiceError } from '../../lib/errors.ts';
-import { createLogin, delayAfter, withoutDomain } from '../../lib/login/login.ts';
+import { createLogin, withoutDomain } from '../../lib/login/login.ts';
+import { delayAfter } from '../../lib/login/throttle.ts';
 import type { Login } from '../../lib/login/login.ts';
 import { hashPassword } from '../../lib/user/password.ts';
 import type { Directory } from '../../lib/directory/directory.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseUserName, userNameKey } from '../../lib/user/user.ts';
+import { parseUserName, userNameKey } from '../../lib/user/user-name.ts';
 
 describe('the key of a user name', () => {
   test.each([

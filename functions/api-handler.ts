@@ -1,0 +1,326 @@
+/**
+ * The administration API: every call of it, as a table from address to use case. Who may call is decided
+ * here; what a call does, in lib/.
+ */
+import { createAdministration } from '../lib/administration/users.ts';
+import { readSettings, saveSettings, testSettings } from '../lib/administration/settings.ts';
+import type { SettingsInEffect } from '../lib/administration/settings.ts';
+import { applyDefaultPrivileges } from '../lib/administration/default-privilege.ts';
+import { invalidRequest, ServiceError } from '../lib/errors.ts';
+import type { Parsed } from '../lib/administration/input.ts';
+import type { Login } from '../lib/login/login.ts';
+import { createSignIn, FIRST_ADMINISTRATOR } from '../lib/login/sign-in.ts';
+import type { ReadGeneratedPassword } from '../lib/login/sign-in.ts';
+import type { StartSync } from '../lib/sync/sync-starter.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { LoginStore } from '../lib/login/login-store.ts';
+import type { OpenDirectory } from '../lib/directory/directory.ts';
+import type { RunStore } from '../lib/sync/run-store.ts';
+import type { ScheduleStore, SettingsStore } from '../lib/settings/settings-store.ts';
+import type { SessionStore } from '../lib/login/session.ts';
+import type { UserStore } from '../lib/user/user-store.ts';
+import { mayChangePassword, PRIVILEGE_CATALOGUE } from '../lib/user/privilege.ts';
+import {
+  parseChangeQuery,
+  parseCredentials,
+  parseDefaultPrivilegeRequest,
+  parsePasswordChange,
+  parseRunQuery,
+  parseSyncOptions,
+  parseTypedPassword,
+  parseUserQuery,
+} from '../lib/administration/request-schema.ts';
+import { approveRun, cancelRun, getRun, startRun } from '../lib/administration/runs.ts';
+import type { Run, RunTrigger } from '../lib/sync/run.ts';
+import { endSession, readSession, renewSession, SESSION_SECONDS } from '../lib/login/session.ts';
+import { presentSettings } from '../lib/administration/settings-schema.ts';
+import { parseNewPassword, parseNewUser, parseUserPatch } from '../lib/administration/user-schema.ts';
+import type { User } from '../lib/user/user.ts';
+import { parseUserName, userNameKey } from '../lib/user/user-name.ts';
+import { toPublicUser } from '../lib/user/user.ts';
+import { serveRoutes } from './http.ts';
+import type { Answer, Call, HttpHandler, Logger, Route } from './http.ts';
+import description from './openapi.json' with { type: 'json' };
+
+export interface ApiPorts {
+  readonly users: UserStore;
+  readonly logins: LoginStore;
+  readonly runs: RunStore;
+  readonly settings: SettingsStore;
+  readonly sessions: SessionStore;
+  readonly schedule: ScheduleStore;
+  readonly openDirectory: OpenDirectory;
+  readonly login: Login;
+  readonly startSync: StartSync;
+  readonly readGeneratedPassword: ReadGeneratedPassword;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Who calls: an administrator, by the token of an API client or by the cookie of the console. */
+interface Caller {
+  readonly user: User;
+  readonly token: string;
+  readonly expiresAt: string;
+  readonly trigger: Extract<RunTrigger, 'api' | 'console'>;
+}
+
+const SESSION_COOKIE = 'session';
+
+export function makeHandler(ports: ApiPorts): HttpHandler {
+  const { users, runs, settings, sessions, login, clock, logger } = ports;
+  const administration = createAdministration(users, clock);
+  const signIns = createSignIn(ports);
+
+  async function readCaller(call: Call, safe: boolean): Promise<Caller | null> {
+    const token = tokenOf(call, safe);
+    if (token === null) return null;
+    const session = await readSession(ports, token, clock.now());
+    return session && { ...session, token, trigger: call.bearerToken === null ? 'console' : 'api' };
+  }
+
+  /** A route for administrators: whoever else calls learns nothing, not even what is wrong with the body. */
+  function forAdministrators(
+    method: Route['method'],
+    path: string,
+    handle: (call: Call, caller: Caller) => Promise<Answer>,
+  ): Route {
+    const safe = method === 'GET';
+    return {
+      method,
+      path,
+      async handle(call) {
+        const caller = await readCaller(call, safe);
+        if (caller === null) throw new ServiceError('notAuthenticated', 'sign in as an administrator first');
+        const answer = await handle(call, caller);
+        if (!safe) logger.info('administration', { action: `${method} ${path}`, by: caller.user.id });
+        return answer;
+      },
+    };
+  }
+
+  async function signIn(call: Call): Promise<Answer> {
+    const { userName, password } = valid(parseCredentials(call.json()));
+    const session = await signIns.signIn(userName, password);
+    if (session === null) {
+      throw new ServiceError('notAuthenticated', 'this is no user name and password of an active administrator');
+    }
+    return { status: 200, body: session, cookies: [sessionCookie(session.token, SESSION_SECONDS, call.https)] };
+  }
+
+  /** A new password ends every session of its user; the one that has set it goes on. */
+  async function keepSession(caller: Caller | null, changed: User): Promise<void> {
+    if (caller?.user.id !== changed.id) return;
+    try {
+      await renewSession(sessions, caller.token, changed);
+    } catch (error) {
+      // The password is set. Whoever has lost the session over it signs in with the new one.
+      if (!(error instanceof ServiceError)) throw error;
+    }
+  }
+
+  /** Without a session, too: only administrators have one. The old password is asked for in any case. */
+  async function changeOwnPassword(call: Call): Promise<Answer> {
+    const typed = valid(parsePasswordChange(call.json()));
+    const caller = await readCaller(call, false);
+    const userName = caller?.user.userName ?? typed.userName;
+    if (userName === undefined) {
+      throw new ServiceError('notAuthenticated', 'sign in first, or name the user in "userName"');
+    }
+    if (typed.userName !== undefined && userNameKey(typed.userName) !== userNameKey(userName)) {
+      throw invalidRequest([{ path: 'userName', message: 'is not the user that is signed in' }]);
+    }
+    const user = await signIns.verifyPassword(userName, typed.currentPassword);
+    // A stranger does not learn that a password is right which can't be changed here: it may open everything else.
+    const isOurs = caller !== null || user?.authentication === 'integrated';
+    if (user === null || !isOurs || !mayChangePassword(user.privileges)) {
+      throw new ServiceError(
+        'notAuthenticated',
+        'this is no user name and password of somebody who may change it here',
+      );
+    }
+    const changed = await administration.changeOwnPassword(user, typed.newPassword);
+    await keepSession(caller, changed);
+    logger.info('administration', { action: 'PUT /api/session/password', by: changed.id });
+    return { status: 204 };
+  }
+
+  async function signOut(call: Call): Promise<Answer> {
+    const token = tokenOf(call, false);
+    if (token !== null) await endSession(sessions, token);
+    return { status: 204, cookies: [sessionCookie('', 0, call.https)] };
+  }
+
+  async function health(call: Call): Promise<Answer> {
+    const checks = await Promise.all([
+      check('users', async () => void (await users.get(FIRST_ADMINISTRATOR))),
+      check('settings', async () => void (await settings.read())),
+    ]);
+    const healthy = checks.every(({ ok }) => ok);
+    // Without the users nobody can be known to be an administrator.
+    const caller = healthy ? await readCaller(call, true) : null;
+    const status = healthy ? 'ok' : 'degraded';
+    return { status: healthy ? 200 : 503, body: caller ? { status, checks } : { status } };
+  }
+
+  return serveRoutes(
+    [
+      { method: 'POST', path: '/api/session', handle: signIn },
+      { method: 'DELETE', path: '/api/session', handle: signOut },
+      { method: 'PUT', path: '/api/session/password', handle: changeOwnPassword },
+      { method: 'GET', path: '/api/health', handle: health },
+      // Open: it says what may be asked, and nothing of this system.
+      { method: 'GET', path: '/api/openapi.json', handle: async () => ({ status: 200, body: description }) },
+      forAdministrators('GET', '/api/session', async (_call, { user, expiresAt }) => ({
+        status: 200,
+        body: { user: toPublicUser(user), expiresAt },
+      })),
+      forAdministrators('GET', '/api/privileges', async () => ({
+        status: 200,
+        body: { items: PRIVILEGE_CATALOGUE, next: null },
+      })),
+
+      forAdministrators('GET', '/api/settings', async () => {
+        const shown = await readSettings(ports);
+        if (shown === null) throw new ServiceError('notFound', 'nothing is configured yet');
+        return settingsAnswer(shown, clock.now());
+      }),
+      forAdministrators('PUT', '/api/settings', async (call) =>
+        settingsAnswer(await saveSettings(ports, call.json(), call.ifMatch), clock.now()),
+      ),
+      forAdministrators('POST', '/api/settings/test', async (call) => ({
+        status: 200,
+        body: await testSettings(ports, call.optionalJson()),
+      })),
+
+      forAdministrators('POST', '/api/sync', async (call, { user, trigger }) => {
+        const { dryRun } = valid(parseSyncOptions(call.optionalJson()));
+        return runAnswer(await startRun(ports, { dryRun, trigger, requestedBy: user.userName, approves: null }));
+      }),
+      forAdministrators('GET', '/api/runs', async (call) => {
+        const { limit, next } = valid(parseRunQuery(call.query));
+        return { status: 200, body: await runs.list(limit, next) };
+      }),
+      forAdministrators('GET', '/api/runs/{id}', async ({ params }) => ({
+        status: 200,
+        body: await getRun(runs, runIdOf(params)),
+      })),
+      forAdministrators('GET', '/api/runs/{id}/changes', async (call) => {
+        const query = valid(parseChangeQuery(call.query));
+        const { id } = await getRun(runs, runIdOf(call.params));
+        return { status: 200, body: await runs.listChanges(id, query) };
+      }),
+      forAdministrators('POST', '/api/runs/{id}/cancel', async ({ params }) => {
+        const id = runIdOf(params);
+        await cancelRun(runs, id);
+        return { status: 202, body: { runId: id } };
+      }),
+      forAdministrators('POST', '/api/runs/{id}/approve', async ({ params }, { user, trigger }) =>
+        runAnswer(await approveRun(ports, runIdOf(params), { trigger, requestedBy: user.userName })),
+      ),
+
+      forAdministrators('GET', '/api/users', async (call) => {
+        const query = valid(parseUserQuery(call.query));
+        const page = await users.list(query);
+        return { status: 200, body: { items: page.items.map(toPublicUser), next: page.next } };
+      }),
+      forAdministrators('POST', '/api/users', async (call) => {
+        const user = await administration.create(valid(parseNewUser(call.json())));
+        return userAnswer(user, 201, { location: userPath(user.userName) });
+      }),
+      forAdministrators('POST', '/api/users/apply-default-privileges', async (call) => {
+        const request = valid(parseDefaultPrivilegeRequest(call.json()));
+        const body = await applyDefaultPrivileges(ports, request, call.ifMatch);
+        return { status: 200, body, headers: { etag: `"${body.settingsVersion}"` } };
+      }),
+      forAdministrators('GET', '/api/users/{userName}', async ({ params }) =>
+        userAnswer(await administration.get(userNameOf(params)), 200),
+      ),
+      forAdministrators('PATCH', '/api/users/{userName}', async (call) => {
+        const patch = valid(parseUserPatch(call.json()));
+        return userAnswer(await administration.patch(userNameOf(call.params), patch, versionOf(call)), 200);
+      }),
+      forAdministrators('DELETE', '/api/users/{userName}', async (call) => {
+        await administration.remove(userNameOf(call.params), versionOf(call));
+        return { status: 204 };
+      }),
+      forAdministrators('PUT', '/api/users/{userName}/password', async (call, caller) => {
+        const userName = userNameOf(call.params);
+        const { password } = valid(parseNewPassword(call.json()));
+        await keepSession(caller, await administration.setPassword(userName, password));
+        // Whoever has forgotten the old one has failed with it often enough.
+        await ports.logins.clearAttempts(userName);
+        return { status: 204 };
+      }),
+      forAdministrators('POST', '/api/users/{userName}/test-authentication', async (call) => {
+        const typed = valid(parseTypedPassword(call.json()));
+        const { userName } = await administration.get(userNameOf(call.params));
+        return { status: 200, body: await login.checkPassword(userName, typed.password) };
+      }),
+    ],
+    logger,
+  );
+}
+
+/**
+ * The address of a user. API Gateway's HTTP APIs decode the path before the function sees it and lose what `/`, `?` and `%`
+ * were: names with anything but letters, digits and `.@_-` are therefore written as `~` and the base64url of their UTF-8.
+ */
+export function userPath(userName: string): string {
+  const isPlain = /^[A-Za-z0-9@_-][A-Za-z0-9.@_-]*$/.test(userName);
+  return `/api/users/${isPlain ? userName : `~${Buffer.from(userName).toString('base64url')}`}`;
+}
+
+/** The user name in a path, plain or as `userPath` writes it. What can't be one is the name of nobody. */
+function userNameOf({ userName: part = '' }: Call['params']): string {
+  const text = part.startsWith('~') ? Buffer.from(part.slice(1), 'base64url').toString() : part;
+  const parsed = parseUserName(text);
+  if ('userName' in parsed) return parsed.userName;
+  throw new ServiceError('notFound', 'there is no user of this name');
+}
+
+function runIdOf({ id = '' }: Call['params']): string {
+  if (/^[\w-]{1,64}$/.test(id)) return id;
+  throw new ServiceError('notFound', 'there is no run of this id');
+}
+
+/** NaN equals no version. */
+function versionOf({ ifMatch }: Call): number | null {
+  return ifMatch === null ? null : /^\d+$/.test(ifMatch) ? Number(ifMatch) : Number.NaN;
+}
+
+/** A cookie goes along whoever made the browser send the request: it counts only where that can't have been another site. */
+function tokenOf(call: Call, safe: boolean): string | null {
+  return call.bearerToken ?? (safe || call.sameOrigin ? call.cookie(SESSION_COOKIE) : null);
+}
+
+function sessionCookie(token: string, maxAgeSeconds: number, https: boolean): string {
+  const attributes = `Max-Age=${maxAgeSeconds}; Path=/api; HttpOnly; SameSite=Strict`;
+  return `${SESSION_COOKIE}=${token}; ${attributes}${https ? '; Secure' : ''}`;
+}
+
+function settingsAnswer({ stored, schedule }: SettingsInEffect, now: Date): Answer {
+  return { status: 200, body: presentSettings(stored, schedule, now), headers: { etag: `"${stored.version}"` } };
+}
+
+function userAnswer(user: User, status: number, headers: Record<string, string> = {}): Answer {
+  return { status, body: toPublicUser(user), headers: { etag: `"${user.version}"`, ...headers } };
+}
+
+function runAnswer({ id }: Run): Answer {
+  return { status: 202, body: { runId: id }, headers: { location: `/api/runs/${id}` } };
+}
+
+function valid<T>(parsed: Parsed<T>): T {
+  if ('faults' in parsed) throw invalidRequest(parsed.faults);
+  return parsed.value;
+}
+
+async function check(name: string, reach: () => Promise<void>): Promise<{ name: string; ok: boolean; code?: string }> {
+  try {
+    await reach();
+    return { name, ok: true };
+  } catch (error) {
+    return { name, ok: false, code: error instanceof ServiceError ? error.code : 'internal' };
+  }
+}

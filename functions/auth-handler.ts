@@ -1,0 +1,35 @@
+/**
+ * The login function: the login service invokes it with a user name and a password and gets an outcome, or a
+ * function error when there is none (`DirectoryUnavailable`, `InvalidRequest`, ...: the fault's code as error type).
+ */
+import { ServiceError } from '../lib/errors.ts';
+import type { Login, LoginOutcome } from '../lib/login/login.ts';
+import { functionError } from './function-error.ts';
+import { recordLogin, recordUnexpected } from './telemetry.ts';
+
+export interface AuthPorts {
+  readonly login: Login;
+  /** Milliseconds spent in binds since it was asked last; null when there was no bind. */
+  readonly takeDirectoryMs: () => number | null;
+}
+
+export function makeHandler({ login, takeDirectoryMs }: AuthPorts) {
+  return async (event: unknown): Promise<LoginOutcome> => {
+    const { userName, password } = (event ?? {}) as { readonly userName?: unknown; readonly password?: unknown };
+    if (typeof userName !== 'string' || typeof password !== 'string') {
+      throw functionError(new ServiceError('invalidRequest', 'the event is {"userName": "...", "password": "..."}'));
+    }
+    try {
+      const outcome = await login.logIn(userName, password);
+      recordLogin(userName, outcome, takeDirectoryMs());
+      return outcome;
+    } catch (error) {
+      if (!(error instanceof ServiceError)) {
+        recordUnexpected(error);
+        throw functionError(new ServiceError('internal', 'an unexpected error; see the log of the auth function'));
+      }
+      recordLogin(userName, error, takeDirectoryMs());
+      throw functionError(error);
+    }
+  };
+}

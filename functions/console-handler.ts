@@ -1,0 +1,89 @@
+/**
+ * The pages: files that lie beside the bundle, each under its name. They are open to everybody, so nothing
+ * of this deployment is in them; the function has no store, no secret and no permission. What a page shows it knows not.
+ */
+import { hash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { ServiceError } from '../lib/errors.ts';
+import { serveRoutes } from './http.ts';
+import type { Answer, Call, HttpHandler, Logger } from './http.ts';
+
+export interface ConsolePorts {
+  /** Has a folder for every page, with its files compressed: `docs/index.html.gz`. */
+  readonly folder: string;
+  readonly logger: Logger;
+}
+
+interface PageFile {
+  readonly type: string;
+  readonly compressed: Buffer;
+  readonly entityTag: string;
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.css': 'text/css; charset=utf-8',
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.txt': 'text/plain; charset=utf-8',
+};
+
+/** A page loads from where it came from, and sends nothing anywhere else. */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+export function makeHandler({ folder, logger }: ConsolePorts): HttpHandler {
+  let docs: ReadonlyMap<string, PageFile> | undefined;
+
+  async function serveDocs(call: Call): Promise<Answer> {
+    docs ??= readFiles(path.join(folder, 'docs'));
+    return serveFile(docs.get(call.params['file'] ?? 'index.html'), call);
+  }
+
+  return serveRoutes(
+    [
+      { method: 'GET', path: '/api/docs', handle: serveDocs },
+      { method: 'GET', path: '/api/docs/{file}', handle: serveDocs },
+    ],
+    logger,
+  );
+}
+
+/** All files of a page by name: what a request names is looked up here, and never a path. */
+function readFiles(folder: string): ReadonlyMap<string, PageFile> {
+  return new Map(
+    readdirSync(folder).map((stored) => {
+      const name = path.basename(stored, '.gz');
+      const compressed = readFileSync(path.join(folder, stored));
+      const type = TYPES[path.extname(name)] ?? 'application/octet-stream';
+      // Weak: it is the same compressed and not.
+      return [name, { type, compressed, entityTag: `W/"${hash('sha256', compressed).slice(0, 32)}"` }];
+    }),
+  );
+}
+
+function serveFile(file: PageFile | undefined, call: Call): Answer {
+  if (file === undefined) throw new ServiceError('notFound', 'there is nothing at this address');
+  const { type, compressed, entityTag } = file;
+  const headers = {
+    'content-security-policy': CONTENT_SECURITY_POLICY,
+    // Kept, and asked for again each time: a page never meets the scripts of another version.
+    'cache-control': 'no-cache',
+    vary: 'accept-encoding',
+    etag: entityTag,
+  };
+  if (call.hasCopy(entityTag)) return { status: 304, headers };
+  const content = { ...headers, 'content-type': type };
+  return call.acceptsGzip
+    ? { status: 200, headers: { ...content, 'content-encoding': 'gzip' }, bytes: compressed }
+    : { status: 200, headers: content, bytes: gunzipSync(compressed) };
+}

@@ -1,0 +1,30 @@
+/**
+ * The events function: turns batches of changes, as Lambda reads them from the streams of the tables, into events on the bus.
+ * Fails rather than leave one out, and then begins with it when the stream brings it again.
+ */
+import type { DynamoDBBatchResponse } from 'aws-lambda';
+import { ServiceError } from '../lib/errors.ts';
+import type { PublishEvents, ReadEvents } from '../lib/event/event-bus.ts';
+import { functionError } from './function-error.ts';
+import { recordEvents } from './telemetry.ts';
+
+export interface EventsPorts {
+  readonly readEvents: ReadEvents;
+  readonly publish: PublishEvents;
+}
+
+/** The answer names the first change whose events were not all taken: Lambda goes on from there, so their order stays. */
+export function makeHandler({ readEvents, publish }: EventsPorts) {
+  return async (event: unknown): Promise<DynamoDBBatchResponse> => {
+    const { Records: records } = (event ?? {}) as { readonly Records?: unknown };
+    if (!Array.isArray(records)) {
+      throw functionError(new ServiceError('invalidRequest', 'the event is a batch of a DynamoDB stream'));
+    }
+    const changes = await readEvents(records as object[]);
+    const told = changes.flatMap(({ sequenceNumber, events }) => events.map((event) => ({ sequenceNumber, event })));
+    const taken = await publish(told.map(({ event }) => event));
+    recordEvents(changes.length, taken, told.length - taken);
+    const refused = told[taken];
+    return { batchItemFailures: refused ? [{ itemIdentifier: refused.sequenceNumber }] : [] };
+  };
+}

@@ -1,0 +1,156 @@
+/**
+ * The exchange of LDAP messages on a socket: numbers requests, sends them, and brings answers and requests together. Knows no
+ * operation. A conversation that missed a deadline, broke or received what is not LDAP fails for good.
+ */
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import {
+  type Control,
+  type Message,
+  MessageParser,
+  type MessageResponse,
+  SearchEntry,
+  SearchReference,
+  UnbindRequest,
+} from 'ldapts';
+
+import { within } from '../deadline.ts';
+import { ServiceError } from '../errors.ts';
+import { connectionLost, connectionTimeout, describeResult, networkFault, notLdap, operationTimeout } from './fault.ts';
+
+/** How long a goodbye may take, in milliseconds. */
+const CLOSE_MS = 500;
+
+/** Result of a request that the server answered. */
+export interface Answer {
+  readonly status: number;
+  readonly diagnostic: string;
+  readonly controls: readonly Control[];
+  /** Of a search: the URLs of its search result references. */
+  readonly references: readonly string[];
+}
+
+interface PendingRequest {
+  readonly message: Message;
+  readonly references: string[];
+  readonly onEntry: ((entry: SearchEntry) => void) | undefined;
+  readonly settle: (result: Answer | ServiceError) => void;
+}
+
+export interface Conversation {
+  readonly sent: number;
+  readonly usable: boolean;
+  send(message: Message, withinMs: number, what: string, onEntry?: (entry: SearchEntry) => void): Promise<Answer>;
+  /** Ends every request under way with this fault and destroys the socket. Only the first call counts. */
+  fail(fault: ServiceError): void;
+  /** Leaves the socket to somebody else. */
+  detach(): void;
+  close(): Promise<void>;
+}
+
+/** Numbers requests, sends them and brings answers and requests together. */
+export function startConversation(socket: Socket, server: string): Conversation {
+  const parser = new MessageParser();
+  const pending = new Map<string, PendingRequest>();
+  let sent = 0;
+  let failure: ServiceError | null = null;
+  let heardBytes = false;
+  let heardLdap = false;
+
+  function fail(fault: ServiceError): void {
+    if (failure !== null) return;
+    failure = fault;
+    socket.destroy();
+    for (const request of pending.values()) request.settle(fault);
+    pending.clear();
+  }
+
+  function onMessage(message: MessageResponse): void {
+    heardLdap = true;
+    // RFC 4511 section 4.4.1: message id 0 is the notice of disconnection.
+    if (message.messageId === 0) {
+      const words = describeResult(message.status, message.errorMessage);
+      return fail(connectionLost(server, `the server announced the end of the connection: ${words}`));
+    }
+    const request = pending.get(`${message.messageId}`);
+    if (request === undefined) return;
+    if (message instanceof SearchEntry) return request.onEntry?.(message);
+    if (message instanceof SearchReference) {
+      request.references.push(...message.uris);
+      return;
+    }
+    pending.delete(`${message.messageId}`);
+    request.settle({
+      status: message.status,
+      diagnostic: message.errorMessage,
+      controls: message.controls ?? [],
+      references: request.references,
+    });
+  }
+
+  function onData(data: Buffer): void {
+    // Every LDAP message is a SEQUENCE (RFC 4511 section 4.1.1). Without this look, an HTTP answer reads as a long message.
+    if (!heardBytes && data[0] !== 0x30) return fail(notLdap(server, 'what answers on this port is not LDAP'));
+    heardBytes = true;
+    parser.read(data, pending);
+  }
+
+  function onEnd(): void {
+    fail(connectionLost(server, 'the server closed the connection'));
+  }
+
+  function onError(error: Error): void {
+    fail(networkFault(error, server));
+  }
+
+  parser.on('message', onMessage);
+  parser.on('error', (error) => {
+    // The parser drops what follows the message it stumbled over, so nothing on this connection can be trusted any more.
+    if (heardLdap) fail(connectionLost(server, 'the server sent a message that is not valid LDAP', error));
+    else fail(notLdap(server, 'what answers on this port is not LDAP', error));
+  });
+  socket.on('data', onData).on('error', onError).on('end', onEnd).on('close', onEnd);
+
+  return {
+    get sent() {
+      return sent;
+    },
+    get usable() {
+      return failure === null && !socket.destroyed;
+    },
+    fail,
+    send(message, withinMs, what, onEntry) {
+      if (socket.destroyed) onEnd();
+      if (failure !== null) return Promise.reject(failure);
+      sent += 1;
+      message.messageId = sent;
+      return new Promise<Answer>((resolve, reject) => {
+        const timer = setTimeout(() => fail(operationTimeout(server, what, withinMs)), Math.max(0, withinMs));
+        pending.set(`${sent}`, {
+          message,
+          references: [],
+          onEntry,
+          settle(result) {
+            clearTimeout(timer);
+            if (result instanceof ServiceError) reject(result);
+            else resolve(result);
+          },
+        });
+        socket.write(message.write(), (error) => {
+          if (error) onError(error);
+        });
+      });
+    },
+    detach() {
+      socket.off('data', onData).off('error', onError).off('end', onEnd).off('close', onEnd);
+    },
+    async close() {
+      if (failure !== null || socket.destroyed) return;
+      const closed = once(socket, 'close');
+      socket.end(new UnbindRequest({ messageId: sent + 1 }).write());
+      socket.destroySoon();
+      await within(closed, CLOSE_MS, () => connectionTimeout(server, CLOSE_MS)).catch(() => {});
+      fail(connectionLost(server, 'the connection was closed'));
+    },
+  };
+}

@@ -1,0 +1,150 @@
+/**
+ * One reader's connection: everybody in scope, and where single people are now. Decides nothing about users; says what was not
+ * proven instead of guessing.
+ */
+import type { DirectoryReader, Whereabouts } from '../directory/directory.ts';
+import { ServiceError } from '../errors.ts';
+import type { Filter } from '../settings/filter.ts';
+import type { Settings } from '../settings/settings.ts';
+import type { Connection } from './connection.ts';
+import { makeEntryReading } from './entry.ts';
+import { directoryError, RESULT, searchFault } from './fault.ts';
+import { readScope } from './reading/paged.ts';
+import { chooseContext, type RootDse } from './root-dse.ts';
+import { chooseScope, findIdSource, type Scope } from './scope.ts';
+import { toSearchFilter } from './search-filter.ts';
+import { readUniqueId, uniqueIdValues } from './unique-id.ts';
+import { VENDOR_FACTS } from './vendor.ts';
+
+/** Ids a search asks for at once: small enough for the size limits of servers. */
+const LOCATE_BATCH = 100;
+
+/** A reader on a connection that is bound as the administrative DN. @throws ServiceError of a DirectoryFaultCode */
+export async function makeReader(
+  settings: Settings,
+  connection: Connection,
+  rootDse: RootDse,
+  withinMs: () => number,
+  now: () => Date,
+): Promise<DirectoryReader> {
+  const { server } = connection;
+  const scope = chooseScope(settings, rootDse, server);
+  const find = (): ReturnType<typeof findIdSource> =>
+    findIdSource(connection, scope, settings.mapping.uniqueId, rootDse, withinMs);
+  const idSource = await find();
+  const context: Omit<Scope, 'filter'> = { baseDn: chooseContext(scope.baseDn, rootDse), depth: 'sub' };
+  let { knownId } = idSource;
+
+  /**
+   * The DNs of those that a part of the directory holds. Everyone else is proven not to be there: the same search also asks
+   * for an entry that is known to exist, so that a server that can't compare ids, or may not, isn't taken for an empty one.
+   * References to other servers are no gap here: what moved to another server got another id there.
+   */
+  async function holders(
+    ids: readonly string[],
+    part: Omit<Scope, 'filter'>,
+    within: Filter | null,
+  ): Promise<Map<string, string>> {
+    for (let attempt = 1; ; attempt += 1) {
+      if (knownId === null) {
+        throw new ServiceError('readRefused', `${server}: nobody in scope has a readable ${idSource.attribute}`, {
+          advice:
+            'Allow the administrative DN to read the people in scope; without that nothing is known about the others.',
+        });
+      }
+      const asked = [...ids, knownId];
+      const wanted = anyOf(asked, idSource.attribute, server);
+      const filter: Filter = within === null ? wanted : { type: 'and', filters: [within, wanted] };
+      const found = await findIds(connection, asked, { ...part, filter }, idSource.attribute, withinMs());
+      if (found.has(knownId)) return new Map([...found].map(([id, dns]) => [id, dns[0]!]));
+      if (attempt === 2) {
+        throw new ServiceError(
+          'readRefused',
+          `${server}: a search by ${idSource.attribute} does not find an entry that is there`,
+          {
+            advice: 'Allow the administrative DN to search by that attribute, and let the server index it.',
+          },
+        );
+      }
+      // It may have been deleted since.
+      ({ knownId } = await find());
+    }
+  }
+
+  return {
+    server,
+    baseDn: scope.baseDn,
+    idAttribute: idSource.attribute.toLowerCase(),
+    get requests() {
+      return connection.requests;
+    },
+    readPeople() {
+      const { statusAttributes } = VENDOR_FACTS[rootDse.vendor];
+      const reading = makeEntryReading(settings.mapping, idSource.attribute, statusAttributes, now());
+      return readScope(connection, scope, rootDse, reading, withinMs);
+    },
+    async locate(ids) {
+      const whereabouts = new Map<string, Whereabouts>();
+      for (let start = 0; start < ids.length; start += LOCATE_BATCH) {
+        const batch = ids.slice(start, start + LOCATE_BATCH);
+        const inScope = await holders(batch, scope, scope.filter);
+        const others = batch.filter((id) => !inScope.has(id));
+        const elsewhere = others.length === 0 ? inScope : await holders(others, context, null);
+        for (const id of batch) {
+          const dn = inScope.get(id) ?? elsewhere.get(id);
+          whereabouts.set(id, dn === undefined ? { found: false } : { found: true, dn, inScope: inScope.has(id) });
+        }
+      }
+      return whereabouts;
+    },
+    close: () => connection.close(),
+  };
+}
+
+/** @throws ServiceError directoryError for an id that this attribute can't hold: not finding it would prove nothing */
+export function anyOf(ids: readonly string[], attribute: string, server: string): Filter {
+  const filters = ids.flatMap((id) => {
+    const values = uniqueIdValues(attribute, id);
+    if (values.length === 0) throw directoryError(`${server}: "${id}" is no value of ${attribute}`, RESULT.success);
+    return values.map((value): Filter => ({ type: 'equal', attribute, value }));
+  });
+  return { type: 'or', filters };
+}
+
+/**
+ * The DNs of the entries in scope, by the unique id that was asked for.
+ * @throws ServiceError unless the server says success and gives nobody else
+ */
+export async function findIds(
+  connection: Connection,
+  ids: readonly string[],
+  { baseDn, depth, filter }: Scope,
+  idAttribute: string,
+  withinMs: number,
+): Promise<Map<string, string[]>> {
+  const found = new Map<string, string[]>();
+  const asked = new Set(ids);
+  let strangers = 0;
+  const name = idAttribute.toLowerCase();
+  const { status, diagnostic } = await connection.search(
+    { baseDn, scope: depth, filter: toSearchFilter(filter), attributes: [idAttribute] },
+    withinMs,
+    (entry) => {
+      const values = entry.attributes.find((attribute) => attribute.type.toLowerCase() === name)?.parsedBuffers ?? [];
+      const id = readUniqueId(idAttribute, values);
+      if (id === null || !asked.has(id)) strangers += 1;
+      else found.set(id, [...(found.get(id) ?? []), entry.name]);
+    },
+  );
+  // The server compares ids otherwise than this system does, or hides them: then an id that is not found proves nothing.
+  if (strangers > 0) {
+    throw directoryError(
+      `${connection.server}: a search by ${idAttribute} gave entries that were not asked for`,
+      status,
+    );
+  }
+  if (status !== RESULT.success) {
+    throw searchFault(status, diagnostic, connection.server, `the search by ${idAttribute} below ${baseDn}`);
+  }
+  return found;
+}

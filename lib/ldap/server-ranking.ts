@@ -1,0 +1,80 @@
+/** Which of several servers is asked, and in which order. Opens no connection itself. */
+import { ServiceError } from '../errors.ts';
+import { parseServerAddress, type ServerAddress } from '../settings/server-address.ts';
+import type { ConnectionSettings } from '../settings/settings.ts';
+import { isServerFault } from './fault.ts';
+
+/** How long a server that failed is asked after the others. */
+export const REST_MS = 60_000;
+
+/** How long things may take on one server, in milliseconds. */
+export interface Patience {
+  readonly connectMs: () => number;
+  readonly operationMs: () => number;
+}
+
+/** Which server to ask first: as the settings have them, but those that failed within the last minute behind the others. */
+export interface Ranking {
+  /** Names of all servers, the best first. */
+  best(): readonly string[];
+  failed(server: string): void;
+  answered(server: string): void;
+}
+
+export function rankServers(servers: readonly string[], now: () => Date): Ranking {
+  const failedAt = new Map<string, number>();
+  return {
+    best() {
+      const restedSince = now().getTime() - REST_MS;
+      const rests = (server: string): boolean => (failedAt.get(server) ?? -Infinity) > restedSince;
+      return [...servers.filter((server) => !rests(server)), ...servers.filter(rests)];
+    },
+    failed(server) {
+      failedAt.set(server, now().getTime());
+    },
+    answered(server) {
+      failedAt.delete(server);
+    },
+  };
+}
+
+/** Runs the attempt on one server after the other, until one does better than break off or stay away. */
+export async function onFirstServer<T>(
+  addresses: readonly ServerAddress[],
+  ranking: Ranking,
+  patienceFor: (serversLeft: number) => Patience,
+  attempt: (address: ServerAddress, patience: Patience) => Promise<T>,
+): Promise<T> {
+  const faults: ServiceError[] = [];
+  for (const [index, address] of addresses.entries()) {
+    try {
+      const result = await attempt(address, patienceFor(addresses.length - index));
+      ranking.answered(address.name);
+      return result;
+    } catch (error) {
+      if (!isServerFault(error)) throw error;
+      ranking.failed(address.name);
+      faults.push(error);
+    }
+  }
+  const [first] = faults;
+  if (first === undefined) throw new ServiceError('hostNotFound', 'the settings name no server');
+  if (faults.length === 1) throw first;
+  throw new ServiceError(first.code, `no server answered: ${faults.map(({ message }) => message).join('; ')}`, {
+    cause: first,
+    retryable: faults.some(({ retryable }) => retryable),
+    ...(first.advice === undefined ? {} : { advice: first.advice }),
+  });
+}
+
+/**
+ * The address of a server as the settings name it.
+ * @throws ServiceError hostNotFound for text that is no address, which saving the settings prevents
+ */
+export function serverAddress(name: string, encryption: ConnectionSettings['encryption']): ServerAddress {
+  const parsed = parseServerAddress(name, encryption);
+  if (parsed.kind === 'address') return parsed.address;
+  throw new ServiceError('hostNotFound', `${name}: ${parsed.fault}`, {
+    advice: 'Name the server by DNS name or IP address, IPv6 in brackets, with a port where it is not the usual one.',
+  });
+}

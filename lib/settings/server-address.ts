@@ -1,0 +1,46 @@
+/** Addresses of directory servers as the settings write them. Resolves no name and connects to nothing. */
+import { isIPv4, isIPv6 } from 'node:net';
+import type { ConnectionSettings } from './settings.ts';
+
+export interface ServerAddress {
+  /** As the settings name it. */
+  readonly name: string;
+  /** DNS name or IP address, without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `fault`: what is wrong with the text, to be read behind the name of the field. */
+export type ParsedServerAddress =
+  | { readonly kind: 'address'; readonly address: ServerAddress }
+  | { readonly kind: 'fault'; readonly fault: string };
+
+/** The address that `host`, `host:port`, `[v6]` or `[v6]:port` means; without a port, the usual one of the encryption. */
+export function parseServerAddress(name: string, encryption: ConnectionSettings['encryption']): ParsedServerAddress {
+  const refuse = (fault: string): ParsedServerAddress => ({ kind: 'fault', fault });
+  const text = name.trim();
+  if (text === '') return refuse('is empty; write a DNS name or an IP address');
+  const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(text)?.[0];
+  if (scheme !== undefined) return refuse(`leave out ${scheme}; encryption is a setting of its own`);
+  if (isIPv6(text)) return refuse('put an IPv6 address in brackets, like [2001:db8::1]');
+  const match = /^(?:\[(?<ipv6>[^\]]*)\]|(?<host>[^:[\]]*))(?::(?<port>[^:]*))?$/.exec(text)?.groups;
+  if (!match) return refuse('is no server; write a DNS name or an IP address, with :port if it is not the usual one');
+  const { ipv6, host = '', port } = match;
+  if (port !== undefined && !(/^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65_535)) {
+    return refuse('has a port that is not within 1-65535');
+  }
+  const fault = ipv6 === undefined ? hostFault(host) : isIPv6(ipv6) ? null : 'has no IPv6 address in its brackets';
+  if (fault !== null) return refuse(fault);
+  const usualPort = encryption === 'ssl' ? 636 : 389;
+  return {
+    kind: 'address',
+    address: { name, host: ipv6 ?? host, port: port === undefined ? usualPort : Number(port) },
+  };
+}
+
+function hostFault(host: string): string | null {
+  if (/^[\d.]+$/.test(host)) return isIPv4(host) ? null : 'is no IPv4 address';
+  const labels = host.replace(/\.$/, '').split('.');
+  const isName = labels.every((label) => /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i.test(label));
+  return isName && host.length <= 254 ? null : 'is no DNS name; write names with other letters in their xn-- form';
+}
