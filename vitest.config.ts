@@ -10,5 +10,7 @@ export default defineConfig({
     // A test that leaves a timer, a socket or a child process behind is a fault, not noise.
     dangerouslyIgnoreUnhandledErrors: false,
     allowOnly: false,
+    // Measured by `npm run coverage`, which leaves out the tests that start slow servers.
+    coverage: { provider: 'v8', include: ['lib/**'], reporter: ['text', 'html', 'lcov'] },
   },
 });

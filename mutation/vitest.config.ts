@@ -1,0 +1,6 @@
+/** The tests that each change of the product runs against: those of the pure core, which take seconds and start no server. */
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: { include: ['test/unit/**/*.test.ts'] },
+});
