@@ -11,6 +11,6 @@ export default defineConfig({
     dangerouslyIgnoreUnhandledErrors: false,
     allowOnly: false,
     // Measured by `npm run coverage`, which leaves out the tests that start slow servers.
-    coverage: { provider: 'v8', include: ['lib/**'], reporter: ['text', 'html', 'lcov'] },
+    coverage: { provider: 'v8', include: ['lib/**'], reporter: ['text-summary', 'html', 'lcov'] },
   },
 });

@@ -61,7 +61,7 @@ interface Known {
 
 export const SAME_NAME = 'another entry of the directory maps to the same user name; neither is taken';
 export const SAME_ID = 'another entry of the directory has the same unique id; neither is taken';
-const SAME_LINK =
+export const SAME_LINK =
   'two users are tied to the same entry of the directory; delete one of them or switch it to integrated authentication';
 
 /**

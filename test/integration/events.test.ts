@@ -179,6 +179,10 @@ test('the example keeps its members in step, with events that come twice and in 
       KeySchema: [{ AttributeName: 'id', KeyType: 'HASH' }],
     }),
   );
+  // As Lambda sets them for the example's own function.
+  vi.stubEnv('AWS_REGION', 'eu-central-1');
+  vi.stubEnv('AWS_ACCESS_KEY_ID', 'local');
+  vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'local');
   vi.stubEnv('AWS_ENDPOINT_URL_DYNAMODB', dynamoDb.endpoint);
   vi.stubEnv('MEMBERS_TABLE', 'members');
   const { handler } = await import('../../examples/user-events.ts');

@@ -222,7 +222,7 @@ describe('the pipeline', () => {
     expect(install).toBe('npm ci');
     expect({ code, errors: errors.replaceAll(/^npm warn.*\n/gm, '') }).toEqual({ code: 0, errors: '' });
     expect(output).toMatch(
-      /^Signed in to .+\n(?:.+\n)+\n120 people found, the first:\nSaved\. .+\nSigned out of .+\n$/,
+      /^Signed in to .+\n(?:.+\n)+\n120 people found, including:\nSaved\. .+\nSigned out of .+\n$/,
     );
     expect(saved).toBe('rate(2 hours)');
     expect(called).toMatch(/npx .* login .*npx .* settings set /);

@@ -311,3 +311,56 @@ describe('the name without its domain', () => {
     expect(withoutDomain(typed, { userName })).toBe(name);
   });
 });
+
+describe('what is no answer', () => {
+  test('a directory that takes longer than a login may is a fault, and the wait ends', async () => {
+    await house.configure({
+      connection: { timeouts: { connectSeconds: 5, operationSeconds: 10, loginSeconds: 0.05 } },
+    });
+    const silent = (): Directory => ({ ...house.directory.open(), verifyPassword: () => new Promise(() => {}) });
+    const directory = keepDirectory(house.ports.settings, silent, house.ports.clock);
+    const late = createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock });
+
+    await expect(late.logIn('anna', 'right')).rejects.toMatchObject({
+      code: 'directoryUnavailable',
+      message: expect.stringMatching(/more than 50 ms/u),
+      retryable: true,
+    });
+  });
+
+  test('without settings a directory user is a fault, and a name that nobody has is refused', async () => {
+    const empty = await startHouse({ configured: false });
+    await empty.create(aUser());
+    const directory = keepDirectory(empty.ports.settings, empty.directory.open, empty.ports.clock);
+    const unset = createLogin({ logins: empty.ports.logins, directory, clock: empty.ports.clock });
+
+    await expect(unset.logIn('anna', 'right')).rejects.toMatchObject({ code: 'directoryUnavailable' });
+    expect(await unset.logIn('nobody', 'right')).toEqual(invalid);
+  });
+
+  test('a fault of the store comes through as what it is', async () => {
+    const fault = new ServiceError('storeUnavailable', 'DynamoDB gave no answer', { retryable: true });
+    const failing = (): Directory => ({ ...house.directory.open(), findDn: async () => Promise.reject(fault) });
+    const directory = keepDirectory(house.ports.settings, failing, house.ports.clock);
+    const login = createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock });
+
+    await expect(login.logIn('anna', 'right')).rejects.toBe(fault);
+  });
+
+  test('a second bind that fails is a fault: whoever has moved is neither in nor out', async () => {
+    const moved = 'uid=anna.w,ou=people,dc=example,dc=com';
+    house.directory.people = [{ entry: anEntry('1', { uid: ['Anna'] }, { dn: moved }), password: 'right' }];
+    const open = house.directory.open();
+    const failing = (): Directory => ({
+      ...open,
+      verifyPassword: async (dn, password) => {
+        if (dn === moved) throw unreachable();
+        return await open.verifyPassword(dn, password);
+      },
+    });
+    const directory = keepDirectory(house.ports.settings, failing, house.ports.clock);
+    const login = createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock });
+
+    await expect(login.logIn('anna', 'right')).rejects.toMatchObject({ code: 'directoryUnavailable' });
+  });
+});

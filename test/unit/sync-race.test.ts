@@ -1,0 +1,230 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { ServiceError } from '../../lib/errors.ts';
+import { applyTo, planAgain } from '../../lib/sync/apply.ts';
+import { SAME_LINK, startMatching } from '../../lib/sync/matching.ts';
+import { createUser, planChanges, planUser, sortMatches } from '../../lib/sync/plan.ts';
+import { readEverybody } from '../../lib/sync/reading.ts';
+import { decideMissing } from '../../lib/sync/removal.ts';
+import { CHANGED_MEANWHILE } from '../../lib/sync/step.ts';
+import type { Step } from '../../lib/sync/step.ts';
+import type { User } from '../../lib/user/user.ts';
+import { startHouse } from '../support/house.ts';
+import type { House } from '../support/house.ts';
+import type { MemoryPerson } from '../support/memory-directory.ts';
+import { aContext, aPerson, anEntry, aUser, NOW } from '../support/people.ts';
+
+let house: House;
+beforeEach(async () => {
+  house = await startHouse();
+});
+
+const somebody = (id: string, uid = `user${id}`): MemoryPerson => ({ entry: anEntry(id, { uid: [uid], cn: [uid] }) });
+const everybody = (count: number): MemoryPerson[] =>
+  Array.from({ length: count }, (_, index) => somebody(String(index + 1)));
+
+describe('many changes at once', () => {
+  test('more removals than a transaction carries go in several, each person once', async () => {
+    await house.configure({
+      options: { missingUsers: 'delete', gracePeriodDays: 0, removalLimit: { percent: 100, atLeast: 100 } },
+    });
+    house.directory.people = everybody(80);
+    await house.run();
+    house.directory.people = house.directory.people.slice(0, 5);
+
+    const run = await house.run();
+
+    expect(run.totals.deleted).toBe(75);
+    expect((await house.users()).map(({ userName }) => userName)).toHaveLength(5);
+  });
+
+  test('one user that somebody edits does not hold up those in the same transaction', async () => {
+    await house.configure({
+      options: { missingUsers: 'disable', gracePeriodDays: 0, removalLimit: { percent: 100, atLeast: 100 } },
+    });
+    house.directory.people = everybody(6);
+    await house.run();
+    house.directory.people = house.directory.people.slice(0, 2);
+    house.beforeWrite(() => house.edit('user4', { privileges: ['login', 'export'] }));
+
+    const run = await house.run();
+
+    expect(run.totals.disabled).toBe(4);
+    expect(await house.user('user4')).toMatchObject({ disabledBy: 'sync', privileges: ['login', 'export'] });
+  });
+
+  test('a user that others keep changing is left to the next run', async () => {
+    const { users } = house.ports;
+    const previous = aUser();
+    await house.create(previous);
+    const told: Step[] = [];
+    const report = { tell: async (steps: readonly Step[]) => void told.push(...steps) };
+    const alwaysLate = {
+      ...users,
+      writeEach: async () => ['lostRace' as const],
+      writeTogether: async () => 'lostRace' as const,
+    };
+    const step = planUser(previous, aPerson('id-1', 'anna'), aContext());
+
+    await applyTo(alwaysLate, { runId: 'run', token: 1 }, report as never, aContext()).each([step]);
+
+    expect(told.map(({ change }) => [change.kind, change.reason])).toEqual([['conflict', CHANGED_MEANWHILE]]);
+  });
+});
+
+describe('a step that has lost its race is planned again', () => {
+  const person = aPerson('id-1', 'anna');
+  const context = aContext({ missingUsers: 'delete' });
+  const mark = (user: User): Step => {
+    const decision = decideMissing(user, aContext({ missingUsers: 'delete', gracePeriodDays: 7 }));
+    if (decision.kind !== 'mark') throw new Error('not a mark');
+    return decision.step;
+  };
+
+  test('as it was, where it only tells something', () => {
+    const told = { ...createUser(person, context), write: null };
+    expect(planAgain(told, [], context)).toBe(told);
+  });
+
+  test('as a creation, where its user is not there', () => {
+    expect(planAgain(createUser(person, context), [], context).change.kind).toBe('created');
+  });
+
+  test('as a conflict, where the user that was to be changed is gone', () => {
+    expect(planAgain(planUser(aUser(), person, context), [], context).change).toMatchObject({
+      kind: 'conflict',
+      reason: CHANGED_MEANWHILE,
+    });
+  });
+
+  test('as a conflict, where its new name is somebody else’s by now', () => {
+    const renamed = planUser(aUser(), aPerson('id-1', 'bert'), context);
+    const bert = aUser({ id: 'account-2', userName: 'bert', authentication: 'integrated', directory: null });
+    expect(planAgain(renamed, [aUser({ version: 2 }), bert], context)).toMatchObject({
+      change: { kind: 'conflict', reason: expect.stringMatching(/integrated/u) },
+      write: null,
+    });
+  });
+
+  test('as a link, where the name is now a user made by hand for the directory', () => {
+    const byHand = aUser({ id: 'account-9', directory: null });
+    expect(planAgain(createUser(person, context), [byHand], context).change).toMatchObject({
+      kind: 'linked',
+      userId: 'account-9',
+    });
+  });
+
+  test('as a mark again, where a missing user was edited', () => {
+    const edited = aUser({ version: 2, privileges: ['login', 'export'] });
+    const again = planAgain(mark(aUser()), [edited], aContext({ missingUsers: 'delete', gracePeriodDays: 7 }));
+    expect(again.write).toMatchObject({ kind: 'update', previous: edited, user: { version: 3 } });
+  });
+
+  test('never as a removal that was only to be a mark: nobody has looked for that person again', () => {
+    const since = new Date(NOW.getTime() - 30 * 86_400_000).toISOString();
+    const overdue = aUser({ version: 2, directory: { ...aUser().directory!, missingSince: since } });
+    expect(planAgain(mark(aUser()), [overdue], context)).toMatchObject({ change: { kind: 'conflict' }, write: null });
+  });
+});
+
+describe('what the stores and the directory contradict each other in', () => {
+  async function* links(users: readonly User[]) {
+    yield users.map(({ userName, directory, fingerprint }) => ({
+      nameKey: userName,
+      linkKey: `entryuuid:${directory!.id}`,
+      fingerprint,
+    }));
+  }
+
+  test('two users tied to one entry are both left alone, and both are told', async () => {
+    const twins = [aUser(), aUser({ id: 'account-2', userName: 'anna.weber' })];
+    const matching = await startMatching(links(twins), 'entryuuid');
+    matching.add({ kind: 'person', person: aPerson('id-1', 'anna') });
+    const matches = matching.finish();
+
+    expect(matches.contradictions).toEqual(
+      twins.map(({ userName }) => ({ nameKey: userName, person: null, reason: SAME_LINK })),
+    );
+    const stored = new Map([['anna', twins[0]!]]);
+    const sorted = sortMatches(matches, stored, aContext());
+    const nothing = { removals: [], disabling: [], marks: [], withheld: [], settled: 0 };
+    const plan = planChanges(matches, sorted, nothing, stored, aContext());
+    // The other one has gone since its link was read.
+    expect(plan.others.map(({ change }) => [change.kind, change.userId])).toEqual([['conflict', 'account-1']]);
+  });
+
+  test('a user that was tied to another entry since its link was read is in conflict', () => {
+    const person = aPerson('id-1', 'renamed');
+    const matches = {
+      read: 1,
+      unidentified: 0,
+      known: 1,
+      unchanged: 0,
+      changed: [{ nameKey: 'anna', person }],
+      fresh: [],
+      missing: [],
+      contradictions: [],
+      skipped: [],
+      isTaken: () => true,
+    };
+    const other = aUser({ directory: { ...aUser().directory!, id: 'id-9' } });
+    for (const stored of [new Map<string, User>(), new Map([['anna', other]])]) {
+      expect(sortMatches(matches, stored, aContext()).told.map(({ change }) => change.reason)).toEqual([
+        CHANGED_MEANWHILE,
+      ]);
+    }
+  });
+});
+
+describe('a server that fails in mid-read', () => {
+  const broken = { complete: false, reasons: ['The read broke off.'], brokeOff: true } as const;
+
+  test('where no other one can be read, what it has shown is updated, and the run says both', async () => {
+    await house.configure({ connection: { servers: ['one', 'two'] } });
+    house.directory.people = everybody(3);
+    house.directory.proof = broken;
+    let opened = 0;
+    house.ports.openDirectory = (...args) => {
+      const directory = house.directory.open();
+      return {
+        ...directory,
+        openReader: async (except) => {
+          opened += 1;
+          if (opened > 1) throw new ServiceError('connectionRefused', 'two: refused', { retryable: true });
+          return await directory.openReader(except ?? []);
+        },
+        close: async () => void args,
+      };
+    };
+
+    const run = await house.run();
+
+    expect(run).toMatchObject({
+      status: 'partial',
+      completeness: { complete: false, reasons: ['The read broke off.'] },
+    });
+    expect(run.notices.join(' ')).toMatch(/two: refused/u);
+  });
+
+  test('an error that is no fault of the server ends the read', async () => {
+    const directory = house.directory.open();
+    const wrong = { ...directory, openReader: async () => Promise.reject(new TypeError('a mistake in the code')) };
+    await expect(readEverybody(wrong, house.ports.users, {} as never, {} as never)).rejects.toThrow(TypeError);
+  });
+});
+
+describe('the record of a run', () => {
+  test('keeps the first reasons and notices, shortened, and counts the rest', async () => {
+    house.directory.people = everybody(1);
+    const long = 'x'.repeat(700);
+    house.directory.proof = {
+      complete: false,
+      reasons: [long, ...Array.from({ length: 30 }, (_, index) => `reason ${index}`)],
+    };
+
+    const { completeness } = await house.run();
+
+    expect(completeness!.reasons).toHaveLength(21);
+    expect(completeness!.reasons[0]).toBe(`${'x'.repeat(600)}...`);
+    expect(completeness!.reasons.at(-1)).toBe('And 11 more.');
+  });
+});
