@@ -271,9 +271,13 @@ export function userPath(userName: string): string {
   return `/api/users/${isPlain ? userName : `~${Buffer.from(userName).toString('base64url')}`}`;
 }
 
-/** The user name in a path, plain or as `userPath` writes it. What can't be one is the name of nobody. */
+/**
+ * The user name in a path. Only the form that `userPath` writes is decoded; everything else is the name itself, or a user called
+ * `~dmljdGlt` could not be deleted without deleting `victim`.
+ */
 function userNameOf({ userName: part = '' }: Call['params']): string {
-  const text = part.startsWith('~') ? Buffer.from(part.slice(1), 'base64url').toString() : part;
+  const decoded = part.startsWith('~') ? Buffer.from(part.slice(1), 'base64url').toString() : part;
+  const text = userPath(decoded) === `/api/users/${part}` ? decoded : part;
   const parsed = parseUserName(text);
   if (parsed.kind === 'userName') return parsed.userName;
   throw new ServiceError('notFound', 'there is no user of this name');

@@ -968,6 +968,16 @@ describe('users', () => {
     expect((await api.call('GET', path)).body.userName).toBe('Ünal Öz');
   });
 
+  test('a name that only looks like the encoded form of another one is that name itself', async () => {
+    const api = await startSignedIn();
+    for (const userName of ['victim', '~dmljdGlt']) await api.call('POST', '/api/users', { body: { userName } });
+
+    expect((await api.call('GET', '/api/users/~dmljdGlt')).body.userName).toBe('~dmljdGlt');
+    expect((await api.call('DELETE', '/api/users/~dmljdGlt')).status).toBe(204);
+    expect((await api.call('DELETE', '/api/users/~dmljdGlt')).status).toBe(404);
+    expect((await api.call('GET', '/api/users/victim')).status).toBe(200);
+  });
+
   test.each(['/api/users/a%00b', '/api/users/%20', `/api/users/${'x'.repeat(3_000)}`, '/api/users/~_w'])(
     '%s is the address of nobody',
     async (path) => {
