@@ -1,4 +1,4 @@
-/** The documents hold together: links inside the repository lead somewhere, and the index of the decisions is complete. */
+/** The documents hold together: links within the repository resolve, and the index of the decisions is complete. */
 import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
