@@ -1,4 +1,4 @@
-/** The tests that each change of the product runs against: those of the pure core, which take seconds and start no server. */
+/** The tests that judge each mutant: those of the pure core, which take seconds and start no server. */
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
