@@ -1,4 +1,7 @@
-/** Logins by the libraries people use for them: `node login.ts '{"ldapPort": ...}'` prints their times as one line of JSON. */
+/**
+ * Times logins through the usual LDAP libraries: `node login.ts '{"ldapPort": ...}'` prints the times as one line of
+ * JSON.
+ */
 import { createRequire } from 'node:module';
 
 const require = createRequire(import.meta.url);
@@ -38,7 +41,7 @@ const peers = {
     }),
   'passport-ldapauth': ({ userName, userPassword }) =>
     new Promise((resolve, reject) => {
-      // As passport calls it: a strategy of its own for each request, made from the one that was configured.
+      // Like passport, makes a strategy for each request from the configured one.
       const attempt = Object.create(strategy);
       Object.assign(attempt, { success: resolve, fail: reject, error: reject });
       attempt.authenticate({ body: { username: userName, password: userPassword } }, {});

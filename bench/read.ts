@@ -1,4 +1,7 @@
-/** Reads everybody by @backstage/plugin-catalog-backend-module-ldap: `node read.ts '{"ldapPort": ...}'`, one line of JSON. */
+/**
+ * Times reading everybody with @backstage/plugin-catalog-backend-module-ldap: `node read.ts '{"ldapPort": ...}'` prints
+ * one line of JSON.
+ */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 

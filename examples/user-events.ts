@@ -1,8 +1,8 @@
 /**
  * Keeps a table of mailing-list members in step with Rollcall: the target of an EventBridge rule for its user events.
  *
- * Events come at least once and in any order. Each carries the whole record, so it is enough never to put an older version over
- * a newer one; what comes twice then changes nothing.
+ * Events arrive at least once and in any order. Each carries the whole record, so this writes a version only over an
+ * older one; an event that arrives twice then changes nothing.
  */
 import { ConditionalCheckFailedException, DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DynamoDBDocumentClient, PutCommand } from '@aws-sdk/lib-dynamodb';
@@ -25,7 +25,8 @@ export async function handler({ detail }: { readonly detail: UserEvent }): Promi
   const { id, status, emailAddresses, version } = detail.data.user;
   const deleted = detail.type === 'user.deleted';
   const address = deleted || status === 'disabled' ? null : (emailAddresses[0] ?? null);
-  // The row of a deleted user stays, without the address: nothing that comes late can bring the user back. Ids are never reused.
+  // The row of a deleted user stays, without the address, so that a late event can't bring the user back. Ids are never
+  // reused.
   const newest = deleted ? Number.MAX_SAFE_INTEGER : version;
   const command = new PutCommand({
     TableName: process.env['MEMBERS_TABLE'],

@@ -1,4 +1,4 @@
-/** docs/directories.md says of every server what the tests say: no cell is empty, and no line names a test that is not there. */
+/** docs/directories.md says of every server what the tests show: no cell is empty, and no line names a missing test. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -12,7 +12,7 @@ const PRODUCTS = ['openldap', 'ds389', 'samba', 'apacheds'] as const;
 const read = (path: string): string => readFileSync(join(import.meta.dirname, path), 'utf8');
 const document = read('../docs/directories.md');
 
-/** The lines of the first table below a heading, as cells; the header first, without the rule below it. */
+/** The rows of the first table below a heading, as cells: the header first, without the rule below it. */
 function tableBelow(heading: string): string[][] {
   const text = document.slice(document.indexOf(`\n${heading}\n`));
   const lines = text.slice(text.indexOf('\n|') + 1).split('\n');

@@ -1,7 +1,8 @@
 /**
- * The benchmarks: `npm run bench -- [--people 10000,200000] [--repeats 5] [--stores instant,dynoxide] [--only sync,logins,starts]
- * [--workloads nothingChanged,...] [--json FILE] [--profile FOLDER]`. Every figure is measured side by side with what it is compared with, in turns, in
- * processes of their own, against real servers on this machine; what is shown is the median, and the median of the ratios.
+ * The benchmarks: `npm run bench -- [--people 10000,200000] [--repeats 5] [--stores instant,dynoxide]
+ * [--only sync,logins,starts] [--workloads nothingChanged,...] [--json FILE] [--profile FOLDER]`. Measures the product
+ * and its base of comparison in turns, each in a process of its own, against real servers on this machine. Prints
+ * medians, and the median of the ratios.
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -48,7 +49,9 @@ const PEERS = join(ROOT, 'bench');
 const STORES = ['instant', 'dynoxide'] as const;
 type Store = (typeof STORES)[number];
 
-/** What a workload is compared with: the reading of everybody, or the writing of the same users by the SDK alone. */
+/**
+ * What a workload is compared with: reading everybody with ldapsearch, or writing the same users with the SDK alone.
+ */
 const BASES = { read: 'ldapsearch', write: 'raw SDK' } as const;
 
 export interface SyncRow {
@@ -61,7 +64,7 @@ export interface SyncRow {
   readonly worstPeakMb: number;
   readonly base: string;
   readonly baseMs: number;
-  /** Our wall clock by the base's, or for writes the base's by ours: then 1 is as fast as the SDK alone. */
+  /** Our time divided by the base's. For writes the base's time divided by ours: 1 is as fast as the SDK alone. */
   readonly ratio: number;
 }
 
@@ -76,7 +79,7 @@ export interface StartRow {
   readonly bundle: string;
   readonly kb: number;
   readonly importMs: number;
-  /** Import and first answer; null where none was asked for. */
+  /** Import and first answer together; null where only the import was measured. */
   readonly firstAnswerMs: number | null;
 }
 
@@ -158,7 +161,7 @@ async function withDirectory(
     limits: [`dn.exact="${READER.dn}" size.soft=500 size.hard=500 size.pr=1000 size.prtotal=unlimited`],
   });
   try {
-    // Once for the page cache.
+    // Fills the page cache.
     await ldapSearch.drain(slapd.ldapPort);
     const runJob = prepareJobs(folder, nodeOptions);
     await work({ people, folder, ldapPort: slapd.ldapPort, ldapSearch, runJob });
@@ -168,7 +171,7 @@ async function withDirectory(
   }
 }
 
-/** Tables on a server of their own, and a way to bring users there past the product. */
+/** Gives `work` empty tables on a server of their own, and `put`, which writes users without the product. */
 async function withDynamoDb(
   work: (store: DynamoDb, put: (known: Known, which: (number: number) => boolean) => Promise<void>) => Promise<void>,
 ): Promise<void> {
@@ -218,7 +221,7 @@ function rowOf(
   };
 }
 
-/** The run must have done what the workload is about, or its time means nothing. */
+/** Fails unless the run did the work of the workload; otherwise its time would mean nothing. */
 function requireOutcome(workload: Workload, { people, users, formerEvery }: Known, { totals }: SyncCost): void {
   const former = formerEvery === 0 ? 0 : Math.ceil(people / formerEvery);
   const expected = {
@@ -269,7 +272,7 @@ async function measureDynoxide(servers: Servers, workload: Workload): Promise<Sy
     await withDynamoDb(async (store, put) => {
       await put(known, () => true);
       for (let repeat = 0; repeat < repeats; repeat += 1) {
-        // What the run before has set right is put into its former state again.
+        // Undoes what the previous run has written.
         if (repeat > 0) await put(known, (number) => isFormer(number, known) || number >= people);
         await sync(store);
         if (WRITES.has(workload)) {
@@ -288,7 +291,7 @@ async function measurePeerReading(servers: Servers): Promise<SyncRow> {
   const baseMs: number[] = [];
   for (let repeat = 0; repeat < repeats; repeat += 1) {
     const cost = await runJson<Cost & { readonly users: number }>(join(PEERS, 'read.ts'), [request]);
-    if (cost.users !== people) throw new Error(`readLdapOrg has read ${cost.users} people`);
+    if (cost.users !== people) throw new Error(`readLdapOrg read ${cost.users} people instead of ${people}`);
     costs.push(cost);
     baseMs.push(await ldapSearch.drain(ldapPort));
   }
@@ -333,12 +336,16 @@ async function measureLogins({ people, ldapPort, runJob }: Servers): Promise<Log
 
 // ----------------------------------------------------------------------------------------------------------- starts
 
-/** A function that does nothing but get one item: the least that a start with the SDK can cost. */
+/** A function that only gets one item: the least that a start with the SDK can cost. */
 const BARE = `
   import { DynamoDBClient, GetItemCommand } from '@aws-sdk/client-dynamodb';
   const client = new DynamoDBClient({});
   export const handler = async () =>
-    (await client.send(new GetItemCommand({ TableName: process.env.USERS_TABLE, Key: { nameKey: { S: 'user0000001' } } }))).Item;
+    (
+      await client.send(
+        new GetItemCommand({ TableName: process.env.USERS_TABLE, Key: { nameKey: { S: 'user0000001' } } }),
+      )
+    ).Item;
 `;
 
 async function measureStarts({ people, folder, ldapPort }: Servers): Promise<StartRow[]> {
@@ -374,7 +381,7 @@ async function measureStarts({ people, folder, ldapPort }: Servers): Promise<Sta
         ...stack.functions.map(({ alias, modulePath, environment: own }) => ({
           name: alias,
           modulePath,
-          // Its first answer: a login. The others are only imported; what they answer is other people's time.
+          // Only auth is timed to its first answer, a login. The others would mostly wait for other services.
           event: alias === 'auth' ? JSON.stringify({ userName: uidOf(1), password: passwordOf(1) }) : 'null',
           environment: { ...own, ...environment },
         })),
@@ -389,7 +396,9 @@ async function measureStarts({ people, folder, ldapPort }: Servers): Promise<Sta
             totalMs: number;
             answer: unknown;
           };
-          if (name === 'auth' && (line.answer as { outcome: string }).outcome !== 'accepted') throw new Error(stdout);
+          if (name === 'auth' && (line.answer as { outcome: string }).outcome !== 'accepted') {
+            throw new Error(`the auth function refused the login: ${stdout}`);
+          }
           times.get(name)!.importMs.push(line.importMs);
           times.get(name)!.totalMs.push(line.totalMs);
         }
@@ -454,7 +463,8 @@ function print({ machine, sync, logins, starts }: Results): void {
       })),
     );
   }
-  if (!hasPeers) console.log('The peers were left out; "npm ci --prefix bench --ignore-scripts" brings them in.');
+  if (!hasPeers)
+    console.log('Other libraries were skipped; install them with "npm ci --prefix bench --ignore-scripts".');
 }
 
 const ldapSearch = await findLdapSearch();
@@ -462,7 +472,7 @@ const results: Results = { machine: await describeMachine(ldapSearch), sync: [],
 for (const [index, people] of flags.people.split(',').map(Number).entries()) {
   await withDirectory(people, ldapSearch, async (servers) => {
     if (parts.has('sync')) await measureSync(servers, (row) => results.sync.push(row));
-    // These do not depend on how many people there are.
+    // Logins and starts do not depend on the number of people.
     if (index === 0 && parts.has('logins')) results.logins.push(...(await measureLogins(servers)));
     if (index === 0 && parts.has('starts')) results.starts.push(...(await measureStarts(servers)));
   });

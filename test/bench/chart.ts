@@ -1,4 +1,4 @@
-/** Bars from the results of a benchmark, as SVG for the docs: `node test/bench/chart.ts docs RESULTS.json ...`. */
+/** Draws the results of a benchmark as bars, in SVG for the docs: `node test/bench/chart.ts docs RESULTS.json ...`. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Results, SyncRow } from './benchmark.ts';
@@ -6,7 +6,7 @@ import type { Results, SyncRow } from './benchmark.ts';
 interface Bar {
   readonly label: string;
   readonly value: number;
-  /** Drawn apart: what the others are compared with. */
+  /** Drawn in another colour: the other bars are compared with this one. */
   readonly isBase?: boolean;
 }
 
@@ -32,7 +32,9 @@ function draw(title: string, unit: string, bars: readonly Bar[]): string {
 <rect x="${LABEL_WIDTH}" y="${y}" width="${width}" height="${BAR_HEIGHT}" fill="${isBase ? BASE : OURS}"/>
 <text x="${LABEL_WIDTH + Number(width) + 8}" y="${middle}">${shown} ${unit}</text>`;
   });
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, sans-serif" font-size="14" fill="${INK}" role="img" aria-label="${title}">
+  const text = `font-family="system-ui, sans-serif" font-size="14" fill="${INK}"`;
+  const frame = `viewBox="0 0 ${WIDTH} ${height}" ${text} role="img" aria-label="${title}"`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${frame}>
 <rect width="${WIDTH}" height="${height}" fill="#ffffff"/>
 <text x="12" y="27" font-size="16" font-weight="600">${title}</text>
 ${rows.join('\n')}
@@ -42,7 +44,7 @@ ${rows.join('\n')}
 
 const [folder, ...files] = process.argv.slice(2);
 if (folder === undefined || files.length === 0) {
-  console.error('where to, and from which results? node test/bench/chart.ts docs RESULTS.json ...');
+  console.error('usage: node test/bench/chart.ts FOLDER RESULTS.json ...');
   process.exit(2);
 }
 const results = await Promise.all(files.map(async (file) => JSON.parse(await readFile(file, 'utf8')) as Results));

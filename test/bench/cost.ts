@@ -1,7 +1,7 @@
 /**
- * What the product costs a month on AWS: `node test/bench/cost.ts RESULTS.json ...`. Request units are what a DynamoDB emulator says
- * the real adapters have consumed, bytes of logs what they have printed, durations those of a benchmark's results; the rest is
- * assumption and list price, all of it written down here. Free tiers are left out.
+ * What the product costs a month on AWS: `node test/bench/cost.ts RESULTS.json ...`. Request units are those that the
+ * real adapters consume on a DynamoDB emulator, log bytes those that they print, durations those in the results of a
+ * benchmark. The rest is assumptions and list prices, all of them in this file. Free tiers are left out.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -46,20 +46,20 @@ const PRICE = {
 const ASSUMED = {
   runsAMonth: 730,
   loginsAUser: 10,
-  /** Part of the users whose entry changes. */
+  /** Share of the users whose entry changes. */
   changedAMonth: 0.05,
-  /** From the functions to a directory elsewhere and back; a login waits for it once. */
+  /** Round trip from the functions to a directory elsewhere; a login waits for one. */
   directoryMs: 20,
   /** Lambda's own JSON lines about an invocation: start, end, report. */
   platformLogBytes: 700,
-  /** Settings are read once a minute by each busy instance of the login. */
+  /** Minutes in a month: a busy instance of the login reads the settings once a minute. */
   busyLoginMinutes: 43_800,
   /** Metrics that report at least once in an hour of ordinary operation. */
   reportingMetrics: 10,
-  /** Of the function that makes events, at most: for each change by itself, as changes come one by one. */
+  /** Upper bound for the events function, which is invoked for each change when changes come one by one. */
   eventMs: 100,
   eventGb: 0.5,
-  /** What DynamoDB adds to an item, and again to its copy in the index. */
+  /** DynamoDB's overhead for each item, and again for its copy in an index. */
   itemOverheadBytes: 100,
 };
 
@@ -92,7 +92,7 @@ interface Capacity {
   readonly CapacityUnits?: number;
 }
 
-/** Bytes that `work` prints, which are kept from the terminal. */
+/** Counts the bytes that `work` prints, and keeps them off the terminal. */
 async function printedBy(work: () => Promise<unknown>): Promise<number> {
   const write = process.stdout.write.bind(process.stdout);
   let bytes = 0;
@@ -109,14 +109,14 @@ async function printedBy(work: () => Promise<unknown>): Promise<number> {
 }
 
 interface Measured {
-  /** For the links of all sample users, without what every run costs. */
+  /** Read units for the links of all sample users, without the fixed part of a run. */
   readonly linkUnits: number;
   readonly runReadUnits: number;
   readonly runWriteUnits: number;
   readonly createUnits: number;
   readonly loginUnits: number;
   readonly loginLogBytes: number;
-  /** A user's items in the table, and in its indexes. */
+  /** Size of one user's items in the table, and in its indexes. */
   readonly tableBytes: number;
   readonly indexBytes: number;
 }
@@ -139,7 +139,7 @@ async function measure(): Promise<Measured> {
     const { settings } = createMemoryStores(clock);
     await settings.write(settingsOf(slapd.ldapPort), READER.password, null);
     const open = (document: Settings, password: string) => openDirectory(document, password, clock.now);
-    // The entry points wire themselves when they are imported, as on Lambda; nothing of that is used here.
+    // An entry point reads these names when it is imported, as on Lambda; their values are not used here.
     const names = ['USERS_TABLE', 'OPERATIONS_TABLE', 'SETTINGS_SECRET'];
     Object.assign(process.env, { AWS_REGION: 'local' }, Object.fromEntries(names.map((name) => [name, 'unused'])));
     const { makeHandler: makeAuthHandler } = await import('../../functions/auth-handler.ts');
@@ -200,7 +200,10 @@ function storedSize(items: readonly object[]): number {
   return items.reduce((sum, item) => sum + itemSize({ ...item }) + ASSUMED.itemOverheadBytes, 0);
 }
 
-/** @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html */
+/**
+ * The size of an item in bytes.
+ * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+ */
 function itemSize(item: Record<string, unknown>): number {
   const sizeOf = (value: unknown): number => {
     if (typeof value === 'string') return Buffer.byteLength(value);
@@ -211,14 +214,14 @@ function itemSize(item: Record<string, unknown>): number {
 }
 
 interface Durations {
-  /** Of a run in which nothing has changed, per person. */
+  /** Duration of a run that finds nothing changed, per person. */
   readonly runMsAPerson: number;
   readonly loginMs: number;
   readonly syncGb: number;
   readonly authGb: number;
 }
 
-/** Dollars a month that grow with the number of users, by what they are paid for. */
+/** Dollars a month that grow with the number of users, by item of the bill. */
 function monthOf(users: number, units: Measured, { runMsAPerson, loginMs, syncGb, authGb }: Durations) {
   const { runsAMonth, loginsAUser, changedAMonth, directoryMs, platformLogBytes } = ASSUMED;
   const logins = users * loginsAUser;
@@ -252,7 +255,7 @@ async function readFixed(): Promise<Record<string, number>> {
       Resources: Record<string, { Type: string; Properties: { Metrics?: readonly { MetricStat?: object }[] } }>;
     };
     const ofType = (type: string) => Object.values(Resources).filter(({ Type }) => Type === type);
-    // An alarm on an expression is paid for each metric that it reads.
+    // An alarm on an expression is billed for each metric that it reads.
     const alarmMetrics = ofType('AWS::CloudWatch::Alarm').reduce(
       (sum, { Properties: { Metrics } }) => sum + (Metrics?.filter(({ MetricStat }) => MetricStat).length ?? 1),
       0,
@@ -277,7 +280,8 @@ const slowest = results
   .at(-1);
 const directoryLogin = results.flatMap(({ logins }) => logins).find(({ login }) => login === 'directory');
 if (slowest === undefined || directoryLogin === undefined) {
-  console.error('the results named hold no run on dynoxide in which nothing has changed, or no logins');
+  console.error('usage: node test/bench/cost.ts RESULTS.json ...');
+  console.error('The results must contain the workload nothingChanged on dynoxide, and logins.');
   process.exit(2);
 }
 const units = await measure();

@@ -1,7 +1,7 @@
 /**
- * A run against each directory server: `node test/bench/directories.ts [openldap|ds389|samba|apacheds ...]` starts the server with
- * its people, synchronises them into an empty DynamoDB and then once more, and prints what each run took as a line of a table. Every
- * run has a process of its own, whose memory is its alone.
+ * Measures runs against each directory server: `node test/bench/directories.ts [openldap|ds389|samba|apacheds ...]`
+ * starts the server with its people, synchronises them into an empty DynamoDB and then once more, and prints a line of
+ * a table for each run. Each run has a process of its own, so that its memory is measured alone.
  */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -26,7 +26,7 @@ import { runJson } from './measure.ts';
 
 type Start = (options: DirectoryServerOptions) => Promise<DirectoryServer>;
 
-/** Samba takes some 20 ms to load a person, and longer the more there are. */
+/** Samba has fewer people: it takes 20 ms to load one, and longer the more there are. */
 const SERVERS: Readonly<Record<Product, { readonly start: Start; readonly people: number }>> = {
   openldap: { start: startOpenLdap, people: 5_000 },
   ds389: { start: startDs389, people: 5_000 },
@@ -46,7 +46,7 @@ interface Result {
   readonly run: Run;
   readonly wallMs: number;
   readonly cpuMs: number;
-  /** Of the whole process. */
+  /** Peak memory of the whole process. */
   readonly peakMb: number;
 }
 
@@ -93,7 +93,7 @@ async function measure(product: Product): Promise<void> {
       const client = connect(dynamoDb.endpoint);
       const tables = await createTables(client);
       client.destroy();
-      // ApacheDS has one size limit for everybody but its administrator.
+      // ApacheDS has one size limit for all users but its administrator.
       const limited = product === 'apacheds';
       const settings = aSettings({
         connection: {
@@ -109,7 +109,9 @@ async function measure(product: Product): Promise<void> {
       for (const what of ['everybody is new', 'nobody has changed']) {
         const { run, ...cost } = await runJson<Result>(import.meta.filename, ['job', JSON.stringify(job)]);
         const done = run.totals.created + run.totals.unchanged;
-        if (run.status !== 'succeeded' || done !== count) throw new Error(JSON.stringify(run));
+        if (run.status !== 'succeeded' || done !== count) {
+          throw new Error(`the run did not bring in ${count} people: ${JSON.stringify(run)}`);
+        }
         const figures = [(cost.wallMs / 1000).toFixed(1), (cost.cpuMs / 1000).toFixed(1), cost.peakMb.toFixed(0)];
         console.log(`| ${server.name} | ${count} | ${what} | ${figures[0]} s | ${figures[1]} s | ${figures[2]} MB |`);
       }

@@ -1,6 +1,7 @@
 /**
- * A user store that answers at once and keeps nothing: what a run costs with it is the product's own cost. Its links are read
- * from a file, a line of JSON a batch, which is about what an answer of DynamoDB takes to parse; its users are made when asked for.
+ * A user store that answers at once and keeps nothing, so that a run with it shows the product's own cost. Its links
+ * come from a file with a line of JSON for each batch, which takes about as long to parse as an answer of DynamoDB. Its
+ * users are made when a run asks for them.
  */
 import { createReadStream } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
@@ -12,7 +13,7 @@ import { isFormer, numberOf, uidOf, userOf } from './people.ts';
 
 const LINKS_TOGETHER = 1_000;
 
-/** Writes the links of a store that knows this. */
+/** Writes the links of a store that is in the state `known`. */
 export async function writeLinks(file: string, known: Known): Promise<void> {
   function* lines(): Generator<string> {
     for (let start = 0; start < known.users; start += LINKS_TOGETHER) {
@@ -27,7 +28,7 @@ export async function writeLinks(file: string, known: Known): Promise<void> {
   await writeFile(file, lines());
 }
 
-/** `writes`: users written so far. */
+/** Opens the store on that file. `writes`: users written so far. */
 export function openInstantStore(linksFile: string, known: Known): UserStore & { readonly writes: number } {
   let writes = 0;
   const userAt = (nameKey: string) => {
@@ -50,7 +51,7 @@ export function openInstantStore(linksFile: string, known: Known): UserStore & {
       return new Map(found.flatMap(([nameKey, user]) => (user === null ? [] : [[nameKey, user]])));
     },
     async list() {
-      throw new Error('a run lists nobody');
+      throw new Error('not supported: a run never lists users');
     },
     async listActiveAdministrators() {
       return [];

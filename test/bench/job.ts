@@ -1,6 +1,6 @@
 /**
- * One measured piece of work in a process of its own: started with the job as JSON, it prints one line of JSON. A process
- * of its own because memory, compiled code and connections of one measurement must not help or harm the next.
+ * Does one measured piece of work: started with the job as JSON, it prints one line of JSON. Each has a process of its
+ * own, because memory, compiled code and connections of one measurement must not help or harm the next.
  */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -43,13 +43,13 @@ export type Job =
       readonly store: { readonly linksFile: string } | DynamoDb;
     }
   /**
-   * The same users, put by the SDK alone, 25 a request and 8 requests in flight; `isNew`: with the items of their further
-   * addresses, which an update leaves alone.
+   * Puts the same users with the SDK alone, 25 a request and 8 requests in flight. `isNew`: with the items of their
+   * further addresses, which an update leaves alone.
    */
   | { readonly what: 'put'; readonly users: number; readonly isNew: boolean; readonly store: DynamoDb }
   | { readonly what: 'logins'; readonly ldapPort: number; readonly people: number; readonly store: DynamoDb };
 
-/** What a piece of work took. Memory is the process' peak, everything included. */
+/** The cost of a piece of work. Memory is the peak of the whole process. */
 export interface Cost {
   readonly wallMs: number;
   readonly cpuMs: number;
@@ -58,7 +58,7 @@ export interface Cost {
 
 export type SyncCost = Cost & { readonly totals: Totals; readonly status: string };
 
-/** Milliseconds of single logins, by kind. */
+/** Milliseconds of each login, by kind. */
 export type LoginTimes = Readonly<Record<LoginKind, readonly number[]>>;
 
 export const LOGIN_KINDS = ['raw', 'directory', 'wrong', 'unknown', 'integrated'] as const;
@@ -73,7 +73,7 @@ async function costOf<T>(work: () => Promise<T>): Promise<Cost & { readonly resu
   const result = await work();
   const wallMs = performance.now() - began;
   const { user, system } = process.cpuUsage(cpu);
-  // Not resourceUsage().maxRSS: a process inherits that from the one that has started it.
+  // Not resourceUsage().maxRSS: a process inherits that from its parent.
   const peak = Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))![1]);
   return { result, wallMs, cpuMs: (user + system) / 1_000, peakMb: peak / 1_024 };
 }
@@ -105,7 +105,7 @@ async function sync({ ldapPort, known, dryRun, store }: Extract<Job, { what: 'sy
     return await synchronize(ports, started, new Date(Date.now() + LONG_MS));
   });
   close();
-  if (result.status !== 'succeeded') throw new Error(`the run has ${result.status}: ${JSON.stringify(result)}`);
+  if (result.status !== 'succeeded') throw new Error(`the run ended as ${result.status}: ${JSON.stringify(result)}`);
   return { ...cost, totals: result.totals, status: result.status };
 }
 
@@ -120,7 +120,7 @@ async function put({ users, isNew, store }: Extract<Job, { what: 'put' }>): Prom
       const puts = together.map((Item) => ({ PutRequest: { Item } }));
       const command = new BatchWriteCommand({ RequestItems: { [store.usersTable]: puts } });
       const { UnprocessedItems } = await client.send(command);
-      if (Object.keys(UnprocessedItems ?? {}).length > 0) throw new Error('not every user was put');
+      if (Object.keys(UnprocessedItems ?? {}).length > 0) throw new Error('DynamoDB left users unprocessed');
     }),
   );
   client.destroy();
@@ -129,11 +129,11 @@ async function put({ users, isNew, store }: Extract<Job, { what: 'put' }>): Prom
 
 const LOGIN_ROUNDS = 10;
 const LOGINS_A_ROUND = 50;
-/** Their hashes are what they are made of, so a few tell it all. */
+/** The hash is nearly all of the time of an integrated login, so a few logins are enough. */
 const INTEGRATED_A_ROUND = 3;
 const INTEGRATED = 'integrated';
 
-/** Raw and product in turns, so that what else the machine does meets both. */
+/** Measures bare operations and the product in turns, so that other load on the machine affects both. */
 async function logins({ ldapPort, people, store }: Extract<Job, { what: 'logins' }>): Promise<LoginTimes> {
   const client = connect(store.endpoint);
   const users = createUserStore({ client, ...store });
@@ -169,7 +169,7 @@ async function logins({ ldapPort, people, store }: Extract<Job, { what: 'logins'
       const number = anybody();
       return expect(uidOf(number), passwordOf(number), 'accepted');
     },
-    // Each time somebody else: the fifth failure of one would be made to wait.
+    // Another user each time: after five failures the same user would have to wait.
     wrong: () => expect(uidOf(anybody()), 'wrong', 'rejected'),
     unknown: () => expect(`nobody-${(next += 1)}`, 'wrong', 'rejected'),
     integrated: () => expect(INTEGRATED, passwordOf(0), 'accepted'),
@@ -180,14 +180,14 @@ async function logins({ ldapPort, people, store }: Extract<Job, { what: 'logins'
       for (let count = kind === 'integrated' ? INTEGRATED_A_ROUND : LOGINS_A_ROUND; count > 0; count -= 1) {
         const began = performance.now();
         await attempts[kind]();
-        // The first round warms up.
+        // The first round is a warm-up.
         if (round > 0) times[kind].push(performance.now() - began);
       }
     }
   }
-  // Also the failures of the wrong ones: whoever runs this again starts anew.
   await ldap.unbind();
   await (await directory.get())?.directory.close();
+  // The next job on this store creates the user again.
   await users.writeEach([{ kind: 'delete', previous: integrated }]);
   client.destroy();
   return times;

@@ -1,6 +1,6 @@
 /**
- * OpenLDAP's own client as the limit for reading: it drains the same attributes of the same people, page by page, and does nothing
- * with them. Found where it is installed, else unpacked from the system's packages.
+ * OpenLDAP's own client, as the upper limit of reading speed: it reads the same attributes of the same people page by
+ * page and discards them. Uses the installed program, or else unpacks the system's package.
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -14,7 +14,7 @@ const run = promisify(execFile);
 export interface LdapSearch {
   /** For example `2.5.13`. */
   readonly version: string;
-  /** Milliseconds of one drain, from the start of the program to its end. */
+  /** Reads everybody; gives the milliseconds from the start of the program to its end. */
   drain(ldapPort: number): Promise<number>;
 }
 
@@ -28,7 +28,7 @@ export async function findLdapSearch(): Promise<LdapSearch> {
       const connection = ['-x', '-H', `ldap://127.0.0.1:${ldapPort}`, '-D', READER.dn, '-w', READER.password];
       const search = ['-LLL', '-E', 'pr=1000/noprompt', '-b', PEOPLE, FILTER, ...ASKED];
       const began = performance.now();
-      // Its output goes nowhere: what a reader of a pipe costs would be ours.
+      // Its output is discarded: reading it from a pipe would cost this process time.
       await run('/bin/sh', ['-c', 'exec "$@" >/dev/null', 'sh', program, ...connection, ...search], options);
       return performance.now() - began;
     },

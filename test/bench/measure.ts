@@ -1,4 +1,4 @@
-/** Runs measured work in processes of its own and reduces repetitions to one figure. Knows nothing of what is measured. */
+/** Runs work in processes of its own and reduces repetitions to one figure. Knows nothing of the work. */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -10,13 +10,13 @@ const run = promisify(execFile);
 const ROOT = join(import.meta.dirname, '../..');
 const MOST_OUTPUT_BYTES = 64 * 1024 ** 2;
 
-/** Runs a file of this project, gives the JSON of the last line it prints. */
+/** Runs a file of this project; gives the JSON in the last line of its output. */
 export async function runJson<T>(file: string, args: readonly string[], options: readonly string[] = []): Promise<T> {
   const { stdout } = await run(process.execPath, [...options, file, ...args], { maxBuffer: MOST_OUTPUT_BYTES });
   return JSON.parse(stdout.trim().split('\n').at(-1)!) as T;
 }
 
-/** One ES module with everything in it, built as the functions are that get deployed. */
+/** Bundles everything into one ES module, built like the deployed functions. */
 export function bundle(source: { readonly file: string } | { readonly text: string }, outfile: string): void {
   buildSync({
     ...('file' in source ? { entryPoints: [source.file] } : { stdin: { contents: source.text, resolveDir: ROOT } }),
@@ -33,7 +33,7 @@ export function bundle(source: { readonly file: string } | { readonly text: stri
 
 export type RunJob = <T>(job: Job) => Promise<T>;
 
-/** `folder`: where the bundle of the jobs goes. `options`: Node's own, for profiles. */
+/** Bundles the jobs into `folder`; gives the function that runs one. `options`: flags of Node, for profiles. */
 export function prepareJobs(folder: string, options: readonly string[] = []): RunJob {
   const file = join(folder, 'job.mjs');
   bundle({ file: join(import.meta.dirname, 'job.ts') }, file);
@@ -49,7 +49,7 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
 
-/** The median of the ratios of what was measured side by side. */
+/** The median ratio of measurements that were taken in turns. */
 export function ratioOf(ours: readonly number[], base: readonly number[]): number {
   return median(ours.map((value, index) => value / base[index]!));
 }

@@ -1,6 +1,6 @@
 /**
- * The people of the benchmarks: person number n is the same in the directory and in every store, so that a store can be made
- * that already knows all of them, some of them in a former state, or people who are gone.
+ * The people of the benchmarks. Person number n is the same in the directory and in every store, so that a store can
+ * know all of them from the start, some in a former state, or people who are gone.
  */
 import { mapEntry } from '../../lib/directory/mapping.ts';
 import type { Person } from '../../lib/directory/mapping.ts';
@@ -13,7 +13,7 @@ export const SUFFIX = 'dc=example,dc=com';
 export const PEOPLE = `ou=people,${SUFFIX}`;
 export const READER = { dn: `cn=reader,${SUFFIX}`, password: 'reader' };
 export const FILTER = '(objectClass=inetOrgPerson)';
-/** What a run asks OpenLDAP for with these settings. */
+/** The attributes that a run asks OpenLDAP for with these settings. */
 export const ASKED = ['uid', 'displayName', 'mail', 'entryUUID', 'pwdAccountLockedTime'];
 
 const GIVEN = [
@@ -74,11 +74,12 @@ function directoryIdOf(number: number): string {
   return `8c1f24c6-0000-4000-8000-${number.toString(16).padStart(12, '0')}`;
 }
 
-/** The directory, entry by entry: each person has 15 attributes, besides what the server adds. */
+/** The directory as LDIF, entry by entry. Each person has 15 attributes, and those that the server adds. */
 export function* ldifOf(count: number): Generator<string> {
   yield `dn: ${SUFFIX}\nobjectClass: dcObject\nobjectClass: organization\ndc: example\no: Example\n\n`;
   yield `dn: ${PEOPLE}\nobjectClass: organizationalUnit\nou: people\n\n`;
-  yield `dn: ${READER.dn}\nobjectClass: organizationalRole\nobjectClass: simpleSecurityObject\ncn: reader\nuserPassword: ${READER.password}\n\n`;
+  const classes = 'objectClass: organizationalRole\nobjectClass: simpleSecurityObject';
+  yield `dn: ${READER.dn}\n${classes}\ncn: reader\nuserPassword: ${READER.password}\n\n`;
   for (let number = 0; number < count; number += 1) {
     const town = TOWNS[number % TOWNS.length]!;
     const lines = [
@@ -139,18 +140,18 @@ const MADE = {
   defaultPrivileges: ['login'],
 } as const;
 
-/** The user that sync has made of that person; `former`: before the directory's latest change. */
+/** The user that a run makes of that person; `former`: before the latest change in the directory. */
 export function userOf(number: number, former = false): User {
   const { write } = createUser(personOf(number), { ...MADE, newId: () => `account-${number}` });
-  if (write?.kind !== 'create') throw new Error('a new user is created');
+  if (write?.kind !== 'create') throw new Error('createUser did not create a user');
   return former ? { ...write.user, fullName: 'Former Name', fingerprint: 'former' } : write.user;
 }
 
-/** What a store knows before a run. Numbers from `people` on are users whose entry is gone. */
+/** What a store knows before a run. The entries of users from number `people` on are gone. */
 export interface Known {
   readonly people: number;
   readonly users: number;
-  /** Every so many users is in a former state; 0 = none. */
+  /** One in this many users is in a former state; 0 = none. */
   readonly formerEvery: number;
 }
 

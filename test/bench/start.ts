@@ -1,6 +1,6 @@
 /**
- * How long a bundle takes from nothing to its first answer: `node test/bench/start.ts MODULE EXPORT EVENT` imports it as Lambda
- * does and prints one line of JSON. The event `null` leaves it at the import.
+ * Times a bundle from its import to its first answer: `node test/bench/start.ts MODULE EXPORT EVENT` imports it as
+ * Lambda does and prints one line of JSON. With the event `null` it stops after the import.
  */
 const [modulePath, exportName, event] = process.argv.slice(2) as [string, string, string];
 const began = performance.now();
@@ -12,5 +12,5 @@ if (event !== 'null') {
 }
 const totalMs = performance.now() - began;
 console.log(JSON.stringify({ importMs, totalMs, answer }));
-// Kept connections would keep the process.
+// Open connections would keep the process alive.
 process.exit(0);

@@ -1,6 +1,6 @@
 /**
- * What lists and searches of many users take on dynoxide, and that paging through all of them shows everybody who stays once,
- * whoever comes, goes and is renamed between the pages: `node test/bench/user-lists.ts [users]`, 100,000 unless told otherwise.
+ * Times lists and searches of many users on dynoxide, and checks that paging shows each user who stays exactly once
+ * while others come, go and are renamed between the pages: `node test/bench/user-lists.ts [users]`, by default 100,000.
  */
 import { createUserStore } from '../../lib/aws/user-store.ts';
 import type { UserQuery } from '../../lib/user/user-store.ts';
@@ -12,10 +12,10 @@ import { median } from './measure.ts';
 
 const [count = '100000'] = process.argv.slice(2);
 const LIMIT = 200;
-/** Pages, or searches, that a figure is the median of. */
+/** Number of pages or searches behind each median. */
 const SAMPLE = 25;
 
-/** Names in an order that has nothing to do with the numbers, every tenth user with two further addresses. */
+/** Names are in an order unrelated to the numbers; every tenth user has two further addresses. */
 function userOf(number: number, what: string): User {
   const userName = `${((number * 7_919) % 99_991).toString(36).padStart(4, '0')}.${what}.${number}`;
   const further = number % 10 === 0 ? [`first.last-${number}@example.com`, `desk-${number % 100}@example.com`] : [];
@@ -37,7 +37,7 @@ try {
   };
 
   const staying = Array.from({ length: Number(count) }, (_, number) => userOf(number, 'stays'));
-  // Two of them for each page there will be.
+  // Each page uses up two of them.
   const moving = Array.from({ length: 3 * Math.ceil(staying.length / LIMIT) }, (_, number) => userOf(number, 'moves'));
   const { ms: loadMs } = await timed(() => create(...staying, ...moving));
   console.log(
@@ -53,23 +53,24 @@ try {
     pagesMs.push(page.ms);
     shown.push(...page.result.items.map(({ userName }) => userName));
     ({ next } = page.result);
-    // One comes, one goes, one gets another name: before the place of the next page, or behind it.
+    // One user comes, one goes and one is renamed, each before or behind the position of the next page.
     const [renamed, deleted] = [moving.pop(), moving.pop()];
-    if (renamed === undefined || deleted === undefined) throw new Error('there are more pages than there should be');
+    if (renamed === undefined || deleted === undefined) throw new Error('there are more pages than expected');
     const number = shown.length;
     const user = { ...renamed, userName: userOf(number, 'renamed').userName, version: 2 };
     const results = [
       await store.writeTogether([{ kind: 'rename', user, previous: renamed }]),
       ...(await store.writeEach([{ kind: 'delete', previous: deleted }])),
     ];
-    if (results.some((result) => result !== 'written')) throw new Error('not every write was done');
+    if (results.some((result) => result !== 'written')) throw new Error('not every write succeeded');
     await create(userOf(number, 'new'));
   } while (next !== null);
 
   const once = new Set(shown);
   const missed = staying.filter(({ userName }) => !once.has(userName));
   console.log(
-    `${pagesMs.length} pages of ${LIMIT}; shown ${shown.length}, twice ${shown.length - once.size}, missed ${missed.length}`,
+    `${pagesMs.length} pages of ${LIMIT};`,
+    `shown ${shown.length}, twice ${shown.length - once.size}, missed ${missed.length}`,
   );
   if (missed.length > 0 || once.size !== shown.length) process.exitCode = 1;
 
@@ -93,7 +94,9 @@ try {
     for (let which = 0; which < SAMPLE; which += 1) {
       const query = queryOf(Math.floor((staying.length / SAMPLE) * which));
       const { ms, result } = await timed(() => store.list(query));
-      if (result.items.length > 0 === what.endsWith('nobody has')) throw new Error(`${what}: ${result.items.length}`);
+      if (result.items.length > 0 === what.endsWith('nobody has')) {
+        throw new Error(`${what}: found ${result.items.length} users`);
+      }
       timesMs.push(ms);
     }
     rows[what] = median(timesMs);

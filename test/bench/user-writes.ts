@@ -1,6 +1,7 @@
 /**
- * What writing and reading users costs on a local DynamoDB, through the real adapters and the SDK:
- * `node test/bench/user-writes.ts [users] [dynoxide|dynamodb-local]`. Prints a table; own CPU is this process's per user.
+ * Times writing and reading users on a local DynamoDB, through the real adapters and the SDK:
+ * `node test/bench/user-writes.ts [users] [dynoxide|dynamodb-local]`. Prints a table; "own CPU" is the CPU time of this
+ * process per user.
  */
 import { BatchWriteCommand, PutCommand } from '@aws-sdk/lib-dynamodb';
 import { chunksOf, inFlight } from '../../lib/aws/client.ts';
@@ -54,7 +55,7 @@ async function measure(name: string, conditional: string, work: () => Promise<un
 }
 
 function mustBeWritten(results: readonly string[]): void {
-  if (results.some((result) => result !== 'written')) throw new Error('not every write was done');
+  if (results.some((result) => result !== 'written')) throw new Error('not every write succeeded');
 }
 
 try {
@@ -86,7 +87,7 @@ try {
     inFlight(chunksOf(people('batch'), 25), async (users) => {
       const puts = users.map((user) => ({ PutRequest: { Item: toUserItem(user) } }));
       const { UnprocessedItems } = await client.send(new BatchWriteCommand({ RequestItems: { [usersTable]: puts } }));
-      if (Object.keys(UnprocessedItems ?? {}).length > 0) throw new Error('not every write was done');
+      if (Object.keys(UnprocessedItems ?? {}).length > 0) throw new Error('DynamoDB left users unprocessed');
     }),
   );
   await measure('PutItem, one each', 'yes', () =>

@@ -1,4 +1,4 @@
-/** The example's CloudFormation template is valid in form, by what the CDK knows of every resource type. */
+/** Checks the CloudFormation template of the examples against what the CDK knows about each resource type. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -20,7 +20,7 @@ test('the pipeline example has the properties that its resources know, each of t
   });
   const resources = stack.node.findAll().filter((construct) => CfnResource.isCfnResource(construct));
   const types = resources.map((resource) => resource.cfnResourceType);
-  // What a type does not know is kept as an override.
+  // The CDK keeps a property that a type does not know as an override.
   const unknown = resources.map((resource) => Reflect.get(resource, 'rawOverrides') as unknown);
 
   expect(types.sort()).toEqual(['AWS::CodeBuild::Project', 'AWS::IAM::Role', 'AWS::Logs::LogGroup']);

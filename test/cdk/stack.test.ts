@@ -1,4 +1,4 @@
-/** What the stack promises, read from the template it synthesizes. Bundling is left out here; the local program runs it. */
+/** What the stack promises, read from the synthesized template. Bundling is left out; the local program does it. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -42,7 +42,7 @@ function synthesize(context: Record<string, unknown> = {}): Template {
   return Template.fromStack(stack);
 }
 
-/** As it is deployed without any context. */
+/** As deployed without any context. */
 const template = synthesize();
 
 function properties(template: Template, type: string): Readonly<Record<string, unknown>>[] {
@@ -132,7 +132,7 @@ test('every function has a bundle of its own, with everything in it and its hand
   for (const bundle of bundles.map((name) => readFileSync(path.join(folder, name), 'utf8'))) {
     const imports = [...bundle.matchAll(/\bfrom\s*"([\w@/:.-]+)"/g)].map((match) => match[1] ?? '');
     expect(imports.filter((name) => !isBuiltin(name))).toEqual([]);
-    // Not the text itself: nobody wants to see a bundle in a failure.
+    // A boolean, because a failure would print the whole bundle.
     expect(/export\s*\{[^}]*\bas handler\b/.test(bundle)).toBe(true);
   }
 });
@@ -327,7 +327,7 @@ test('in a VPC the functions reach directory and AWS, and nothing else', () => {
   const inVpc = synthesize({ ...VPC, directoryPorts: '636' });
 
   for (const [id, { Properties }] of Object.entries(inVpc.findResources('AWS::Lambda::Function'))) {
-    // The others have no directory to reach.
+    // The other functions need no directory.
     const reachesDirectory = /^(Sync|Auth|Api)/.test(id);
     const inside = expect.objectContaining({ SubnetIds: VPC.subnetIds.split(',') });
     expect([id, Properties.VpcConfig]).toEqual([id, reachesDirectory ? inside : undefined]);

@@ -1,6 +1,6 @@
 /**
- * What the address index costs, and that it loses nobody when requests are late or lost: counted, held back and broken off at
- * the wire. That searches find whom they should is the user store's contract.
+ * What the address index costs, and that it loses no user when requests are late or lost: they are counted, held back
+ * and broken off at the wire. The contract of the user store tests that searches find the right users.
  */
 import { ScanCommand } from '@aws-sdk/lib-dynamodb';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
@@ -71,14 +71,14 @@ async function keysInTable(): Promise<string[]> {
   return (await itemsInTable()).map(({ nameKey }) => nameKey as string).sort();
 }
 
-/** What `work` asks DynamoDB, by operation. */
+/** Counts the requests of `work` to DynamoDB, by operation. */
 async function requestsOf(work: () => Promise<unknown>): Promise<Record<string, number>> {
   proxy.seen.clear();
   await work();
   return Object.fromEntries(proxy.seen);
 }
 
-/** Holds back one request to come, the `nth` of its operation. */
+/** Holds back one coming request, the `nth` of its operation. */
 function hold(operation: string, nth: number): { readonly held: Promise<void>; readonly letGo: () => void } {
   const [arrival, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const number = (proxy.seen.get(operation) ?? 0) + nth;
@@ -137,7 +137,7 @@ describe('what addresses cost', () => {
       expect(first.items).toHaveLength(20);
     });
 
-    // One of each shard of the list index, for names that begin so.
+    // The 8 queries ask the shards of the list index for names that begin with the text.
     expect(cost).toEqual({ Query: 8 + 1, BatchGetItem: 1 });
   });
 });

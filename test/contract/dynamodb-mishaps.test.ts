@@ -161,7 +161,7 @@ describe('an answer that is lost', () => {
     const { runs, now } = stores;
     const run = newRun('run-1', { dryRun: false, trigger: 'api', requestedBy: null, approves: null }, now());
     const dropped = new Set<string>();
-    // The first answer of every operation that writes.
+    // Drops the first answer of every operation that writes.
     proxy.decide = (operation) => {
       if (dropped.has(operation) || !/Write|Update|Put/u.test(operation)) return 'none';
       dropped.add(operation);

@@ -1,6 +1,6 @@
 /**
- * From a write to its event: the real stores on tables with real streams, the stand-in for Lambda's mapping, the function. What
- * a stream can't tell by itself is told apart here: renames, swaps of names, deletions.
+ * From a write to its event: the real stores on tables with real streams, the stand-in for Lambda's event source
+ * mapping, and the function. Renames, swapped names and deletions look alike in a stream; the events tell them apart.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,7 +24,7 @@ import { followStreams } from '../../local/event-source-mapping.ts';
 import { aUser } from '../support/people.ts';
 import { connect, createTables } from '../support/tables.ts';
 
-// As the template has them; test/cdk/stack.test.ts holds it to that.
+// As in the template; test/cdk/stack.test.ts checks that it has them.
 const IS_USER = { listShard: { S: [{ exists: true }] } };
 const USER_PATTERNS = [{ dynamodb: { NewImage: IS_USER } }, { dynamodb: { OldImage: IS_USER } }];
 const RUN_PATTERNS = [
@@ -54,7 +54,10 @@ function tell(events: readonly ProductEvent[]): string[] {
   return events.map(({ type, subject, data }) => `${type} ${subject} ${'user' in data ? data.user.version : ''}`);
 }
 
-/** What a receiver makes of events, each once or often, in any order: the newest record of each account that is not deleted. */
+/**
+ * Does what a receiver does with repeated events in any order: keeps the newest record of each account that is not
+ * deleted.
+ */
 function replay(events: readonly UserEvent[]): Map<string, PublicUser> {
   const newest = new Map<string, UserEvent>();
   for (const event of events) {
@@ -73,7 +76,7 @@ describe.each(KINDS)('events from the streams of %s', (kind) => {
   const folder = mkdtempSync(path.join(tmpdir(), 'rollcall-events-'));
 
   beforeAll(async () => {
-    // In a file, where its streams are eased; DynamoDB Local is quicker in memory.
+    // startDynamoDb speeds up the streams of dynoxide only in a file; DynamoDB Local is faster in memory.
     dynamoDb = await startDynamoDb({ kind, ...(kind === 'dynoxide' && { folder: path.join(folder, 'dynamodb') }) });
     client = connect(dynamoDb.endpoint);
   });
@@ -84,7 +87,7 @@ describe.each(KINDS)('events from the streams of %s', (kind) => {
     rmSync(folder, { recursive: true });
   });
 
-  /** Stores on tables of their own, and those who follow their streams with the handler that is deployed. */
+  /** Opens stores on tables of their own, and follows their streams with the deployed handler. */
   async function open() {
     const tables = await createTables(client, { streams: true });
     let time = Date.now();
@@ -133,7 +136,7 @@ describe.each(KINDS)('events from the streams of %s', (kind) => {
       logins: createLoginStore(options),
       sessions: createSessionStore(options),
       passMs: (ms: number) => (time += ms),
-      /** What has been told when everything written so far has been followed; `runs`: how many of those have ended. */
+      /** The events of everything written so far; waits for the end of that many `runs`, too. */
       read: async (runs = 0): Promise<readonly ProductEvent[]> => {
         await users.writeEach([{ kind: 'create', user: named('the last one') }]);
         const following = follow();
@@ -218,10 +221,10 @@ describe.each(KINDS)('events from the streams of %s', (kind) => {
     await create(a, b, c, d);
     const swap = [rename(a, 'b'), rename(b, 'a')];
     await users.writeTogether(swap);
-    // b passes on to e; c takes b; d is deleted, and the one who was b takes its name.
+    // The user named b now becomes e, and c becomes b; d is deleted, and the user that was b at first becomes d.
     const [wasA, wasB] = swap.map(({ user }) => user) as [User, User];
     await users.writeTogether([rename(wasA, 'e'), rename(c, 'b'), { kind: 'delete', previous: d }, rename(wasB, 'd')]);
-    // One is deleted and another one of that name created at once.
+    // A user is deleted and another one of the same name created in one write.
     const e = (await users.get('e'))!;
     await users.writeTogether([
       { kind: 'delete', previous: e },
@@ -279,7 +282,7 @@ describe.each(KINDS)('events from the streams of %s', (kind) => {
     const { users, create, follow } = await open();
     const anna = named('anna');
     await create(anna, ...Array.from({ length: 20 }, (_, index) => named(`user ${index}`)));
-    // The bus is away, then takes a part of what it gets, then everything.
+    // The bus is away at first, then takes some of the events, then all.
     const received: ProductEvent[] = [];
     let attempts = 0;
     const publish = async (events: readonly ProductEvent[]): Promise<number> => {
@@ -321,7 +324,7 @@ describe.each(KINDS)('events from the streams of %s', (kind) => {
           let people: User[] = [];
           const write = async (...writes: UserWrite[]): Promise<void> => {
             const result = await users.writeTogether(writes);
-            if (result !== 'written') throw new Error('a history of one writer loses no race');
+            if (result !== 'written') throw new Error('a write lost a race, though nobody else writes');
             const gone = new Set(writes.flatMap((each) => ('previous' in each ? [each.previous.id] : [])));
             people = people.filter(({ id }) => !gone.has(id));
             for (const each of writes) if ('user' in each) people.push(each.user);

@@ -104,7 +104,7 @@ describeOnEveryStore('the run store', (open) => {
     expect(taken).toHaveLength(1);
     expect(await stores.runs.takeUp('run-1')).toBeNull();
     expect(await stores.runs.takeUp('run-2')).toBeNull();
-    // Who only asked for the run can't end it any more.
+    // The process that only asked for the run can't end it any more.
     await expect(stores.runs.finish(asked, ended(aRun(stores, 'run-1'), stores))).rejects.toMatchObject({
       code: 'leaseLost',
     });

@@ -22,7 +22,7 @@ afterEach(async () => {
 
 const clock = { now: () => new Date() };
 
-/** The clock shows this from now on, and stands still. Sockets go on. */
+/** Stops the clock at this time. Timers and sockets go on. */
 function setClock(time: string): void {
   vi.useFakeTimers({ toFake: ['Date'], now: Date.parse(time) });
   stops.push(async () => void vi.useRealTimers());

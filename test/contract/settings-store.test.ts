@@ -86,7 +86,7 @@ describe('settings in a secret', () => {
   test('loses a write whose version was replaced after it was read', async () => {
     const { client, store, secretId } = await openSecrets();
     const read = await store.write(aSettings(), 'first', null);
-    // Somebody writes in the moment between the look at the current version and the move of the label.
+    // Somebody else writes after the current version was read and before the label moves.
     let between = true;
     client.middlewareStack.add(
       (next, context) => async (args) => {
@@ -231,7 +231,7 @@ describe('the stand-in for Secrets Manager', () => {
       client.send(new PutSecretValueCommand({ SecretId, SecretString, ClientRequestToken }));
 
     expect((await put('two')).VersionId).toBe((await put('two')).VersionId);
-    // Not one of the answers that the product looks at: the client has made it a fault.
+    // The product does not expect this answer, so the client makes it a fault.
     await expect(put('three')).rejects.toMatchObject({ cause: { name: 'ResourceExistsException' } });
   });
 

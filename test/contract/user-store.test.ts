@@ -40,7 +40,7 @@ async function names(users: UserStore, query: Partial<UserQuery> = {}): Promise<
   return (await listAll(users, { limit: 50, ...query })).names;
 }
 
-/** Numbers from 0 to 1, the same ones at every run (Park and Miller's generator). */
+/** Random numbers from 0 to 1, the same in every run of the test (Park and Miller's generator). */
 function aRandom(seed: number): () => number {
   let state = seed;
   return () => {

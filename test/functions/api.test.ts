@@ -27,17 +27,17 @@ const DOCUMENT = {
 
 interface Sent {
   readonly body?: unknown;
-  /** Sent as it is, in place of `body`. */
+  /** Sent as is, instead of `body`. */
   readonly text?: string;
   readonly headers?: Record<string, string>;
   readonly cookies?: string[];
   readonly query?: string;
   readonly base64?: boolean;
-  /** Until the function's own time-out; as long as it takes, where not given. */
+  /** Time until the function's own time-out; unlimited by default. */
   readonly remainingMs?: number;
 }
 
-// oxlint-disable-next-line typescript/no-explicit-any -- Answers are looked at as whoever calls would: as JSON of any shape.
+// oxlint-disable-next-line typescript/no-explicit-any -- To a caller, an answer is JSON of any shape.
 type Json = any;
 
 const failing = () => Promise.reject(new TypeError('uid=root has password hunter2'));
@@ -48,7 +48,7 @@ type Change = (stores: MemoryStores) => Partial<ApiPorts>;
 
 const asIs: Change = () => ({});
 
-/** The API in front of stores in memory, with a clock that the test moves. */
+/** Starts the API on stores in memory, with a clock that the test moves. */
 async function startApi(change = asIs) {
   let time = NOW.getTime();
   const clock = { now: () => new Date(time) };
@@ -127,7 +127,7 @@ async function startApi(change = asIs) {
     create: async (over: Partial<User>) => {
       await stores.users.writeTogether([{ kind: 'create', user: aUser(over) }]);
     },
-    /** Ends the active run as one that has withheld removals. */
+    /** Ends the active run as a run that has withheld removals. */
     async endRun(id: string, over: Partial<Run> = {}) {
       const { run, fence } = (await stores.runs.takeUp(id))!;
       const totals = { ...run.totals, created: 1, withheld: 2 };
@@ -143,7 +143,7 @@ async function startApi(change = asIs) {
   };
 }
 
-/** The same, signed in as the first administrator. */
+/** Starts the API and signs in as the first administrator. */
 async function startSignedIn(change = asIs) {
   const api = await startApi(change);
   const { body, cookies } = await api.send('POST', '/api/session', {
@@ -991,7 +991,7 @@ describe('users', () => {
 describe('the own password', () => {
   const NEW = 'a better password';
 
-  /** A house with one integrated user beside the administrator. */
+  /** Starts the API with one integrated user beside the administrator. */
   async function startWithUser(over: Partial<User>) {
     const api = await startSignedIn();
     await api.create({ userName: 'ada', authentication: 'integrated', directory: null, ...over });

@@ -34,7 +34,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** The JSON lines written so far: those of the log, and the metrics by their names. */
+/** The JSON written so far: the log lines of logins, and the metrics by name. */
 function output(): { readonly logs: Record<string, unknown>[]; readonly metrics: Record<string, unknown> } {
   const lines = written
     .flatMap((text) => text.split('\n'))

@@ -1,4 +1,6 @@
-/** The function of the pages, on files of its own; that the real ones are all there is tried in local-program.test.ts. */
+/**
+ * The function that serves the pages, on files made here; local-program.test.ts checks that the real ones are there.
+ */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

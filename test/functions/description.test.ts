@@ -16,7 +16,7 @@ import { faultsOf, OPERATIONS } from '../support/described.ts';
 const ROOT = path.join(import.meta.dirname, '../..');
 
 test.each(DESCRIPTION_FILES)('$name is what the schemas say; if not, run: npm run openapi', ({ name, render }) => {
-  // Not the texts themselves: nobody wants to see thousands of lines in a failure.
+  // A boolean, because a failure would print thousands of lines.
   expect(readFileSync(path.join(ROOT, name), 'utf8') === render(describeApi())).toBe(true);
 });
 

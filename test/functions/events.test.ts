@@ -1,4 +1,4 @@
-/** The events function with its publisher, against a bus on a real socket that refuses when a test says so. */
+/** The events function with its publisher, against a bus on a real socket that refuses events when a test says so. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { makeHandler } from '../../functions/events-handler.ts';
 import { createEventBridgeClient, createPublisher } from '../../lib/aws/event-bus.ts';
@@ -18,7 +18,7 @@ interface Entry {
 let bus: LocalServer;
 let client: ReturnType<typeof createEventBridgeClient>;
 let requests: Entry[][] = [];
-/** Refuses an entry, or by a status the whole request. */
+/** True refuses an entry; a number refuses the whole request with this status. */
 let refuse: (entry: Entry, request: number) => boolean | number;
 
 beforeAll(async () => {
@@ -48,7 +48,7 @@ beforeEach(() => {
   refuse = () => false;
 });
 
-/** A batch of this many changes, each of which is one event, and the answer of the function. */
+/** Hands the function a batch of `count` changes, each of them one event; gives its answer. */
 async function handle(count: number, emailAddresses: readonly string[] = []) {
   const handler = makeHandler({
     readEvents: async (records) =>

@@ -21,14 +21,17 @@ import type { Request } from '../support/request-arbitrary.ts';
 
 const REQUESTS = 2_000;
 const OUTAGES = 300;
-/** Far beyond what the slowest call takes, which is a password hash or two. */
+/** Far longer than the slowest call, which computes a password hash or two. */
 const HANG_MS = 20_000;
 
 const PASSWORD_HASH = await hashPassword(PASSWORD);
 
 // ---------------------------------------------------------------------------------------------------- the house
 
-/** An API with an administrator, users of every kind, settings, a run that has withheld removals, and maybe an active one. */
+/**
+ * Starts an API with an administrator, users of every kind, settings, a run that has withheld removals, and perhaps an
+ * active run.
+ */
 async function startHouse({ runActive }: Pick<Request, 'runActive'>, outage: Outage | null = null) {
   const clock = { now: () => NOW };
   const stores = createMemoryStores(clock);
@@ -107,7 +110,7 @@ async function startHouse({ runActive }: Pick<Request, 'runActive'>, outage: Out
       const { statusCode = 0, headers: sent = {}, body, cookies = [] } = await handler(event, {} as Context);
       return { status: statusCode, headers: sent, cookies, body: body === undefined ? undefined : JSON.parse(body) };
     },
-    /** Everything that is kept, but for failed attempts, which a refused sign-in is to leave. */
+    /** Everything that is stored, except failed attempts: a refused sign-in is meant to leave those. */
     async look(): Promise<string> {
       const { items } = await stores.runs.list(100);
       return JSON.stringify([
@@ -127,7 +130,7 @@ interface Outage {
   readonly unexpected: boolean;
 }
 
-/** The same house, where one of its stores does not answer. */
+/** The same ports, except that one store does not answer. */
 function breakPort(ports: ApiPorts, { port, unexpected }: Outage): ApiPorts {
   const fault = unexpected ? new TypeError('x is undefined') : new ServiceError('storeUnavailable', 'no answer');
   const broken = Object.keys(ports[port]).map((name) => [name, () => Promise.reject(fault)]);
@@ -140,13 +143,13 @@ function callOf({ method, path }: Operation): string {
   return `${method} ${path}`;
 }
 
-/** Whether the description refuses the body of a request that an administrator has sent. */
+/** Whether the description refuses the body of this request from an administrator. */
 function isRefusedByDescription({ method, path, text, base64, headers = {} }: SentRequest): boolean {
   const operation = operationAt(method, path);
   const reference = operation && bodyReference(operation, headers['content-type'] ?? '');
   if (!reference || text === undefined || text === '' || base64) return false;
   try {
-    // A byte order mark may be ignored (RFC 8259, section 8.1), and is.
+    // The API ignores a byte order mark, as RFC 8259 section 8.1 allows.
     return faultsOf(reference, JSON.parse(text.replace(/^\uFEFF/, ''))).length > 0;
   } catch {
     return true;
@@ -169,7 +172,7 @@ test(
         expect(answer.status).toBeLessThan(500);
         expectDescribed(request.method, request.path, answer);
         const refused = answer.status >= 400;
-        if (isRefusedByDescription(request)) expect(refused, 'refused by its description').toBe(true);
+        if (isRefusedByDescription(request)) expect(refused, 'must be refused, as described').toBe(true);
         if (refused || request.method === 'GET') expect(await house.look()).toBe(before);
         expect(JSON.stringify(house.lines)).not.toMatch(/correct horse|password of the reader/);
         seen.add(`${answer.status}`);
@@ -178,7 +181,7 @@ test(
       { numRuns: REQUESTS, timeout: HANG_MS },
     );
 
-    // It has been everywhere: each call has been carried out, and refused in each way.
+    // The requests have been everywhere: each call was carried out, and refused in each way.
     expect([...seen]).toEqual(
       expect.arrayContaining([
         ...OPERATIONS.map(callOf),
@@ -200,7 +203,7 @@ test(
   },
 );
 
-// oxlint-disable-next-line vitest/expect-expect -- expectDescribed is one.
+// oxlint-disable-next-line vitest/expect-expect -- expectDescribed asserts.
 test('whatever is asked while a store is away is answered as described', { timeout: 5 * 60_000 }, async () => {
   const outages = fc.record<Outage>({
     port: fc.constantFrom('users', 'logins', 'runs', 'settings', 'sessions', 'schedule'),

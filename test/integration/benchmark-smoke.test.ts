@@ -1,6 +1,7 @@
 /**
- * What a run and a login cost in round trips, writes and bytes, counted at the wire with 10,000 people. Times differ from machine to
- * machine and are left to `npm run bench`; these counts do not, and they are what a bill and a slow network are made of.
+ * What a run and a login cost in round trips, writes and bytes, counted at the wire with 10,000 people. These counts
+ * are the same on every machine and decide the bill, and the speed on a slow network. Times are left to `npm run
+ * bench`.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -31,10 +32,10 @@ const PAGE = 1_000;
 const STATEMENTS_TOGETHER = 25;
 const LINES_TOGETHER = 1_000;
 const PAGES = PEOPLE / PAGE;
-/** Bind, root DSE, the unique id, goodbye. */
+/** Bind, root DSE, unique id, unbind. */
 const MOST_OTHER_LDAP_REQUESTS = 5;
 
-/** DynamoDB's requests by operation, and the bytes of what it has answered. */
+/** Requests to DynamoDB by operation, and the bytes of its answers. */
 interface Meter {
   readonly operations: Map<string, number>;
   answeredBytes: number;
@@ -81,7 +82,7 @@ async function wire(client: ReturnType<typeof connect>) {
   const directory = keepDirectory(settings, open, clock);
   const login = createLogin({ logins: createLoginStore(options), directory, clock });
 
-  /** What one piece of work has cost. */
+  /** Counts the requests and bytes of one piece of work. */
   async function count<T>(work: () => Promise<T>) {
     const before = { requests: ldap.requests, bytes: ldap.answeredBytes, dynamoBytes: dynamo.answeredBytes };
     dynamo.operations.clear();
@@ -132,7 +133,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-// One story: the second run and the logins stand on what the first run has written.
+// These tests build on each other: the second run and the logins use the users that the first run has written.
 describe('the costs of 10,000 people', () => {
   test(
     'the first import writes each of them once, and their second address, 25 a request, and reads none back',
@@ -149,15 +150,15 @@ describe('the costs of 10,000 people', () => {
   test('a run that finds nothing changed writes no user', async () => {
     const { result, operations, ldapRequests, ldapBytes, dynamoBytes } = await house.count(() => house.run());
     expect(result.totals).toMatchObject({ unchanged: PEOPLE, created: 0, updated: 0 });
-    // The lease is taken and given back, and renewed while the run works; the index is queried. Nothing else.
+    // The run takes, renews and gives back the lease, and queries the index. Nothing else.
     const { Query, UpdateItem = 0, ...others } = operations;
     expect(others).toEqual({ GetItem: 1, TransactWriteItems: 2 });
     expect(Query).toBeLessThanOrEqual(16);
     expect(UpdateItem).toBeLessThanOrEqual(3 + Math.ceil(durationSeconds(result)));
-    // A page a request.
+    // One request for each page.
     expect(ldapRequests).toBeGreaterThanOrEqual(PAGES);
     expect(ldapRequests).toBeLessThanOrEqual(PAGES + 1 + MOST_OTHER_LDAP_REQUESTS);
-    // Only what is mapped is sent, a third of what an entry holds; and of a user only its link.
+    // The directory sends only the mapped attributes, a third of an entry; DynamoDB only the link of each user.
     expect(ldapBytes / PEOPLE).toBeLessThan(320);
     expect(dynamoBytes / PEOPLE).toBeLessThan(170);
   });
@@ -166,7 +167,7 @@ describe('the costs of 10,000 people', () => {
     await house.login.logIn(uidOf(1), passwordOf(1));
     const { result, operations, ldapRequests } = await house.count(() => house.login.logIn(uidOf(2), passwordOf(2)));
     expect(result).toMatchObject({ outcome: 'accepted', user: { userName: uidOf(2) } });
-    // Both at the same time, each on a warm connection of its own: one round trip.
+    // They run at the same time, each on a warm connection of its own: one round trip.
     expect(ldapRequests).toBe(2);
     expect(operations).toEqual({ BatchGetItem: 1 });
   });

@@ -36,7 +36,7 @@ const credentialsFile = join(folder, 'config/rollcall/credentials.json');
 let program: ServingProgram;
 let url: string;
 
-/** Nothing of the surroundings: they may ask for colours, or know another session. */
+/** An environment without the variables around the test, which may ask for colours or know another session. */
 const environment = (over: NodeJS.ProcessEnv = {}) => ({
   PATH: process.env['PATH'],
   HOME: folder,
@@ -58,14 +58,14 @@ async function collect(child: ChildProcess): Promise<Ended> {
   return { code, ...texts };
 }
 
-/** Runs one command with this standard input, which is a pipe. */
+/** Runs one command with this text in a pipe as its standard input. */
 async function rollcall(args: readonly string[], input = ''): Promise<Ended> {
   const { child, ended } = start(args);
   child.stdin!.on('error', () => {}).end(input);
   return await ended;
 }
 
-/** As `rollcall`, with --json: what it has printed. */
+/** Runs one command with --json; gives what it prints. */
 async function ask<T>(args: readonly string[], input = ''): Promise<T> {
   const { output, errors } = await rollcall([...args, '--json'], input);
   if (output === '') throw new Error(errors);
@@ -85,10 +85,10 @@ async function onTerminal(
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     screen += text;
     if (waiting[0] === undefined || !screen.includes(waiting[0][0])) return;
-    // The question is drawn before the keys are listened to.
+    // The command shows the question before it listens for keys.
     setTimeout((typed: string) => child.stdin.write(typed), 200, waiting.shift()![1]);
   });
-  // Whoever waits for another question than those waits for ever; the screen tells which.
+  // A command that asks another question would wait for ever; the screen shows which one.
   const patience = setTimeout(() => child.kill('SIGKILL'), 20_000);
   const [code] = (await once(child, 'close')) as [number | null];
   clearTimeout(patience);
@@ -120,7 +120,7 @@ afterAll(async () => {
 describe('signing in', () => {
   test('keeps a token that nobody else can read, and the password nowhere', async () => {
     const { child, ended } = start(['login', '--url', `${url}/`, '--user', 'admin']);
-    // It waits for the password now, so its command line is there to be read.
+    // It is waiting for the password, so its command line can be read.
     const commandLine = readFileSync(`/proc/${child.pid}/cmdline`, 'utf8');
     child.stdin!.end(`${PASSWORD}\n`);
     const { code, output, errors } = await ended;
@@ -231,7 +231,7 @@ describe('signed in', () => {
     settings = await ask<Settings>(['settings', 'get']);
   });
 
-  /** Saves the settings that were found, with these changes. */
+  /** Saves the settings read before these tests, with these changes. */
   async function change(over: Partial<Settings>): Promise<void> {
     const { code, errors } = await rollcall(['settings', 'set', '-'], JSON.stringify({ ...settings, ...over }));
     if (code !== 0) throw new Error(errors);
@@ -326,7 +326,7 @@ describe('signed in', () => {
     expect(approved.code).toBe(0);
     expect(approved.output).toMatch(/^disabled 181, /m);
     expect(twice).toMatchObject({ code: 4, errors: expect.stringContaining('(nothingWithheld)') as string });
-    // One of them was disabled in the directory all along.
+    // One of them was disabled in the directory from the start.
     expect(disabled).toMatchObject({ next: null });
     expect(disabled.items.length).toBeGreaterThanOrEqual(181);
     expect(back).toMatchObject({ code: 0, output: expect.stringMatching(/enabled \d+/) as string });
@@ -618,7 +618,7 @@ describe('the command line itself', () => {
       expect(help.output).toContain('--json');
       expect(page).toContain(`rollcall ${name}`);
     }
-    // The page shows this help.
+    // The page shows the general help, too.
     for (const line of output.trimEnd().split('\n')) expect(page).toContain(line);
   });
 
@@ -644,7 +644,7 @@ describe('the command line itself', () => {
     ['completion', ['bash', 'zsh']],
   ])('bash completes "rollcall %s"', (typed, expected) => {
     writeFileSync(join(folder, 'something.json'), '{}');
-    // What bash does at a press of the tab key. A word that is finished is followed by an empty one.
+    // Does what bash does when the tab key is pressed. An empty word follows a finished one.
     const finished = typed === '' || expected.every((word) => !word.startsWith(typed.split(' ').at(-1)!));
     const words = ['rollcall', ...typed.split(' ').filter((word) => word !== ''), ...(finished ? [''] : [])];
     const script = `source <('${process.execPath}' '${MAIN}' completion bash)

@@ -1,6 +1,6 @@
 /**
- * Every call of the description with every answer that it promises, over HTTP on the local program with a real directory: what
- * is promised and can't be seen here is named at the end, with the reason.
+ * Provokes every answer that the description promises for every call, over HTTP on the local program with a real
+ * directory. The last test lists the answers that can't be provoked here, with the reasons.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
@@ -27,7 +27,7 @@ const PEOPLE = Array.from({ length: 30 }, (_, number) => ({
 
 interface Sent {
   readonly body?: unknown;
-  /** Instead of `body`, as it is. */
+  /** Sent as is, instead of `body`. */
   readonly text?: string;
   readonly type?: string;
   readonly ifMatch?: string;
@@ -66,7 +66,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** Sends one call, holds its answer against the description and keeps in mind that it was seen. */
+/** Sends one call, checks its answer against the description and notes that this answer was seen. */
 async function call<T = { code: string }>(method: string, path: string, sent: Sent = {}): Promise<Received<T>> {
   const { body, text, type = JSON_TYPE, ifMatch, token = session } = sent;
   const content = text ?? (body === undefined ? undefined : JSON.stringify(body));
@@ -92,7 +92,7 @@ async function call<T = { code: string }>(method: string, path: string, sent: Se
   return { status: response.status, body: received as T, etag: response.headers.get('etag') ?? '' };
 }
 
-/** Fails unless the answer is this fault. */
+/** Fails unless the API refuses the call with this status and code. */
 async function expectRefused(
   status: number,
   code: string,
@@ -184,7 +184,7 @@ test('whatever takes a body refuses what is none, with the reason', async () => 
 
 test('a path with a broken escape is told apart from one that leads nowhere', async () => {
   for (const { method, path } of OPERATIONS.filter(({ path: template }) => template.includes('{'))) {
-    // Decoded once on the way, as API Gateway does.
+    // The local program decodes the path once, like API Gateway.
     const sent = method === 'GET' ? {} : { body: {} };
     await expectRefused(400, 'malformedPath', method, path.replaceAll(/\{\w+\}/g, '%25E0'), sent);
   }
@@ -314,20 +314,20 @@ test('nothing that is promised was left out', () => {
     Object.keys(responses).map((status) => `${method} ${path} ${status}`),
   );
   const unreachable = [
-    // A fault of ours. What it would look like is tested where one can be made: test/functions/api.test.ts.
+    // Needs a fault of our own: test/functions/api.test.ts makes one.
     ...OPERATIONS.map(({ method, path }) => `${method} ${path} 500`),
-    // It reads nothing that could be missing.
+    // This call reads nothing that could be missing.
     'GET /api/openapi.json 503',
-    // Five others have to be faster, one after the other: test/unit/administration.test.ts.
+    // Needs five other writers, each faster than this one: test/unit/administration.test.ts.
     'PUT /api/settings 409',
-    // Somebody else has to delete the user between the check and the write: test/unit/administration.test.ts.
+    // Needs somebody to delete the user between the check and the write: test/unit/administration.test.ts.
     'PUT /api/session/password 404',
   ];
 
   expect(promised.filter((each) => !seen.has(each) && !unreachable.includes(each))).toEqual([]);
 });
 
-/** Without a word to it: the process whose command line names its folder. */
+/** Kills the process whose command line names the folder of this test, without warning. */
 function killDatabase(): void {
   for (const id of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     try {
@@ -336,7 +336,7 @@ function killDatabase(): void {
         process.kill(Number(id), 'SIGKILL');
       }
     } catch {
-      // It has ended meanwhile.
+      // The process has ended meanwhile.
     }
   }
 }

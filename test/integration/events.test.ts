@@ -1,6 +1,6 @@
 /**
- * Events as somebody else receives them: the local program, killed and started again, with an OpenLDAP directory; what
- * administrators and runs do to users; and the example of a receiver, fed with all that was told.
+ * Events as another system receives them, from the local program with an OpenLDAP directory, which is killed and
+ * started again: what administrators and runs do to users; and the example of a receiver, fed with all these events.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -46,7 +46,7 @@ async function startProgram(): Promise<void> {
 
 let seen = '0';
 
-/** What has been told since it was asked last, when as many events are there. */
+/** Waits until at least `count` events have come since the last call; gives them. */
 async function receive(count: number): Promise<readonly Received[]> {
   const received: Received[] = [];
   await expect

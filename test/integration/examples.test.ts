@@ -1,4 +1,7 @@
-/** The examples as people run them: real shells, curl, npx and Node, against the local program and an OpenLDAP directory. */
+/**
+ * The examples as people run them: real shells, curl, npx and Node, against the local program and an OpenLDAP
+ * directory.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -20,9 +23,9 @@ import { startOpenLdap } from '../support/openldap.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const PIPELINE = join(ROOT, 'examples/pipeline');
-/** With what JSON has to escape. */
+/** Contains characters that JSON has to escape. */
 const PASSWORD = String.raw`first "password" of \the test`;
-/** It, however it is escaped. */
+/** The password, however it is escaped. */
 const SHOWN_PASSWORD = /first \\*"password/;
 const LONG_AGO = '20200101000000Z';
 const PLAIN_PEOPLE = 118;
@@ -47,7 +50,7 @@ function person(userName: string, attributes: PersonFixture['attributes'] = {}):
   return { cn: userName, userName, below: 'ou=people', password: passwordOf(userName), attributes };
 }
 
-/** Nothing of the surroundings but the way to programs; those in front note the arguments that they are called with. */
+/** An environment with only the path to programs, after wrappers that note the arguments they are called with. */
 const environment = (over: NodeJS.ProcessEnv = {}) => ({
   PATH: `${join(folder, 'bin')}:${process.env['PATH']}`,
   HOME: folder,
@@ -67,7 +70,7 @@ async function run(script: string, over: NodeJS.ProcessEnv, { cwd = ROOT, input 
   return { code, ...texts };
 }
 
-/** The example's document, for the directory of this test. */
+/** The settings of the example, changed to fit the directory of this test. */
 function makeSettings(expression: string) {
   const document = JSON.parse(readFileSync(join(PIPELINE, 'settings.json'), 'utf8')) as {
     readonly connection: object;
@@ -93,7 +96,7 @@ async function savedExpression(): Promise<string> {
   return options.schedule.expression;
 }
 
-/** The arguments of every program in front since it was asked last. */
+/** The arguments that the wrappers have noted since the last call. */
 function takeArguments(): string {
   const text = readFileSync(argumentsFile, 'utf8');
   writeFileSync(argumentsFile, '');
@@ -141,7 +144,7 @@ describe('the pipeline', () => {
     'reader:password': READER.password!,
   };
 
-  /** What a build of the CloudFormation template runs, with the environment that the template gives to it. */
+  /** The commands that a build of the CloudFormation template runs, with the environment from the template. */
   function readTemplate(): {
     readonly install: string;
     readonly build: string;
@@ -189,7 +192,7 @@ describe('the pipeline', () => {
     };
   }
 
-  /** The command of local-exec, with the environment it is given, as Terraform runs it in the folder of the file. */
+  /** The command of local-exec with its environment, as Terraform runs it in the folder of the file. */
   function readTerraform(): { readonly command: string; readonly environment: NodeJS.ProcessEnv } {
     const text = readFileSync(join(PIPELINE, 'main.tf'), 'utf8');
     const command = JSON.parse(/^ +command += (".+")$/m.exec(text)![1]!) as string;
@@ -218,7 +221,7 @@ describe('the pipeline', () => {
     const called = takeArguments();
     const saved = await savedExpression();
 
-    // It is what has made this checkout.
+    // Not run again: this checkout was installed with it.
     expect(install).toBe('npm ci');
     expect({ code, errors: errors.replaceAll(/^npm warn.*\n/gm, '') }).toEqual({ code: 0, errors: '' });
     expect(output).toMatch(
@@ -366,7 +369,7 @@ describe('login-service.ts', () => {
       await logIn('nobody', 'guessed'),
       await logIn('disabled'),
       await logIn('disabled', 'guessed'),
-      // Locked by now, and the directory says so whatever the password is.
+      // Locked by now: the directory says so for every password.
       await logIn('plain.2'),
       await logIn('expired', 'guessed'),
       await logIn('plain.0', ''),

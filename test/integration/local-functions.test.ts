@@ -1,4 +1,6 @@
-/** The local stand-ins for Lambda and API Gateway, on real sockets and threads, with a function written for the purpose. */
+/**
+ * The local stand-ins for Lambda and API Gateway, on real sockets and threads, with a function written for the purpose.
+ */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -117,7 +119,7 @@ test('calls at the same time run side by side', async () => {
   const place = path.join(folder, 'meeting');
   const answers = await Promise.all(Array.from({ length: 4 }, () => invoke({ do: 'meet', place, people: 4 })));
 
-  // None of them ends before all of them have begun.
+  // Each of them waits until all of them have begun.
   expect(answers.map(({ payload }) => payload)).toEqual(Array.from({ length: 4 }, () => ({ met: 4 })));
 });
 

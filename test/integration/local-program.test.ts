@@ -1,4 +1,4 @@
-/** `npm start` as people use it: the real program with its directory, database and bundles, started, asked and ended. */
+/** `npm start` as people use it: the real program with its directory, database and bundles, from start to end. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,19 +21,19 @@ function descendants(id: number): number[] {
       const parent = Number(/\) \S (\d+)/.exec(readFileSync(`/proc/${name}/stat`, 'utf8'))?.[1]);
       parents.set(parent, [...(parents.get(parent) ?? []), Number(name)]);
     } catch {
-      // It has ended meanwhile.
+      // The process has ended meanwhile.
     }
   }
   const below = (one: number): number[] => (parents.get(one) ?? []).flatMap((child) => [child, ...below(child)]);
   return below(id);
 }
 
-/** Gives the exit code, once every process below it is gone, too. */
+/** Ends the program; gives its exit code once every process below it is gone, too. */
 async function end(program: ServingProgram, signal: NodeJS.Signals): Promise<number | null> {
   const below = descendants(program.pid);
   const code = await program.end(signal);
   const left = () => below.filter((id) => existsSync(`/proc/${id}`));
-  // A process that has just been killed may still be on its way out.
+  // A process takes a moment to disappear after it was killed.
   await expect.poll(left, { timeout: 5000 }).toEqual([]);
   return code;
 }
@@ -43,7 +43,7 @@ async function listDirectoryUsers(address: string): Promise<UserPage['items']> {
   return (await call<UserPage>('GET', '/api/users?authentication=directory&limit=200')).items;
 }
 
-/** How many events of which type have been told, and the place behind them. */
+/** The number of events of each type so far, and the position after them. */
 async function countEvents(
   address: string,
 ): Promise<{ readonly types: Record<string, number>; readonly next: string }> {
@@ -53,7 +53,7 @@ async function countEvents(
   return { types: Object.fromEntries(types.map(([type, all]) => [type, all.length])), next };
 }
 
-/** Runs the command that is printed below a heading. Gives its output, which is JSON. */
+/** Runs the command printed below a heading; gives its output, which is JSON. */
 function paste(output: string, heading: string): unknown {
   const lines = output.split('\n');
   const from = lines.findIndex((line) => line.startsWith(heading)) + 1;
@@ -175,7 +175,7 @@ describe('the program with its demonstration', () => {
 
 test('an end in the middle of starting is a clean end, too', { timeout: START_MS }, async () => {
   const started = startLocalProgram('--no-demo', '--quiet');
-  // By then it is synthesizing, for seconds.
+  // With a process below it, it is synthesizing, which takes seconds.
   await expect.poll(() => descendants(started.pid).length, { timeout: 10_000 }).toBeGreaterThan(0);
 
   const result = await end(started, 'SIGTERM');

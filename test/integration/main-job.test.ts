@@ -1,6 +1,6 @@
 /**
- * The main job on real servers: people from OpenLDAP into DynamoDB by the sync function, logins against them by the auth
- * function, with the adapters that are deployed. What reaches the users table is counted at the wire.
+ * The main job on real servers: people from OpenLDAP into DynamoDB by the sync function, logins against them by the
+ * auth function, with the deployed adapters. Writes to the users table are counted at the wire.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -45,7 +45,13 @@ function ldif(): string {
   const organization = [
     `dn: ${SUFFIX}\nobjectClass: dcObject\nobjectClass: organization\ndc: example\no: Example`,
     ...[PEOPLE, LEAVERS].map((dn) => `dn: ${dn}\nobjectClass: organizationalUnit\nou: ${/^ou=([^,]+)/.exec(dn)![1]}`),
-    `dn: ${READER}\nobjectClass: organizationalRole\nobjectClass: simpleSecurityObject\ncn: reader\nuserPassword: reader`,
+    [
+      `dn: ${READER}`,
+      'objectClass: organizationalRole',
+      'objectClass: simpleSecurityObject',
+      'cn: reader',
+      'userPassword: reader',
+    ].join('\n'),
   ];
   const people = Array.from({ length: COUNT }, (_, number) =>
     [
@@ -61,7 +67,7 @@ function ldif(): string {
   return [...organization, ...people].join('\n\n');
 }
 
-/** Statements and transaction members that write to the users table, counted as they are sent. */
+/** Counts the statements and transaction items that write to the users table as they are sent. */
 function countWrites(client: ReturnType<typeof connect>, usersTable: string): () => number {
   let writes = 0;
   client.middlewareStack.add(
@@ -182,7 +188,7 @@ const nothing: Partial<Totals> = {
   withheld: 0,
 };
 
-// The tests of this file are one story: each goes on from where the one before it has left the directory.
+// These tests build on each other: each starts with the directory as the one before it has left it.
 describe('1,200 people', () => {
   test('a dry run tells what it would do and writes nothing', async () => {
     const run = await house.run({ dryRun: true });

@@ -1,4 +1,4 @@
-/** Events as API Gateway's HTTP APIs send them (payload 2.0), made of what a caller sends. */
+/** Makes the event that an HTTP API of API Gateway sends (payload version 2.0) from a caller's request. */
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 
 export interface SentRequest {

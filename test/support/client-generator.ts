@@ -12,7 +12,9 @@ const PACKAGE_FILES = ['package.json', 'package-lock.json'];
 
 /**
  * Fills `target` with client/'s package files and the tools that they name. npm installs them once on this machine;
- * after that they come from the cache. @throws Error with one line if npm can't install them
+ * after that they come from the cache.
+ *
+ * @throws Error with one line if npm can't install them
  */
 export async function copyGenerator(target: string): Promise<void> {
   const madeOf = await Promise.all(PACKAGE_FILES.map((name) => readFile(path.join(CLIENT, name), 'utf8')));

@@ -1,6 +1,6 @@
 /**
- * Holds answers of the administration API against its description: address, status, headers, content type, and every
- * property of the body. What is not described fails.
+ * Checks answers of the administration API against its description: address, status, headers, content type, and every
+ * property of the body. Anything that is not described fails.
  */
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { ValidateFunction } from 'ajv/dist/2020.js';
@@ -30,7 +30,7 @@ export interface Operation {
   readonly path: string;
   readonly parameters: readonly DescribedParameter[];
   readonly body: DescribedBody | null;
-  /** Whether it takes a session. */
+  /** Whether it works without a session. */
   readonly open: boolean;
   readonly responses: Readonly<Record<string, DescribedResponse>>;
 }
@@ -82,13 +82,13 @@ formats.default(ajv);
 ajv.addSchema(description, 'api');
 const compiled = new Map<string, ValidateFunction>();
 
-/** What a `#/...` reference points to. */
+/** The part of the description that a `#/...` reference points to. */
 export function resolveReference(reference: string): unknown {
   const parts = reference.slice(2).split('/');
   return parts.reduce<unknown>((node, part) => (node as Record<string, unknown>)[unescapePart(part)], description);
 }
 
-/** What is wrong with a value by the schema at a `#/...` reference; empty when nothing is. */
+/** Checks a value against the schema at a `#/...` reference; gives its faults, or nothing for a valid value. */
 export function faultsOf(reference: string, value: unknown): string[] {
   let validate = compiled.get(reference);
   if (validate === undefined) {
@@ -102,14 +102,14 @@ export function faultsOf(reference: string, value: unknown): string[] {
       );
 }
 
-/** The reference to the schema of a request's body; null where it takes none of this content type. */
+/** The reference to the schema of a request's body; null where the call takes no body of this content type. */
 export function bodyReference({ method, path, body }: Operation, contentType: string): string | null {
   if (!body?.content[contentType]) return null;
   const at = ['paths', path, method.toLowerCase(), 'requestBody', 'content', contentType, 'schema'];
   return `#/${at.map(escapePart).join('/')}`;
 }
 
-/** The call that an address is of; undefined where there is none. */
+/** The call at this address; undefined where there is none. */
 export function operationAt(method: string, path: string): Operation | undefined {
   const parts = path.split('/').map(decodePart);
   const fits = OPERATIONS.filter(({ path: template }) => {
@@ -122,7 +122,7 @@ export function operationAt(method: string, path: string): Operation | undefined
   return fits.find((operation) => operation.method === method);
 }
 
-/** Fails unless the description has this answer. */
+/** Fails unless the answer is as described. */
 export function expectDescribed(method: string, path: string, answer: Answered): void {
   const operation = operationAt(method, path);
   if (operation === undefined) {
@@ -145,10 +145,10 @@ export function expectDescribed(method: string, path: string, answer: Answered):
   }
   for (const [name, { required }] of Object.entries(response?.headers ?? {})) {
     const given = name === 'Set-Cookie' ? answer.cookies[0] : answer.headers[name.toLowerCase()];
-    if (required) expect(given, `${which} has the header ${name}`).toBeDefined();
+    if (required) expect(given, `${which} must have the header ${name}`).toBeDefined();
   }
   if (response?.content === undefined) {
-    expect(answer.body, `${which} has no body`).toBeUndefined();
+    expect(answer.body, `${which} must have no body`).toBeUndefined();
     return;
   }
   const type = String(answer.headers['content-type']);
@@ -156,7 +156,7 @@ export function expectDescribed(method: string, path: string, answer: Answered):
   expect(faultsOf(`${reference}/content/${escapePart(type)}/schema`, answer.body), which).toEqual([]);
 }
 
-/** As the API reads paths; a part that can't be decoded is one nevertheless. */
+/** Decodes a part of a path as the API does; keeps a part that can't be decoded. */
 function decodePart(part: string): string {
   try {
     return decodeURIComponent(part);
@@ -165,7 +165,7 @@ function decodePart(part: string): string {
   }
 }
 
-// RFC 6901, section 3, in a URI fragment.
+// A JSON Pointer in a URI fragment (RFC 6901 sections 3 and 6).
 function escapePart(part: string): string {
   return encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1'));
 }

@@ -1,4 +1,4 @@
-/** A whole house in memory for tests of the core: every port has its memory adapter, and time passes when a test says so. */
+/** The product in memory, for tests of the core: every port has its memory adapter, and tests move the clock. */
 import { createMemoryStores } from './memory-stores.ts';
 import type { OpenDirectory } from '../../lib/directory/directory.ts';
 import type { StartResult } from '../../lib/sync/run-store.ts';
@@ -67,14 +67,14 @@ export async function startHouse({
     configure,
     async run(over: Partial<RunRequest> = {}): Promise<Run> {
       const started = await stores.runs.start(aRun(over));
-      if (started.kind === 'active') throw new Error(`${started.activeRunId} is at work`);
+      if (started.kind === 'active') throw new Error(`run ${started.activeRunId} is still active`);
       return synchronize(ports, started, new Date(time + 10 * 60_000));
     },
     start: (): Promise<StartResult> => stores.runs.start(aRun()),
     async takeLeaseAway(): Promise<void> {
       time += 5 * 60_000;
       const result = await stores.runs.start(aRun());
-      if (result.kind === 'active') throw new Error('the lease still holds');
+      if (result.kind === 'active') throw new Error('another run still holds the lease');
     },
     async cancelActiveRun(): Promise<void> {
       const { items } = await stores.runs.list(1);
@@ -88,15 +88,15 @@ export async function startHouse({
     writes: (): number => stores.users.writes,
     async create(user: User): Promise<void> {
       const [result] = await stores.users.writeEach([{ kind: 'create', user }]);
-      if (result !== 'written') throw new Error(`${user.userName} exists`);
+      if (result !== 'written') throw new Error(`the user ${user.userName} already exists`);
     },
-    /** What an administrator does. */
+    /** Changes a user as an administrator would. */
     async edit(userName: string, over: Partial<User>): Promise<void> {
       const previous = (await stores.users.get(userName))!;
       const user = { ...previous, ...over, version: previous.version + 1 };
       await stores.users.writeEach([{ kind: 'update', user, previous }]);
     },
-    /** Is called once, before the next write of a run. */
+    /** Calls `action` once, before the next write of a run. */
     beforeWrite(action: () => Promise<void>): void {
       hook = action;
     },

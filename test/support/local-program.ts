@@ -1,13 +1,13 @@
 /**
- * `npm start` and the examples that serve as people run them, each a process of its own; and the API, for the administrator who
- * has signed in to it.
+ * Runs `npm start` and the serving examples as people do, each in a process of its own, and calls the API as an
+ * administrator who has signed in.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Of the first administrator, where a test needs no other one. */
+/** Password of the first administrator, unless a test chooses another one. */
 export const PASSWORD = 'first-password-of-the-test';
 export const START_MS = 90_000;
 
@@ -18,15 +18,19 @@ export interface ServingProgram {
   readonly pid: number;
   readonly output: () => string;
   readonly errors: () => string;
-  /** Waits until it listens. @throws Error with all it has said, when it ends before */
+  /**
+   * Waits until it listens; gives its address.
+   *
+   * @throws Error with all its output, when it ends before
+   */
   readonly address: () => Promise<string>;
-  /** Sends the signal, if it still runs. Gives the exit code when it is gone; null after SIGKILL. */
+  /** Sends the signal, if it still runs, and waits for its end. Gives the exit code; null after SIGKILL. */
   readonly end: (signal?: NodeJS.Signals) => Promise<number | null>;
   /** Waits until it ends by itself. Gives the exit code. */
   readonly ended: Promise<number | null>;
 }
 
-/** `file`: from the root of the project. */
+/** Starts a program; `file` is relative to the root of the project. */
 export function startProgram(
   file: string,
   flags: readonly string[],
@@ -61,7 +65,11 @@ export function startLocalProgram(...flags: readonly string[]): ServingProgram {
   return startProgram('local/main.ts', ['--port', '0', ...flags]);
 }
 
-/** Gives what the API answers, undefined for an answer without a body. @throws Error where it refuses */
+/**
+ * Calls the API; gives the body of its answer, undefined where it has none.
+ *
+ * @throws Error when the API refuses
+ */
 export type ApiCall = <T>(method: string, path: string, body?: unknown) => Promise<T>;
 
 /** Signs in as the first administrator. */
@@ -81,13 +89,13 @@ export async function signIn(url: string, password = PASSWORD): Promise<ApiCall>
   return call;
 }
 
-/** Has a run done its work, and succeed. */
+/** Starts a run and waits until it has succeeded. */
 export async function synchronize(call: ApiCall): Promise<void> {
   const { runId } = await call<{ runId: string }>('POST', '/api/sync', {});
   for (;;) {
     const { status } = await call<{ status: string }>('GET', `/api/runs/${runId}`);
     if (status === 'succeeded') return;
-    if (status !== 'running') throw new Error(`run ${runId}: ${status}`);
+    if (status !== 'running') throw new Error(`run ${runId} ended as ${status}`);
     await sleep(100);
   }
 }

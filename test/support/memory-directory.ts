@@ -1,6 +1,6 @@
 /**
- * A directory in memory behind the Directory port, for tests of the core: it changes as a test says and answers as it says,
- * incompletely too. The adapter that talks LDAP has its own contract test on a real server.
+ * A directory in memory behind the Directory port, for tests of the core. A test sets its people, its faults, and
+ * whether a read is complete. The LDAP adapter has its own contract test on real servers.
  */
 import { ServiceError } from '../../lib/errors.ts';
 import type { Directory, ReadProof, Whereabouts } from '../../lib/directory/directory.ts';
@@ -9,7 +9,7 @@ import type { Entry } from '../../lib/directory/entry.ts';
 export interface MemoryPerson {
   readonly entry: Entry;
   readonly password?: string;
-  /** Whether base, depth and filter of the settings show it. Default true. */
+  /** Whether it is within base, depth and filter of the settings. Default true. */
   readonly inScope?: boolean;
 }
 
@@ -17,13 +17,13 @@ export class MemoryDirectory {
   people: MemoryPerson[] = [];
   proof: ReadProof = { complete: true, reasons: [] };
   idAttribute = 'entryuuid';
-  /** What every operation fails with while it is set. */
+  /** While it is set, every operation fails with it. */
   fault: ServiceError | null = null;
-  /** What the second look fails with while it is set. */
+  /** While it is set, the second look fails with it. */
   locateFault: ServiceError | null = null;
-  /** What looking for a DN fails with while it is set. */
+  /** While it is set, the search for a DN fails with it. */
   findDnFault: ServiceError | null = null;
-  /** Is called after the last page, before the proof: for what others do while a run reads. */
+  /** Called after the last page, before the proof: does what others do while a run reads. */
   afterRead: () => Promise<void> = async () => {};
   readonly calls = { reads: 0, located: 0, binds: [] as string[], findDn: 0, closed: 0 };
   pageSize = 7;

@@ -1,6 +1,6 @@
 /**
- * Every store in memory, with the same promises as those that keep things: for tests of the core, and as the plainest
- * statement of what the ports mean. Forgets everything with the process.
+ * Every store in memory, with the same promises as the real ones: for tests of the core, and as the plainest statement
+ * of what the ports mean. Forgets everything when the process ends.
  */
 import { decodeCursor, encodeCursor } from '../../lib/cursor.ts';
 import type { Attempts, LoginStore } from '../../lib/login/login-store.ts';
@@ -26,11 +26,11 @@ export interface MemoryStores {
   readonly runs: RunStore;
   readonly settings: SettingsStore;
   readonly sessions: SessionStore;
-  /** Disabled at first, as deployed. */
+  /** Disabled at first, as in a new deployment. */
   readonly schedule: ScheduleStore;
 }
 
-/** Stores that belong together: logins see the users, and writes of users the lease of the runs. */
+/** Stores that share their data: logins see the users, and writes of users see the lease of the runs. */
 export function createMemoryStores(clock: Clock): MemoryStores {
   const people = new Map<string, User>();
   const lease: Lease = { token: 0, holder: null };
@@ -44,7 +44,7 @@ export function createMemoryStores(clock: Clock): MemoryStores {
   };
 }
 
-/** Who may write. The holder stays, with its time run out, until somebody else takes over. */
+/** The run that may write. It stays here after its time has run out, until another run takes over. */
 interface Lease {
   token: number;
   holder: {
@@ -60,7 +60,7 @@ const LINKS_TOGETHER = 1_000;
 function createUsers(people: Map<string, User>, lease: Lease): MemoryStores['users'] {
   let writes = 0;
 
-  /** All or none: first what leaves its name, then what takes one, on a copy. */
+  /** Writes all or none, on a copy: first frees the old names, then takes the new ones. */
   function write(together: readonly UserWrite[]): WriteResult {
     const next = new Map(people);
     for (const write of together) {
@@ -80,7 +80,7 @@ function createUsers(people: Map<string, User>, lease: Lease): MemoryStores['use
     return 'written';
   }
 
-  /** One write by itself, without the copy. */
+  /** Does a single write, without the copy. */
   function writeOne(one: UserWrite): WriteResult {
     if (one.kind === 'create' ? people.has(keyOf(one.user)) : !stands(one.previous, people.get(keyOf(one.previous)))) {
       return 'lostRace';
@@ -194,7 +194,7 @@ function createLogins(people: Map<string, User>, clock: Clock): LoginStore {
   };
 }
 
-/** The `blockedUntil` of failures that nobody has given one yet. */
+/** `blockedUntil` as long as only failures have been counted. */
 const NEVER_BLOCKED = new Date(0).toISOString();
 function createRuns(lease: Lease, clock: Clock): RunStore {
   const runs = new Map<string, { run: Run; claimed: boolean; readonly changes: Change[] }>();

@@ -1,4 +1,4 @@
-/** Builders for the core's tests: a person, an entry, a user, each plain unless told otherwise. */
+/** Builders for tests of the core: settings, an entry, a person, a user, each plain unless a test says otherwise. */
 import { mapEntry } from '../../lib/directory/mapping.ts';
 import type { Person } from '../../lib/directory/mapping.ts';
 import type { PlanContext } from '../../lib/sync/step.ts';
@@ -14,7 +14,7 @@ export const MAPPING: MappingSettings = {
   uniqueId: '',
 };
 
-/** Settings for a directory on this machine; the sections given replace fields of the plain ones. */
+/** Settings for a directory on this machine; `over` replaces fields, section by section. */
 export function aSettings(
   over: {
     readonly [Section in keyof Omit<Settings, 'defaultPrivileges'>]?: Partial<Settings[Section]>;
@@ -45,12 +45,12 @@ export function aSettings(
   };
 }
 
-/** An entry as the adapters give it: names in lower case. */
+/** An entry as the adapters give it: attribute names in lower case. */
 export function anEntry(id: string, attributes: Record<string, readonly string[]>, over: Partial<Entry> = {}): Entry {
   return { id, dn: `uid=${id},ou=people,dc=example,dc=com`, disabled: false, attributes, ...over };
 }
 
-/** A person by way of the real mapping. */
+/** A person made by the real mapping. */
 export function aPerson(id: string, userName: string, over: Partial<Entry> = {}): Person {
   const mapped = mapEntry(anEntry(id, { uid: [userName], cn: [`Person ${id}`] }, over), MAPPING, 'disable');
   if (mapped.kind === 'skipped') throw new Error(mapped.skipped.reason);

@@ -1,4 +1,4 @@
-/** A whole read by the directory port, with its proof. Knows no server. */
+/** Reads everybody through the Directory port, with the proof. Knows no server. */
 import type { Directory, ReadProof } from '../../lib/directory/directory.ts';
 import type { Entry } from '../../lib/directory/entry.ts';
 

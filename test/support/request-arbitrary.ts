@@ -1,6 +1,7 @@
 /**
- * Requests to the administration API made of its description, valid and broken: types, lengths, Unicode, nesting, unknown
- * fields, headers, content types, paths and query strings. Knows what is in the house they are sent to, and no answer.
+ * Requests to the administration API, generated from its description, valid and broken: types, lengths, Unicode,
+ * nesting, unknown fields, headers, content types, paths and query strings. Knows the users and runs that the API under
+ * test has, and no answer.
  */
 import fc from 'fast-check';
 import { encodeCursor } from '../../lib/cursor.ts';
@@ -12,10 +13,10 @@ import type { Operation, Schema } from './described.ts';
 export const RUN_ID = '20260504T095000000Z-5f3a9c21';
 export const ACTIVE_RUN_ID = '20260504T100000000Z-0b8f6c3e';
 
-/** Of the administrator, as the examples of the description have it. */
+/** Password of the administrator, as in the examples of the description. */
 export const PASSWORD = 'correct horse battery staple';
 
-/** Stands for the token of the administrator's session, which is another one in every house. */
+/** Placeholder for the token of the administrator's session, which is new in every test. */
 export const TOKEN = 'TOKEN';
 
 /** A request, and whether a run is active when it comes. */
@@ -69,7 +70,7 @@ const texts = fc.oneof(
   },
 );
 
-/** Values that a schema of the description takes. */
+/** Values that a schema of the description accepts. */
 function valuesOf(schema: Schema): fc.Arbitrary<unknown> {
   if (schema.$ref !== undefined) return valuesOf(resolveReference(schema.$ref) as Schema);
   if (schema.anyOf !== undefined) return fc.oneof(...schema.anyOf.map(valuesOf));
@@ -104,7 +105,7 @@ function stringsOf({ pattern, minLength = 0, maxLength = Infinity }: Schema): fc
   return texts.filter((text) => Array.from(text).length >= minLength && Array.from(text).length <= maxLength);
 }
 
-/** Names and ids that are in the house more often than not. */
+/** Names and ids; most of them exist. */
 const PATH_PARTS: Readonly<Record<string, fc.Arbitrary<string>>> = {
   userName: fc.oneof(
     { weight: 8, arbitrary: fc.constantFrom(...NAMES) },
@@ -134,7 +135,7 @@ const LISTS: Readonly<Record<string, string>> = {
   '/api/runs/{id}/changes': `changes of ${RUN_ID}`,
 };
 
-/** Positions in the list of this address, rarely of another one. */
+/** Positions in the list at this address, now and then in another list. */
 function cursorsOf(path: string): fc.Arbitrary<string> {
   const own = LISTS[path] ?? '';
   const lists = fc.constantFrom(own, own, own, ...Object.values(LISTS));
@@ -157,7 +158,7 @@ function documentsOf({ body }: Operation): fc.Arbitrary<unknown> {
   return fc.oneof({ weight: 3, arbitrary: fc.constant(example) }, { weight: 1, arbitrary: valuesOf(schema) });
 }
 
-/** What is sent beside method and address: an administrator's request that says nothing wrong. */
+/** Requests of one call: most come from the administrator, and many are valid. */
 function requestsOf(operation: Operation): fc.Arbitrary<Request> {
   const text =
     operation.body === null
@@ -225,7 +226,7 @@ const entityTags = fc.oneof(
 const junk: fc.Arbitrary<unknown> = fc.oneof(
   texts,
   fc.jsonValue(),
-  // More than a body may have.
+  // Longer than a body may be.
   fc.constant('x'.repeat(300_000)),
   fc.constantFrom(null, -1, 1.5, 1e308, 2 ** 53, true, [], {}),
   fc.constantFrom('x'.repeat(40_000), nested(2_000), Array(5_000).fill('a')),
@@ -261,7 +262,7 @@ const faults: fc.Arbitrary<Fault> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('add' as const), field: unknownFields, value: junk }) },
 );
 
-/** Valid documents with one fault, anywhere in them. */
+/** Valid documents with one fault anywhere. */
 function brokenDocumentsOf(operation: Operation): fc.Arbitrary<unknown> {
   return fc
     .tuple(documentsOf(operation), fc.nat(), faults)
@@ -286,14 +287,14 @@ function breakDocument(document: unknown, place: number, fault: Fault): unknown 
   if (fault.do === 'replace') parent[key] = fault.by;
   if (fault.do === 'remove') delete parent[key];
   if (fault.do === 'repeat') parent[key] = [parent[key], parent[key]];
-  // Not by assignment, which takes "__proto__" for something else.
+  // An assignment to "__proto__" would set the prototype.
   if (fault.do === 'add') {
     Object.defineProperty(parent, fault.field, { value: fault.value, enumerable: true, configurable: true });
   }
   return document;
 }
 
-/** What no JSON library would send. */
+/** Bodies that no JSON library would send. */
 const rawBodies: fc.Arbitrary<{ readonly text?: string; readonly base64?: boolean }> = fc.oneof(
   texts.map((text) => ({ text })),
   fc.constant({}),
@@ -389,7 +390,7 @@ const headers = fc.dictionary(
   texts,
 );
 
-/** Turns one thing of a request into something else. */
+/** Changes one thing about a request. */
 const twists: fc.Arbitrary<(request: Request) => Request> = fc.oneof(
   rawBodies.map((raw) => ({ text: _text, ...request }: Request) => ({ ...request, ...raw })),
   contentTypes.map((type) => (request: Request) => ({
@@ -402,11 +403,11 @@ const twists: fc.Arbitrary<(request: Request) => Request> = fc.oneof(
   headers.map((more) => (request: Request) => ({ ...request, headers: { ...request.headers, ...more } })),
 );
 
-/** Requests of every call: most of an administrator, half of them right, and some that no client would send. */
+/** Requests of every call: most from an administrator, half of them valid, and some that no client would send. */
 export const requests: fc.Arbitrary<Request> = fc
   .oneof(
     ...OPERATIONS.map((operation) => ({
-      // What changes something has more to get wrong.
+      // Calls that change something have more to get wrong.
       weight: operation.method === 'GET' ? 2 : 3,
       arbitrary: fc.constant(operation),
     })),

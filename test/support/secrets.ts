@@ -1,4 +1,4 @@
-/** The stand-in for Secrets Manager on a port of its own, with one secret and the SDK's real client. */
+/** Starts the stand-in for Secrets Manager on a port of its own, with one secret and a real client of the SDK. */
 import { CreateSecretCommand } from '@aws-sdk/client-secrets-manager';
 import type { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { createSecretsManagerClient } from '../../lib/aws/settings-store.ts';

@@ -48,7 +48,7 @@ export async function openDynamoDbStores(client: DynamoDBDocumentClient): Promis
   };
 }
 
-/** A missing Java fails the suite, with the sentence that says what to install. */
+/** Runs a suite on every adapter. Without Java it fails, with a message that says what to install. */
 export function describeOnEveryStore(title: string, suite: (open: () => Promise<Stores>) => void): void {
   describe(`${title} in memory`, () => {
     suite(async () => {

@@ -1,4 +1,4 @@
-/** The tables of the deployment on a local DynamoDB, made from the same names that the stack is made from. */
+/** The tables of the deployment on a local DynamoDB, made from the same names as the stack. */
 import { CreateTableCommand } from '@aws-sdk/client-dynamodb';
 import type { CreateTableCommandInput } from '@aws-sdk/client-dynamodb';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
@@ -12,12 +12,14 @@ export function connect(endpoint: string): DynamoDBDocumentClient {
   return createDynamoDbClient({
     ...LOCAL_CLIENT,
     endpoint,
-    // A Java that is just warming up on a busy machine takes its time.
+    // Java is slow while it warms up on a busy machine.
     requestHandler: { requestTimeout: 25_000, throwOnRequestTimeout: true },
   });
 }
 
-/** Empty tables under names that no other test has. With streams only where a test reads them: they make writes slower. */
+/**
+ * Creates empty tables under names that no other test has. Streams slow down writes: ask for them only to read them.
+ */
 export async function createTables(
   client: DynamoDBDocumentClient,
   { streams = false }: { readonly streams?: boolean } = {},

@@ -16,7 +16,7 @@ const clock = { now: () => NOW };
 
 const INTEGRATED = { authentication: 'integrated', directory: null } as const;
 
-/** An administration of exactly these users. `between`: what others do just before the next write. */
+/** An administration of exactly these users. The actions of `beforeWrite` run just before the next writes, one each. */
 async function administrationOf(...people: User[]) {
   const { users: store } = createMemoryStores(clock);
   for (const user of people) await store.writeTogether([{ kind: 'create', user }]);

@@ -12,13 +12,13 @@ const DRY = { dryRun: true } as const;
 
 interface Over {
   readonly defaultPrivileges?: readonly Privilege[];
-  /** What somebody else does to each user just before it is written. */
+  /** What another administrator does to each user just before it is written. */
   readonly meanwhile?: (user: User) => User | null;
-  /** What one look at the clock takes. */
+  /** Time that passes with each look at the clock. */
   readonly lookMs?: number;
 }
 
-/** A house of exactly these users, where login and export are given by default. */
+/** Stores with exactly these users, where login and export are the default privileges unless a test says otherwise. */
 async function houseOf(
   people: readonly User[],
   { defaultPrivileges = ['login', 'export'], meanwhile, lookMs = 0 }: Over = {},
@@ -46,7 +46,7 @@ async function houseOf(
     version: version!,
     stored: async () => (await stores.users.list({ limit: 200 })).items,
     writes: () => stores.users.writes - people.length,
-    /** All calls that it takes. */
+    /** Makes as many calls as it takes. */
     async applyToAll(request: { readonly dryRun: boolean }) {
       const calls = [await applyDefaultPrivileges(ports, request, null)];
       for (let next = calls[0]!.next; next !== null; next = calls.at(-1)!.next) {

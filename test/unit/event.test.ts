@@ -7,7 +7,7 @@ import { aUser, NOW } from '../support/people.ts';
 
 const before = aUser({ emailAddresses: ['anna@example.com'], passwordHash: '$argon2id$old', privileges: ['login'] });
 
-/** The events of a write that makes this of `before`. */
+/** The events of a write that changes `before` in these fields. */
 function change(over: Partial<User>): readonly ProductEvent[] {
   const user = { ...before, ...over, version: 2, updatedAt: '2026-05-05T00:00:00.000Z' };
   return toUserEvents({ kind: 'changed', user, changes: compareUsers(before, user) });
@@ -104,7 +104,7 @@ describe('a write of a user', () => {
     expect(toUserEvents({ kind: 'deleted', user: before, at })).toMatchObject([
       { type: 'user.deleted', id: 'user.deleted:account-1:1', time: at, data: { user: toPublicUser(before) } },
     ]);
-    // A stream tells whole seconds, so that a deletion right after a write would seem to come before it.
+    // A stream counts in whole seconds, so a deletion right after a write would seem to come before it.
     const early = toUserEvents({ kind: 'deleted', user: before, at: '2001-01-01T00:00:00.000Z' });
     expect(early.map(({ time }) => time)).toEqual([before.updatedAt]);
   });

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 
 import { type Filter, MAX_FILTER_DEPTH, parseFilter } from '../../lib/settings/filter.ts';
 
-/** Bytes as text, so that a whole tree can be compared and read. */
+/** A filter with its bytes as text, so that a whole tree can be compared and read. */
 function readable(filter: Filter): unknown {
   return JSON.parse(
     JSON.stringify(filter, (_key, value: unknown) =>
@@ -25,7 +25,7 @@ function escape(bytes: Uint8Array | null): string {
   return [...(bytes ?? [])].map((byte) => `\\${byte.toString(16).padStart(2, '0')}`).join('');
 }
 
-/** The text of a filter, every byte of its values escaped. */
+/** Prints a filter, with every byte of its values escaped. */
 function print(filter: Filter): string {
   switch (filter.kind) {
     case 'and':
@@ -38,7 +38,10 @@ function print(filter: Filter): string {
     case 'substrings':
       return `(${filter.attribute}=${[filter.initial, ...filter.any, filter.final].map(escape).join('*')})`;
     case 'extensible':
-      return `(${filter.attribute ?? ''}${filter.dnAttributes ? ':dn' : ''}${filter.rule === null ? '' : `:${filter.rule}`}:=${escape(filter.value)})`;
+      return [
+        `(${filter.attribute ?? ''}${filter.dnAttributes ? ':dn' : ''}`,
+        `${filter.rule === null ? '' : `:${filter.rule}`}:=${escape(filter.value)})`,
+      ].join('');
     case 'equal':
     case 'greaterOrEqual':
     case 'lessOrEqual':

@@ -17,7 +17,8 @@ test('two hashes of one password differ', async () => {
 });
 
 test('a hash that another program has made is verified', async () => {
-  // The command line tool of the reference implementation: echo -n password | argon2 somesalt -id -t 2 -m 16 -p 1 -l 24
+  // From the command line tool of the reference implementation:
+  // echo -n password | argon2 somesalt -id -t 2 -m 16 -p 1 -l 24
   const hash = '$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc';
 
   expect(await verifyPasswordHash(hash, 'password')).toBe(true);

@@ -15,7 +15,7 @@ const DAY_MS = 24 * 60 * MINUTE_MS;
 /** Zones with clock changes of an hour, of half an hour, at midnight, and without any. */
 const ZONES = ['Europe/Berlin', 'America/New_York', 'Australia/Lord_Howe', 'Africa/Cairo', 'Asia/Kathmandu', 'UTC'];
 
-/** What the wall clock shows, down to the minute: an independent way to it. */
+/** What the wall clock shows, to the minute, computed independently of the product. */
 const CLOCKS = new Map(
   ZONES.map((timeZone) => [
     timeZone,
@@ -26,7 +26,7 @@ function wallClock(instant: number, timeZone: string): string {
   return CLOCKS.get(timeZone)!.format(instant);
 }
 
-/** The next run by trying out every minute. */
+/** Finds the next run by trying every minute. */
 function nextByTrial(minutes: number[], hours: number[], timeZone: string, after: number): number | null {
   const first = Math.floor(after / MINUTE_MS) * MINUTE_MS + MINUTE_MS;
   for (let instant = first; instant < first + 3 * DAY_MS; instant += MINUTE_MS) {

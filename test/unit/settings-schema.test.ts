@@ -49,7 +49,7 @@ function faultsOf(document: unknown): readonly InputFault[] {
   return parsed.kind === 'invalid' ? parsed.faults : [];
 }
 
-/** The faults of a document that is right but for one section. */
+/** The faults of a valid document after these fields are set in one section. */
 function faultsIn(section: string, fields: Record<string, unknown>): readonly InputFault[] {
   const former = (section in MINIMAL ? MINIMAL[section] : {}) as Record<string, unknown>;
   return faultsOf({ ...MINIMAL, [section]: { ...former, ...fields } });

@@ -640,7 +640,7 @@ describe('for any directory and any users', () => {
         const stage = await play(given);
         await stage.run();
         const settled = comparable(await stage.users());
-        // Names that a blocked rename leaves may need one more run to become free; then nothing moves any more.
+        // A name that a blocked rename holds may need one more run to become free; after that nothing moves.
         await stage.run();
         const writes = stage.writes();
         const last = await stage.run();
