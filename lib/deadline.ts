@@ -13,6 +13,5 @@ export async function within<T>(promise: Promise<T>, limitMs: number, fault: () 
     return await Promise.race([promise, late]);
   } finally {
     clearTimeout(timer);
-    promise.catch(() => {});
   }
 }

@@ -40,7 +40,7 @@ export function parseServerAddress(name: string, encryption: ConnectionSettings[
 
 function hostFault(host: string): string | null {
   if (/^[\d.]+$/.test(host)) return isIPv4(host) ? null : 'is no IPv4 address';
-  const labels = host.replace(/\.$/, '').split('.');
-  const isName = labels.every((label) => /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i.test(label));
-  return isName && host.length <= 254 ? null : 'is no DNS name; write names with other letters in their xn-- form';
+  const name = host.replace(/\.$/, '');
+  const isName = name.split('.').every((label) => /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i.test(label));
+  return isName && name.length <= 253 ? null : 'is no DNS name; write names with other letters in their xn-- form';
 }

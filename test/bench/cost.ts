@@ -9,6 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GetCommand } from '@aws-sdk/lib-dynamodb';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { makeHandler as makeAuthHandler } from '../../functions/auth-handler.ts';
+import { makeHandler as makeSyncHandler } from '../../functions/sync-handler.ts';
 import { hintsOf } from '../../lib/aws/address-index.ts';
 import { createLoginStore } from '../../lib/aws/login-store.ts';
 import { createRunStore } from '../../lib/aws/run-store.ts';
@@ -139,11 +141,6 @@ async function measure(): Promise<Measured> {
     const { settings } = createMemoryStores(clock);
     await settings.write(settingsOf(slapd.ldapPort), READER.password, null);
     const open = (document: Settings, password: string) => openDirectory(document, password, clock.now);
-    // An entry point reads these names when it is imported, as on Lambda; their values are not used here.
-    const names = ['USERS_TABLE', 'OPERATIONS_TABLE', 'SETTINGS_SECRET'];
-    Object.assign(process.env, { AWS_REGION: 'local' }, Object.fromEntries(names.map((name) => [name, 'unused'])));
-    const { makeHandler: makeAuthHandler } = await import('../../functions/auth-handler.ts');
-    const { makeHandler: makeSyncHandler } = await import('../../functions/sync-handler.ts');
     const users = createUserStore(options);
     const ports = { users, runs: createRunStore(options), settings, openDirectory: open, clock, newId: randomUUID };
     const sync = makeSyncHandler(ports);

@@ -1,6 +1,6 @@
 /**
- * Which file imports which, as the compiler sees it, and which of Node's modules a bundle carries, as the bundler sees it. Knows
- * no rule about either.
+ * Which file imports which, as the compiler sees it, and which of Node's modules a bundle carries, as the bundler sees
+ * it. Knows no rule about either.
  */
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
@@ -18,8 +18,8 @@ const COMPILER = path.join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
 const REASON = /^ {3}Imported via (?<quote>['"])(?<specifier>.+?)\k<quote> from file '(?<file>.+?)'/u;
 
 /**
- * Every import of the projects' own files, static, dynamic and type-only, as `tsc --explainFiles` tells it. Node's own modules are
- * not among them: they have no file.
+ * Every import of the projects' own files, static, dynamic and type-only, as `tsc --explainFiles` tells it. Node's own
+ * modules are not among them: they have no file.
  */
 export function readImports(projects: readonly string[]): readonly Import[] {
   return projects.flatMap((project) => {
@@ -49,7 +49,7 @@ function packageOf(specifier: string): string {
   return specifier.startsWith('@') ? `${first}/${second}` : first!;
 }
 
-/** What each file that the entries reach imports when it runs: files by their path, packages and Node's modules by name. */
+/** What each file that the entries reach imports at run time: files by path, packages and Node's modules by name. */
 export async function readRunTimeImports(entries: readonly string[]): Promise<readonly Import[]> {
   const { metafile } = await build({
     absWorkingDir: ROOT,
@@ -71,7 +71,7 @@ export async function readRunTimeImports(entries: readonly string[]): Promise<re
   );
 }
 
-/** Files that import each other in a circle: one circle for each way back that a walk meets. Empty where there is none. */
+/** Files that import each other in a circle, one circle for each way back that a walk meets. */
 export function findCircles(imports: readonly Import[]): readonly (readonly string[])[] {
   const targets = Map.groupBy(imports, ({ file }) => file);
   const circles: string[][] = [];
