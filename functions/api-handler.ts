@@ -103,7 +103,7 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
     const { userName, password } = valid(parseCredentials(call.json()));
     const session = await signIns.signIn(userName, password);
     if (session === null) {
-      throw new ServiceError('notAuthenticated', 'this is no user name and password of an active administrator');
+      throw new ServiceError('notAuthenticated', 'wrong user name or password');
     }
     return { status: 200, body: session, cookies: [sessionCookie(session.token, SESSION_SECONDS, call.https)] };
   }
@@ -128,7 +128,7 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
       throw new ServiceError('notAuthenticated', 'sign in first, or name the user in "userName"');
     }
     if (typed.userName !== undefined && userNameKey(typed.userName) !== userNameKey(userName)) {
-      throw invalidRequest([{ path: 'userName', message: 'is not the user that is signed in' }]);
+      throw invalidRequest([{ path: 'userName', message: 'must be the signed-in user; leave it out' }]);
     }
     const user = await signIns.verifyPassword(userName, typed.currentPassword);
     // A stranger does not learn that a password is right which can't be changed here: it may open everything else.
@@ -136,7 +136,7 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
     if (user === null || !isOurs || !mayChangePassword(user.privileges)) {
       throw new ServiceError(
         'notAuthenticated',
-        'this is no user name and password of somebody who may change it here',
+        'wrong user name or password, or this user may not change the password here',
       );
     }
     const changed = await administration.changeOwnPassword(user, typed.newPassword);
@@ -182,7 +182,7 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
 
       forAdministrators('GET', '/api/settings', async () => {
         const shown = await readSettings(ports);
-        if (shown === null) throw new ServiceError('notFound', 'nothing is configured yet');
+        if (shown === null) throw new ServiceError('notFound', 'no settings are saved yet');
         return settingsAnswer(shown, clock.now());
       }),
       forAdministrators('PUT', '/api/settings', async (call) =>

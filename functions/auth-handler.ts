@@ -17,7 +17,9 @@ export function makeHandler({ login, takeDirectoryMs }: AuthPorts) {
   return async (event: unknown): Promise<LoginOutcome> => {
     const { userName, password } = (event ?? {}) as { readonly userName?: unknown; readonly password?: unknown };
     if (typeof userName !== 'string' || typeof password !== 'string') {
-      throw functionError(new ServiceError('invalidRequest', 'the event is {"userName": "...", "password": "..."}'));
+      throw functionError(
+        new ServiceError('invalidRequest', 'the event must be {"userName": "...", "password": "..."}'),
+      );
     }
     try {
       const outcome = await login.logIn(userName, password);

@@ -18,7 +18,7 @@ export function makeHandler({ readEvents, publish }: EventsPorts) {
   return async (event: unknown): Promise<DynamoDBBatchResponse> => {
     const { Records: records } = (event ?? {}) as { readonly Records?: unknown };
     if (!Array.isArray(records)) {
-      throw functionError(new ServiceError('invalidRequest', 'the event is a batch of a DynamoDB stream'));
+      throw functionError(new ServiceError('invalidRequest', 'the event must be a batch of a DynamoDB stream'));
     }
     const changes = await readEvents(records as object[]);
     const told = changes.flatMap(({ sequenceNumber, events }) => events.map((event) => ({ sequenceNumber, event })));

@@ -126,7 +126,7 @@ export function serveRoutes(routes: readonly Route[], logger: Logger): HttpHandl
     const pattern = matching.find(({ route }) => route.method === event.requestContext.http.method);
     if (pattern === undefined) {
       const allow = matching.map(({ route }) => route.method).join(', ');
-      return problem(new ServiceError('methodNotAllowed', `this address takes ${allow}`), event, { allow });
+      return problem(new ServiceError('methodNotAllowed', `this address accepts only ${allow}`), event, { allow });
     }
     const { status, body, bytes, headers, cookies } = await pattern.route.handle(readCall(event, pattern.parts, parts));
     const result = {
@@ -146,7 +146,7 @@ export function serveRoutes(routes: readonly Route[], logger: Logger): HttpHandl
   return createStack<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>(answer, {
     timeoutEarlyInMillis: CLOSING_MS,
     timeoutEarlyResponse: () => {
-      throw new ServiceError('timeLimit', 'this has taken too long; whether it was done is not known', {
+      throw new ServiceError('timeLimit', 'the request took too long; check whether it was carried out', {
         retryable: true,
       });
     },
@@ -271,16 +271,16 @@ function readJson(event: APIGatewayProxyEventV2): unknown {
   const type = event.headers['content-type']?.split(';', 1)[0]!.trim().toLowerCase();
   const isPatch = event.requestContext.http.method === 'PATCH' && type === 'application/merge-patch+json';
   if (type !== 'application/json' && !isPatch) {
-    throw new ServiceError('unsupportedMediaType', 'the body is JSON, with the content type application/json');
+    throw new ServiceError('unsupportedMediaType', 'the body must be JSON, with the content type application/json');
   }
   const bytes = Buffer.from(event.body ?? '', event.isBase64Encoded ? 'base64' : 'utf8');
   if (bytes.length > MAX_BODY_BYTES) {
-    throw new ServiceError('payloadTooLarge', `the body has more than ${MAX_BODY_BYTES / 1024} KB`);
+    throw new ServiceError('payloadTooLarge', `the body must be at most ${MAX_BODY_BYTES / 1024} KB`);
   }
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as unknown;
   } catch {
     // Without the cause, which quotes the body.
-    throw new ServiceError('malformedJson', 'the body is no JSON text in UTF-8');
+    throw new ServiceError('malformedJson', 'the body must be valid JSON in UTF-8');
   }
 }

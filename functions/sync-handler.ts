@@ -29,7 +29,7 @@ export function makeHandler(ports: SyncPorts) {
   return async (event: unknown, context: Pick<Context, 'getRemainingTimeInMillis'>): Promise<SyncResult> => {
     if (!isSyncEvent(event)) {
       throw functionError(
-        new ServiceError('invalidRequest', 'the event is {"trigger": "schedule"}, or a run to take up'),
+        new ServiceError('invalidRequest', 'the event must be {"trigger": "schedule"}, or name a queued run'),
       );
     }
     const began = ports.clock.now();

@@ -71,7 +71,7 @@ export function recordEvents(changes: number, published: number, left: number): 
 
 /** An error nobody expected: its kind and where it came from. Not its text, which may quote the request. */
 export function recordUnexpected(error: unknown): void {
-  const { name, stack = '' } = error instanceof Error ? error : new Error('something else than an Error was thrown');
+  const { name, stack = '' } = error instanceof Error ? error : new Error('the thrown value is not an Error');
   const frames = stack.split('\n').filter((line) => /^\s+at /u.test(line));
   logger.error('unexpected error', { name, frames, code: error instanceof ServiceError ? error.code : undefined });
 }

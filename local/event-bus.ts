@@ -80,7 +80,7 @@ export function createEventBus(names: readonly string[], { folder }: { readonly 
     keep(delivered.filter((event) => event !== null));
     const results = delivered.map((event) =>
       event === null
-        ? { ErrorCode: 'InvalidArgument', ErrorMessage: 'Source, DetailType and Detail, which is JSON, must be given.' }
+        ? { ErrorCode: 'InvalidArgument', ErrorMessage: 'Give Source, DetailType and Detail; Detail must be JSON.' }
         : { EventId: event.id },
     );
     return { FailedEntryCount: delivered.filter((event) => event === null).length, Entries: results };
@@ -97,7 +97,7 @@ export function createEventBus(names: readonly string[], { folder }: { readonly 
       const body = await readBody(request, LARGEST_BODY);
       const target = request.headers['x-amz-target'];
       if (target !== 'AWSEvents.PutEvents' || body === null) {
-        return refuse('ValidationException', `this stand-in has no operation "${String(target)}"`);
+        return refuse('ValidationException', `this stand-in does not support the operation "${String(target)}"`);
       }
       const { Entries = [] } = JSON.parse(body.toString('utf8') || '{}') as { readonly Entries?: readonly Entry[] };
       if (Entries.length === 0 || Entries.length > MOST_ENTRIES) {
@@ -111,7 +111,9 @@ export function createEventBus(names: readonly string[], { folder }: { readonly 
     async list(request, response) {
       const after = new URL(request.url ?? '/', 'http://localhost').searchParams.get('after') ?? '0';
       if (request.method !== 'GET' || !/^\d{1,15}$/u.test(after)) {
-        response.writeHead(400, { 'content-type': 'application/json' }).end('{"message":"GET it, after a \\"next\\""}');
+        response
+          .writeHead(400, { 'content-type': 'application/json' })
+          .end('{"message":"use GET, with the \\"next\\" of an earlier answer as \\"after\\""}');
         return;
       }
       const page = kept.filter(({ number }) => number > Number(after)).slice(0, EVENTS_A_PAGE);

@@ -73,7 +73,7 @@ export function followStreams(
           position.sequenceNumber = numberOf(done.at(-1)!);
           save();
         }
-        if (failed !== null) throw new Error(`it has failed at record ${failed}`);
+        if (failed !== null) throw new Error(`the function failed at record ${failed}`);
         failures = 0;
         if (page.NextShardIterator === undefined) {
           finish(position);
@@ -98,7 +98,7 @@ export function followStreams(
     const shards = StreamDescription!.Shards!.map(({ ShardId }) => ShardId!);
     position.finished = position.finished.filter((shard) => shards.includes(shard));
     const ShardId = shards.find((shard) => !position.finished.includes(shard));
-    if (ShardId === undefined) throw new Error(`the stream of ${TableName} has no shard that is open`);
+    if (ShardId === undefined) throw new Error(`the stream of ${TableName} has no open shard`);
     if (ShardId !== position.shardId) Object.assign(position, { shardId: ShardId, sequenceNumber: null });
     const { sequenceNumber } = position;
     const from =

@@ -8,7 +8,7 @@ export async function lockFolder(folder: string): Promise<Stoppable> {
   const file = path.join(folder, 'process');
   const holder = Number(await readFile(file, 'utf8').catch(() => ''));
   if (holder > 0 && holder !== process.pid && isRunning(holder)) {
-    throw new Error(`--data: the folder is in use by process ${holder}; stop that one or choose another folder`);
+    throw new Error(`--data: the folder is in use by process ${holder}; stop that process or choose another folder`);
   }
   await writeFile(file, String(process.pid));
   return { stop: () => rm(file, { force: true }) };

@@ -65,7 +65,8 @@ export function createFunctionHost(
   return {
     async invoke(name, event, requestId = randomUUID()) {
       const pool = pools.get(name);
-      if (pool === undefined) return { fault: { errorType: 'ResourceNotFound', errorMessage: `no function ${name}` } };
+      if (pool === undefined)
+        return { fault: { errorType: 'ResourceNotFound', errorMessage: `there is no function ${name}` } };
       return pool.run(event, requestId);
     },
     async stop() {

@@ -17,7 +17,7 @@ function describeFault(fault: unknown): FaultyAnswer {
 }
 
 function unsupported(): never {
-  throw new Error('callback-style answers are gone since Node.js 24: return a promise');
+  throw new Error('Lambda on Node.js 24 takes no callbacks: return a promise');
 }
 
 function createContext({ requestId, deadline }: WorkerRequest): Context {

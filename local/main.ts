@@ -33,12 +33,12 @@ function readOptions(args: readonly string[], environment: NodeJS.ProcessEnv): O
   const isSet = (name: string) => !['', '0', 'false', undefined].includes(environment[name]);
   const port = values.port ?? environment.ROLLCALL_PORT ?? '8080';
   if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535)
-    throw new Error(`--port ${port}: give a number from 0 to 65535`);
+    throw new Error(`--port ${port}: must be a number from 0 to 65535`);
   const administratorPassword = values['admin-password'] ?? environment.ROLLCALL_ADMIN_PASSWORD;
   const fault = administratorPassword === undefined ? null : passwordFault(administratorPassword);
-  if (fault !== null) throw new Error(`--admin-password: a password ${fault}`);
+  if (fault !== null) throw new Error(`--admin-password: ${fault}`);
   const data = values.data ?? environment.ROLLCALL_DATA;
-  if (data === '') throw new Error('--data: give a folder');
+  if (data === '') throw new Error('--data: must name a folder');
   return {
     port: Number(port),
     dataFolder: data === undefined ? undefined : path.resolve(data),
@@ -72,7 +72,7 @@ function describe({ url, administrator }: Program, demonstration: Demonstration 
   if (demonstration !== null) {
     const { displayName, login } = demonstration.somebody;
     lines.push(
-      `Log in as ${displayName} (everybody's password is demo- and the user name):`,
+      `Log in as ${displayName} (every password is demo- followed by the user name):`,
       `  curl -s ${url}/2015-03-31/functions/auth/invocations -d ${quote(JSON.stringify(login))}`,
       '',
     );

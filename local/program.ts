@@ -118,7 +118,7 @@ async function start(
     host,
     folder: path.join(dataFolder, 'events'),
     onFault(name, fault) {
-      console.error(`rollcall: ${name}: ${fault}; its changes wait and are tried again`);
+      console.error(`rollcall: ${name}: ${fault}; the function is retried with the same changes`);
     },
   });
   await running.add(Promise.resolve(following));

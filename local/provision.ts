@@ -116,7 +116,9 @@ async function readAdministrator(
   const answer = await client.send(new GetSecretValueCommand({ SecretId: generated?.name }));
   const administrator = JSON.parse(answer.SecretString ?? '') as Administrator;
   if (administratorPassword !== undefined && administrator.password !== administratorPassword) {
-    throw new Error('--admin-password: this data folder already has an administrator; leave the flag out');
+    throw new Error(
+      '--admin-password: the data folder already has an administrator with another password; leave the flag out',
+    );
   }
   return administrator;
 }

@@ -50,8 +50,8 @@ export function serve(handler: RequestHandler, port = 0): Promise<LocalServer> {
   });
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      const reason = error.code === 'EADDRINUSE' ? 'it is in use; choose another one with --port' : error.message;
-      reject(new Error(`port ${port} can't be had: ${reason}`));
+      const reason = error.code === 'EADDRINUSE' ? 'it is in use; choose another port with --port' : error.message;
+      reject(new Error(`cannot listen on port ${port}: ${reason}`));
     });
     server.listen(port, '127.0.0.1', () =>
       resolve({

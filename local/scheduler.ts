@@ -161,7 +161,11 @@ export function createScheduler({ fire, folder }: SchedulerOptions): Scheduler {
           case 'POST schedule-groups':
             return answer(200, putGroup(name));
           default:
-            throw new Refusal(400, 'ValidationException', `this stand-in has no ${request.method} ${url.pathname}`);
+            throw new Refusal(
+              400,
+              'ValidationException',
+              `this stand-in does not support ${request.method} ${url.pathname}`,
+            );
         }
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;

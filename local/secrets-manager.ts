@@ -129,7 +129,10 @@ export function createSecretsManager({ folder }: { readonly folder?: string } = 
         );
       }
       if (to === undefined && stage === CURRENT) {
-        throw new Refusal('InvalidParameterException', `You can't remove the staging label ${CURRENT}; move it.`);
+        throw new Refusal(
+          'InvalidParameterException',
+          `You can't remove the staging label ${CURRENT}; move it to another version.`,
+        );
       }
       attach(secret, stage, to);
       return identity(secret);
@@ -146,7 +149,7 @@ export function createSecretsManager({ folder }: { readonly folder?: string } = 
       const target = String(request.headers['x-amz-target'] ?? '').replace(/^secretsmanager\./u, '');
       const operation = Object.hasOwn(operations, target) ? operations[target] : undefined;
       if (operation === undefined || body === null) {
-        throw new Refusal('InvalidRequestException', `this stand-in has no operation "${target}"`);
+        throw new Refusal('InvalidRequestException', `this stand-in does not support the operation "${target}"`);
       }
       const result = operation(JSON.parse(body.toString('utf8') || '{}') as Input);
       if (!/^(?:Get|Describe)/u.test(target)) save();

@@ -93,7 +93,7 @@ async function launch<Ports extends readonly number[]>(
     if (listening.every(Boolean) && !gone()) return { pid: server.pid!, ports, stop };
   }
   await stop();
-  return words.trim().split('\n').slice(-3).join('; ') || 'it left no message';
+  return words.trim().split('\n').slice(-3).join('; ') || 'it printed nothing';
 }
 
 async function listens(port: number): Promise<boolean> {

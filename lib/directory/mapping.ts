@@ -57,8 +57,8 @@ export function mapEntry(
     kind: 'skipped',
     skipped: { directoryId: entry.id, dn: entry.dn, reason },
   });
-  if (entry.id === null) return skip('the entry has no unique id that the bind user can read');
-  if (entry.disabled && disabledUsers === 'skip') return skip('the directory marks the account disabled');
+  if (entry.id === null) return skip('the entry has no unique id that the bind DN can read');
+  if (entry.disabled && disabledUsers === 'skip') return skip('the directory marks the account as disabled');
 
   const names = namesIn(mapping);
   const raw = singleValue(entry, names.userName[0]);

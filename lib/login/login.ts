@@ -214,10 +214,12 @@ function throttled(waitMs: number): LoginOutcome {
 }
 
 function tooLate(limitMs: number): ServiceError {
-  return new ServiceError('directoryUnavailable', `the directory took more than ${limitMs} ms`, { retryable: true });
+  return new ServiceError('directoryUnavailable', `the directory did not answer within ${limitMs} ms`, {
+    retryable: true,
+  });
 }
 
 function unavailable(cause: ServiceError | null): ServiceError {
-  const { message, advice } = cause ?? { message: 'the directory gave no answer', advice: undefined };
+  const { message, advice } = cause ?? { message: 'the directory did not answer', advice: undefined };
   return new ServiceError('directoryUnavailable', message, { cause, retryable: true, ...(advice && { advice }) });
 }

@@ -54,7 +54,7 @@ export function createSignIn(ports: SignInPorts): SignIn {
     ]);
     if (result.outcome === 'rejected' && result.reason === 'throttled') {
       const { retryAfterSeconds = 1 } = result;
-      throw new ServiceError('throttled', 'too many attempts have failed', { retryAfterSeconds, retryable: true });
+      throw new ServiceError('throttled', 'too many failed attempts', { retryAfterSeconds, retryable: true });
     }
     return result.outcome === 'accepted' ? result.user : null;
   }
@@ -74,7 +74,7 @@ export function createSignIn(ports: SignInPorts): SignIn {
 /** Which server does not answer, and why, is for the log; a stranger learns only that the directory is down. */
 function hideDirectory(cause: unknown): never {
   if (!(cause instanceof ServiceError) || cause.code !== 'directoryUnavailable') throw cause;
-  throw new ServiceError('directoryUnavailable', 'the directory gives no answer', { cause, retryable: true });
+  throw new ServiceError('directoryUnavailable', 'the directory does not answer', { cause, retryable: true });
 }
 
 /**

@@ -87,7 +87,7 @@ export function parseFilter(text: string): ParsedFilter {
   }
 
   function readFilter(depth: number): Filter {
-    if (depth > MAX_FILTER_DEPTH) fail(`filters may be nested ${MAX_FILTER_DEPTH} deep`);
+    if (depth > MAX_FILTER_DEPTH) fail(`filters may be nested at most ${MAX_FILTER_DEPTH} deep`);
     expect('(', 'expected "("');
     const filter = readComponent(depth);
     if (text[at] === '*') fail('write "*" inside this value as \\2a');
@@ -129,7 +129,7 @@ export function parseFilter(text: string): ParsedFilter {
       expect(':', 'expected ":="');
       rule = take(RULE) ?? fail('expected the name or the OID of a matching rule');
     }
-    if (attribute === null && rule === null) fail('a matching rule is needed where no attribute is named');
+    if (attribute === null && rule === null) fail('name an attribute or a matching rule before ":="');
     if (!text.startsWith(':=', at)) fail('expected ":="');
     at += 2;
     return { kind: 'extensible', attribute, rule, dnAttributes, value: readValue() };
@@ -140,7 +140,7 @@ export function parseFilter(text: string): ParsedFilter {
     while (text[at] === '*') {
       at += 1;
       // RFC 4517 section 3.3.30: a substring has at least one character.
-      if (text[at] === '*') fail('two "*" in a row');
+      if (text[at] === '*') fail('write one "*", not two in a row');
       parts.push(readValue());
     }
     const [first, last] = [parts[0]!, parts.at(-1)!];
@@ -159,7 +159,7 @@ export function parseFilter(text: string): ParsedFilter {
       if (next === undefined || next === ')' || next === '*') return Buffer.concat(pieces);
       if (next === '(') fail('write "(" inside a value as \\28');
       if (next === '\0') fail('write NUL inside a value as \\00');
-      if (next !== '\\') fail('half of a surrogate pair is no character');
+      if (next !== '\\') fail('remove the unpaired surrogate');
       const hex = /^[0-9A-Fa-f]{2}$/.exec(text.slice(at + 1, at + 3))?.[0];
       pieces.push(
         Buffer.from(hex ?? fail('two hexadecimal digits must follow "\\"; write "\\" itself as \\5c'), 'hex'),

@@ -78,7 +78,7 @@ export function expressionFault(expression: string): string | null {
   try {
     const schedule = parseExpression(expression);
     if (schedule.kind === 'cron' && days(schedule, Date.UTC(FIRST_YEAR, 0, 1)).next().done) {
-      return 'names no day that ever comes';
+      return 'must match a day that exists';
     }
     return null;
   } catch (fault) {
@@ -89,7 +89,7 @@ export function expressionFault(expression: string): string | null {
 
 /** What is wrong with the name of a time zone; null when it is one of the IANA database, or `UTC`. */
 export function timeZoneFault(timeZone: string): string | null {
-  const message = 'is no time zone of the IANA database; write it like Europe/Berlin, or UTC';
+  const message = 'is not an IANA time zone; write a name such as Europe/Berlin or UTC';
   // Intl also takes offsets and any letter case, which EventBridge Scheduler does not.
   if (!/^[A-Z][A-Za-z0-9_+-]*(?:\/[A-Za-z0-9_+-]+)*$/.test(timeZone)) return message;
   try {
@@ -172,13 +172,16 @@ function parseExpression(expression: string): Schedule {
   const [, kind, body] = /^(rate|cron|at)\((.*)\)$/s.exec(expression.trim()) ?? [];
   if (kind === 'rate') return parseRate(body!);
   if (kind === 'cron') return parseCron(body!);
-  if (kind === 'at') throw new ScheduleFault('runs only once; use rate(...) or cron(...)');
-  throw new ScheduleFault('is written as rate(value unit) or cron(minutes hours day-of-month month day-of-week year)');
+  if (kind === 'at') throw new ScheduleFault('would run only once; use rate(...) or cron(...)');
+  throw new ScheduleFault('must be rate(value unit) or cron(minutes hours day-of-month month day-of-week year)');
 }
 
 function parseRate(body: string): Schedule {
   const match = /^\s*(?<value>[1-9]\d{0,5})\s+(?<unit>minute|hour|day)(?<plural>s?)\s*$/.exec(body)?.groups;
-  if (!match) throw new ScheduleFault('a rate is a whole number from 1 and minutes, hours or days, like rate(2 hours)');
+  if (!match)
+    throw new ScheduleFault(
+      'a rate needs a whole number from 1 and a unit (minutes, hours or days), as in rate(2 hours)',
+    );
   const value = Number(match['value']);
   if ((value === 1) === (match['plural'] === 's')) {
     throw new ScheduleFault(`write rate(${value} ${match['unit']}${value === 1 ? '' : 's'})`);
@@ -189,11 +192,11 @@ function parseRate(body: string): Schedule {
 function parseCron(body: string): Schedule {
   const fields = body.trim().split(/\s+/);
   if (fields.length < 5 || fields.length > 6) {
-    throw new ScheduleFault('cron has six fields: minutes hours day-of-month month day-of-week year');
+    throw new ScheduleFault('cron needs six fields: minutes hours day-of-month month day-of-week year');
   }
   const [minutes, hours, dayOfMonth, month, dayOfWeek, year = '*'] = fields as [string, string, string, string, string];
   if ((dayOfMonth === '?') === (dayOfWeek === '?')) {
-    throw new ScheduleFault('exactly one of day-of-month and day-of-week is "?"');
+    throw new ScheduleFault('exactly one of day-of-month and day-of-week must be "?"');
   }
   return {
     kind: 'cron',
@@ -246,14 +249,15 @@ function parseList(field: Field, text: string): Set<number> {
   const values = new Set<number>();
   for (const item of text.split(',')) {
     const match = /^(?:(?<all>\*)|(?<from>\w+)(?:-(?<to>\w+))?)(?:\/(?<step>\d+))?$/.exec(item)?.groups;
-    if (!match) throw new ScheduleFault(`the ${field.name} "${text}" can't be read`);
+    if (!match) throw new ScheduleFault(`the ${field.name} field "${text}" is malformed`);
     const { from, to } = match;
     const first = from === undefined ? field.min : parseValue(field, from);
     const lone = from !== undefined && to === undefined && match['step'] === undefined;
     const last = to === undefined ? (lone ? first : field.max) : parseValue(field, to);
-    if (last < first) throw new ScheduleFault(`the ${field.name} "${item}" end before they begin; write two ranges`);
+    if (last < first)
+      throw new ScheduleFault(`the ${field.name} range "${item}" ends before it begins; write two ranges`);
     const step = Number(match['step'] ?? 1);
-    if (step < 1) throw new ScheduleFault(`the step in the ${field.name} "${item}" is at least 1`);
+    if (step < 1) throw new ScheduleFault(`the step in the ${field.name} field "${item}" must be at least 1`);
     for (let value = first; value <= last; value += step) values.add(value);
   }
   return values;
@@ -264,7 +268,7 @@ function parseValue({ name, min, max, names }: Field, text: string): number {
   const value = named >= 0 ? min + named : /^\d{1,4}$/.test(text) ? Number(text) : Number.NaN;
   if (value >= min && value <= max) return value;
   const orNames = names ? ` or ${names[0]}-${names.at(-1)}` : '';
-  throw new ScheduleFault(`the ${name} "${text}" is not within ${min}-${max}${orNames}`);
+  throw new ScheduleFault(`the ${name} value "${text}" must be within ${min}-${max}${orNames}`);
 }
 
 /** The days of a cron expression, each as its midnight, from the day of `local` on. Local times are kept as if UTC. */

@@ -59,10 +59,10 @@ interface Known {
   nameClaimed: boolean;
 }
 
-export const SAME_NAME = 'another entry of the directory maps to the same user name; neither is taken';
-export const SAME_ID = 'another entry of the directory has the same unique id; neither is taken';
+export const SAME_NAME = 'another entry maps to the same user name; neither is used';
+export const SAME_ID = 'another entry has the same unique id; neither is used';
 const SAME_LINK =
-  'two users are tied to the same entry of the directory; delete one of them or switch it to integrated authentication';
+  'two users are linked to the same entry; delete one of them or switch it to integrated authentication';
 
 /**
  * Starts the matching against every stored user.

@@ -16,7 +16,7 @@ import type { Change, ChangeKind } from './run.ts';
 import type { PlanContext, Step } from './step.ts';
 import { CHANGED_MEANWHILE, differences, line, tell, touched, withoutSessions } from './step.ts';
 
-const MARKED_DISABLED = 'the directory marks the account disabled';
+const MARKED_DISABLED = 'the directory marks the account as disabled';
 
 /** A user for a person whom nobody knows yet. */
 export function createUser(person: Person, context: PlanContext): Step {
@@ -91,8 +91,8 @@ export function refuseUser(user: User, reason: string): Step {
 /** Why a person can't have the name that `occupant` has. */
 export function occupantReason(occupant: User): string {
   return occupant.authentication === 'integrated'
-    ? 'a user with integrated authentication has this name; such a user is never taken over'
-    : 'another user, tied to another entry of the directory, has this name; delete that user if the person has left';
+    ? 'a user with integrated authentication has this name; a run never changes such a user'
+    : 'a user linked to another entry has this name; delete that user if the person has left';
 }
 
 /** Whether a user is the person's own: tied by the unique id that is in use. */

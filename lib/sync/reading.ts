@@ -25,12 +25,12 @@ export interface Reading {
 type Read = Pick<Reading, 'matches'> & { readonly proof: ReadProof };
 
 const NOBODY_FOUND =
-  'The search found nobody. Check the base DN and the filter, and whether the bind user may read the people there.';
+  'The search found nobody. Check the base DN, the filter, and the rights of the bind DN to read the entries.';
 
 function unidentifiedReason(count: number, idAttribute: string): string {
   return (
-    `Entries whose ${idAttribute} the bind user can't read: ${count}. Each of them may be anybody, so nobody is removed. ` +
-    'Let the bind user read it, or leave such entries out by the filter.'
+    `Entries whose ${idAttribute} the bind DN can't read: ${count}. Any of them may be a missing person, so nobody is ` +
+    'removed. Let the bind DN read the attribute, or exclude such entries with the filter.'
   );
 }
 
@@ -55,7 +55,7 @@ export async function readEverybody(
         const next = await openNext(directory, failed, settings, report);
         if (next !== null) {
           await reader.close();
-          report.readAgain(`${fault} Everybody was read from ${next.server} instead, from the beginning.`);
+          report.readAgain(`${fault} Everybody was read again, from ${next.server}.`);
           reader = next;
           continue;
         }

@@ -76,7 +76,7 @@ export interface RemovalDecision {
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 const LOCKS_OUT =
-  'no administrator would be left who can sign in; give another active user the privilege "admin" first';
+  'no administrator who can sign in would be left; give another active user the privilege "admin" first';
 
 const NOBODY: ReadonlySet<string> = new Set();
 
@@ -144,7 +144,7 @@ export function decideMissing(user: User, context: PlanContext): MissingDecision
   }
   if (since !== null) return { kind: 'nothing' };
   const next: User = { ...touched(user, context), ...missingNow(user.directory, context) };
-  const change = { ...line('updated', next), fields: differences(user, next), reason: 'missing in the directory' };
+  const change = { ...line('updated', next), fields: differences(user, next), reason: 'missing from the directory' };
   return { kind: 'mark', step: { change, write: { kind: 'update', user: next, previous: user }, person: null } };
 }
 
@@ -195,10 +195,10 @@ export interface GuardDecision {
  */
 export function guardRemovals({ removals, complete, known, read, limit, approved }: GuardInput): GuardDecision {
   if (!complete && removals.length > 0) {
-    return { allowed: [], withheld: removals, reason: 'not everybody in scope could be read' };
+    return { allowed: [], withheld: removals, reason: 'not every entry in scope could be read' };
   }
   if (read === 0 && removals.length > 0) {
-    return { allowed: [], withheld: removals, reason: 'the directory answered with nobody at all' };
+    return { allowed: [], withheld: removals, reason: 'the directory returned no entries' };
   }
   const unapproved = removals.filter(({ user }) => !approved.has(user.id));
   const reason = limitReason(unapproved.length, known, limit);
@@ -225,7 +225,7 @@ export async function readApproval(
   if (runId === null) return NOBODY;
   const withheld = await runs.get(runId);
   if (withheld?.settingsVersion !== settingsVersion) {
-    report.notice('The approval does not count: the settings have changed since those removals were withheld.');
+    report.notice('The approval is ignored: the settings have changed since the removals were withheld.');
     return NOBODY;
   }
   const approved = new Set<string>();
@@ -291,10 +291,13 @@ async function lookAgain(
 export function judgePlace(removal: Removal, place: Whereabouts | undefined, context: PlanContext): Step {
   const { idAttribute } = removal.user.directory!;
   if (idAttribute !== context.idAttribute) {
-    return withhold(removal, `the user is tied by ${idAttribute}, which is not the unique id in use any more`);
+    return withhold(
+      removal,
+      `the user is linked by ${idAttribute}, but the unique id in use is ${context.idAttribute}`,
+    );
   }
-  if (place === undefined) return withhold(removal, 'the second look has failed, so nothing is proven');
+  if (place === undefined) return withhold(removal, 'the second look failed, so the entry may still exist');
   if (place.kind === 'gone') return removeUser(removal, 'goneFromDirectory', context);
   if (!place.inScope) return removeUser(removal, 'outOfScope', context);
-  return withhold(removal, 'the second look found the entry in scope, so it is not missing');
+  return withhold(removal, 'the second look found the entry in scope');
 }

@@ -85,9 +85,9 @@ export function startReport(
   function check(): void {
     if (verdict !== null) throw verdict;
     if (clock.now() < deadline) return;
-    throw new ServiceError('timeLimit', 'the run has used up its time', {
+    throw new ServiceError('timeLimit', 'the run reached its time limit', {
       advice:
-        'What is done stays done and the next run goes on from there. If this repeats, give the sync function more memory.',
+        'Finished changes are kept; the next run does the rest. If this repeats, give the sync function more memory.',
     });
   }
 
@@ -171,7 +171,7 @@ export function startReport(
       if (!(error instanceof ServiceError)) {
         const known = {
           code: 'internal',
-          message: 'the run met an unexpected error',
+          message: 'an unexpected error ended the run',
           advice: 'See the log of the sync function.',
         } as const;
         await end({ status: 'failed', error: known });

@@ -143,8 +143,8 @@ export function interruptRun(run: Run, at: Date): Run {
     finishedAt: at.toISOString(),
     error: {
       code: 'interrupted',
-      message: 'the run stopped without telling how it ended',
-      advice: 'What is done stays done, and the next run goes on from there. The log of the sync function tells more.',
+      message: 'the run stopped without reporting a result',
+      advice: 'Finished changes are kept; the next run does the rest. See the log of the sync function.',
     },
   };
 }
@@ -158,8 +158,8 @@ export function refuseRun(run: Run, activeRunId: string): Run {
     finishedAt: run.startedAt,
     error: {
       code: 'runActive',
-      message: `already running: run ${activeRunId} was at work`,
-      advice: 'Nothing to do: the next run sees everything. If this repeats, make the schedule rarer.',
+      message: `already running: run ${activeRunId} was active`,
+      advice: 'Nothing to do: the next run covers everything. If this repeats, schedule runs less often.',
     },
   };
 }
@@ -168,6 +168,6 @@ export function refuseRun(run: Run, activeRunId: string): Run {
 export function leaseLost(runId: string): ServiceError {
   return new ServiceError('leaseLost', 'the run has lost its lease', {
     runId,
-    advice: 'Nothing to do: it was silent for too long, or has ended already, and writes nothing more.',
+    advice: 'Nothing to do: the run renewed its lease too late or had already ended, and writes nothing more.',
   });
 }

@@ -70,5 +70,4 @@ export function line(kind: ChangeKind, user: User): Change {
 }
 
 /** A user that somebody else has changed since it was read. */
-export const CHANGED_MEANWHILE =
-  'somebody else changed the user while the run was going on; the next run looks at it again';
+export const CHANGED_MEANWHILE = 'the user was changed during the run; the next run looks at it again';

@@ -35,10 +35,10 @@ export const DECOY_HASH = toPhc(COST, randomBytes(SALT_BYTES), randomBytes(TAG_B
 
 /** What stands against setting this password, for its administrator; null when nothing does. */
 export function passwordFault(password: string): string | null {
-  if (Array.from(password).length < MIN_PASSWORD_LENGTH) return `has at least ${MIN_PASSWORD_LENGTH} characters`;
-  if (Buffer.byteLength(password) > MAX_PASSWORD_BYTES) return `has at most ${MAX_PASSWORD_BYTES} bytes`;
+  if (Array.from(password).length < MIN_PASSWORD_LENGTH) return `must be at least ${MIN_PASSWORD_LENGTH} characters`;
+  if (Buffer.byteLength(password) > MAX_PASSWORD_BYTES) return `must be at most ${MAX_PASSWORD_BYTES} bytes`;
   // Halves of a surrogate pair all become the same bytes, so that different passwords would be one.
-  if (!password.isWellFormed()) return 'contains half a character';
+  if (!password.isWellFormed()) return 'must not contain an unpaired surrogate';
   return null;
 }
 

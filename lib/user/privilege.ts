@@ -20,23 +20,23 @@ export type Privilege = (typeof PRIVILEGES)[number];
  * system.
  */
 export const PRIVILEGE_CATALOGUE: readonly { name: Privilege; description: string; exclusive: boolean }[] = [
-  { name: 'none', description: 'No privilege at all; the user cannot log in.', exclusive: true },
-  { name: 'admin', description: 'Everything, and the administration of this system.', exclusive: true },
+  { name: 'none', description: 'No privileges; the user cannot log in.', exclusive: true },
+  { name: 'admin', description: 'All privileges, and may administer this system.', exclusive: true },
   { name: 'login', description: 'May log in.', exclusive: false },
-  { name: 'changePassword', description: 'May change the own password (integrated users).', exclusive: false },
-  { name: 'archive', description: 'Handed to the login service: may archive e-mail.', exclusive: false },
+  { name: 'changePassword', description: 'May change their own password (integrated users only).', exclusive: false },
+  { name: 'archive', description: 'Passed to the login service: may archive e-mail.', exclusive: false },
   {
     name: 'modifyArchiveProfiles',
-    description: 'Handed to the login service: may edit archiving profiles.',
+    description: 'Passed to the login service: may edit archiving profiles.',
     exclusive: false,
   },
-  { name: 'export', description: 'Handed to the login service: may export e-mail.', exclusive: false },
+  { name: 'export', description: 'Passed to the login service: may export e-mail.', exclusive: false },
   {
     name: 'modifyExportProfiles',
-    description: 'Handed to the login service: may edit export profiles.',
+    description: 'Passed to the login service: may edit export profiles.',
     exclusive: false,
   },
-  { name: 'delete', description: 'Handed to the login service: may delete e-mail.', exclusive: false },
+  { name: 'delete', description: 'Passed to the login service: may delete e-mail.', exclusive: false },
 ];
 
 /** Whether a user with these privileges may log in at all. */
@@ -56,10 +56,11 @@ export function samePrivileges(some: readonly Privilege[], others: readonly Priv
 
 /** The fault of a list of privileges, or null: `none` and `admin` stand alone, nothing is named twice, nothing is empty. */
 export function privilegesFault(privileges: readonly Privilege[]): string | null {
-  if (privileges.length === 0) return 'name at least one privilege; use ["none"] for no privilege';
-  if (new Set(privileges).size !== privileges.length) return 'names a privilege twice';
+  if (privileges.length === 0) return 'must name at least one privilege; use ["none"] for no privileges';
+  if (new Set(privileges).size !== privileges.length) return 'must not name a privilege twice';
   for (const alone of ['none', 'admin'] as const) {
-    if (privileges.includes(alone) && privileges.length > 1) return `"${alone}" stands alone`;
+    if (privileges.includes(alone) && privileges.length > 1)
+      return `"${alone}" can't be combined with other privileges`;
   }
   return null;
 }

@@ -23,7 +23,8 @@ export function parseUserName(text: string): ParsedUserName {
   if (PLAIN.test(text) && text.length <= MAX_USER_NAME_BYTES) return { kind: 'userName', userName: text };
   const userName = text.normalize('NFC').trim();
   if (userName === '') return refuse('the user name is empty');
-  if (UNUSABLE.test(userName)) return refuse('the user name contains control characters or bytes that are no text');
+  if (UNUSABLE.test(userName))
+    return refuse('the user name contains control characters, invisible characters or bytes that are not UTF-8');
   if (Buffer.byteLength(userName) > MAX_USER_NAME_BYTES) {
     return refuse(`the user name is longer than ${MAX_USER_NAME_BYTES} bytes`);
   }
