@@ -1,5 +1,6 @@
 /**
- * The catalogue of privileges and the rule that two of them stand alone (MailStore Server Help, "Users and Privileges").
+ * The catalogue of privileges, and the rule that `none` and `admin` can't be combined with others (MailStore Server
+ * Help, "Users and Privileges").
  */
 export const PRIVILEGES = [
   'none',
@@ -16,8 +17,8 @@ export const PRIVILEGES = [
 export type Privilege = (typeof PRIVILEGES)[number];
 
 /**
- * What each privilege means, for `GET /api/privileges`. Only `login`, `changePassword` and `admin` mean something to this
- * system.
+ * What each privilege means, for `GET /api/privileges`. This system itself acts only on `login`, `changePassword` and
+ * `admin`.
  */
 export const PRIVILEGE_CATALOGUE: readonly { name: Privilege; description: string; exclusive: boolean }[] = [
   { name: 'none', description: 'No privileges; the user cannot log in.', exclusive: true },
@@ -39,22 +40,25 @@ export const PRIVILEGE_CATALOGUE: readonly { name: Privilege; description: strin
   { name: 'delete', description: 'Passed to the login service: may delete e-mail.', exclusive: false },
 ];
 
-/** Whether a user with these privileges may log in at all. */
+/** Whether a user with these privileges may log in. */
 export function mayLogIn(privileges: readonly Privilege[]): boolean {
   return privileges.includes('login') || privileges.includes('admin');
 }
 
-/** Whether a user with these privileges may change the own password, where this system keeps it. */
+/** Whether a user with these privileges may change their own password, if this system stores it. */
 export function mayChangePassword(privileges: readonly Privilege[]): boolean {
   return privileges.includes('changePassword') || privileges.includes('admin');
 }
 
-/** Whether two lists give the same; their order means nothing. */
+/** Whether two lists hold the same privileges, in any order. */
 export function samePrivileges(some: readonly Privilege[], others: readonly Privilege[]): boolean {
   return some.length === others.length && some.every((privilege) => others.includes(privilege));
 }
 
-/** The fault of a list of privileges, or null: `none` and `admin` stand alone, nothing is named twice, nothing is empty. */
+/**
+ * Why a list of privileges is invalid, or null: it must not be empty, name a privilege twice, or combine `none` or
+ * `admin` with others.
+ */
 export function privilegesFault(privileges: readonly Privilege[]): string | null {
   if (privileges.length === 0) return 'must name at least one privilege; use ["none"] for no privileges';
   if (new Set(privileges).size !== privileges.length) return 'must not name a privilege twice';
