@@ -1,21 +1,24 @@
-/** Addresses of directory servers as the settings write them. Resolves no name and connects to nothing. */
+/** Addresses of directory servers as written in the settings. Resolves no name and connects to nothing. */
 import { isIPv4, isIPv6 } from 'node:net';
 import type { ConnectionSettings } from './settings.ts';
 
 export interface ServerAddress {
-  /** As the settings name it. */
+  /** As written in the settings. */
   readonly name: string;
   /** DNS name or IP address, without brackets. */
   readonly host: string;
   readonly port: number;
 }
 
-/** `fault`: what is wrong with the text, to be read behind the name of the field. */
+/** `fault`: what is wrong with the text, worded to follow the field name. */
 export type ParsedServerAddress =
   | { readonly kind: 'address'; readonly address: ServerAddress }
   | { readonly kind: 'fault'; readonly fault: string };
 
-/** The address that `host`, `host:port`, `[v6]` or `[v6]:port` means; without a port, the usual one of the encryption. */
+/**
+ * Parses `host`, `host:port`, `[v6]` or `[v6]:port`. The default port depends on the encryption: 636 for `ssl`, else
+ * 389.
+ */
 export function parseServerAddress(name: string, encryption: ConnectionSettings['encryption']): ParsedServerAddress {
   const refuse = (fault: string): ParsedServerAddress => ({ kind: 'fault', fault });
   const text = name.trim();
