@@ -1,4 +1,4 @@
-/** The size in which a run works on people and users: between two batches it looks at the clock and the lease. */
+/** Batches of people and users: between two batches, a run checks the clock and the lease. */
 
 const BATCH = 500;
 
