@@ -1,6 +1,6 @@
 /**
- * The login function: the login service invokes it with a user name and a password and gets an outcome, or a
- * function error when there is none (`DirectoryUnavailable`, `InvalidRequest`, ...: the fault's code as error type).
+ * The login function. The login service invokes it with a user name and a password and gets an outcome, or a function
+ * error if there is none; the error type is the fault's code (`DirectoryUnavailable`, `InvalidRequest`, ...).
  */
 import { ServiceError } from '../lib/errors.ts';
 import type { Login, LoginOutcome } from '../lib/login/login.ts';
@@ -9,7 +9,7 @@ import { recordLogin, recordUnexpected } from './telemetry.ts';
 
 export interface AuthPorts {
   readonly login: Login;
-  /** Milliseconds spent in binds since it was asked last; null when there was no bind. */
+  /** Milliseconds spent in binds since the last call; null if there was no bind. */
   readonly takeDirectoryMs: () => number | null;
 }
 

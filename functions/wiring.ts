@@ -1,6 +1,6 @@
 /**
- * The composition root: which adapter stands behind which port, for each function. The only file that reads the
- * environment. Nothing connects here; connections are made when they are needed and kept while the container lives.
+ * The composition root: connects each function's ports to adapters, by the names in the environment. Connects to
+ * nothing: connections are opened when needed and kept while the container lives.
  */
 import { randomUUID } from 'node:crypto';
 import { createDynamoDbClient } from '../lib/aws/client.ts';
@@ -36,7 +36,7 @@ const clock: Clock = { now: () => new Date() };
 
 const openLdapDirectory: OpenDirectory = (settings, password) => openDirectory(settings, password, () => clock.now());
 
-/** What every function has: the tables and the settings. */
+/** The tables and the settings, which most functions need. */
 function wireStores(variables: Variables) {
   const name = (variable: EnvironmentName): string => readEnvironment(variable, variables);
   const tables = {
