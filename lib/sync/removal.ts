@@ -2,7 +2,7 @@
  * Decides who may lose access; no other file does. `decideRemovals` combines pure functions: disabling by a mark that
  * was read, removal for absence, the removal limit, approvals, the last administrator and the second look.
  *
- *     marked disabled ----------------------+
+ *     marked disabled -----------------------+
  *     missing --> grace period --> overdue --+--> limit --> last administrator --+--> disabled
  *                     |                         |              |                 +--> second look --> removed
  *                  marked missing            withheld       withheld                        |
