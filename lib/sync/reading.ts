@@ -29,8 +29,8 @@ const NOBODY_FOUND =
 
 function unidentifiedReason(count: number, idAttribute: string): string {
   return (
-    `Entries whose ${idAttribute} the bind DN can't read: ${count}. Any of them may be a missing person, so nobody is ` +
-    'removed. Let the bind DN read the attribute, or exclude such entries with the filter.'
+    `Entries whose ${idAttribute} the bind DN can't read: ${count}. Any of them may be a missing person, ` +
+    'so nobody is removed. Let the bind DN read the attribute, or exclude such entries with the filter.'
   );
 }
 

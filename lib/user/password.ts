@@ -28,8 +28,10 @@ const TAG_BYTES = 32;
 // Upper bounds for a stored hash, so that a corrupt record can't exhaust a function.
 const MAX_COST: Cost = { memory: 256 * 1024, passes: 16, parallelism: 16 };
 
-const PHC =
-  /^\$argon2id\$v=19\$m=(?<memory>\d{1,7}),t=(?<passes>\d{1,3}),p=(?<parallelism>\d{1,3})\$(?<salt>[A-Za-z0-9+/]{11,86})\$(?<tag>[A-Za-z0-9+/]{22,86})$/;
+const PHC = new RegExp(
+  String.raw`^\$argon2id\$v=19\$m=(?<memory>\d{1,7}),t=(?<passes>\d{1,3}),p=(?<parallelism>\d{1,3})` +
+    String.raw`\$(?<salt>[A-Za-z0-9+/]{11,86})\$(?<tag>[A-Za-z0-9+/]{22,86})$`,
+);
 
 /** A hash that matches no password and costs as much as a real one: used for unknown user names. */
 export const DECOY_HASH = toPhc(COST, randomBytes(SALT_BYTES), randomBytes(TAG_BYTES));
