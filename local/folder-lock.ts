@@ -1,9 +1,11 @@
-/** One program per data folder: two would share its databases and fire its schedule twice. */
+/** Locks a data folder for one program: two would share its databases and fire its schedule twice. */
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Stoppable } from './running.ts';
 
-/** @throws Error with a sentence for the user, when another program that is still running has the folder */
+/**
+ * Locks the folder; `stop` releases it. @throws Error with a sentence for the user, if another running program has it
+ */
 export async function lockFolder(folder: string): Promise<Stoppable> {
   const file = path.join(folder, 'process');
   const holder = Number(await readFile(file, 'utf8').catch(() => ''));

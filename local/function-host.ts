@@ -1,6 +1,6 @@
 /**
- * Runs bundles as Lambda does: instances with an environment of their own, one invocation at a time in each, kept warm
- * when idle, ended when over time. Knows nothing of HTTP or of the template the functions come from.
+ * Runs bundles as Lambda does: instances with their own environment, one invocation at a time in each, kept warm while
+ * idle, ended when over time. Knows nothing of HTTP or of the template that defines the functions.
  */
 import { randomUUID } from 'node:crypto';
 import { createWriteStream, mkdirSync, type WriteStream } from 'node:fs';
@@ -10,7 +10,7 @@ import { Worker } from 'node:worker_threads';
 export interface FunctionDefinition {
   readonly name: string;
   readonly arn: string;
-  /** The bundle, and the name of the handler it exports. */
+  /** The bundle; `exportName` is the name of its handler. */
   readonly modulePath: string;
   readonly exportName: string;
   readonly environment: Readonly<Record<string, string>>;
@@ -28,13 +28,15 @@ export interface FaultyAnswer {
 export type InvocationResult = { readonly payload: string } | { readonly fault: FaultyAnswer };
 
 export interface FunctionHost {
-  /** Runs the function once. `event` is JSON. Never rejects: a function that fails, or does not exist, gives a fault. */
+  /**
+   * Runs the function once. `event` is JSON. Never rejects: a function that fails or does not exist returns a fault.
+   */
   invoke(name: string, event: string, requestId?: string): Promise<InvocationResult>;
-  /** Ends every instance, whatever it is doing. */
+  /** Ends all instances at once, even during an invocation. */
   stop(): Promise<void>;
 }
 
-/** What an instance is told when it starts. */
+/** The data that an instance gets when it starts. */
 export interface InstanceData {
   readonly functionName: string;
   readonly functionArn: string;
@@ -52,10 +54,10 @@ export interface WorkerRequest {
 
 export type WorkerAnswer = InvocationResult & { readonly reusable: boolean };
 
-// Instances of one function at a time; calls beyond that wait for a free one. Lambda would start a thousand.
+// Most instances of one function at a time; further calls wait for an idle one. Lambda would start a thousand.
 const MOST_INSTANCES = 8;
 
-/** `logFolder` gets one file for each function, with everything it writes. */
+/** Creates the host. `logFolder` gets one file per function, with all its output. */
 export function createFunctionHost(
   definitions: readonly FunctionDefinition[],
   { logFolder }: { readonly logFolder: string },
@@ -83,7 +85,7 @@ interface Job {
 
 function createPool(definition: FunctionDefinition, logFolder: string) {
   const log = createWriteStream(path.join(logFolder, `${definition.name}.log`), { flags: 'a', mode: 0o600 });
-  // Each instance listens to it.
+  // Each instance adds a listener.
   log.setMaxListeners(0);
   const all = new Set<Worker>();
   const idle: Worker[] = [];
@@ -101,7 +103,7 @@ function createPool(definition: FunctionDefinition, logFolder: string) {
   function start(): Worker {
     const worker = startInstance(definition, log);
     all.add(worker);
-    // An instance that dies between invocations is simply not there for the next one.
+    // An instance that dies between invocations is replaced by the next one.
     worker.on('error', (error) => log.write(`${error.stack ?? error.message}\n`));
     worker.once('exit', () => {
       all.delete(worker);
@@ -146,7 +148,7 @@ function startInstance(definition: FunctionDefinition, log: WriteStream): Worker
   const workerData: InstanceData = { functionName: name, functionArn: arn, modulePath, exportName, memoryMb };
   const worker = new Worker(new URL('function-worker.ts', import.meta.url), {
     workerData,
-    // Not this process's environment: a function sees what the template and Lambda give it.
+    // Not this process's environment: a function sees only the variables that the template and Lambda set.
     env: {
       ...definition.environment,
       AWS_LAMBDA_FUNCTION_NAME: name,
@@ -164,7 +166,7 @@ function startInstance(definition: FunctionDefinition, log: WriteStream): Worker
   return worker;
 }
 
-/** One invocation, ended by the answer, the time limit or the end of the instance, whichever comes first. */
+/** Runs one invocation, until it answers, its time limit is reached or the instance ends. */
 function ask(worker: Worker, request: WorkerRequest, { timeoutMs }: FunctionDefinition): Promise<WorkerAnswer> {
   return new Promise((resolve) => {
     let crash: Error | undefined;

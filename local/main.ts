@@ -1,4 +1,7 @@
-/** `npm start`: reads flags, starts the program and the demonstration, prints the way in, and ends it all when told to. */
+/**
+ * `npm start`: reads flags, starts the program and the demonstration, prints how to use them, and stops both on a
+ * signal.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -10,15 +13,15 @@ import { createRunning } from './running.ts';
 
 interface Options {
   readonly port: number;
-  /** undefined = a temporary one, removed at the end. */
+  /** undefined: a temporary folder, removed at the end. */
   readonly dataFolder: string | undefined;
   readonly demonstration: boolean;
-  /** undefined = generated. */
+  /** undefined: generated. */
   readonly administratorPassword: string | undefined;
   readonly quiet: boolean;
 }
 
-/** Flags win over environment variables. @throws Error with one line, for what can't be used */
+/** Reads the options; flags override environment variables. @throws Error with one line, if an option is invalid */
 function readOptions(args: readonly string[], environment: NodeJS.ProcessEnv): Options {
   const { values } = parseArgs({
     args: [...args],
@@ -48,7 +51,7 @@ function readOptions(args: readonly string[], environment: NodeJS.ProcessEnv): O
   };
 }
 
-/** For a shell, whatever is in it. */
+/** The text quoted for a shell. */
 function quote(text: string): string {
   return `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
