@@ -39,6 +39,7 @@ import { serveRoutes } from './http.ts';
 import type { Answer, Call, HttpHandler, Logger, Route } from './http.ts';
 import description from './openapi.json' with { type: 'json' };
 
+/** The ports that the API needs. */
 export interface ApiPorts {
   readonly users: UserStore;
   readonly logins: LoginStore;
@@ -64,6 +65,7 @@ interface Caller {
 
 const SESSION_COOKIE = 'session';
 
+/** Makes the handler of the administration API. */
 export function makeHandler(ports: ApiPorts): HttpHandler {
   const { users, runs, settings, sessions, login, clock, logger } = ports;
   const administration = createAdministration(users, clock);

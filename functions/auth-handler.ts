@@ -7,12 +7,14 @@ import type { Login, LoginOutcome } from '../lib/login/login.ts';
 import { functionError } from './function-error.ts';
 import { recordLogin, recordUnexpected } from './telemetry.ts';
 
+/** The ports that the login function needs. */
 export interface AuthPorts {
   readonly login: Login;
   /** Milliseconds spent in binds since the last call; null if there was no bind. */
   readonly takeDirectoryMs: () => number | null;
 }
 
+/** Makes the handler of the login function. */
 export function makeHandler({ login, takeDirectoryMs }: AuthPorts) {
   return async (event: unknown): Promise<LoginOutcome> => {
     const { userName, password } = (event ?? {}) as { readonly userName?: unknown; readonly password?: unknown };

@@ -10,6 +10,7 @@ import { ServiceError } from '../lib/errors.ts';
 import { serveRoutes } from './http.ts';
 import type { Answer, Call, HttpHandler, Logger } from './http.ts';
 
+/** The folder of the pages and the log. */
 export interface ConsolePorts {
   /** Contains a folder for each page, with its files compressed: `docs/index.html.gz`. */
   readonly folder: string;
@@ -41,6 +42,7 @@ const CONTENT_SECURITY_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
+/** Makes the handler of the pages. */
 export function makeHandler({ folder, logger }: ConsolePorts): HttpHandler {
   let docs: ReadonlyMap<string, PageFile> | undefined;
 

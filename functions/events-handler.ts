@@ -8,6 +8,7 @@ import type { PublishEvents, ReadEvents } from '../lib/event/event-bus.ts';
 import { functionError } from './function-error.ts';
 import { recordEvents } from './telemetry.ts';
 
+/** The ports that the events function needs. */
 export interface EventsPorts {
   readonly readEvents: ReadEvents;
   readonly publish: PublishEvents;

@@ -8,6 +8,7 @@ import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context
 import type { ErrorCode } from '../lib/errors.ts';
 import { ServiceError } from '../lib/errors.ts';
 
+/** The handler of a function behind API Gateway. */
 export type HttpHandler = (
   event: APIGatewayProxyEventV2,
   context: Context,
@@ -42,6 +43,7 @@ export interface Call {
   optionalJson(): unknown;
 }
 
+/** The answer of a route: `body` or `bytes`, or neither. */
 export interface Answer {
   readonly status: number;
   /** Sent as JSON. */
@@ -53,6 +55,7 @@ export interface Answer {
   readonly cookies?: readonly string[];
 }
 
+/** One method of one address, and its handler. */
 export interface Route {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Literal parts, and `{name}` for a parameter. */

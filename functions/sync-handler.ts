@@ -8,6 +8,7 @@ import type { SyncPorts } from '../lib/sync/sync.ts';
 import { functionError } from './function-error.ts';
 import { recordNotStarted, recordRun } from './telemetry.ts';
 
+/** The event that invokes the sync function. */
 export interface SyncEvent {
   /** The queued run to take up, stored by the API. Absent: start a new run. */
   readonly runId?: string;
@@ -23,6 +24,7 @@ export type SyncResult = Run | { readonly activeRunId: string | null };
 /** Time reserved to store the result of the run. */
 const CLOSING_MS = 15_000;
 
+/** Makes the handler of the sync function. */
 export function makeHandler(ports: SyncPorts) {
   return async (event: unknown, context: Pick<Context, 'getRemainingTimeInMillis'>): Promise<SyncResult> => {
     if (!isSyncEvent(event)) {

@@ -15,6 +15,7 @@ import { CHANGE_KINDS } from '../lib/sync/run.ts';
 import type { Run, RunStatus } from '../lib/sync/run.ts';
 import { userNameKey } from '../lib/user/user-name.ts';
 
+/** The log of all functions: JSON lines. */
 export const logger = new Logger({ serviceName: METRICS_SERVICE });
 const metrics = new Metrics({ namespace: METRICS_NAMESPACE, serviceName: METRICS_SERVICE });
 

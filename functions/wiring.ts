@@ -56,12 +56,14 @@ function wireStores(variables: Variables) {
   };
 }
 
+/** The ports of the sync function. */
 export function wireSync(variables: Variables): SyncPorts {
   const { tables, users, settings } = wireStores(variables);
   const runs = createRunStore(tables);
   return { users, runs, settings, openDirectory: openLdapDirectory, clock, newId: randomUUID };
 }
 
+/** The ports of the login function. Measures the time spent in binds. */
 export function wireAuth(variables: Variables): AuthPorts {
   const { logins, settings } = wireStores(variables);
   let directoryMs: number | null = null;
@@ -89,6 +91,7 @@ export function wireAuth(variables: Variables): AuthPorts {
   };
 }
 
+/** The ports of the administration API. */
 export function wireApi(variables: Variables): ApiPorts {
   const { name, tables, secrets, users, logins, settings } = wireStores(variables);
   const administratorSecret = name('administratorSecret');
@@ -113,6 +116,7 @@ export function wireApi(variables: Variables): ApiPorts {
   };
 }
 
+/** The ports of the events function. */
 export function wireEvents(variables: Variables): EventsPorts {
   const operationsTable = readEnvironment('operationsTable', variables);
   return {

@@ -5,6 +5,7 @@
 import { hash } from 'node:crypto';
 import { invalidRequest } from './errors.ts';
 
+/** One page of a list. */
 export interface Page<T> {
   readonly items: readonly T[];
   /** Pass it back for the next page; null at the end. */

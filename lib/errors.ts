@@ -24,6 +24,7 @@ export type DirectoryFaultCode =
   | 'uniqueIdMissing'
   | 'directoryError';
 
+/** Every code of a fault. Stable: callers may rely on it. */
 export type ErrorCode =
   | DirectoryFaultCode
   | 'directoryUnavailable'
@@ -56,6 +57,7 @@ export interface InputFault {
   readonly message: string;
 }
 
+/** The optional parts of a fault. */
 export interface ServiceErrorOptions {
   /** The library's error behind this one. Kept for stack traces; never shown to callers. */
   readonly cause?: unknown;

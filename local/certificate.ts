@@ -9,6 +9,7 @@ import forge from 'node-forge';
 
 const DAY_MS = 86_400_000;
 
+/** Options of the server certificate. */
 export interface CertificateOptions {
   /** DNS names and IP addresses of the server. Default: localhost and the loopback addresses. */
   readonly names?: readonly string[];

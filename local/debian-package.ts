@@ -11,6 +11,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
+/** Packages that are unpacked together. */
 export interface PackageSet {
   /** Name of its folder in the cache. */
   readonly name: string;

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 /** Each password is this prefix followed by the user name. */
 export const PASSWORD_PREFIX = 'demo-';
 
+/** The number of people. */
 export const PEOPLE_COUNT = 200;
 
 const DEPARTMENTS = ['Accounting', 'Design', 'Development', 'Legal', 'Logistics', 'Marketing', 'Production', 'Sales'];
@@ -30,12 +31,14 @@ const SPELLED_OUT: Readonly<Record<string, string>> = {
   æ: 'ae',
 };
 
+/** A person of the demonstration company. */
 export interface Person {
   readonly uid: string;
   readonly dn: string;
   readonly displayName: string;
 }
 
+/** The content of the demonstration directory, and how to read it. */
 export interface DemonstrationDirectory {
   readonly ldif: string;
   readonly baseDn: string;
@@ -45,6 +48,7 @@ export interface DemonstrationDirectory {
   readonly somebody: Person;
 }
 
+/** The demonstration company below `suffix`. */
 export function describeCompany(suffix: string): DemonstrationDirectory {
   const baseDn = `ou=people,${suffix}`;
   const bindDn = `cn=rollcall,ou=services,${suffix}`;

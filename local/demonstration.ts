@@ -7,6 +7,7 @@ import { describeCompany, PASSWORD_PREFIX, PEOPLE_COUNT, type Person } from './d
 import type { Program } from './program.ts';
 import { startSlapd, type Slapd } from './slapd.ts';
 
+/** A running demonstration directory. */
 export interface Demonstration {
   readonly somebody: Person & { readonly login: { readonly userName: string; readonly password: string } };
   /**

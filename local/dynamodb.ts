@@ -10,8 +10,10 @@ import { DatabaseSync } from 'node:sqlite';
 import { findJava } from './java.ts';
 import { startServer } from './server-process.ts';
 
+/** The name of a DynamoDB server that runs here. */
 export type DynamoDbKind = 'dynoxide' | 'dynamodb-local';
 
+/** A running DynamoDB server. */
 export interface LocalDynamoDb {
   readonly endpoint: string;
   /** Stops the server; resolves when its process has ended. */

@@ -32,6 +32,7 @@ interface Entry {
   readonly Time?: number;
 }
 
+/** The handlers of the stand-in. */
 export interface EventBus {
   /** PutEvents. */
   readonly handle: RequestHandler;

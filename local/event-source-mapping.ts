@@ -18,6 +18,7 @@ import { openState } from './kept-state.ts';
 import type { Stoppable } from './running.ts';
 import { type EventSourceDefinition, LOCAL_CLIENT } from './template.ts';
 
+/** Where streams come from, and where their records go. */
 export interface EventSourceMappingOptions {
   /** The endpoint of DynamoDB, which also serves the streams. */
   readonly endpoint: string;

@@ -7,6 +7,7 @@ import { createWriteStream, mkdirSync, type WriteStream } from 'node:fs';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 
+/** A function as the host needs it. */
 export interface FunctionDefinition {
   readonly name: string;
   readonly arn: string;
@@ -18,6 +19,7 @@ export interface FunctionDefinition {
   readonly memoryMb: number;
 }
 
+/** The answer of a failed invocation, as Lambda formats it. */
 export interface FaultyAnswer {
   readonly errorType: string;
   readonly errorMessage: string;
@@ -27,6 +29,7 @@ export interface FaultyAnswer {
 /** `payload` is the function's answer as JSON. */
 export type InvocationResult = { readonly payload: string } | { readonly fault: FaultyAnswer };
 
+/** Runs functions. */
 export interface FunctionHost {
   /**
    * Runs the function once. `event` is JSON. Never rejects: a function that fails or does not exist returns a fault.
@@ -45,6 +48,7 @@ export interface InstanceData {
   readonly memoryMb: number;
 }
 
+/** One invocation, as an instance gets it. */
 export interface WorkerRequest {
   readonly requestId: string;
   readonly event: string;
@@ -52,6 +56,7 @@ export interface WorkerRequest {
   readonly deadline: number;
 }
 
+/** The answer of an instance. `reusable`: whether the instance may serve again. */
 export type WorkerAnswer = InvocationResult & { readonly reusable: boolean };
 
 // Most instances of one function at a time; further calls wait for an idle one. Lambda would start a thousand.

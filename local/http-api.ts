@@ -14,6 +14,7 @@ const LARGEST_BODY = 10 * 1024 * 1024;
 // Other types are passed as base64, as API Gateway does.
 const TEXT_TYPES = /^(text\/|application\/(json|javascript|xml)(;|$))/i;
 
+/** Answers one HTTP request. */
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
 interface Route {
@@ -23,6 +24,7 @@ interface Route {
   readonly pattern: RegExp;
 }
 
+/** Creates the handler of the API; `host` runs the functions of its routes. */
 export function createHttpApi(routes: readonly RouteDefinition[], host: Pick<FunctionHost, 'invoke'>): RequestHandler {
   const parsed = routes.map(parseRoute).sort(bySpecificity);
   return async (request, response) => {

@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
+/** The state and how to save it. */
 export interface KeptState<T> {
   /** Change it in place, then call `save`. */
   readonly document: T;

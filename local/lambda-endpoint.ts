@@ -10,6 +10,7 @@ import { readBody, type RequestHandler } from './http-api.ts';
 /** Lambda's limit, in bytes. */
 const LARGEST_PAYLOAD = 6 * 1024 * 1024;
 
+/** The path of Invoke calls. */
 export const INVOKE_PATH = /^\/2015-03-31\/functions\/([^/]+)\/invocations$/;
 
 interface InvokableFunction {

@@ -17,6 +17,7 @@ import { createScheduler } from './scheduler.ts';
 import { createSecretsManager } from './secrets-manager.ts';
 import { LOCAL_CREDENTIALS, LOCAL_REGION, synthesizeStack } from './template.ts';
 
+/** Options of the program. */
 export interface ProgramOptions {
   /** 0: any free port. */
   readonly port: number;
@@ -27,6 +28,7 @@ export interface ProgramOptions {
   readonly signal: AbortSignal;
 }
 
+/** The running program. */
 export interface Program {
   readonly url: string;
   /** The first administrator, with the password from the administrator secret. */

@@ -32,6 +32,7 @@ export interface Administrator {
   readonly password: string;
 }
 
+/** The URLs of the stand-ins. */
 export interface Endpoints {
   readonly dynamoDb: string;
   readonly secretsManager: string;

@@ -6,10 +6,12 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { RequestHandler } from './http-api.ts';
 
+/** Anything that must be stopped. */
 export interface Stoppable {
   stop(): Promise<void>;
 }
 
+/** The started parts of a program. */
 export interface Running extends Stoppable {
   /** Waits for a start and registers its result to be stopped, even if another start fails meanwhile. */
   add<T extends Stoppable>(starting: Promise<T>): Promise<T>;
@@ -34,6 +36,7 @@ export function createRunning(): Running {
   };
 }
 
+/** A running HTTP server. */
 export interface LocalServer extends Stoppable {
   readonly url: string;
 }

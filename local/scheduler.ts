@@ -25,6 +25,7 @@ export interface Schedule {
   readonly LastModificationDate: number;
 }
 
+/** The stand-in. */
 export interface Scheduler {
   readonly handle: RequestHandler;
   /** The current schedules. */
@@ -33,6 +34,7 @@ export interface Scheduler {
   stop(): Promise<void>;
 }
 
+/** Options of the stand-in. `fire` is called when a schedule is due. */
 export interface SchedulerOptions {
   readonly fire: (target: { readonly arn: string; readonly input: string }) => void;
   /** Where schedules are kept; without it they are in memory. */

@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const START_ATTEMPTS = 3;
 const LAST_WORDS = 2_000;
 
+/** How to run a server program. */
 export interface ServerCommand {
   /** Program and arguments; the program stays in the foreground. */
   readonly command: readonly string[];
@@ -24,6 +25,7 @@ export interface ServerCommand {
   readonly stopMs: number;
 }
 
+/** A running server. */
 export interface ServerProcess<Ports extends readonly number[]> {
   readonly pid: number;
   readonly ports: Ports;

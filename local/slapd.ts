@@ -20,6 +20,7 @@ const STOP_MS = 3000;
 /** Address space, not disk space: enough for some millions of people. */
 const MOST_DATA_BYTES = 16 * 1024 ** 3;
 
+/** Options of an OpenLDAP server. */
 export interface SlapdOptions {
   /** Contains configuration, data and log; created if missing. Earlier content is replaced. */
   readonly folder: string;
@@ -47,6 +48,7 @@ export interface SlapdOptions {
   readonly certificates?: Certificates;
 }
 
+/** A running OpenLDAP server. */
 export interface Slapd {
   readonly ldapPort: number;
   readonly ldapsPort: number;

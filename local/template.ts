@@ -9,12 +9,14 @@ import { fileURLToPath } from 'node:url';
 import type { CreateTableCommandInput } from '@aws-sdk/client-dynamodb';
 import type { CreateScheduleCommandInput } from '@aws-sdk/client-scheduler';
 
+/** A table of the template. */
 export interface TableDefinition {
   readonly create: CreateTableCommandInput;
   /** The TTL attribute; undefined: items do not expire. */
   readonly timeToLive: string | undefined;
 }
 
+/** A secret of the template. */
 export interface SecretDefinition {
   readonly name: string;
   /** Its first value, or the rule to generate it. */
@@ -23,6 +25,7 @@ export interface SecretDefinition {
     | { readonly template: Readonly<Record<string, string>>; readonly key: string; readonly length: number };
 }
 
+/** A function of the template. */
 export interface LocalFunction {
   readonly name: string;
   readonly arn: string;
@@ -51,6 +54,7 @@ export interface EventSourceDefinition {
   readonly patterns: readonly object[];
 }
 
+/** The parts of the template that this machine provides. */
 export interface LocalStack {
   readonly tables: readonly TableDefinition[];
   readonly secrets: readonly SecretDefinition[];
@@ -62,8 +66,11 @@ export interface LocalStack {
   readonly eventBuses: readonly string[];
 }
 
+/** The region in local ARNs. */
 export const LOCAL_REGION = 'local';
+/** The account in local ARNs. */
 export const LOCAL_ACCOUNT = '000000000000';
+/** Credentials for the SDK, which refuses to work without any. */
 export const LOCAL_CREDENTIALS = { accessKeyId: 'local', secretAccessKey: 'local' };
 /** Configuration of the SDK's clients: the stand-ins check neither value. */
 export const LOCAL_CLIENT = { region: LOCAL_REGION, credentials: LOCAL_CREDENTIALS };

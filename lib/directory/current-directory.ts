@@ -7,6 +7,7 @@ import type { Directory, OpenDirectory } from './directory.ts';
 import type { SettingsStore } from '../settings/settings-store.ts';
 import type { StoredSettings } from '../settings/settings.ts';
 
+/** The directory that the current settings describe. */
 export interface CurrentDirectory {
   /** Directory and settings, at most a minute old; null if none are saved. */
   get(): Promise<{ readonly directory: Directory; readonly stored: StoredSettings } | null>;
@@ -21,6 +22,7 @@ const MAX_AGE_MS = 60_000;
 /** Limits the reads during an outage. */
 const MIN_AGE_MS = 5_000;
 
+/** Creates a CurrentDirectory; opens and closes directories as the settings change. */
 export function keepDirectory(settings: SettingsStore, openDirectory: OpenDirectory, clock: Clock): CurrentDirectory {
   let current: { directory: Directory; stored: StoredSettings } | null = null;
   let readAt = Number.NEGATIVE_INFINITY;

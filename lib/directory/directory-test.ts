@@ -46,6 +46,7 @@ export interface TestedServer {
   readonly statusAttributes: readonly { readonly name: string; readonly seen: boolean }[];
 }
 
+/** The result of a settings test. */
 export interface DirectoryTest {
   readonly ok: boolean;
   readonly stages: readonly TestStage[];

@@ -58,6 +58,7 @@ export type RejectionReason =
   | 'notPermitted'
   | 'throttled';
 
+/** The result of a bind that reached a server. */
 export type BindResult =
   | { readonly kind: 'accepted' }
   | { readonly kind: 'rejected'; readonly reason: Exclude<RejectionReason, 'throttled'> };
@@ -87,4 +88,5 @@ export interface Directory {
   close(): Promise<void>;
 }
 
+/** Opens the directory of these settings. `password`: of the bind DN. Connects to nothing yet. */
 export type OpenDirectory = (settings: Settings, password: string) => Directory;

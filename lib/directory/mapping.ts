@@ -32,6 +32,7 @@ export interface Skipped {
   readonly reason: string;
 }
 
+/** The result of mapping one entry. */
 export type Mapped =
   | { readonly kind: 'person'; readonly person: Person }
   | { readonly kind: 'skipped'; readonly skipped: Skipped };

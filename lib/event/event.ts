@@ -9,6 +9,7 @@ import { PROFILE_FIELDS, toPublicUser, userStatus } from '../user/user.ts';
 /** The public fields that a write can change; `status` follows from `disabledBy`. */
 const FIELDS = [...PROFILE_FIELDS, 'authentication', 'disabledBy', 'privileges', 'directory'] as const;
 
+/** The old and new values of the fields that changed. */
 export type FieldChanges = {
   readonly [Field in (typeof FIELDS)[number]]?: { readonly from: PublicUser[Field]; readonly to: PublicUser[Field] };
 };
@@ -42,6 +43,7 @@ export interface EventData {
   'run.finished': { readonly run: Run };
 }
 
+/** The type of an event. */
 export type EventType = keyof EventData;
 
 /** @see https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#context-attributes */

@@ -21,10 +21,12 @@ import type { DirectoryLink, PublicUser, User } from '../user/user.ts';
 import { parseUserName } from '../user/user-name.ts';
 import { toPublicUser } from '../user/user.ts';
 
+/** The outcome of a login. `retryAfterSeconds` comes with `throttled`. */
 export type LoginOutcome =
   | { readonly outcome: 'accepted'; readonly user: PublicUser }
   | { readonly outcome: 'rejected'; readonly reason: RejectionReason; readonly retryAfterSeconds?: number };
 
+/** The login, as a service. */
 export interface Login {
   /**
    * Verifies the password and counts failures.
@@ -38,12 +40,14 @@ export interface Login {
   checkPassword(userName: string, password: string): Promise<LoginOutcome>;
 }
 
+/** The ports that a login needs. */
 export interface LoginPorts {
   readonly logins: LoginStore;
   readonly directory: CurrentDirectory;
   readonly clock: Clock;
 }
 
+/** Creates the login on its ports. */
 export function createLogin({ logins, directory, clock }: LoginPorts): Login {
   async function logIn(typed: string, password: string): Promise<LoginOutcome> {
     if (!isConceivable(typed, password)) return rejected('invalidCredentials');

@@ -6,12 +6,14 @@ import { hash, randomBytes } from 'node:crypto';
 import type { UserStore } from '../user/user-store.ts';
 import type { User } from '../user/user.ts';
 
+/** A session as stored. `expiresAt`: RFC 3339 UTC. */
 export interface Session {
   readonly userId: string;
   readonly userName: string;
   readonly expiresAt: string;
 }
 
+/** The port to stored sessions. Every method may throw ServiceError `storeUnavailable`. */
 export interface SessionStore {
   /** Stores a new session. `tokenHash` is never the token itself. */
   create(tokenHash: string, session: Session): Promise<void>;

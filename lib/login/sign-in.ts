@@ -22,6 +22,7 @@ export const FIRST_ADMINISTRATOR = 'admin';
  */
 export type ReadGeneratedPassword = () => Promise<string>;
 
+/** The ports that a sign-in needs. */
 export interface SignInPorts {
   readonly users: UserStore;
   readonly sessions: SessionStore;
@@ -30,6 +31,7 @@ export interface SignInPorts {
   readonly clock: Clock;
 }
 
+/** The sign-in, as a service. */
 export interface SignIn {
   /**
    * Opens a session for an active administrator; null for everybody else, after the same steps, so that a stranger
@@ -42,6 +44,7 @@ export interface SignIn {
   verifyPassword(userName: string, password: string): Promise<PublicUser | null>;
 }
 
+/** Creates the sign-in on its ports. */
 export function createSignIn(ports: SignInPorts): SignIn {
   const { users, sessions, login, clock } = ports;
 

@@ -2,6 +2,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import type { ConnectionSettings } from './settings.ts';
 
+/** The address of a directory server. */
 export interface ServerAddress {
   /** As written in the settings. */
   readonly name: string;

@@ -2,6 +2,7 @@
 import type { WorkingSchedule } from './schedule.ts';
 import type { Settings, StoredSettings } from './settings.ts';
 
+/** The stored settings. Every method may throw ServiceError `storeUnavailable`. */
 export interface SettingsStore {
   /** The stored settings; null if none are saved. */
   read(): Promise<StoredSettings | null>;

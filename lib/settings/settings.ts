@@ -13,8 +13,10 @@ import { PROFILE_FIELDS } from '../user/user.ts';
  */
 export const VENDORS = ['openLdap', 'ds389', 'activeDirectory', 'eDirectory', 'apacheDs', 'unknown'] as const;
 
+/** The name of a vendor. */
 export type Vendor = (typeof VENDORS)[number];
 
+/** How to reach the directory. */
 export interface ConnectionSettings {
   /** DNS names or IP addresses (IPv6 in brackets), with an optional `:port`; tried in this order. */
   readonly servers: readonly string[];
@@ -38,6 +40,7 @@ export interface ConnectionSettings {
   };
 }
 
+/** Which entries of the directory are people to import. */
 export interface ScopeSettings {
   /** Empty: the directory's default naming context, or its only one. */
   readonly baseDn: string;
@@ -59,6 +62,7 @@ export interface MappingSettings extends Readonly<Record<ProfileField, string>> 
   readonly uniqueId: string;
 }
 
+/** When runs start, and how they treat missing and disabled people. */
 export interface OptionSettings {
   readonly schedule: { readonly enabled: boolean; readonly expression: string; readonly timeZone: string };
   readonly missingUsers: 'keep' | 'disable' | 'delete';
@@ -67,6 +71,7 @@ export interface OptionSettings {
   readonly disabledUsers: 'disable' | 'skip' | 'import';
 }
 
+/** The whole document, without the password of the bind DN. */
 export interface Settings {
   readonly connection: ConnectionSettings;
   readonly scope: ScopeSettings;

@@ -15,6 +15,7 @@ import type { Report } from './report.ts';
 import type { User } from '../user/user.ts';
 import { userNameKey } from '../user/user-name.ts';
 
+/** Carries out the steps of a plan, in three ways. */
 export interface Apply {
   /** Steps that take access away: written under the lease, in transactions. */
   removals(steps: readonly Step[]): Promise<void>;

@@ -25,6 +25,7 @@ export interface Contradiction {
   readonly reason: string;
 }
 
+/** The result of matching all people of a read. */
 export interface Matches {
   /** Entries read. */
   readonly read: number;
@@ -45,6 +46,7 @@ export interface Matches {
   isTaken(nameKey: string): boolean;
 }
 
+/** Matches people one by one: `add` each entry of the read, then call `finish` once. */
 export interface Matching {
   add(mapped: Mapped): void;
   finish(): Matches;
@@ -59,7 +61,9 @@ interface Known {
   nameClaimed: boolean;
 }
 
+/** The reason of entries that map to the same user name. */
 export const SAME_NAME = 'another entry maps to the same user name; neither is used';
+/** The reason of entries with the same unique id. */
 export const SAME_ID = 'another entry has the same unique id; neither is used';
 const SAME_LINK =
   'two users are linked to the same entry; delete one of them or switch it to integrated authentication';

@@ -114,6 +114,7 @@ export function meetOccupant(person: Person, occupant: User, context: PlanContex
   return refusePerson(person, occupant, occupantReason(occupant));
 }
 
+/** The decision about names. */
 export interface Settled {
   /** Renames in the order that frees each name before it is taken; each group all or nothing. */
   readonly renames: readonly (readonly Step[])[];

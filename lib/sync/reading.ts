@@ -14,6 +14,7 @@ import type { User } from '../user/user.ts';
 import { batchesOf } from './batch.ts';
 import { needsDecision } from './plan.ts';
 
+/** The result of reading everybody. The caller closes `reader`. */
 export interface Reading {
   /** The reader of the server that all matches come from. */
   readonly reader: DirectoryReader;

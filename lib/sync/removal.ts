@@ -37,6 +37,7 @@ export interface Present {
   readonly person: Person;
 }
 
+/** The facts that removals depend on. */
 export interface RemovalInput {
   /** Active users whose entry the directory marks as disabled. */
   readonly marked: readonly Present[];
@@ -53,6 +54,7 @@ export interface RemovalInput {
   readonly approved: ReadonlySet<string>;
 }
 
+/** The outside world that removals need. */
 export interface RemovalPorts {
   readonly users: Pick<UserStore, 'listActiveAdministrators'>;
   /** The second look: finds out where these people are now, by unique id and without the filter. */
@@ -60,6 +62,7 @@ export interface RemovalPorts {
   readonly report: Pick<Report, 'stage' | 'check' | 'notice' | 'incomplete'>;
 }
 
+/** The decision about everybody who could lose access. */
 export interface RemovalDecision {
   /** Missing users to disable or delete, in the given order. */
   readonly removals: readonly Step[];
@@ -126,6 +129,7 @@ export async function decideRemovals(
 
 // ------------------------------------------------------------------------------------------------- absence
 
+/** The decision about one missing user, before limit and second look. */
 export type MissingDecision =
   | { readonly kind: 'nothing' }
   /** Record since when the user is missing. */
@@ -178,10 +182,12 @@ function withhold({ user, how }: Removal, reason: string): Step {
 
 // --------------------------------------------------------------------------------------------------- limit
 
+/** The removals and the facts that the limit depends on. */
 export interface GuardInput extends Pick<RemovalInput, 'complete' | 'known' | 'read' | 'limit' | 'approved'> {
   readonly removals: readonly Removal[];
 }
 
+/** The decision of the removal limit. */
 export interface GuardDecision {
   readonly allowed: readonly Removal[];
   readonly withheld: readonly Removal[];

@@ -11,6 +11,7 @@ import type { RunStore } from './run-store.ts';
 import type { Change, ChangeKind, Run, RunStage, RunState } from './run.ts';
 import { NO_TOTALS } from './run.ts';
 
+/** The report of one run while it works. */
 export interface Report {
   stage(stage: RunStage): Promise<void>;
   /** Counts entries read. */
@@ -46,6 +47,7 @@ const MAX_SENTENCE_LENGTH = 600;
 
 class Cancelled extends Error {}
 
+/** Starts the report of a run and renews its lease until `finish` or `fail`. `deadline`: the end of the run's time. */
 export function startReport(
   { runs, clock }: { readonly runs: RunStore; readonly clock: Clock },
   { run, fence }: { readonly run: Run; readonly fence: Fence },

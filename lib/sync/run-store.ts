@@ -3,10 +3,12 @@ import type { Page } from '../cursor.ts';
 import type { Fence } from '../user/user-store.ts';
 import type { Change, ChangeKind, Run, RunState } from './run.ts';
 
+/** The result of a start: `active` if another run holds the lease. */
 export type StartResult =
   | { readonly kind: 'started'; readonly run: Run; readonly fence: Fence }
   | { readonly kind: 'active'; readonly activeRunId: string };
 
+/** The store of runs. Every method may throw ServiceError `storeUnavailable`. */
 export interface RunStore {
   /**
    * Takes the lease and stores the run, with its number of expected entries. Takes the lease over from a run that has

@@ -18,8 +18,10 @@ export const CHANGE_KINDS = [
   'withheld',
 ] as const;
 
+/** The kind of a line. */
 export type ChangeKind = (typeof CHANGE_KINDS)[number];
 
+/** The value of a field in a line. */
 export type FieldValue = string | boolean | null | readonly string[];
 
 /** One line of a run. `userId` and `userName` are null if the entry led to no user. */
@@ -34,8 +36,10 @@ export interface Change {
   readonly reason?: string;
 }
 
+/** The count of each kind of change. */
 export type Totals = Readonly<Record<ChangeKind, number>>;
 
+/** Totals of zero. */
 export const NO_TOTALS: Totals = Object.freeze(
   Object.fromEntries(CHANGE_KINDS.map((kind) => [kind, 0])) as Record<ChangeKind, number>,
 );
@@ -46,11 +50,13 @@ export interface Completeness {
   readonly reasons: readonly string[];
 }
 
+/** How a run ended, or `running`. `partial`: not everybody could be read or looked up. */
 export type RunStatus = 'running' | 'succeeded' | 'partial' | 'failed' | 'cancelled';
 
 /** The stages of a run in their order; `queued` until the sync function takes the run up. */
 export type RunStage = 'queued' | 'reading' | 'planning' | 'verifying' | 'applying' | 'finished';
 
+/** What started a run. */
 export type RunTrigger = 'schedule' | 'api' | 'console';
 
 /** `read`: entries; `planned`: changes; `applied`: changes written. */
@@ -60,6 +66,7 @@ export interface Progress {
   readonly applied: number;
 }
 
+/** Why a run failed or was refused. */
 export interface RunError {
   readonly code: ErrorCode;
   readonly message: string;
@@ -67,6 +74,7 @@ export interface RunError {
   readonly advice: string | null;
 }
 
+/** The record of a run. Times are RFC 3339 UTC. */
 export interface Run {
   readonly id: string;
   readonly dryRun: boolean;

@@ -40,12 +40,14 @@ export function tell(change: Change): Step {
   return { change, write: null, person: null };
 }
 
+/** The user with a new version and time of change. */
 export function touched(user: User, context: PlanContext): User {
   return { ...user, updatedAt: context.now.toISOString(), version: user.version + 1 };
 }
 
 type Fields = NonNullable<Change['fields']>;
 
+/** The fields that differ between two versions of a user, for a line. */
 export function differences(before: User, after: User): Fields {
   const fields: Record<string, { from: FieldValue; to: FieldValue }> = {};
   const compare = (name: string, from: FieldValue, to: FieldValue): void => {
@@ -59,6 +61,7 @@ export function differences(before: User, after: User): Fields {
   return fields;
 }
 
+/** A line of this kind about a user. */
 export function line(kind: ChangeKind, user: User): Change {
   return {
     kind,

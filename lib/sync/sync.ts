@@ -21,6 +21,7 @@ import type { RunStore } from './run-store.ts';
 import type { Run } from './run.ts';
 import type { PlanContext } from './step.ts';
 
+/** The ports that a run needs. */
 export interface SyncPorts {
   readonly users: UserStore;
   readonly runs: RunStore;

@@ -14,6 +14,7 @@ export const addressKey = userNameKey;
  */
 export const MAX_ADDRESS_BYTES = 16 * 1024;
 
+/** Whether the addresses of one user are longer than MAX_ADDRESS_BYTES in total. */
 export function exceedAddressBytes(emailAddresses: readonly string[]): boolean {
   return Buffer.byteLength(emailAddresses.join()) > MAX_ADDRESS_BYTES;
 }

@@ -14,6 +14,7 @@ export const PRIVILEGES = [
   'delete',
 ] as const;
 
+/** The name of a privilege. */
 export type Privilege = (typeof PRIVILEGES)[number];
 
 /**

@@ -36,6 +36,7 @@ export interface Fence {
   readonly token: number;
 }
 
+/** A page of a list of users; all conditions must match. */
 export interface UserQuery {
   /** Prefix of the user name or, if it contains an @, also a whole e-mail address. Compared without letter case. */
   readonly search?: string;
@@ -46,6 +47,7 @@ export interface UserQuery {
   readonly next?: string;
 }
 
+/** The user database. Every method may throw ServiceError `storeUnavailable`. */
 export interface UserStore {
   /**
    * The links of all users, in no order, in batches. They may be slightly out of date; a conditional write detects

@@ -3,6 +3,7 @@ import { addressKey } from './email-address.ts';
 import type { Privilege } from './privilege.ts';
 import { userNameKey } from './user-name.ts';
 
+/** Who keeps the password: this system (`integrated`) or the directory. */
 export type Authentication = 'integrated' | 'directory';
 
 /** A user's link to one directory entry. `id` is the directory's unique id as canonical text. */
@@ -33,6 +34,7 @@ export interface Profile {
   readonly emailAddresses: readonly string[];
 }
 
+/** The name of a field of a profile. */
 export type ProfileField = keyof Profile;
 
 const IS_PROFILE_FIELD: Readonly<Record<ProfileField, true>> = { userName: true, fullName: true, emailAddresses: true };
@@ -48,6 +50,7 @@ export function profileOf(record: Profile): Profile {
   return Object.fromEntries(PROFILE_FIELDS.map((field) => [field, record[field]])) as unknown as Profile;
 }
 
+/** A user as stored. */
 export interface User extends Profile {
   /** The account's identity: set at creation, never changed, never reused. */
   readonly id: string;
@@ -87,12 +90,15 @@ export interface PublicUser extends Profile {
   readonly version: number;
 }
 
+/** Whether a user is active or disabled. */
 export type UserStatus = 'active' | 'disabled';
 
+/** The status that follows from `disabledBy`. */
 export function userStatus(user: Pick<User, 'disabledBy'>): UserStatus {
   return user.disabledBy === null ? 'active' : 'disabled';
 }
 
+/** The user's public form. */
 export function toPublicUser(user: User): PublicUser {
   const { id, authentication, disabledBy, privileges, directory } = user;
   return {
@@ -109,6 +115,7 @@ export function toPublicUser(user: User): PublicUser {
   };
 }
 
+/** Whether a user is active and has the privilege `admin`. */
 export function isActiveAdministrator({ disabledBy, privileges }: User): boolean {
   return disabledBy === null && privileges.includes('admin');
 }
