@@ -2831,12 +2831,12 @@ export interface operations {
                      *       "items": [
                      *         {
                      *           "name": "none",
-                     *           "description": "No privilege at all; the user cannot log in.",
+                     *           "description": "No privileges; the user cannot log in.",
                      *           "exclusive": true
                      *         },
                      *         {
                      *           "name": "admin",
-                     *           "description": "Everything, and the administration of this system.",
+                     *           "description": "All privileges, and may administer this system.",
                      *           "exclusive": true
                      *         },
                      *         {
@@ -2846,32 +2846,32 @@ export interface operations {
                      *         },
                      *         {
                      *           "name": "changePassword",
-                     *           "description": "May change the own password (integrated users).",
+                     *           "description": "May change their own password (integrated users only).",
                      *           "exclusive": false
                      *         },
                      *         {
                      *           "name": "archive",
-                     *           "description": "Handed to the login service: may archive e-mail.",
+                     *           "description": "Passed to the login service: may archive e-mail.",
                      *           "exclusive": false
                      *         },
                      *         {
                      *           "name": "modifyArchiveProfiles",
-                     *           "description": "Handed to the login service: may edit archiving profiles.",
+                     *           "description": "Passed to the login service: may edit archiving profiles.",
                      *           "exclusive": false
                      *         },
                      *         {
                      *           "name": "export",
-                     *           "description": "Handed to the login service: may export e-mail.",
+                     *           "description": "Passed to the login service: may export e-mail.",
                      *           "exclusive": false
                      *         },
                      *         {
                      *           "name": "modifyExportProfiles",
-                     *           "description": "Handed to the login service: may edit export profiles.",
+                     *           "description": "Passed to the login service: may edit export profiles.",
                      *           "exclusive": false
                      *         },
                      *         {
                      *           "name": "delete",
-                     *           "description": "Handed to the login service: may delete e-mail.",
+                     *           "description": "Passed to the login service: may delete e-mail.",
                      *           "exclusive": false
                      *         }
                      *       ],

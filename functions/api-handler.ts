@@ -1,7 +1,4 @@
-/**
- * The administration API: every call of it, as a table from address to use case. Who may call is decided
- * here; what a call does, in lib/.
- */
+/** The administration API: a table from address to use case. Decides who may call; lib/ does the work. */
 import { createAdministration } from '../lib/administration/users.ts';
 import { readSettings, saveSettings, testSettings } from '../lib/administration/settings.ts';
 import type { SettingsInEffect } from '../lib/administration/settings.ts';
@@ -42,6 +39,7 @@ import { serveRoutes } from './http.ts';
 import type { Answer, Call, HttpHandler, Logger, Route } from './http.ts';
 import description from './openapi.json' with { type: 'json' };
 
+/** The ports that the API needs. */
 export interface ApiPorts {
   readonly users: UserStore;
   readonly logins: LoginStore;
@@ -57,7 +55,7 @@ export interface ApiPorts {
   readonly logger: Logger;
 }
 
-/** Who calls: an administrator, by the token of an API client or by the cookie of the console. */
+/** The calling administrator, identified by the token of an API client or the cookie of the console. */
 interface Caller {
   readonly user: User;
   readonly token: string;
@@ -67,6 +65,7 @@ interface Caller {
 
 const SESSION_COOKIE = 'session';
 
+/** Makes the handler of the administration API. */
 export function makeHandler(ports: ApiPorts): HttpHandler {
   const { users, runs, settings, sessions, login, clock, logger } = ports;
   const administration = createAdministration(users, clock);
@@ -79,7 +78,7 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
     return session && { ...session, token, trigger: call.bearerToken === null ? 'console' : 'api' };
   }
 
-  /** A route for administrators: whoever else calls learns nothing, not even what is wrong with the body. */
+  /** A route for administrators. Any other caller learns nothing, not even the faults of the body. */
   function forAdministrators(
     method: Route['method'],
     path: string,
@@ -103,23 +102,23 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
     const { userName, password } = valid(parseCredentials(call.json()));
     const session = await signIns.signIn(userName, password);
     if (session === null) {
-      throw new ServiceError('notAuthenticated', 'this is no user name and password of an active administrator');
+      throw new ServiceError('notAuthenticated', 'wrong user name or password');
     }
     return { status: 200, body: session, cookies: [sessionCookie(session.token, SESSION_SECONDS, call.https)] };
   }
 
-  /** A new password ends every session of its user; the one that has set it goes on. */
+  /** A new password ends all sessions of its user, except the session that set it. */
   async function keepSession(caller: Caller | null, changed: User): Promise<void> {
     if (caller?.user.id !== changed.id) return;
     try {
       await renewSession(sessions, caller.token, changed);
     } catch (error) {
-      // The password is set. Whoever has lost the session over it signs in with the new one.
+      // The password is set. If the session is lost, its user signs in with the new password.
       if (!(error instanceof ServiceError)) throw error;
     }
   }
 
-  /** Without a session, too: only administrators have one. The old password is asked for in any case. */
+  /** Works without a session, because only administrators have one. Always requires the old password. */
   async function changeOwnPassword(call: Call): Promise<Answer> {
     const typed = valid(parsePasswordChange(call.json()));
     const caller = await readCaller(call, false);
@@ -128,15 +127,16 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
       throw new ServiceError('notAuthenticated', 'sign in first, or name the user in "userName"');
     }
     if (typed.userName !== undefined && userNameKey(typed.userName) !== userNameKey(userName)) {
-      throw invalidRequest([{ path: 'userName', message: 'is not the user that is signed in' }]);
+      throw invalidRequest([{ path: 'userName', message: 'must be the signed-in user; leave it out' }]);
     }
     const user = await signIns.verifyPassword(userName, typed.currentPassword);
-    // A stranger does not learn that a password is right which can't be changed here: it may open everything else.
+    // Without a session, a correct password that can't be changed here is not confirmed, because it may be valid
+    // elsewhere.
     const isOurs = caller !== null || user?.authentication === 'integrated';
     if (user === null || !isOurs || !mayChangePassword(user.privileges)) {
       throw new ServiceError(
         'notAuthenticated',
-        'this is no user name and password of somebody who may change it here',
+        'wrong user name or password, or this user may not change the password here',
       );
     }
     const changed = await administration.changeOwnPassword(user, typed.newPassword);
@@ -157,7 +157,7 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
       check('settings', async () => void (await settings.read())),
     ]);
     const healthy = checks.every(({ ok }) => ok);
-    // Without the users nobody can be known to be an administrator.
+    // Without the users table, nobody can be identified as an administrator.
     const caller = healthy ? await readCaller(call, true) : null;
     const status = healthy ? 'ok' : 'degraded';
     return { status: healthy ? 200 : 503, body: caller ? { status, checks } : { status } };
@@ -169,7 +169,7 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
       { method: 'DELETE', path: '/api/session', handle: signOut },
       { method: 'PUT', path: '/api/session/password', handle: changeOwnPassword },
       { method: 'GET', path: '/api/health', handle: health },
-      // Open: it says what may be asked, and nothing of this system.
+      // Open to everybody: it describes the API and reveals nothing about this deployment.
       { method: 'GET', path: '/api/openapi.json', handle: async () => ({ status: 200, body: description }) },
       forAdministrators('GET', '/api/session', async (_call, { user, expiresAt }) => ({
         status: 200,
@@ -182,7 +182,7 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
 
       forAdministrators('GET', '/api/settings', async () => {
         const shown = await readSettings(ports);
-        if (shown === null) throw new ServiceError('notFound', 'nothing is configured yet');
+        if (shown === null) throw new ServiceError('notFound', 'no settings are saved yet');
         return settingsAnswer(shown, clock.now());
       }),
       forAdministrators('PUT', '/api/settings', async (call) =>
@@ -248,7 +248,7 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
         const userName = userNameOf(call.params);
         const { password } = valid(parseNewPassword(call.json()));
         await keepSession(caller, await administration.setPassword(userName, password));
-        // Whoever has forgotten the old one has failed with it often enough.
+        // A user who forgot the old password has probably failed with it often enough to be throttled.
         await ports.logins.clearAttempts(userName);
         return { status: 204 };
       }),
@@ -263,8 +263,9 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
 }
 
 /**
- * The address of a user. API Gateway's HTTP APIs decode the path before the function sees it and lose what `/`, `?` and `%`
- * were: names with anything but letters, digits and `.@_-` are therefore written as `~` and the base64url of their UTF-8.
+ * The address of a user. API Gateway's HTTP APIs decode the path before the function gets it, so escaped `/`, `?` and
+ * `%` are lost. Names with any character but letters, digits and `.@_-` are therefore written as `~` and the base64url
+ * of their UTF-8.
  */
 export function userPath(userName: string): string {
   const isPlain = /^[A-Za-z0-9@_-][A-Za-z0-9.@_-]*$/.test(userName);
@@ -272,8 +273,8 @@ export function userPath(userName: string): string {
 }
 
 /**
- * The user name in a path. Only the form that `userPath` writes is decoded; everything else is the name itself, or a user called
- * `~dmljdGlt` could not be deleted without deleting `victim`.
+ * The user name in a path. Only the form that `userPath` writes is decoded; any other text is the name itself. Otherwise
+ * the deletion of a user named `~dmljdGlt` would delete `victim`. A text that can't be a user name is not found.
  */
 function userNameOf({ userName: part = '' }: Call['params']): string {
   const decoded = part.startsWith('~') ? Buffer.from(part.slice(1), 'base64url').toString() : part;
@@ -288,12 +289,15 @@ function runIdOf({ id = '' }: Call['params']): string {
   throw new ServiceError('notFound', 'there is no run of this id');
 }
 
-/** NaN equals no version. */
+/** The version in `If-Match`; NaN, which equals no version, if it is not a number. */
 function versionOf({ ifMatch }: Call): number | null {
   return ifMatch === null ? null : /^\d+$/.test(ifMatch) ? Number(ifMatch) : Number.NaN;
 }
 
-/** A cookie goes along whoever made the browser send the request: it counts only where that can't have been another site. */
+/**
+ * The token of a call. Browsers send a cookie with requests of any site, so it counts only if another site can't have
+ * caused the request.
+ */
 function tokenOf(call: Call, safe: boolean): string | null {
   return call.bearerToken ?? (safe || call.sameOrigin ? call.cookie(SESSION_COOKIE) : null);
 }

@@ -1,23 +1,27 @@
 /**
- * The login function: the login service invokes it with a user name and a password and gets an outcome, or a
- * function error when there is none (`DirectoryUnavailable`, `InvalidRequest`, ...: the fault's code as error type).
+ * The login function. The login service invokes it with a user name and a password and gets an outcome, or a function
+ * error if there is none; the error type is the fault's code (`DirectoryUnavailable`, `InvalidRequest`, ...).
  */
 import { ServiceError } from '../lib/errors.ts';
 import type { Login, LoginOutcome } from '../lib/login/login.ts';
 import { functionError } from './function-error.ts';
 import { recordLogin, recordUnexpected } from './telemetry.ts';
 
+/** The ports that the login function needs. */
 export interface AuthPorts {
   readonly login: Login;
-  /** Milliseconds spent in binds since it was asked last; null when there was no bind. */
+  /** Milliseconds spent in binds since the last call; null if there was no bind. */
   readonly takeDirectoryMs: () => number | null;
 }
 
+/** Makes the handler of the login function. */
 export function makeHandler({ login, takeDirectoryMs }: AuthPorts) {
   return async (event: unknown): Promise<LoginOutcome> => {
     const { userName, password } = (event ?? {}) as { readonly userName?: unknown; readonly password?: unknown };
     if (typeof userName !== 'string' || typeof password !== 'string') {
-      throw functionError(new ServiceError('invalidRequest', 'the event is {"userName": "...", "password": "..."}'));
+      throw functionError(
+        new ServiceError('invalidRequest', 'the event must be {"userName": "...", "password": "..."}'),
+      );
     }
     try {
       const outcome = await login.logIn(userName, password);

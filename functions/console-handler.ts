@@ -1,6 +1,6 @@
 /**
- * The pages: files that lie beside the bundle, each under its name. They are open to everybody, so nothing
- * of this deployment is in them; the function has no store, no secret and no permission. What a page shows it knows not.
+ * Serves the pages: files stored beside the bundle. They are open to everybody, so they contain nothing of this
+ * deployment. Has no store, no secret and no permission; knows nothing of the pages' content.
  */
 import { hash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -10,8 +10,9 @@ import { ServiceError } from '../lib/errors.ts';
 import { serveRoutes } from './http.ts';
 import type { Answer, Call, HttpHandler, Logger } from './http.ts';
 
+/** The folder of the pages and the log. */
 export interface ConsolePorts {
-  /** Has a folder for every page, with its files compressed: `docs/index.html.gz`. */
+  /** Contains a folder for each page, with its files compressed: `docs/index.html.gz`. */
   readonly folder: string;
   readonly logger: Logger;
 }
@@ -29,7 +30,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.txt': 'text/plain; charset=utf-8',
 };
 
-/** A page loads from where it came from, and sends nothing anywhere else. */
+/** A page loads only from its own origin and sends nothing elsewhere. */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -41,6 +42,7 @@ const CONTENT_SECURITY_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
+/** Makes the handler of the pages. */
 export function makeHandler({ folder, logger }: ConsolePorts): HttpHandler {
   let docs: ReadonlyMap<string, PageFile> | undefined;
 
@@ -58,14 +60,14 @@ export function makeHandler({ folder, logger }: ConsolePorts): HttpHandler {
   );
 }
 
-/** All files of a page by name: what a request names is looked up here, and never a path. */
+/** All files of a page by name. Requests are looked up in this map and never used as paths. */
 function readFiles(folder: string): ReadonlyMap<string, PageFile> {
   return new Map(
     readdirSync(folder).map((stored) => {
       const name = path.basename(stored, '.gz');
       const compressed = readFileSync(path.join(folder, stored));
       const type = TYPES[path.extname(name)] ?? 'application/octet-stream';
-      // Weak: it is the same compressed and not.
+      // Weak, because it is the same for the compressed and the plain file.
       return [name, { type, compressed, entityTag: `W/"${hash('sha256', compressed).slice(0, 32)}"` }];
     }),
   );
@@ -76,7 +78,7 @@ function serveFile(file: PageFile | undefined, call: Call): Answer {
   const { type, compressed, entityTag } = file;
   const headers = {
     'content-security-policy': CONTENT_SECURITY_POLICY,
-    // Kept, and asked for again each time: a page never meets the scripts of another version.
+    // Cached but revalidated each time, so that a page never loads the scripts of another version.
     'cache-control': 'no-cache',
     vary: 'accept-encoding',
     etag: entityTag,

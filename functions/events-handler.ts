@@ -1,6 +1,6 @@
 /**
- * The events function: turns batches of changes, as Lambda reads them from the streams of the tables, into events on the bus.
- * Fails rather than leave one out, and then begins with it when the stream brings it again.
+ * The events function: turns batches of changes, which Lambda reads from the streams of the tables, into events on the
+ * bus. Leaves none out: Lambda repeats a failed batch from the first change whose events were not all accepted.
  */
 import type { DynamoDBBatchResponse } from 'aws-lambda';
 import { ServiceError } from '../lib/errors.ts';
@@ -8,17 +8,21 @@ import type { PublishEvents, ReadEvents } from '../lib/event/event-bus.ts';
 import { functionError } from './function-error.ts';
 import { recordEvents } from './telemetry.ts';
 
+/** The ports that the events function needs. */
 export interface EventsPorts {
   readonly readEvents: ReadEvents;
   readonly publish: PublishEvents;
 }
 
-/** The answer names the first change whose events were not all taken: Lambda goes on from there, so their order stays. */
+/**
+ * The answer names the first change whose events were not all accepted: Lambda continues from there, so the order is
+ * kept.
+ */
 export function makeHandler({ readEvents, publish }: EventsPorts) {
   return async (event: unknown): Promise<DynamoDBBatchResponse> => {
     const { Records: records } = (event ?? {}) as { readonly Records?: unknown };
     if (!Array.isArray(records)) {
-      throw functionError(new ServiceError('invalidRequest', 'the event is a batch of a DynamoDB stream'));
+      throw functionError(new ServiceError('invalidRequest', 'the event must be a batch of a DynamoDB stream'));
     }
     const changes = await readEvents(records as object[]);
     const told = changes.flatMap(({ sequenceNumber, events }) => events.map((event) => ({ sequenceNumber, event })));

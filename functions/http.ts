@@ -1,6 +1,6 @@
 /**
- * HTTP around the administration API: the one router, the one way to read a body, the one table from fault to status, and
- * the one form of an answer. Knows API Gateway's HTTP API events (payload 2.0), and no call in particular.
+ * HTTP for the administration API: the only router, the only reader of bodies, the only table from fault to status, and
+ * the only format of answers. Knows API Gateway's HTTP API events (payload 2.0), and no particular call.
  */
 import { STATUS_CODES } from 'node:http';
 import createStack from '@middy/core';
@@ -8,54 +8,57 @@ import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context
 import type { ErrorCode } from '../lib/errors.ts';
 import { ServiceError } from '../lib/errors.ts';
 
+/** The handler of a function behind API Gateway. */
 export type HttpHandler = (
   event: APIGatewayProxyEventV2,
   context: Context,
 ) => Promise<APIGatewayProxyStructuredResultV2>;
 
-/** Where lines go. Fields never hold anything of a request but the route that it took. */
+/** The log. Fields never contain any part of a request but its route. */
 export interface Logger {
   info(message: string, fields: Record<string, unknown>): void;
   error(message: string, fields: Record<string, unknown>): void;
 }
 
-/** One call as a route sees it. */
+/** One call, as a route handler gets it. */
 export interface Call {
-  /** The parts of the path that the route names, percent-decoded. */
+  /** The path parameters of the route, percent-decoded. */
   readonly params: Readonly<Record<string, string>>;
   readonly query: Readonly<Record<string, string>>;
-  /** The entity tag of `If-Match` without its quotes; null when there is none, or `*`. */
+  /** The entity tag of `If-Match` without its quotes; null if there is none, or `*`. */
   readonly ifMatch: string | null;
-  /** The token of `Authorization: Bearer`; null when there is none. */
+  /** The token of `Authorization: Bearer`; null if there is none. */
   readonly bearerToken: string | null;
-  /** Whether no browser can have sent this on behalf of another site. */
+  /** Whether it is certain that no browser sent this call on behalf of another site. */
   readonly sameOrigin: boolean;
   readonly https: boolean;
-  /** Whether the caller reads gzip, as all browsers do. */
+  /** Whether the caller accepts gzip, as all browsers do. */
   readonly acceptsGzip: boolean;
-  /** Whether the caller has what this entity tag stands for, by `If-None-Match` (RFC 9110, section 13.1.2). */
+  /** Whether the caller already has the content with this entity tag, by `If-None-Match` (RFC 9110 section 13.1.2). */
   hasCopy(entityTag: string): boolean;
   cookie(name: string): string | null;
   /** The JSON body. @throws ServiceError `unsupportedMediaType`, `payloadTooLarge`, `malformedJson` */
   json(): unknown;
-  /** As `json`, undefined where there is no body. */
+  /** Like `json`; undefined if there is no body. */
   optionalJson(): unknown;
 }
 
+/** The answer of a route: `body` or `bytes`, or neither. */
 export interface Answer {
   readonly status: number;
   /** Sent as JSON. */
   readonly body?: unknown;
-  /** In place of `body`: sent as they are, with the content type that `headers` name. */
+  /** Replaces `body`: sent unchanged, with the content type in `headers`. */
   readonly bytes?: Buffer;
   readonly headers?: Readonly<Record<string, string>>;
   /** Values of Set-Cookie. */
   readonly cookies?: readonly string[];
 }
 
+/** One method of one address, and its handler. */
 export interface Route {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-  /** Literal parts, and `{name}` for a part that becomes a parameter. */
+  /** Literal parts, and `{name}` for a parameter. */
   readonly path: string;
   readonly handle: (call: Call) => Promise<Answer>;
 }
@@ -63,7 +66,7 @@ export interface Route {
 /** Longest body, in bytes. */
 export const MAX_BODY_BYTES = 256 * 1024;
 
-/** Time kept back before the function's own time-out, to answer that it would have come. */
+/** Time reserved before the function's own time-out, to answer with a fault instead. */
 const CLOSING_MS = 1_000;
 
 /** The HTTP status of every fault. */
@@ -115,7 +118,9 @@ const SECURITY_HEADERS = {
   'x-content-type-options': 'nosniff',
 };
 
-/** Joins routes to one handler, which answers every fault as a problem document (RFC 9457) and throws nothing. */
+/**
+ * Combines routes into one handler, which answers every fault with a problem document (RFC 9457) and throws nothing.
+ */
 export function serveRoutes(routes: readonly Route[], logger: Logger): HttpHandler {
   const patterns = routes.map((route) => ({ route, parts: route.path.split('/') }));
 
@@ -126,7 +131,7 @@ export function serveRoutes(routes: readonly Route[], logger: Logger): HttpHandl
     const pattern = matching.find(({ route }) => route.method === event.requestContext.http.method);
     if (pattern === undefined) {
       const allow = matching.map(({ route }) => route.method).join(', ');
-      return problem(new ServiceError('methodNotAllowed', `this address takes ${allow}`), event, { allow });
+      return problem(new ServiceError('methodNotAllowed', `this address accepts only ${allow}`), event, { allow });
     }
     const { status, body, bytes, headers, cookies } = await pattern.route.handle(readCall(event, pattern.parts, parts));
     const result = {
@@ -146,7 +151,7 @@ export function serveRoutes(routes: readonly Route[], logger: Logger): HttpHandl
   return createStack<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>(answer, {
     timeoutEarlyInMillis: CLOSING_MS,
     timeoutEarlyResponse: () => {
-      throw new ServiceError('timeLimit', 'this has taken too long; whether it was done is not known', {
+      throw new ServiceError('timeLimit', 'the request took too long; check whether it was carried out', {
         retryable: true,
       });
     },
@@ -161,7 +166,9 @@ export function serveRoutes(routes: readonly Route[], logger: Logger): HttpHandl
   });
 }
 
-/** The problem document of a fault. Of an unexpected error it tells nothing but where to find its line in the log. */
+/**
+ * The problem document of a fault. For an unexpected error, it contains only the request id, which finds the log line.
+ */
 function problem(
   fault: ServiceError,
   { requestContext }: APIGatewayProxyEventV2,
@@ -194,8 +201,8 @@ function problem(
 }
 
 /**
- * Kind and place of an error and its causes. The text only of our own: that of others may quote the request, as JSON.parse
- * quotes what it could not read.
+ * Type and stack of an error and its causes. Includes the messages of our own errors only: others may quote the
+ * request, as JSON.parse quotes invalid text.
  */
 function describeError(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { errorType: typeof error };
@@ -209,8 +216,8 @@ function describeError(error: unknown): Record<string, unknown> {
 }
 
 /**
- * API Gateway's HTTP APIs hand the path on decoded, other sources do not. Decoding once more is right for the latter and
- * changes nothing for the former, but for a path that still has a `%` in it, which callers avoid (see `userPath`).
+ * Decodes one part of the path. API Gateway's HTTP APIs decode it already; other sources do not. Decoding twice changes
+ * nothing unless a decoded path still contains a `%`, which callers avoid (see `userPath`).
  */
 function decodePart(part: string): string {
   try {
@@ -247,18 +254,21 @@ function readCall(event: APIGatewayProxyEventV2, pattern: readonly string[], par
   return call;
 }
 
-/** An entity tag that is weak or not quoted is none that was ever given out: as it stands, it matches nothing. */
+/** The entity tag without quotes. A weak or unquoted tag was never issued: returned as it is, it matches nothing. */
 function readEntityTag(header: string | undefined): string | null {
   if (header === undefined || header.trim() === '*') return null;
   return /^\s*"([^"]*)"\s*$/.exec(header)?.[1] ?? header;
 }
 
-/** The elements of a header that is a list, as far as none of them has a comma in it. */
+/** The elements of a header that is a list, if none of them contains a comma. */
 function readList(header: string | undefined): string[] {
   return (header ?? '').split(',').map((element) => element.trim());
 }
 
-/** @see https://www.w3.org/TR/fetch-metadata/ ; where a browser does not send it, Origin and Host have to agree */
+/**
+ * Whether a browser sent the call for its own site. Without Sec-Fetch-Site, Origin and Host must match.
+ * @see https://www.w3.org/TR/fetch-metadata/
+ */
 function isSameOrigin(headers: APIGatewayProxyEventV2['headers']): boolean {
   const site = headers['sec-fetch-site'];
   if (site !== undefined) return site === 'same-origin' || site === 'none';
@@ -271,16 +281,16 @@ function readJson(event: APIGatewayProxyEventV2): unknown {
   const type = event.headers['content-type']?.split(';', 1)[0]!.trim().toLowerCase();
   const isPatch = event.requestContext.http.method === 'PATCH' && type === 'application/merge-patch+json';
   if (type !== 'application/json' && !isPatch) {
-    throw new ServiceError('unsupportedMediaType', 'the body is JSON, with the content type application/json');
+    throw new ServiceError('unsupportedMediaType', 'the body must be JSON, with the content type application/json');
   }
   const bytes = Buffer.from(event.body ?? '', event.isBase64Encoded ? 'base64' : 'utf8');
   if (bytes.length > MAX_BODY_BYTES) {
-    throw new ServiceError('payloadTooLarge', `the body has more than ${MAX_BODY_BYTES / 1024} KB`);
+    throw new ServiceError('payloadTooLarge', `the body must be at most ${MAX_BODY_BYTES / 1024} KB`);
   }
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as unknown;
   } catch {
-    // Without the cause, which quotes the body.
-    throw new ServiceError('malformedJson', 'the body is no JSON text in UTF-8');
+    // Without the cause, because it quotes the body.
+    throw new ServiceError('malformedJson', 'the body must be valid JSON in UTF-8');
   }
 }

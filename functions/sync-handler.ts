@@ -1,6 +1,4 @@
-/**
- * The sync function: started by the schedule, or asynchronously by the API for a run that waits already.
- */
+/** The sync function: invoked by the schedule, or asynchronously by the API for a queued run. */
 import type { Context } from 'aws-lambda';
 import { ServiceError } from '../lib/errors.ts';
 import { newRun, newRunId, refuseRun } from '../lib/sync/run.ts';
@@ -10,8 +8,9 @@ import type { SyncPorts } from '../lib/sync/sync.ts';
 import { functionError } from './function-error.ts';
 import { recordNotStarted, recordRun } from './telemetry.ts';
 
+/** The event that invokes the sync function. */
 export interface SyncEvent {
-  /** A run that the API has stored and that waits to be taken up; absent = start one. */
+  /** The queued run to take up, stored by the API. Absent: start a new run. */
   readonly runId?: string;
   readonly trigger: RunTrigger;
   readonly dryRun?: boolean;
@@ -19,17 +18,18 @@ export interface SyncEvent {
   readonly requestedBy?: string | null;
 }
 
-/** The run as it ended, or the one that is at work already (null: it has been taken up and given back meanwhile). */
+/** The finished run, or the id of the run that is active (null: the run was taken up or dropped meanwhile). */
 export type SyncResult = Run | { readonly activeRunId: string | null };
 
-/** Time kept back to store how the run ended. */
+/** Time reserved to store the result of the run. */
 const CLOSING_MS = 15_000;
 
+/** Makes the handler of the sync function. */
 export function makeHandler(ports: SyncPorts) {
   return async (event: unknown, context: Pick<Context, 'getRemainingTimeInMillis'>): Promise<SyncResult> => {
     if (!isSyncEvent(event)) {
       throw functionError(
-        new ServiceError('invalidRequest', 'the event is {"trigger": "schedule"}, or a run to take up'),
+        new ServiceError('invalidRequest', 'the event must be {"trigger": "schedule"}, or name a queued run'),
       );
     }
     const began = ports.clock.now();

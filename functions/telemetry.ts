@@ -1,7 +1,9 @@
 /**
- * One JSON line per run, per login and per batch of changes, and the metrics of runs and logins in CloudWatch's embedded
- * format. Never an event, a body, a password, and never what somebody typed as user name: people type passwords there.
- * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+ * Telemetry: one JSON line per run, per login and per batch of changes, and the metrics of runs and logins in
+ * CloudWatch's embedded format. Logs no event, no body, no password, and no user name as typed: people type passwords
+ * there.
+ * @see
+ *   https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
  */
 import { hash } from 'node:crypto';
 import { Logger } from '@aws-lambda-powertools/logger';
@@ -13,6 +15,7 @@ import { CHANGE_KINDS } from '../lib/sync/run.ts';
 import type { Run, RunStatus } from '../lib/sync/run.ts';
 import { userNameKey } from '../lib/user/user-name.ts';
 
+/** The log of all functions: JSON lines. */
 export const logger = new Logger({ serviceName: METRICS_SERVICE });
 const metrics = new Metrics({ namespace: METRICS_NAMESPACE, serviceName: METRICS_SERVICE });
 
@@ -22,7 +25,9 @@ const RUN_METRIC: Record<Exclude<RunStatus, 'running' | 'cancelled'>, string> = 
   failed: METRICS.runFailed,
 };
 
-/** The line and the metrics of a run that is over. A dry run counts nowhere: it says nothing about the schedule's health. */
+/**
+ * The line and the metrics of a finished run. A dry run has no metrics: it says nothing about the schedule's health.
+ */
 export function recordRun(run: Run, durationMs: number): void {
   const { id, dryRun, trigger, status, totals, progress, completeness, error, notices } = run;
   const line = { runId: id, dryRun, trigger, status, progress, totals, completeness, error, notices, durationMs };
@@ -38,14 +43,14 @@ export function recordRun(run: Run, durationMs: number): void {
   metrics.publishStoredMetrics();
 }
 
-/** A start that found another run at work: expected when two overlap, and visible. */
+/** The line of a start that found another run active: expected when two runs overlap, but worth seeing. */
 export function recordNotStarted(activeRunId: string | null): void {
   logger.info('run not started', { activeRunId });
 }
 
-/** The line and the metrics of one login. `directoryMs`: time spent in binds; null when there was none. */
+/** The line and the metrics of one login. `directoryMs`: time spent in binds; null if there was none. */
 export function recordLogin(userName: string, outcome: LoginOutcome | ServiceError, directoryMs: number | null): void {
-  // Enough to find one person's attempts again without writing down what was typed.
+  // Enough to find one person's attempts again without logging the name.
   const who = { userNameHash: hash('sha256', userNameKey(userName), 'hex').slice(0, 16) };
   if (directoryMs !== null) metrics.addMetric(METRICS.directoryLatency, MetricUnit.Milliseconds, directoryMs);
   if (outcome instanceof ServiceError) {
@@ -63,15 +68,15 @@ export function recordLogin(userName: string, outcome: LoginOutcome | ServiceErr
   if (metrics.hasStoredMetrics()) metrics.publishStoredMetrics();
 }
 
-/** The line of a batch of changes. `left`: events that were not taken, and come again with their changes. */
+/** The line of a batch of changes. `left`: events that were not accepted; their changes are delivered again. */
 export function recordEvents(changes: number, published: number, left: number): void {
   if (left > 0) logger.warn('events', { changes, published, left });
   else logger.info('events', { changes, published });
 }
 
-/** An error nobody expected: its kind and where it came from. Not its text, which may quote the request. */
+/** The line of an unexpected error: its type and stack. Leaves out its message, which may quote the request. */
 export function recordUnexpected(error: unknown): void {
-  const { name, stack = '' } = error instanceof Error ? error : new Error('something else than an Error was thrown');
+  const { name, stack = '' } = error instanceof Error ? error : new Error('the thrown value is not an Error');
   const frames = stack.split('\n').filter((line) => /^\s+at /u.test(line));
   logger.error('unexpected error', { name, frames, code: error instanceof ServiceError ? error.code : undefined });
 }

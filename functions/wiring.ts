@@ -1,6 +1,6 @@
 /**
- * The composition root: which adapter stands behind which port, for each function. The only file that reads the
- * environment. Nothing connects here; connections are made when they are needed and kept while the container lives.
+ * The composition root: connects each function's ports to adapters, by the names in the environment. Connects to
+ * nothing: connections are opened when needed and kept while the container lives.
  */
 import { randomUUID } from 'node:crypto';
 import { createDynamoDbClient } from '../lib/aws/client.ts';
@@ -36,7 +36,7 @@ const clock: Clock = { now: () => new Date() };
 
 const openLdapDirectory: OpenDirectory = (settings, password) => openDirectory(settings, password, () => clock.now());
 
-/** What every function has: the tables and the settings. */
+/** The tables and the settings, which most functions need. */
 function wireStores(variables: Variables) {
   const name = (variable: EnvironmentName): string => readEnvironment(variable, variables);
   const tables = {
@@ -56,12 +56,14 @@ function wireStores(variables: Variables) {
   };
 }
 
+/** The ports of the sync function. */
 export function wireSync(variables: Variables): SyncPorts {
   const { tables, users, settings } = wireStores(variables);
   const runs = createRunStore(tables);
   return { users, runs, settings, openDirectory: openLdapDirectory, clock, newId: randomUUID };
 }
 
+/** The ports of the login function. Measures the time spent in binds. */
 export function wireAuth(variables: Variables): AuthPorts {
   const { logins, settings } = wireStores(variables);
   let directoryMs: number | null = null;
@@ -89,6 +91,7 @@ export function wireAuth(variables: Variables): AuthPorts {
   };
 }
 
+/** The ports of the administration API. */
 export function wireApi(variables: Variables): ApiPorts {
   const { name, tables, secrets, users, logins, settings } = wireStores(variables);
   const administratorSecret = name('administratorSecret');
@@ -113,6 +116,7 @@ export function wireApi(variables: Variables): ApiPorts {
   };
 }
 
+/** The ports of the events function. */
 export function wireEvents(variables: Variables): EventsPorts {
   const operationsTable = readEnvironment('operationsTable', variables);
   return {

@@ -1,4 +1,4 @@
-/** The time, as the core asks for it: tests let it pass when they say so. */
+/** The core's source of time. Tests pass a clock that they control. */
 export interface Clock {
   now(): Date;
 }

@@ -1,10 +1,10 @@
-/** An end to waiting. Knows nothing of the work that is waited for. */
+/** A time limit for waiting. Knows nothing of the work that it waits for. */
 
 /**
- * The outcome of a promise, or a fault when that takes longer than `limitMs`. The promise itself goes on unheard: its owner
- * has to end the work.
+ * The outcome of a promise, or a fault after `limitMs`. The promise itself goes on, and its outcome is ignored: its
+ * owner must end the work.
  *
- * @throws what the promise rejects with, or `fault()`
+ * @throws the reason of the rejected promise, or `fault()`
  */
 export async function within<T>(promise: Promise<T>, limitMs: number, fault: () => Error): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();

@@ -1,20 +1,23 @@
 /**
- * Distinguished names in their string form: parsed, compared, walked upwards. Compares as servers do: without case, and however
- * a character is escaped. Asks no server for its schema.
+ * Distinguished names in their string form: parses them, compares them, finds parents. Compares as servers do: ignores
+ * letter case, and how a character is escaped. Reads no schema.
  *
- * @see RFC 4514 (string form), RFC 4518 (how values are compared)
+ * @see RFC 4514 (string form), RFC 4518 (comparison of values)
  */
 
-/** One `type=value` of a relative name. `type` in lower case, an OID or long name as the usual short name; `value` unescaped. */
+/**
+ * One `type=value` of a relative name. `type` is in lower case, with the usual short name for an OID or a long name;
+ * `value` is unescaped.
+ */
 export interface NamePart {
   readonly type: string;
   readonly value: string;
 }
 
-/** Several parts where the name has them (`cn=a+uid=b`); at least one. */
+/** The parts of a relative name; several for a name such as `cn=a+uid=b`, and at least one. */
 export type RelativeName = readonly NamePart[];
 
-/** The entry's own relative name first, then its ancestors; empty for the root of the tree. */
+/** The entry's own relative name, then those of its ancestors; empty for the root of the tree. */
 export type DistinguishedName = readonly RelativeName[];
 
 // RFC 4514 section 3 lists these names; the OIDs and long names are those of RFC 4519.
@@ -41,11 +44,12 @@ const SHORT_NAMES: Readonly<Record<string, string>> = {
 
 const TYPE = /[ \t]*([A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)+)[ \t]*=/y;
 const HEX_VALUE = /[ \t]*(#(?:[0-9A-Fa-f]{2})+)[ \t]*(?=[,+]|$)/y;
-// A backslash takes the next character, or two hexadecimal digits, along. Servers send "=" and "<" bare, too.
+// A backslash escapes the next character, or two hexadecimal digits. "=" and "<" may be unescaped, because servers send
+// them so.
 const VALUE = /(?:[^"+,;<>\\\0]|\\[0-9A-Fa-f]{2}|\\[ "#+,;<=>\\])*/y;
 
 /**
- * The parts of a DN; null for text that is none. White space around separators is accepted, because people write it.
+ * The parts of a DN, or null if the text is not a DN. Accepts white space around separators, because people write it.
  */
 export function parseDistinguishedName(text: string): DistinguishedName | null {
   if (text.trim() === '') return [];
@@ -71,19 +75,19 @@ export function parseDistinguishedName(text: string): DistinguishedName | null {
 }
 
 function unescapeValue(escaped: string): string {
-  // White space around a value is no part of it, unless it is escaped.
+  // Unescaped white space around a value is not part of it.
   const trimmed = /^[ \t]*((?:\\.|[^\\])*?)[ \t]*$/s.exec(escaped)![1]!;
   return trimmed.replaceAll(/(?:\\[0-9A-Fa-f]{2})+|\\(.)/gs, (sequence, character: string | undefined) =>
     character === undefined ? Buffer.from(sequence.replaceAll('\\', ''), 'hex').toString() : character,
   );
 }
 
-/** Whether text begins as a DN does: with an attribute type and `=`. What else is in it is for a server to say. */
+/** Whether a text begins like a DN, with an attribute type and `=`. The server judges the rest. */
 export function beginsAsDn(text: string): boolean {
   return /^\s*(?:[A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)+)\s*=/.test(text);
 }
 
-/** Equal exactly for DNs that name the same entry; text that is no DN is only compared without case. */
+/** A key that is equal exactly for DNs of the same entry. A text that is not a DN is only trimmed and lowercased. */
 export function dnKey(dn: string): string {
   const names = parseDistinguishedName(dn);
   return names === null ? dn.trim().toLowerCase() : names.map(nameKey).join(',');
@@ -102,12 +106,12 @@ function escapeValue(value: string): string {
   return value.replaceAll(/[\\,+=]/g, String.raw`\$&`);
 }
 
-/** Whether two texts name the same entry. */
+/** Whether two texts are DNs of the same entry. */
 export function isSameDn(one: string, other: string): boolean {
   return one === other || dnKey(one) === dnKey(other);
 }
 
-/** Whether `dn` is `ancestor` or below it. The root is above everything. */
+/** Whether `dn` is `ancestor` or below it. Every DN is at or below the root. */
 export function isAtOrBelow(dn: string, ancestor: string): boolean {
   const above = parseDistinguishedName(ancestor);
   const below = parseDistinguishedName(dn);
@@ -117,17 +121,20 @@ export function isAtOrBelow(dn: string, ancestor: string): boolean {
   return tail.every((name, position) => nameKey(name) === nameKey(above[position]!));
 }
 
-/** The types of the entry's own relative name, in lower case; empty for the root and for text that is no DN. */
+/**
+ * The attribute types in the entry's own relative name, in lower case; empty for the root and for text that is not a
+ * DN.
+ */
 export function ownTypes(dn: string): readonly string[] {
   return parseDistinguishedName(dn)?.[0]?.map(({ type }) => type) ?? [];
 }
 
-/** The values of the entry's own relative name, unescaped. */
+/** The values in the entry's own relative name, unescaped; empty for the root and for text that is not a DN. */
 export function ownValues(dn: string): readonly string[] {
   return parseDistinguishedName(dn)?.[0]?.map(({ value }) => value) ?? [];
 }
 
-/** The DN one level up, in the spelling of `dn`; null at the root and for text that is no DN. */
+/** The DN one level up, in the spelling of `dn`; null for the root and for text that is not a DN. */
 export function parentOf(dn: string): string | null {
   if (dn.trim() === '' || parseDistinguishedName(dn) === null) return null;
   const own = /^(?:\\[^]|[^,\\])*/.exec(dn)![0];

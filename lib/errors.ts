@@ -1,9 +1,12 @@
 /**
  * The faults of the system, each with a stable code. Expected outcomes (a wrong password, a lost race, a conflict) are
- * values and never appear here. Knows nothing of HTTP: functions/http.ts holds the one table from code to status.
+ * values, not faults. Knows nothing of HTTP: functions/http.ts has the only table from code to status.
  */
 
-/** Faults of a directory connection: every one of them means "ask again later or mend the settings", never "this person is gone". */
+/**
+ * Faults of a directory connection. Each one means "try again later or correct the settings", never "this person is
+ * gone".
+ */
 export type DirectoryFaultCode =
   | 'hostNotFound'
   | 'connectionRefused'
@@ -21,6 +24,7 @@ export type DirectoryFaultCode =
   | 'uniqueIdMissing'
   | 'directoryError';
 
+/** Every code of a fault. Stable: callers may rely on it. */
 export type ErrorCode =
   | DirectoryFaultCode
   | 'directoryUnavailable'
@@ -47,28 +51,29 @@ export type ErrorCode =
   | 'storeUnavailable'
   | 'internal';
 
-/** One fault of an input: where it is (dotted path, list positions as numbers) and what to do about it. */
+/** One fault of an input: its place (a dotted path, with list positions as numbers) and how to correct it. */
 export interface InputFault {
   readonly path: string;
   readonly message: string;
 }
 
+/** The optional parts of a fault. */
 export interface ServiceErrorOptions {
-  /** The foreign error this one translates. Kept for stack traces; never shown to callers. */
+  /** The library's error behind this one. Kept for stack traces; never shown to callers. */
   readonly cause?: unknown;
-  /** Whether the same call may succeed later without anybody changing anything. Default false. */
+  /** Whether the same call may succeed later without any change by a person. Default false. */
   readonly retryable?: boolean;
-  /** What the reader can do about it, one sentence for an administrator. */
+  /** One sentence that tells an administrator what to do. */
   readonly advice?: string;
-  /** Every fault of a refused input. */
+  /** All faults of a refused input. */
   readonly faults?: readonly InputFault[];
   /** For `runActive`: the run that holds the lease. */
   readonly runId?: string;
-  /** For `throttled`: seconds until the next attempt is looked at. */
+  /** For `throttled`: seconds until the next attempt is allowed. */
   readonly retryAfterSeconds?: number;
 }
 
-/** A fault with a stable code. The message never holds a password, a hash or a request body. */
+/** A fault with a stable code. The message never contains a password, a hash or a request body. */
 export class ServiceError extends Error {
   readonly code: ErrorCode;
   readonly retryable: boolean;
@@ -89,7 +94,7 @@ export class ServiceError extends Error {
   }
 }
 
-/** The refusal of an input with all its faults at once. */
+/** The fault that refuses an input, with all faults of the input at once. */
 export function invalidRequest(faults: readonly InputFault[]): ServiceError {
   return new ServiceError(
     'invalidRequest',

@@ -1,6 +1,6 @@
 /**
- * Makes certificates on the spot: an authority and a server certificate it signed. For local directories and for tests; the
- * authority's key is thrown away.
+ * Makes certificates: an authority and a server certificate that it signed. For local directories and for tests;
+ * discards the authority's key.
  */
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { isIP } from 'node:net';
@@ -9,6 +9,7 @@ import forge from 'node-forge';
 
 const DAY_MS = 86_400_000;
 
+/** Options of the server certificate. */
 export interface CertificateOptions {
   /** DNS names and IP addresses of the server. Default: localhost and the loopback addresses. */
   readonly names?: readonly string[];
@@ -24,7 +25,10 @@ export interface Certificates {
   readonly keyPem: string;
 }
 
-/** Another authority each time: what it signed is not trusted by those who trust an earlier one. */
+/**
+ * A new authority and a server certificate. Each call makes another authority: clients that trust an earlier one do not
+ * trust this certificate.
+ */
 export function makeCertificates(options: CertificateOptions = {}): Certificates {
   const names = options.names ?? ['localhost', '127.0.0.1', '::1'];
   const notBefore = options.notBefore ?? new Date(Date.now() - DAY_MS);
@@ -67,7 +71,9 @@ export function makeCertificates(options: CertificateOptions = {}): Certificates
   return { caPem, certificatePem, keyPem: server.keyPem };
 }
 
-/** Certificate and key as PKCS #12 (RFC 7292), for servers that keep them so. `friendlyName`: what they are looked up by. */
+/**
+ * Certificate and key as PKCS #12 (RFC 7292), for servers that need this format. `friendlyName`: the name of the entry.
+ */
 export function makeKeyStore({ certificatePem, keyPem }: Certificates, friendlyName: string, password: string): Buffer {
   const store = forge.pkcs12.toPkcs12Asn1(
     forge.pki.privateKeyFromPem(keyPem),
@@ -91,7 +97,7 @@ interface SigningRequest {
 function sign(request: SigningRequest): string {
   const certificate = forge.pki.createCertificate();
   certificate.publicKey = request.publicKey;
-  // Positive whatever the random bits say (RFC 5280 section 4.1.2.2).
+  // The first byte makes the number positive (RFC 5280 section 4.1.2.2).
   certificate.serialNumber = `01${randomBytes(15).toString('hex')}`;
   certificate.validity.notBefore = request.notBefore;
   certificate.validity.notAfter = request.notAfter;

@@ -1,6 +1,6 @@
 /**
- * Programs from the packages of a Debian or Ubuntu machine without installing them: downloaded and unpacked into a cache of this
- * project. Needs no root. Knows nothing of what is in the packages.
+ * Gets programs from Debian or Ubuntu packages without installing them: downloads and unpacks the packages into a cache
+ * of this project. Needs no root. Knows nothing of the packages' content.
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -11,21 +11,22 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
+/** Packages that are unpacked together. */
 export interface PackageSet {
-  /** What its folder in the cache is called. */
+  /** Name of its folder in the cache. */
   readonly name: string;
-  /** Unpacked in any case, also where they are installed. */
+  /** Packages that are always unpacked, even if they are installed. */
   readonly wanted: readonly string[];
-  /** Which of the packages that those depend on, and that are not installed, are unpacked beside them. */
+  /** Whether to unpack a package that those depend on and that is not installed. */
   readonly needs: (packageName: string) => boolean;
 }
 
-/** The folder of this project for what can be made again: below XDG_CACHE_HOME, else ~/.cache. */
+/** This project's folder for files that can be created again: below XDG_CACHE_HOME, else ~/.cache. */
 export function cacheFolder(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'rollcall');
 }
 
-/** Distribution and version, for example `debian12`. */
+/** Distribution and version of this system, for example `debian12`. */
 export async function systemName(): Promise<string> {
   const release = await readFile('/etc/os-release', 'utf8').catch(() => '');
   const field = (name: string): string => new RegExp(`^${name}="?([^"\n]*)`, 'm').exec(release)?.[1] ?? '';
@@ -33,9 +34,9 @@ export async function systemName(): Promise<string> {
 }
 
 /**
- * The root folder (with etc/, usr/, ...) that these packages have been unpacked to, now or earlier. Several processes may do so
- * beside each other: the first to finish is the one that counts. Package lists that are missing are fetched into the cache,
- * never into the system.
+ * The root folder (with etc/, usr/, ...) of these packages, unpacked now or earlier. Several processes may call it at
+ * once; the first to finish provides the folder. Missing package lists are fetched into the cache, never into the
+ * system.
  * @throws Error with one line that says what is missing and why
  */
 export async function unpackPackages({ name, wanted, needs }: PackageSet): Promise<string> {
@@ -66,7 +67,7 @@ export async function unpackPackages({ name, wanted, needs }: PackageSet): Promi
       await rm(join(root, 'lib'), { recursive: true });
     }
     await rename(root, folder).catch(() => {
-      // Another process was first; what it unpacked is the same.
+      // Another process was first and unpacked the same files.
     });
     return folder;
   } catch (error) {

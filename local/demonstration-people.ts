@@ -1,12 +1,13 @@
 /**
- * The people of the demonstration company as LDIF: 200 of them, always the same, with what real directories hold: letters
- * beyond ASCII, a comma in a name, two people of one user name, one without mail, one disabled. Knows no server.
+ * The people of the demonstration company as LDIF: always the same 200, with the cases of real directories: letters
+ * beyond ASCII, a comma in a name, two people with the same user name, one without mail, one disabled. Knows no server.
  */
 import { createHash } from 'node:crypto';
 
-/** Everybody's password is this, followed by the user name. */
+/** Each password is this prefix followed by the user name. */
 export const PASSWORD_PREFIX = 'demo-';
 
+/** The number of people. */
 export const PEOPLE_COUNT = 200;
 
 const DEPARTMENTS = ['Accounting', 'Design', 'Development', 'Legal', 'Logistics', 'Marketing', 'Production', 'Sales'];
@@ -18,7 +19,7 @@ const FAMILY_NAMES = (
   'Weber Müller Strauß Đorđević Lefèvre Wiśniewski Sjöberg Yıldız García Čapek Ørsted ' +
   'Þorsteinsdóttir Conceição Kovács Nagy Horáková Brontë Peña Rossi Schäfer Ștefănescu'
 ).split(' ');
-// Letters that Unicode does not take apart into a base letter and a mark.
+// Letters that Unicode does not decompose into a base letter and a mark.
 const SPELLED_OUT: Readonly<Record<string, string>> = {
   ß: 'ss',
   ø: 'o',
@@ -30,21 +31,24 @@ const SPELLED_OUT: Readonly<Record<string, string>> = {
   æ: 'ae',
 };
 
+/** A person of the demonstration company. */
 export interface Person {
   readonly uid: string;
   readonly dn: string;
   readonly displayName: string;
 }
 
+/** The content of the demonstration directory, and how to read it. */
 export interface DemonstrationDirectory {
   readonly ldif: string;
   readonly baseDn: string;
   readonly bindDn: string;
   readonly bindPassword: string;
-  /** One whose login works. */
+  /** A person whose login works. */
   readonly somebody: Person;
 }
 
+/** The demonstration company below `suffix`. */
 export function describeCompany(suffix: string): DemonstrationDirectory {
   const baseDn = `ou=people,${suffix}`;
   const bindDn = `cn=rollcall,ou=services,${suffix}`;
@@ -75,13 +79,13 @@ type Attributes = Readonly<Record<string, string | readonly string[] | undefined
 
 function describePerson(position: number, baseDn: string): { person: Person; attributes: Attributes } {
   const givenName = GIVEN_NAMES[position % GIVEN_NAMES.length]!;
-  // Both lists are walked at different paces, so no two people have both names in common.
+  // The lists advance at different paces, so that no two people share both names.
   const sn = FAMILY_NAMES[(position + Math.floor(position / GIVEN_NAMES.length)) % FAMILY_NAMES.length]!;
   const ou = DEPARTMENTS[position % DEPARTMENTS.length]!;
   const displayName = `${givenName} ${sn}`;
   const own = `${toAscii(givenName)}.${toAscii(sn)}`;
 
-  // The last person has the user name of the first but one: two different people, in different departments.
+  // The last person has the same user name as the second one, in another department.
   const uid = position === PEOPLE_COUNT - 1 ? describePerson(1, baseDn).person.uid : own;
   const dn = position === 0 ? `cn=${sn}\\, ${givenName},ou=${ou},${baseDn}` : `uid=${uid},ou=${ou},${baseDn}`;
   const mail = `${own}@example.com`;
@@ -98,7 +102,7 @@ function describePerson(position: number, baseDn: string): { person: Person; att
       mail: position === 2 ? [mail, `${toAscii(givenName)}@example.com`] : position === 3 ? undefined : mail,
       employeeNumber: String(1000 + position),
       userPassword: hashPassword(`${PASSWORD_PREFIX}${uid}`),
-      // Locked by an administrator for good: draft-behera-ldap-password-policy-11, section 5.3.3.
+      // Permanently locked by an administrator: draft-behera-ldap-password-policy-11, section 5.3.3.
       pwdAccountLockedTime: position === 4 ? '000001010000Z' : undefined,
     },
   };
@@ -112,14 +116,17 @@ function toAscii(name: string): string {
     .replaceAll(/[^\p{ASCII}]/gu, (letter) => SPELLED_OUT[letter] ?? '');
 }
 
-/** As slapd checks it (RFC 2307 names the scheme for SHA-1). The salt follows from the password: the file never changes. */
+/**
+ * A hash that slapd can verify (RFC 2307 names the scheme for SHA-1). The salt is derived from the password, so that
+ * the file never changes.
+ */
 function hashPassword(password: string): string {
   const salt = createHash('sha256').update(password).digest().subarray(0, 8);
   const digest = createHash('sha1').update(password).update(salt).digest();
   return `{SSHA}${Buffer.concat([digest, salt]).toString('base64')}`;
 }
 
-/** RFC 2849: what is not plain ASCII, or begins in a way that LDIF gives a meaning to, is written as base64. */
+/** An entry as LDIF. RFC 2849 requires base64 for values that are not plain ASCII or begin with a special character. */
 function toLdif(entry: Attributes): string {
   const lines = Object.entries(entry).flatMap(([name, values]) =>
     [values ?? []]

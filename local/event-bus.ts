@@ -1,5 +1,5 @@
 /**
- * A stand-in for EventBridge: takes events as the AWS SDKs put them, keeps the last ones, and shows them in the form in which
+ * A stand-in for EventBridge: accepts events from the AWS SDKs, keeps the latest, and lists them in the form in which
  * the target of a rule receives them. Has no rules and checks no signature: it listens on this machine only.
  * @see https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
  */
@@ -12,7 +12,7 @@ import { LOCAL_ACCOUNT, LOCAL_REGION } from './template.ts';
 /** @see https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html */
 export interface DeliveredEvent {
   readonly version: '0';
-  /** Of this delivery; the event's own is in `detail`. */
+  /** The id of this delivery; the event's own id is in `detail`. */
   readonly id: string;
   readonly 'detail-type': string;
   readonly source: string;
@@ -32,18 +32,19 @@ interface Entry {
   readonly Time?: number;
 }
 
+/** The handlers of the stand-in. */
 export interface EventBus {
   /** PutEvents. */
   readonly handle: RequestHandler;
   /**
-   * `GET ?after=`: up to 1,000 events, oldest first, as `{items, next}`. `next` is always there: given back as `after`, it
-   * brings what has come since.
+   * `GET ?after=`: up to 1,000 events, oldest first, as `{items, next}`. `next` is always present: passed as `after`,
+   * it returns the events that came since.
    */
   readonly list: RequestHandler;
 }
 
 interface KeptEvent {
-  /** 1, 2, 3, ... since there is this data folder. */
+  /** 1, 2, 3, ... counted since the data folder was created. */
   readonly number: number;
   readonly event: DeliveredEvent;
 }
@@ -53,7 +54,7 @@ const EVENTS_A_PAGE = 1_000;
 const LARGEST_BODY = 2 * 1024 * 1024;
 const MOST_ENTRIES = 10;
 
-/** `folder`: where events are kept; else in memory. `names`: the buses there are. */
+/** `folder`: where events are kept; without it they are in memory. `names`: the names of the buses. */
 export function createEventBus(names: readonly string[], { folder }: { readonly folder?: string } = {}): EventBus {
   const file = folder === undefined ? null : path.join(folder, 'events.jsonl');
   if (folder !== undefined) mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -80,7 +81,7 @@ export function createEventBus(names: readonly string[], { folder }: { readonly 
     keep(delivered.filter((event) => event !== null));
     const results = delivered.map((event) =>
       event === null
-        ? { ErrorCode: 'InvalidArgument', ErrorMessage: 'Source, DetailType and Detail, which is JSON, must be given.' }
+        ? { ErrorCode: 'InvalidArgument', ErrorMessage: 'Give Source, DetailType and Detail; Detail must be JSON.' }
         : { EventId: event.id },
     );
     return { FailedEntryCount: delivered.filter((event) => event === null).length, Entries: results };
@@ -97,7 +98,7 @@ export function createEventBus(names: readonly string[], { folder }: { readonly 
       const body = await readBody(request, LARGEST_BODY);
       const target = request.headers['x-amz-target'];
       if (target !== 'AWSEvents.PutEvents' || body === null) {
-        return refuse('ValidationException', `this stand-in has no operation "${String(target)}"`);
+        return refuse('ValidationException', `this stand-in does not support the operation "${String(target)}"`);
       }
       const { Entries = [] } = JSON.parse(body.toString('utf8') || '{}') as { readonly Entries?: readonly Entry[] };
       if (Entries.length === 0 || Entries.length > MOST_ENTRIES) {
@@ -111,7 +112,9 @@ export function createEventBus(names: readonly string[], { folder }: { readonly 
     async list(request, response) {
       const after = new URL(request.url ?? '/', 'http://localhost').searchParams.get('after') ?? '0';
       if (request.method !== 'GET' || !/^\d{1,15}$/u.test(after)) {
-        response.writeHead(400, { 'content-type': 'application/json' }).end('{"message":"GET it, after a \\"next\\""}');
+        response
+          .writeHead(400, { 'content-type': 'application/json' })
+          .end('{"message":"use GET, with the \\"next\\" of an earlier answer as \\"after\\""}');
         return;
       }
       const page = kept.filter(({ number }) => number > Number(after)).slice(0, EVENTS_A_PAGE);
@@ -123,7 +126,7 @@ export function createEventBus(names: readonly string[], { folder }: { readonly 
   };
 }
 
-/** What a crash has left of a last line is put again by whoever was putting it. */
+/** Drops an incomplete last line, left by a crash: its writer sends it again. */
 function readEvents(file: string): KeptEvent[] {
   let text: string;
   try {

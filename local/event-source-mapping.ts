@@ -1,7 +1,7 @@
 /**
- * Lambda's event source mappings for DynamoDB streams on this machine: reads a table's stream, hands what passes the filter to the
- * function in batches, and goes on only behind what the function has dealt with. Where it was is kept, so that a restart
- * leaves nothing out. Knows nothing of what a record means.
+ * Lambda's event source mappings for DynamoDB streams on this machine: reads a table's stream, passes matching records
+ * to the function in batches, and continues after the records that the function has processed. Keeps its positions, so
+ * that a restart leaves nothing out. Knows nothing of the records' meaning.
  * @see https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -18,20 +18,21 @@ import { openState } from './kept-state.ts';
 import type { Stoppable } from './running.ts';
 import { type EventSourceDefinition, LOCAL_CLIENT } from './template.ts';
 
+/** Where streams come from, and where their records go. */
 export interface EventSourceMappingOptions {
-  /** DynamoDB's, which answers for the streams, too. */
+  /** The endpoint of DynamoDB, which also serves the streams. */
   readonly endpoint: string;
   readonly host: Pick<FunctionHost, 'invoke'>;
-  /** Where the positions are kept; else in memory. */
+  /** Where positions are kept; without it they are in memory. */
   readonly folder?: string;
-  /** Hears of the first of several failures in a row. */
+  /** Called for the first of several failures in a row. */
   readonly onFault: (name: string, fault: string) => void;
 }
 
-/** How far one mapping has come in its table's stream. */
+/** The position of one mapping in its table's stream. */
 interface Position {
   shardId: string | null;
-  /** Of the last record that needs no more attention; null = begin with the shard's first. */
+  /** The last record that has been processed; null: start at the shard's first record. */
   sequenceNumber: string | null;
   finished: string[];
 }
@@ -39,7 +40,7 @@ interface Position {
 const POLL_MS = 1_000;
 const LONGEST_DELAY_MS = 30_000;
 
-/** Follows the streams until it is stopped. A batch that is under way then comes again at the next start. */
+/** Follows the streams until stopped. A batch in progress is then delivered again after the next start. */
 export function followStreams(
   definitions: readonly EventSourceDefinition[],
   { endpoint, host, folder, onFault }: EventSourceMappingOptions,
@@ -73,7 +74,7 @@ export function followStreams(
           position.sequenceNumber = numberOf(done.at(-1)!);
           save();
         }
-        if (failed !== null) throw new Error(`it has failed at record ${failed}`);
+        if (failed !== null) throw new Error(`the function failed at record ${failed}`);
         failures = 0;
         if (page.NextShardIterator === undefined) {
           finish(position);
@@ -90,7 +91,9 @@ export function followStreams(
     }
   }
 
-  /** The first shard that is not read to its end: these emulators have one that is written to, and those before it. */
+  /**
+   * Opens the first shard that is not read to its end. These emulators have one open shard, and closed ones before it.
+   */
   async function open(TableName: string, position: Position) {
     const { Table } = await dynamoDb.send(new DescribeTableCommand({ TableName }), { abortSignal: signal });
     const StreamArn = Table!.LatestStreamArn!;
@@ -98,7 +101,7 @@ export function followStreams(
     const shards = StreamDescription!.Shards!.map(({ ShardId }) => ShardId!);
     position.finished = position.finished.filter((shard) => shards.includes(shard));
     const ShardId = shards.find((shard) => !position.finished.includes(shard));
-    if (ShardId === undefined) throw new Error(`the stream of ${TableName} has no shard that is open`);
+    if (ShardId === undefined) throw new Error(`the stream of ${TableName} has no open shard`);
     if (ShardId !== position.shardId) Object.assign(position, { shardId: ShardId, sequenceNumber: null });
     const { sequenceNumber } = position;
     const from =
@@ -117,7 +120,9 @@ export function followStreams(
     save();
   }
 
-  /** The sequence number of the first record that is to come again; null when all are dealt with. */
+  /**
+   * Invokes the function. Returns the sequence number of the first record to deliver again; null if all are processed.
+   */
   async function invoke(name: string, streamArn: string, batch: readonly StreamRecord[]): Promise<string | null> {
     const Records = batch.map((record) => toLambdaRecord(record, streamArn));
     const result = await Promise.race([host.invoke(name, JSON.stringify({ Records })), aborted]);
@@ -153,14 +158,15 @@ function numberOf(record: StreamRecord): string {
   return record.dynamodb!.SequenceNumber!;
 }
 
-/** As Lambda hands it over: times are epoch seconds. */
+/** The record as Lambda passes it: times are epoch seconds. */
 function toLambdaRecord(record: StreamRecord, eventSourceARN: string) {
   const seconds = (record.dynamodb?.ApproximateCreationDateTime?.getTime() ?? 0) / 1_000;
   return { ...record, dynamodb: { ...record.dynamodb, ApproximateCreationDateTime: seconds }, eventSourceARN };
 }
 
 /**
- * Whether a value fits a filter pattern: every field one of its alternatives, a text or whether it exists.
+ * Whether a value matches a filter pattern: each field matches one of its alternatives, which are texts or a test for
+ * existence.
  * @see https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html#filtering-syntax
  */
 function fits(pattern: object, value: unknown): boolean {

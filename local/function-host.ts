@@ -1,16 +1,17 @@
 /**
- * Runs bundles as Lambda does: instances with an environment of their own, one invocation at a time in each, kept warm
- * when idle, ended when over time. Knows nothing of HTTP or of the template the functions come from.
+ * Runs bundles as Lambda does: instances with their own environment, one invocation at a time in each, kept warm while
+ * idle, ended when over time. Knows nothing of HTTP or of the template that defines the functions.
  */
 import { randomUUID } from 'node:crypto';
 import { createWriteStream, mkdirSync, type WriteStream } from 'node:fs';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 
+/** A function as the host needs it. */
 export interface FunctionDefinition {
   readonly name: string;
   readonly arn: string;
-  /** The bundle, and the name of the handler it exports. */
+  /** The bundle; `exportName` is the name of its handler. */
   readonly modulePath: string;
   readonly exportName: string;
   readonly environment: Readonly<Record<string, string>>;
@@ -18,6 +19,7 @@ export interface FunctionDefinition {
   readonly memoryMb: number;
 }
 
+/** The answer of a failed invocation, as Lambda formats it. */
 export interface FaultyAnswer {
   readonly errorType: string;
   readonly errorMessage: string;
@@ -27,14 +29,17 @@ export interface FaultyAnswer {
 /** `payload` is the function's answer as JSON. */
 export type InvocationResult = { readonly payload: string } | { readonly fault: FaultyAnswer };
 
+/** Runs functions. */
 export interface FunctionHost {
-  /** Runs the function once. `event` is JSON. Never rejects: a function that fails, or does not exist, gives a fault. */
+  /**
+   * Runs the function once. `event` is JSON. Never rejects: a function that fails or does not exist returns a fault.
+   */
   invoke(name: string, event: string, requestId?: string): Promise<InvocationResult>;
-  /** Ends every instance, whatever it is doing. */
+  /** Ends all instances at once, even during an invocation. */
   stop(): Promise<void>;
 }
 
-/** What an instance is told when it starts. */
+/** The data that an instance gets when it starts. */
 export interface InstanceData {
   readonly functionName: string;
   readonly functionArn: string;
@@ -43,6 +48,7 @@ export interface InstanceData {
   readonly memoryMb: number;
 }
 
+/** One invocation, as an instance gets it. */
 export interface WorkerRequest {
   readonly requestId: string;
   readonly event: string;
@@ -50,12 +56,13 @@ export interface WorkerRequest {
   readonly deadline: number;
 }
 
+/** The answer of an instance. `reusable`: whether the instance may serve again. */
 export type WorkerAnswer = InvocationResult & { readonly reusable: boolean };
 
-// Instances of one function at a time; calls beyond that wait for a free one. Lambda would start a thousand.
+// Most instances of one function at a time; further calls wait for an idle one. Lambda would start a thousand.
 const MOST_INSTANCES = 8;
 
-/** `logFolder` gets one file for each function, with everything it writes. */
+/** Creates the host. `logFolder` gets one file per function, with all its output. */
 export function createFunctionHost(
   definitions: readonly FunctionDefinition[],
   { logFolder }: { readonly logFolder: string },
@@ -65,7 +72,8 @@ export function createFunctionHost(
   return {
     async invoke(name, event, requestId = randomUUID()) {
       const pool = pools.get(name);
-      if (pool === undefined) return { fault: { errorType: 'ResourceNotFound', errorMessage: `no function ${name}` } };
+      if (pool === undefined)
+        return { fault: { errorType: 'ResourceNotFound', errorMessage: `there is no function ${name}` } };
       return pool.run(event, requestId);
     },
     async stop() {
@@ -82,7 +90,7 @@ interface Job {
 
 function createPool(definition: FunctionDefinition, logFolder: string) {
   const log = createWriteStream(path.join(logFolder, `${definition.name}.log`), { flags: 'a', mode: 0o600 });
-  // Each instance listens to it.
+  // Each instance adds a listener.
   log.setMaxListeners(0);
   const all = new Set<Worker>();
   const idle: Worker[] = [];
@@ -100,7 +108,7 @@ function createPool(definition: FunctionDefinition, logFolder: string) {
   function start(): Worker {
     const worker = startInstance(definition, log);
     all.add(worker);
-    // An instance that dies between invocations is simply not there for the next one.
+    // An instance that dies between invocations is replaced by the next one.
     worker.on('error', (error) => log.write(`${error.stack ?? error.message}\n`));
     worker.once('exit', () => {
       all.delete(worker);
@@ -145,7 +153,7 @@ function startInstance(definition: FunctionDefinition, log: WriteStream): Worker
   const workerData: InstanceData = { functionName: name, functionArn: arn, modulePath, exportName, memoryMb };
   const worker = new Worker(new URL('function-worker.ts', import.meta.url), {
     workerData,
-    // Not this process's environment: a function sees what the template and Lambda give it.
+    // Not this process's environment: a function sees only the variables that the template and Lambda set.
     env: {
       ...definition.environment,
       AWS_LAMBDA_FUNCTION_NAME: name,
@@ -163,7 +171,7 @@ function startInstance(definition: FunctionDefinition, log: WriteStream): Worker
   return worker;
 }
 
-/** One invocation, ended by the answer, the time limit or the end of the instance, whichever comes first. */
+/** Runs one invocation, until it answers, its time limit is reached or the instance ends. */
 function ask(worker: Worker, request: WorkerRequest, { timeoutMs }: FunctionDefinition): Promise<WorkerAnswer> {
   return new Promise((resolve) => {
     let crash: Error | undefined;

@@ -1,6 +1,6 @@
 /**
- * One warm instance of a function, on a thread of its own: loads the bundle once and answers one event at a time. Knows
- * nothing of queues, time limits or who calls; function-host.ts does.
+ * One warm instance of a function, on its own thread: loads the bundle once and answers one event at a time. Knows
+ * nothing of queues, time limits or callers; function-host.ts does.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Context } from 'aws-lambda';
@@ -10,14 +10,14 @@ type Handler = (event: unknown, context: Context) => unknown;
 
 const data = workerData as InstanceData;
 
-/** What Lambda's runtime makes of an exception. */
+/** The fault that Lambda's runtime makes of an exception. */
 function describeFault(fault: unknown): FaultyAnswer {
   const error = fault instanceof Error ? fault : new Error(String(fault));
   return { errorType: error.name, errorMessage: error.message, trace: (error.stack ?? '').split('\n') };
 }
 
 function unsupported(): never {
-  throw new Error('callback-style answers are gone since Node.js 24: return a promise');
+  throw new Error('Lambda on Node.js 24 takes no callbacks: return a promise');
 }
 
 function createContext({ requestId, deadline }: WorkerRequest): Context {
@@ -38,7 +38,7 @@ function createContext({ requestId, deadline }: WorkerRequest): Context {
 }
 
 const module = import(data.modulePath) as Promise<Record<string, Handler | undefined>>;
-// A bundle that does not load is told to whoever calls first.
+// The first caller gets the fault of a bundle that does not load.
 module.catch(() => {});
 
 async function answer(request: WorkerRequest): Promise<WorkerAnswer> {

@@ -1,6 +1,6 @@
 /**
- * The HTTP API of the template on this machine: finds the route, makes the event of payload format 2.0, and turns the
- * function's answer back into a response. Knows nothing of what the functions do.
+ * The HTTP API of the template on this machine: finds the route, creates the event in payload format 2.0, and turns the
+ * function's answer into a response. Knows nothing of the functions' work.
  * @see https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
  */
 import { randomUUID } from 'node:crypto';
@@ -11,9 +11,10 @@ import { LOCAL_ACCOUNT, type RouteDefinition } from './template.ts';
 
 /** API Gateway's limit, in bytes. */
 const LARGEST_BODY = 10 * 1024 * 1024;
-// Everything else comes as base64, as API Gateway sends it.
+// Other types are passed as base64, as API Gateway does.
 const TEXT_TYPES = /^(text\/|application\/(json|javascript|xml)(;|$))/i;
 
+/** Answers one HTTP request. */
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
 interface Route {
@@ -23,13 +24,14 @@ interface Route {
   readonly pattern: RegExp;
 }
 
+/** Creates the handler of the API; `host` runs the functions of its routes. */
 export function createHttpApi(routes: readonly RouteDefinition[], host: Pick<FunctionHost, 'invoke'>): RequestHandler {
   const parsed = routes.map(parseRoute).sort(bySpecificity);
   return async (request, response) => {
     const url = new URL(request.url ?? '/', 'http://localhost');
     let path: string;
     try {
-      // HTTP APIs hand over the path decoded, unlike REST APIs and function URLs.
+      // HTTP APIs pass the path decoded, unlike REST APIs and function URLs.
       path = decodeURIComponent(url.pathname);
     } catch {
       return refuse(response, 400, 'Bad Request');
@@ -49,13 +51,13 @@ export function createHttpApi(routes: readonly RouteDefinition[], host: Pick<Fun
   };
 }
 
-/** The whole body; null when it is longer than `limit` bytes. */
+/** The whole body; null if it is longer than `limit` bytes. */
 export async function readBody(request: IncomingMessage, limit: number): Promise<Buffer | null> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     length += chunk.length;
-    // What is too long is still read to its end, or the answer would be lost with the connection; but it is not kept.
+    // A body that is too long is read to its end but not kept: otherwise the answer would be lost with the connection.
     if (length <= limit) chunks.push(chunk);
   }
   return length <= limit ? Buffer.concat(chunks) : null;
@@ -75,7 +77,7 @@ function parseRoute({ routeKey, functionName }: RouteDefinition): Route {
   return { routeKey, functionName, method, pattern: new RegExp(`^${pattern}$`, 's') };
 }
 
-/** The longest fixed beginning first, a named method before ANY, `$default` last. */
+/** Sorts routes: the longest fixed prefix first, a named method before ANY, `$default` last. */
 function bySpecificity(one: Route, other: Route): number {
   const rank = ({ routeKey, method }: Route) =>
     routeKey === '$default' ? -1 : 2 * routeKey.split(' ')[1]!.split('{', 1)[0]!.length + (method === 'ANY' ? 0 : 1);
@@ -139,7 +141,9 @@ function createEvent(
   };
 }
 
-/** An answer without a status is a body: API Gateway sends it as JSON with 200. */
+/**
+ * Sends the function's answer. An answer without a status is a body, which API Gateway sends as JSON with status 200.
+ */
 function send(response: ServerResponse, payload: string): void {
   const answer = JSON.parse(payload) as APIGatewayProxyStructuredResultV2 | string | null;
   if (typeof answer !== 'object' || answer === null || answer.statusCode === undefined) {

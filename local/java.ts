@@ -1,5 +1,5 @@
 /**
- * A Java runtime for servers that are written in Java: the installed one, or the one of the system's packages, unpacked into
+ * Finds a Java runtime for servers written in Java: the installed one, or one from the system's packages, unpacked into
  * the cache of this project. Installs nothing.
  */
 import { execFile } from 'node:child_process';
@@ -11,7 +11,7 @@ import { unpackPackages } from './debian-package.ts';
 
 const LEAST_JAVA = 17;
 
-/** The command that runs Java. @throws Error with one line that says what to install, where there is none to be had */
+/** The command that runs Java. @throws Error with one line that says what to install, if there is none */
 export async function findJava(): Promise<string> {
   if (await isRecent('java')) return 'java';
   try {
@@ -26,7 +26,7 @@ export async function findJava(): Promise<string> {
     const java = path.join(homes, home, 'bin/java');
     if (await isRecent(java)) return java;
   } catch {
-    // What is missing is the same in all these cases, and so is what helps.
+    // The same package is missing in all these cases, so the same advice helps.
   }
   throw new Error(
     `Java ${LEAST_JAVA} or later is needed: run "apt-get install openjdk-${LEAST_JAVA}-jre-headless" as root`,
@@ -42,7 +42,7 @@ async function isRecent(java: string): Promise<boolean> {
   }
 }
 
-/** The package keeps its configuration in /etc and links to it there; unpacked, it lies below the root instead. */
+/** The package links to its configuration in /etc; redirects these links to the unpacked files below `root`. */
 async function keepLinksInside(folder: string, root: string): Promise<void> {
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.isSymbolicLink()) continue;
@@ -51,7 +51,7 @@ async function keepLinksInside(folder: string, root: string): Promise<void> {
     const inside = path.join(root, target);
     if (!path.isAbsolute(target) || target.startsWith(root) || !existsSync(inside)) continue;
     await rm(link, { force: true });
-    // Another process may have been first; what it has linked is the same.
+    // Another process may have been first and created the same link.
     await symlink(inside, link).catch(() => {});
   }
 }

@@ -1,14 +1,15 @@
-/** The state of a stand-in: one JSON document, in a file that only its owner can read, or in memory. */
+/** The state of a stand-in: one JSON document, in memory or in a file that only its owner can read. */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
+/** The state and how to save it. */
 export interface KeptState<T> {
-  /** Change it in place, then `save`. */
+  /** Change it in place, then call `save`. */
   readonly document: T;
   readonly save: () => void;
 }
 
-/** `folder` undefined = in memory. @throws Error when the file can't be read, or is not JSON */
+/** Opens the state; in memory if `folder` is undefined. @throws Error if the file can't be read or is not JSON */
 export function openState<T>(folder: string | undefined, name: string, empty: T): KeptState<T> {
   if (folder === undefined) return { document: empty, save: () => {} };
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -17,7 +18,7 @@ export function openState<T>(folder: string | undefined, name: string, empty: T)
   return {
     document,
     save() {
-      // Beside and then over the old one: a crash leaves one of the two, whole.
+      // Written beside the old file and then moved over it: a crash leaves one of the two, complete.
       writeFileSync(`${file}.new`, JSON.stringify(document), { mode: 0o600 });
       renameSync(`${file}.new`, file);
     },

@@ -1,5 +1,5 @@
 /**
- * Lambda's Invoke call on this machine, as the AWS SDKs speak it. Knows nothing of how functions are run.
+ * Lambda's Invoke call on this machine, for the AWS SDKs. Knows nothing of how functions run.
  * @see https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
  */
 import { randomUUID } from 'node:crypto';
@@ -10,6 +10,7 @@ import { readBody, type RequestHandler } from './http-api.ts';
 /** Lambda's limit, in bytes. */
 const LARGEST_PAYLOAD = 6 * 1024 * 1024;
 
+/** The path of Invoke calls. */
 export const INVOKE_PATH = /^\/2015-03-31\/functions\/([^/]+)\/invocations$/;
 
 interface InvokableFunction {
@@ -18,8 +19,8 @@ interface InvokableFunction {
 }
 
 /**
- * Answers `POST /2015-03-31/functions/{name}/invocations`, where the name is a function's alias, name or ARN.
- * `onEventResult` hears of the end of every asynchronous invocation.
+ * Answers `POST /2015-03-31/functions/{name}/invocations`; the name is a function's alias, name or ARN. `onEventResult`
+ * is called at the end of every asynchronous invocation.
  */
 export function createLambdaEndpoint(
   functions: readonly InvokableFunction[],

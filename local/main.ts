@@ -1,4 +1,7 @@
-/** `npm start`: reads flags, starts the program and the demonstration, prints the way in, and ends it all when told to. */
+/**
+ * `npm start`: reads flags, starts the program and the demonstration, prints how to use them, and stops both on a
+ * signal.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -10,15 +13,15 @@ import { createRunning } from './running.ts';
 
 interface Options {
   readonly port: number;
-  /** undefined = a temporary one, removed at the end. */
+  /** undefined: a temporary folder, removed at the end. */
   readonly dataFolder: string | undefined;
   readonly demonstration: boolean;
-  /** undefined = generated. */
+  /** undefined: generated. */
   readonly administratorPassword: string | undefined;
   readonly quiet: boolean;
 }
 
-/** Flags win over environment variables. @throws Error with one line, for what can't be used */
+/** Reads the options; flags override environment variables. @throws Error with one line, if an option is invalid */
 function readOptions(args: readonly string[], environment: NodeJS.ProcessEnv): Options {
   const { values } = parseArgs({
     args: [...args],
@@ -33,12 +36,12 @@ function readOptions(args: readonly string[], environment: NodeJS.ProcessEnv): O
   const isSet = (name: string) => !['', '0', 'false', undefined].includes(environment[name]);
   const port = values.port ?? environment.ROLLCALL_PORT ?? '8080';
   if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535)
-    throw new Error(`--port ${port}: give a number from 0 to 65535`);
+    throw new Error(`--port ${port}: must be a number from 0 to 65535`);
   const administratorPassword = values['admin-password'] ?? environment.ROLLCALL_ADMIN_PASSWORD;
   const fault = administratorPassword === undefined ? null : passwordFault(administratorPassword);
-  if (fault !== null) throw new Error(`--admin-password: a password ${fault}`);
+  if (fault !== null) throw new Error(`--admin-password: ${fault}`);
   const data = values.data ?? environment.ROLLCALL_DATA;
-  if (data === '') throw new Error('--data: give a folder');
+  if (data === '') throw new Error('--data: must name a folder');
   return {
     port: Number(port),
     dataFolder: data === undefined ? undefined : path.resolve(data),
@@ -48,7 +51,7 @@ function readOptions(args: readonly string[], environment: NodeJS.ProcessEnv): O
   };
 }
 
-/** For a shell, whatever is in it. */
+/** The text quoted for a shell. */
 function quote(text: string): string {
   return `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
@@ -72,7 +75,7 @@ function describe({ url, administrator }: Program, demonstration: Demonstration 
   if (demonstration !== null) {
     const { displayName, login } = demonstration.somebody;
     lines.push(
-      `Log in as ${displayName} (everybody's password is demo- and the user name):`,
+      `Log in as ${displayName} (every password is demo- followed by the user name):`,
       `  curl -s ${url}/2015-03-31/functions/auth/invocations -d ${quote(JSON.stringify(login))}`,
       '',
     );

@@ -1,6 +1,6 @@
 /**
- * The deployed system on this machine: everything the template names, provided here, behind one address. The functions find
- * the stand-ins by the AWS SDK's own environment variables, so none of their code knows that it is not on AWS.
+ * The deployed system on this machine: provides everything in the template behind one address. The functions find the
+ * stand-ins through environment variables of the AWS SDK, so their code does not know that it is not on AWS.
  */
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -17,31 +17,33 @@ import { createScheduler } from './scheduler.ts';
 import { createSecretsManager } from './secrets-manager.ts';
 import { LOCAL_CREDENTIALS, LOCAL_REGION, synthesizeStack } from './template.ts';
 
+/** Options of the program. */
 export interface ProgramOptions {
-  /** 0 = any free one. */
+  /** 0: any free port. */
   readonly port: number;
-  /** Tables and secrets are kept here, and found again. */
+  /** Tables and secrets are kept here and found again at the next start. */
   readonly dataFolder: string;
-  /** undefined = generated at the first start. */
+  /** undefined: generated at the first start. */
   readonly administratorPassword: string | undefined;
   readonly signal: AbortSignal;
 }
 
+/** The running program. */
 export interface Program {
   readonly url: string;
-  /** The first password, as the administrator secret holds it. */
+  /** The first administrator, with the password from the administrator secret. */
   readonly administrator: Administrator;
   stop(): Promise<void>;
 }
 
-/** Where the events can be read: on AWS, a rule on the bus would receive them. */
+/** Where events can be read: on AWS, a rule on the bus would receive them. */
 const EVENTS_PATH = '/local/events';
 
 const notReady: RequestHandler = async (_request, response) => {
   response.writeHead(503, { 'content-type': 'application/json' }).end('{"message":"Service Unavailable"}');
 };
 
-/** @throws Error with a sentence for the user; whatever has been started by then is stopped again */
+/** Starts the program. @throws Error with a sentence for the user; everything started before is stopped again */
 export async function startProgram(options: ProgramOptions): Promise<Program> {
   const running = createRunning();
   try {
@@ -59,7 +61,7 @@ async function start(
   await mkdir(dataFolder, { recursive: true, mode: 0o700 });
   await running.add(lockFolder(dataFolder));
   let answer = notReady;
-  // First of all the port: where it is taken, nothing else has to be waited for.
+  // The port comes first: if it is in use, the start fails at once.
   const server = await running.add(serve((request, response) => answer(request, response), port));
 
   const assembly = path.join(dataFolder, 'cdk.out');
@@ -69,12 +71,13 @@ async function start(
     running.add(startDynamoDb({ folder: path.join(dataFolder, 'dynamodb') })),
   ]);
   const secretsManager = await running.add(serve(createSecretsManager({ folder: path.join(dataFolder, 'secrets') })));
-  // Nobody waits for the answer of an asynchronous invocation, so a fault is shown here; not the one of being stopped.
+  // Nobody waits for the answer of an asynchronous invocation, so its fault is printed here, unless the program is
+  // stopping.
   const reportFault = (name: string, result: InvocationResult): void => {
     if (signal.aborted || !('fault' in result)) return;
     console.error(`rollcall: ${name}: ${result.fault.errorType}: ${result.fault.errorMessage}`);
   };
-  // A schedule of an earlier start may be due before the functions are there; then it waits for its next time.
+  // A schedule kept from an earlier start may be due before the functions exist; then it waits for its next time.
   let host: FunctionHost | undefined;
   const scheduler = createScheduler({
     folder: path.join(dataFolder, 'schedules'),
@@ -118,7 +121,7 @@ async function start(
     host,
     folder: path.join(dataFolder, 'events'),
     onFault(name, fault) {
-      console.error(`rollcall: ${name}: ${fault}; its changes wait and are tried again`);
+      console.error(`rollcall: ${name}: ${fault}; the function is retried with the same changes`);
     },
   });
   await running.add(Promise.resolve(following));

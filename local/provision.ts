@@ -1,6 +1,6 @@
 /**
- * Creates the template's tables, secrets and schedules in the stand-ins, and leaves alone what is there from an earlier
- * start. Speaks to them through the AWS SDK, as CloudFormation's own handlers would to AWS.
+ * Creates the template's tables, secrets and schedules in the stand-ins, and leaves existing ones alone. Uses the AWS
+ * SDK, as CloudFormation's handlers would on AWS.
  */
 import { randomInt } from 'node:crypto';
 import {
@@ -26,12 +26,13 @@ import {
 } from '@aws-sdk/client-secrets-manager';
 import { LOCAL_CLIENT, type LocalStack, type SecretDefinition } from './template.ts';
 
-/** The document of the administrator secret. */
+/** The content of the administrator secret. */
 export interface Administrator {
   readonly userName: string;
   readonly password: string;
 }
 
+/** The URLs of the stand-ins. */
 export interface Endpoints {
   readonly dynamoDb: string;
   readonly secretsManager: string;
@@ -41,8 +42,9 @@ export interface Endpoints {
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
 /**
- * Gives the first administrator. `administratorPassword`: undefined = generated at the first start.
- * @throws Error with a sentence for the user, when it is not the one that this data was made with
+ * Provisions the stack and returns the first administrator. `administratorPassword` undefined: generated at the first
+ * start.
+ * @throws Error with a sentence for the user, if the data was created with another password
  */
 export async function provision(
   stack: LocalStack,
@@ -79,7 +81,7 @@ async function createTable(
   await client.send(new UpdateTimeToLiveCommand({ TableName: create.TableName, TimeToLiveSpecification }));
 }
 
-/** For a table that an earlier release has made without one. */
+/** Adds the stream to a table that an earlier release created without one. */
 async function createStream(
   client: DynamoDBClient,
   { TableName, StreamSpecification }: CreateTableCommandInput,
@@ -116,7 +118,9 @@ async function readAdministrator(
   const answer = await client.send(new GetSecretValueCommand({ SecretId: generated?.name }));
   const administrator = JSON.parse(answer.SecretString ?? '') as Administrator;
   if (administratorPassword !== undefined && administrator.password !== administratorPassword) {
-    throw new Error('--admin-password: this data folder already has an administrator; leave the flag out');
+    throw new Error(
+      '--admin-password: the data folder already has an administrator with another password; leave the flag out',
+    );
   }
   return administrator;
 }

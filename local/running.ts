@@ -1,18 +1,23 @@
-/** What has been started and must be stopped again, and HTTP servers of this machine. Knows nothing of what they serve. */
+/**
+ * Tracks started parts, which must be stopped again, and runs HTTP servers on this machine. Knows nothing of what they
+ * serve.
+ */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { RequestHandler } from './http-api.ts';
 
+/** Anything that must be stopped. */
 export interface Stoppable {
   stop(): Promise<void>;
 }
 
+/** The started parts of a program. */
 export interface Running extends Stoppable {
-  /** Waits for a start and remembers what has to be stopped, also when somebody else's start fails meanwhile. */
+  /** Waits for a start and registers its result to be stopped, even if another start fails meanwhile. */
   add<T extends Stoppable>(starting: Promise<T>): Promise<T>;
 }
 
-/** Stops in the opposite order of starting; each one is tried, and the first failure is thrown at the end. */
+/** Stops everything in reverse order of starting. Tries each one, and throws the first failure at the end. */
 export function createRunning(): Running {
   const started: Promise<Stoppable>[] = [];
   return {
@@ -31,13 +36,14 @@ export function createRunning(): Running {
   };
 }
 
+/** A running HTTP server. */
 export interface LocalServer extends Stoppable {
   readonly url: string;
 }
 
 /**
- * Serves on 127.0.0.1, on any free port for port 0.
- * @throws Error with a sentence for the user, when the port can't be had
+ * Serves on 127.0.0.1; port 0 means any free port.
+ * @throws Error with a sentence for the user, if the port is not available
  */
 export function serve(handler: RequestHandler, port = 0): Promise<LocalServer> {
   const server = createServer((request, response) => {
@@ -50,8 +56,8 @@ export function serve(handler: RequestHandler, port = 0): Promise<LocalServer> {
   });
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      const reason = error.code === 'EADDRINUSE' ? 'it is in use; choose another one with --port' : error.message;
-      reject(new Error(`port ${port} can't be had: ${reason}`));
+      const reason = error.code === 'EADDRINUSE' ? 'it is in use; choose another port with --port' : error.message;
+      reject(new Error(`cannot listen on port ${port}: ${reason}`));
     });
     server.listen(port, '127.0.0.1', () =>
       resolve({

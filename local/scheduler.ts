@@ -1,6 +1,6 @@
 /**
  * A stand-in for EventBridge Scheduler: keeps schedules and fires their targets on time. Speaks the SDKs' REST-JSON and
- * checks no signature: it listens on this machine only. Knows nothing of what a target is.
+ * checks no signature: it listens on this machine only. Knows nothing of the targets.
  * @see https://docs.aws.amazon.com/scheduler/latest/APIReference/API_Operations.html
  */
 import { randomUUID } from 'node:crypto';
@@ -10,14 +10,14 @@ import { readBody, type RequestHandler } from './http-api.ts';
 import { openState } from './kept-state.ts';
 import { LOCAL_ACCOUNT, LOCAL_REGION } from './template.ts';
 
-/** The fields of CreateSchedule, as they were given. */
+/** The fields of CreateSchedule, as given. */
 export interface Schedule {
   readonly Name: string;
   readonly GroupName: string;
   readonly ScheduleExpression: string;
   readonly ScheduleExpressionTimezone?: string;
   readonly State?: 'ENABLED' | 'DISABLED';
-  /** Epoch seconds: when a rate comes first. Without it that is a period after the schedule was set. */
+  /** Epoch seconds: the first time of a rate. Default: one period after the schedule was set. */
   readonly StartDate?: number;
   readonly Target: { readonly Arn: string; readonly Input?: string };
   /** Epoch seconds. */
@@ -25,17 +25,19 @@ export interface Schedule {
   readonly LastModificationDate: number;
 }
 
+/** The stand-in. */
 export interface Scheduler {
   readonly handle: RequestHandler;
-  /** As they are now. */
+  /** The current schedules. */
   schedules(): readonly Schedule[];
-  /** Nothing fires any more. */
+  /** Stops all timers; no schedule fires any more. */
   stop(): Promise<void>;
 }
 
+/** Options of the stand-in. `fire` is called when a schedule is due. */
 export interface SchedulerOptions {
   readonly fire: (target: { readonly arn: string; readonly input: string }) => void;
-  /** Where schedules are kept; else in memory. */
+  /** Where schedules are kept; without it they are in memory. */
   readonly folder?: string;
 }
 
@@ -45,9 +47,9 @@ interface State {
 }
 
 const LARGEST_BODY = 1024 * 1024;
-/** Timers can't wait for longer than 24 days, and a clock may be set meanwhile. */
+/** Longest timer. Timers can't wait longer than 24 days, and the clock may be set meanwhile. */
 const LONGEST_WAIT_MS = 60_000;
-/** How far a StartDate may lie back. */
+/** How far in the past a StartDate may be. */
 const STALE_START_MS = 5 * 60_000;
 const PATH = /^\/(schedules|schedule-groups)\/([^/]+)$/u;
 
@@ -62,13 +64,13 @@ class Refusal extends Error {
   }
 }
 
-/** Fires those that are kept already from now on; what was due while nothing ran is not made up for. */
+/** Starts with the kept schedules. Times that passed while nothing ran are not made up for. */
 export function createScheduler({ fire, folder }: SchedulerOptions): Scheduler {
   const { document, save } = openState<State>(folder, 'schedules.json', { groups: ['default'], schedules: [] });
   const timers = new Map<string, NodeJS.Timeout>();
   let stopped = false;
 
-  /** `after`: the time the schedule is counted from, so that a late timer does not move those that follow. */
+  /** `after`: the time that the next one follows, so that a late timer does not delay those after it. */
   function arm(schedule: Schedule, after: Date): void {
     const key = keyOf(schedule);
     clearTimeout(timers.get(key));
@@ -85,7 +87,7 @@ export function createScheduler({ fire, folder }: SchedulerOptions): Scheduler {
         return;
       }
       fire({ arn: schedule.Target.Arn, input: schedule.Target.Input ?? '{}' });
-      // After a sleep of the machine a run that is long overdue counts once.
+      // After the machine has slept, missed times count once.
       arm(schedule, restMs < -LONGEST_WAIT_MS ? new Date() : due);
     };
     wait();
@@ -161,7 +163,11 @@ export function createScheduler({ fire, folder }: SchedulerOptions): Scheduler {
           case 'POST schedule-groups':
             return answer(200, putGroup(name));
           default:
-            throw new Refusal(400, 'ValidationException', `this stand-in has no ${request.method} ${url.pathname}`);
+            throw new Refusal(
+              400,
+              'ValidationException',
+              `this stand-in does not support ${request.method} ${url.pathname}`,
+            );
         }
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;

@@ -1,6 +1,7 @@
 /**
- * A stand-in for Secrets Manager: the calls that the product and its provisioning make, with their rules for versions and
- * staging labels, in the protocol of the AWS SDKs (AWS JSON 1.1). Checks no signature: it listens on this machine only.
+ * A stand-in for Secrets Manager: the calls that the product and its provisioning make, with their rules for versions
+ * and staging labels, in the protocol of the AWS SDKs (AWS JSON 1.1). Checks no signature: it listens on this machine
+ * only.
  * @see https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_Operations.html
  */
 import { randomBytes, randomUUID } from 'node:crypto';
@@ -52,7 +53,7 @@ class Refusal extends Error {
   }
 }
 
-/** `folder`: where secrets are kept, readable by their owner only; else in memory. */
+/** `folder`: where secrets are kept, readable by their owner only; without it they are in memory. */
 export function createSecretsManager({ folder }: { readonly folder?: string } = {}): RequestHandler {
   const { document: secrets, save } = openState<Secret[]>(folder, 'secrets.json', []);
 
@@ -70,7 +71,8 @@ export function createSecretsManager({ folder }: { readonly folder?: string } = 
       if (secrets.some((secret) => secret.name === name)) {
         throw new Refusal('ResourceExistsException', `The operation failed because the secret ${name} already exists.`);
       }
-      const arn = `arn:aws:secretsmanager:${LOCAL_REGION}:${LOCAL_ACCOUNT}:secret:${name}-${randomBytes(3).toString('hex')}`;
+      const suffix = randomBytes(3).toString('hex');
+      const arn = `arn:aws:secretsmanager:${LOCAL_REGION}:${LOCAL_ACCOUNT}:secret:${name}-${suffix}`;
       const secret = { name, arn, description: input.Description ?? '', createdAt: now(), versions: [] };
       const version = input.SecretString === undefined ? null : addVersion(secret, input);
       secrets.push(secret);
@@ -129,7 +131,10 @@ export function createSecretsManager({ folder }: { readonly folder?: string } = 
         );
       }
       if (to === undefined && stage === CURRENT) {
-        throw new Refusal('InvalidParameterException', `You can't remove the staging label ${CURRENT}; move it.`);
+        throw new Refusal(
+          'InvalidParameterException',
+          `You can't remove the staging label ${CURRENT}; move it to another version.`,
+        );
       }
       attach(secret, stage, to);
       return identity(secret);
@@ -146,7 +151,7 @@ export function createSecretsManager({ folder }: { readonly folder?: string } = 
       const target = String(request.headers['x-amz-target'] ?? '').replace(/^secretsmanager\./u, '');
       const operation = Object.hasOwn(operations, target) ? operations[target] : undefined;
       if (operation === undefined || body === null) {
-        throw new Refusal('InvalidRequestException', `this stand-in has no operation "${target}"`);
+        throw new Refusal('InvalidRequestException', `this stand-in does not support the operation "${target}"`);
       }
       const result = operation(JSON.parse(body.toString('utf8') || '{}') as Input);
       if (!/^(?:Get|Describe)/u.test(target)) save();
@@ -158,7 +163,7 @@ export function createSecretsManager({ folder }: { readonly folder?: string } = 
   };
 }
 
-/** A second request with the same token and value is the same version. */
+/** Adds a version. A repeated request with the same token and value returns the existing version. */
 function addVersion(secret: Secret, input: Input): Version {
   const value = required(input, 'SecretString');
   if (Buffer.byteLength(value) > LARGEST_SECRET) {
@@ -183,7 +188,7 @@ function addVersion(secret: Secret, input: Input): Version {
   return version;
 }
 
-/** A label is on one version at most; AWSPREVIOUS follows AWSCURRENT. */
+/** Moves a label. It is on one version at most; AWSPREVIOUS follows AWSCURRENT. */
 function attach(secret: Secret, stage: string, to: string | undefined): void {
   const holder = secret.versions.find(({ stages }) => stages.includes(stage));
   if (holder?.id === to) return;
@@ -208,7 +213,7 @@ function required(input: Input, field: 'Name' | 'SecretString' | 'VersionStage')
   throw new Refusal('InvalidParameterException', `You must provide ${field}.`);
 }
 
-/** Epoch seconds, as the protocol has times. */
+/** The time in epoch seconds, as the protocol requires. */
 function now(): number {
   return Date.now() / 1_000;
 }

@@ -1,16 +1,17 @@
 /**
- * A server of somebody else as a process of ours: started on ports that are free, waited for, stopped, and never left behind.
- * Knows nothing of what it serves.
+ * Runs a server program as a child process: starts it on free ports, waits until it listens, stops it, and never leaves
+ * it behind. Knows nothing of what it serves.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Ports are found free and then taken, so somebody else may be faster. */
+/** Free ports are found first and used later, so another process may take them in between. */
 const START_ATTEMPTS = 3;
 const LAST_WORDS = 2_000;
 
+/** How to run a server program. */
 export interface ServerCommand {
   /** Program and arguments; the program stays in the foreground. */
   readonly command: readonly string[];
@@ -18,29 +19,31 @@ export interface ServerCommand {
   readonly folder?: string;
   /** Added to the environment of this process. */
   readonly environment?: NodeJS.ProcessEnv;
-  /** How long it may take until it listens. */
+  /** How long it may take to listen. */
   readonly startMs: number;
-  /** How long it may take to end by itself once it was asked to; 0 = it is ended at once, whatever it has in hand. */
+  /** How long it may take to end after SIGTERM; 0: it is killed at once. */
   readonly stopMs: number;
 }
 
+/** A running server. */
 export interface ServerProcess<Ports extends readonly number[]> {
   readonly pid: number;
   readonly ports: Ports;
-  /** Ends the server; resolves when its process is gone. May be called again. */
+  /** Ends the server; resolves when its process has ended. May be called again. */
   stop(): Promise<void>;
 }
 
-// The shell turns into the server, so its process is ours. Beside it waits a watcher for the end of its input, which comes when
-// this process ends in whatever way, and takes the server along. Servers size their tables by the number of files they may open.
+// The shell is replaced by the server, so the server is our child process. A watcher beside it waits for the end of its
+// input, which comes when this process ends in any way, and then kills the server. The limit on open files is low
+// because servers size their tables by it.
 const LAUNCHER = `ulimit -n 2048 2>/dev/null
 exec 3<&0
 ( trap '' TERM INT; read -r _ <&3; kill -KILL $$ ) >/dev/null 2>&1 &
 exec "$@" </dev/null 3<&-`;
 
 /**
- * Starts a server on as many free ports of 127.0.0.1 as `prepare` takes, which is told them before each attempt.
- * @throws Error with the server's last words where it does not start
+ * Starts a server on free ports of 127.0.0.1. `prepare` gets one port per parameter, before each attempt.
+ * @throws Error with the server's last output if it does not start
  */
 export async function startServer<Ports extends number[]>(
   prepare: (...ports: Ports) => Promise<ServerCommand>,
@@ -54,7 +57,7 @@ export async function startServer<Ports extends number[]>(
   }
 }
 
-/** Gives its last words where it does not start. */
+/** Starts the server once; returns its last output if it does not start. */
 async function launch<Ports extends readonly number[]>(
   { command, folder, environment, startMs, stopMs }: ServerCommand,
   ports: Ports,
@@ -63,7 +66,7 @@ async function launch<Ports extends readonly number[]>(
     cwd: folder,
     env: { ...process.env, ...environment },
     stdio: 'pipe',
-    // A process group of its own, so that Ctrl+C does not end it before those that still write to it.
+    // Its own process group, so that Ctrl+C does not end it before the processes that still use it.
     detached: true,
   });
   let words = '';
@@ -89,11 +92,11 @@ async function launch<Ports extends readonly number[]>(
   while (!gone() && Date.now() < givesUpAt) {
     const listening = await Promise.all(ports.map(listens));
     await sleep(20);
-    // Somebody else's server may listen on the port; then ours has ended by now.
+    // Another server may listen on the port; then ours has ended by now.
     if (listening.every(Boolean) && !gone()) return { pid: server.pid!, ports, stop };
   }
   await stop();
-  return words.trim().split('\n').slice(-3).join('; ') || 'it left no message';
+  return words.trim().split('\n').slice(-3).join('; ') || 'it printed nothing';
 }
 
 async function listens(port: number): Promise<boolean> {

@@ -1,6 +1,6 @@
 /**
- * A real OpenLDAP server on this machine, for tests and for the demonstration directory: found where it is installed, or unpacked
- * from the system's packages into a cache of this project. Installs nothing and leaves no process behind.
+ * Runs a real OpenLDAP server on this machine, for tests and for the demonstration directory: the installed one, or one
+ * unpacked from the system's packages into a cache of this project. Installs nothing and leaves no process behind.
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -17,29 +17,30 @@ const run = promisify(execFile);
 const START_MS = 10_000;
 const STOP_MS = 3000;
 
-/** Reserved in the address space, not on the disk: some millions of people. */
+/** Address space, not disk space: enough for some millions of people. */
 const MOST_DATA_BYTES = 16 * 1024 ** 3;
 
+/** Options of an OpenLDAP server. */
 export interface SlapdOptions {
-  /** Holds configuration, data and log; made if it is not there. What was in it before is replaced. */
+  /** Contains configuration, data and log; created if missing. Earlier content is replaced. */
   readonly folder: string;
-  /** The entries, the suffix's own first. In parts where there are more than fit into one string. */
+  /** The entries, the suffix's own first. In parts if they do not fit into one string. */
   readonly ldif: string | Iterable<string>;
-  /** Goes on with the entries of an earlier start in this folder, if there was one. Default false. */
+  /** Keeps the entries of an earlier start in this folder, if there are any. Default false. */
   readonly keepEntries?: boolean;
   /** Default `dc=example,dc=com`. */
   readonly suffix?: string;
-  /** Default `cn=admin,` and the suffix. No limit holds for it. */
+  /** Default `cn=admin,` and the suffix. No limit applies to it. */
   readonly rootDn?: string;
   /** Default `secret`. */
   readonly rootPassword?: string;
-  /** Entries that a search of anybody else returns. Default 500, as OpenLDAP has it. */
+  /** Most entries that a search by any other DN returns. Default 500, the default of OpenLDAP. */
   readonly sizeLimit?: number;
   /** Values of olcLimits, for example `dn.exact="cn=reader,dc=example,dc=com" size.prtotal=unlimited`. */
   readonly limits?: readonly string[];
-  /** Values of olcAccess, before the rules that let people log in and everybody read. */
+  /** Values of olcAccess, placed before the rules that let people bind and everybody read. */
   readonly access?: readonly string[];
-  /** DN of the entry with the password policy for everybody. The overlay is there in any case, and with it its attributes. */
+  /** DN of the default password policy. The overlay and its attributes are always present. */
   readonly policyDn?: string;
   /** Refuses simple binds without encryption. Default false. */
   readonly requireEncryption?: boolean;
@@ -47,23 +48,24 @@ export interface SlapdOptions {
   readonly certificates?: Certificates;
 }
 
+/** A running OpenLDAP server. */
 export interface Slapd {
   readonly ldapPort: number;
   readonly ldapsPort: number;
   readonly suffix: string;
   readonly rootDn: string;
   readonly rootPassword: string;
-  /** The authority to trust. */
+  /** PEM of the authority to trust. */
   readonly caPem: string;
   readonly pid: number;
-  /** Ends the server; resolves when its process is gone. May be called again. */
+  /** Ends the server; resolves when its process has ended. May be called again. */
   stop(): Promise<void>;
 }
 
 /**
- * Starts a server on 127.0.0.1 with these entries.
- * @throws Error with one line on how to install OpenLDAP where it can be neither found nor unpacked; with the server's own words
- * where it does not start
+ * Starts a server with these entries on 127.0.0.1.
+ * @throws Error with one line on how to install OpenLDAP if it can be neither found nor unpacked; with the server's own
+ *   output if it does not start
  */
 export async function startSlapd(options: SlapdOptions): Promise<Slapd> {
   const installation = await findInstallation();
@@ -85,7 +87,7 @@ export async function startSlapd(options: SlapdOptions): Promise<Slapd> {
   await add(installation, folder, ['-n', '0', '-l', 'config.ldif']);
   if (!kept) {
     await add(installation, folder, ['-q', '-n', '1', '-l', 'entries.ldif']);
-    // A mark of its own: an interrupted load leaves a database, too.
+    // A separate marker: an interrupted load leaves a database as well.
     await writeFile(join(folder, 'loaded'), '');
   }
 
@@ -120,7 +122,7 @@ interface Installation {
   readonly slapd: string;
   /** Folder of back_mdb and the overlays. */
   readonly modules: string;
-  /** Folder of core.ldif and its like. */
+  /** Folder of core.ldif and the other schemas. */
   readonly schemas: string;
   readonly environment: NodeJS.ProcessEnv;
 }
@@ -132,14 +134,17 @@ async function findInstallation(): Promise<Installation> {
   return unpacked ?? Promise.reject(new Error(await installHint()));
 }
 
-// Of what slapd depends on it loads libraries; perl and ODBC serve back-ends that are not used here.
+// Of its dependencies, slapd loads only libraries; perl and ODBC serve back-ends that are not used here.
 const PACKAGES = {
   name: 'slapd',
   wanted: ['slapd'],
   needs: (name: string): boolean => name.startsWith('lib') && !/^lib(perl|odbc)/.test(name),
 };
 
-/** An installation below a root, or null. Debian and Ubuntu, Fedora and its relatives, Arch, Homebrew. */
+/**
+ * The installation below a root, or null. Knows the paths of Debian and Ubuntu, Fedora and its relatives, Arch,
+ * Homebrew.
+ */
 function inspect(root: string): Installation | null {
   const first = (paths: readonly string[], file = ''): string | undefined =>
     paths.map((path) => `${root}${path}`).find((path) => existsSync(join(path, file)));
@@ -159,7 +164,7 @@ function inspect(root: string): Installation | null {
   return { slapd, modules, schemas, environment: root === '' ? {} : { LD_LIBRARY_PATH: libraries } };
 }
 
-/** Ubuntu confines /usr/sbin/slapd by AppArmor to its own folders. The confinement goes by the path, so a copy is free of it. */
+/** AppArmor on Ubuntu confines /usr/sbin/slapd to its own folders. It goes by the path, so a copy is not confined. */
 async function escapeConfinement(installation: Installation): Promise<Installation> {
   if (!existsSync(`/etc/apparmor.d/${installation.slapd.slice(1).replaceAll('/', '.')}`)) return installation;
   await mkdir(cacheFolder(), { recursive: true });
@@ -193,7 +198,8 @@ async function configuration({ modules, schemas }: Installation, options: FullOp
     ...(options.access ?? []),
     'to attrs=userPassword by anonymous auth by self write by * none',
     'to * by * read',
-  ];
+  ].map((rule, index) => `olcAccess: {${index}}${rule}`);
+  const limits = (options.limits ?? []).map((limit) => `olcLimits: ${limit}`);
   const files = ['core', 'cosine', 'inetorgperson', 'nis'].map((name) =>
     readFile(join(schemas, `${name}.ldif`), 'utf8'),
   );
@@ -222,7 +228,11 @@ objectClass: olcFrontendConfig
 olcDatabase: {-1}frontend
 olcSizeLimit: ${options.sizeLimit ?? 500}
 `,
-    'dn: olcDatabase={0}config,cn=config\nobjectClass: olcDatabaseConfig\nolcDatabase: {0}config\nolcAccess: to * by * none\n',
+    `dn: olcDatabase={0}config,cn=config
+objectClass: olcDatabaseConfig
+olcDatabase: {0}config
+olcAccess: to * by * none
+`,
     `dn: olcDatabase={1}mdb,cn=config
 objectClass: olcDatabaseConfig
 objectClass: olcMdbConfig
@@ -237,7 +247,7 @@ olcDbIndex: objectClass eq
 olcDbIndex: uid,mail eq
 olcDbIndex: cn,sn eq,sub
 olcDbIndex: entryUUID eq
-${(options.limits ?? []).map((limit) => `olcLimits: ${limit}\n`).join('')}${access.map((rule, index) => `olcAccess: {${index}}${rule}\n`).join('')}`,
+${[...limits, ...access].map((line) => `${line}\n`).join('')}`,
     `dn: olcOverlay={0}ppolicy,olcDatabase={1}mdb,cn=config
 objectClass: olcOverlayConfig
 objectClass: olcPPolicyConfig

@@ -1,6 +1,6 @@
 /**
- * Synthesizes the stack and reads from its template what this machine has to provide: tables, secrets, functions, routes,
- * schedules, event sources and buses. References are resolved to local names. Knows nothing of how these are provided.
+ * Synthesizes the stack and reads from its template what this machine must provide: tables, secrets, functions, routes,
+ * schedules, event sources and buses. Resolves references to local names. Knows nothing of how these are provided.
  */
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
@@ -9,24 +9,27 @@ import { fileURLToPath } from 'node:url';
 import type { CreateTableCommandInput } from '@aws-sdk/client-dynamodb';
 import type { CreateScheduleCommandInput } from '@aws-sdk/client-scheduler';
 
+/** A table of the template. */
 export interface TableDefinition {
   readonly create: CreateTableCommandInput;
-  /** The TTL attribute; undefined = items stay. */
+  /** The TTL attribute; undefined: items do not expire. */
   readonly timeToLive: string | undefined;
 }
 
+/** A secret of the template. */
 export interface SecretDefinition {
   readonly name: string;
-  /** Its first value, or how one is generated. */
+  /** Its first value, or the rule to generate it. */
   readonly initial:
     | { readonly value: string }
     | { readonly template: Readonly<Record<string, string>>; readonly key: string; readonly length: number };
 }
 
+/** A function of the template. */
 export interface LocalFunction {
   readonly name: string;
   readonly arn: string;
-  /** What it is called for short: `auth`, `sync`, `api`. */
+  /** Its short name: `auth`, `sync`, `api`. */
   readonly alias: string;
   readonly modulePath: string;
   readonly exportName: string;
@@ -41,16 +44,17 @@ export interface RouteDefinition {
   readonly functionName: string;
 }
 
-/** A table's stream that a function follows. */
+/** A function's subscription to a table's stream. */
 export interface EventSourceDefinition {
   readonly id: string;
   readonly tableName: string;
   readonly functionName: string;
   readonly batchSize: number;
-  /** Filter patterns; a record passes that fits one of them. */
+  /** Filter patterns; a record passes if it matches one of them. */
   readonly patterns: readonly object[];
 }
 
+/** The parts of the template that this machine provides. */
 export interface LocalStack {
   readonly tables: readonly TableDefinition[];
   readonly secrets: readonly SecretDefinition[];
@@ -62,10 +66,13 @@ export interface LocalStack {
   readonly eventBuses: readonly string[];
 }
 
+/** The region in local ARNs. */
 export const LOCAL_REGION = 'local';
+/** The account in local ARNs. */
 export const LOCAL_ACCOUNT = '000000000000';
+/** Credentials for the SDK, which refuses to work without any. */
 export const LOCAL_CREDENTIALS = { accessKeyId: 'local', secretAccessKey: 'local' };
-/** For the clients of the SDK: the stand-ins check neither. */
+/** Configuration of the SDK's clients: the stand-ins check neither value. */
 export const LOCAL_CLIENT = { region: LOCAL_REGION, credentials: LOCAL_CREDENTIALS };
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -76,7 +83,7 @@ const PSEUDO_PARAMETERS: Readonly<Record<string, string>> = {
   'AWS::StackName': 'Rollcall',
   'AWS::URLSuffix': 'amazonaws.com',
 };
-// The service in an ARN, and what stands before the name there.
+// The part of an ARN from the service to the name, by resource type.
 const ARNS: Readonly<Record<string, string>> = {
   'AWS::DynamoDB::Table': 'dynamodb:{}:table/',
   'AWS::Events::EventBus': 'events:{}:event-bus/',
@@ -87,16 +94,16 @@ const ARNS: Readonly<Record<string, string>> = {
 
 interface Resource {
   readonly Type: string;
-  // The shape differs from type to type; what is read of it is written down where it is read.
+  // The shape depends on the type; the code that reads a property states its type.
   readonly Properties?: Properties;
 }
 
 type Properties = Readonly<Record<string, unknown>>;
 
 /**
- * Runs cdk/app.ts, in a process of its own that leaves its memory behind, and reads the result.
+ * Runs cdk/app.ts, in a separate process so that its memory is released, and reads the result.
  * @param folder where the cloud assembly goes
- * @throws Error with what the synthesis wrote, when it fails
+ * @throws Error with the output of the synthesis, if it fails
  */
 export async function synthesizeStack(folder: string, signal: AbortSignal): Promise<LocalStack> {
   await new Promise<void>((resolve, reject) => {
@@ -196,7 +203,7 @@ function readStack(
       'AWS::Scheduler::Schedule',
       (id, properties) => ({ ...properties, Name: localName(id) }) as unknown as CreateScheduleCommandInput,
     ),
-    // References to the ARNs of a table and of its stream are resolved alike; the name stands at the end of both.
+    // References to the ARNs of a table and of its stream resolve alike; the name is at the end of both.
     eventSources: each('AWS::Lambda::EventSourceMapping', (id, properties) => ({
       id: localName(id),
       tableName: (properties.EventSourceArn as string).split('/').at(-1)!,
@@ -210,7 +217,7 @@ function readStack(
   };
 }
 
-/** The logical id without the hash that makes it unique: stable from one release to the next, like the id itself. */
+/** The logical id without the hash that makes it unique: stable across releases, like the id itself. */
 function localName(logicalId: string): string {
   return logicalId.replace(/[0-9A-F]{8}$/, '');
 }
@@ -219,7 +226,7 @@ function nameOf(id: string): string {
   return PSEUDO_PARAMETERS[id] ?? localName(id);
 }
 
-/** Resolves the intrinsic functions that the template uses; leaves alone what refers to a kind this machine does not have. */
+/** Resolves the intrinsic functions that the template uses; leaves references to other kinds of resources alone. */
 function createResolver(resources: Readonly<Record<string, Resource>>): (value: unknown) => unknown {
   const attributeOf = (id: string): string => {
     const arn = ARNS[resources[id]?.Type ?? ''];

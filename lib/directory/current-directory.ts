@@ -1,26 +1,28 @@
 /**
- * The directory as the settings of this minute describe it: settings cached for at most a minute, one Directory (with its
- * warm connections) kept as long as they stay the same.
+ * The directory of the current settings: caches the settings for at most a minute, and keeps one Directory (with its
+ * warm connections) while they stay the same.
  */
 import type { Clock } from '../clock.ts';
 import type { Directory, OpenDirectory } from './directory.ts';
 import type { SettingsStore } from '../settings/settings-store.ts';
 import type { StoredSettings } from '../settings/settings.ts';
 
+/** The directory that the current settings describe. */
 export interface CurrentDirectory {
-  /** Directory and settings, at most a minute old; null while nothing is configured. */
+  /** Directory and settings, at most a minute old; null if none are saved. */
   get(): Promise<{ readonly directory: Directory; readonly stored: StoredSettings } | null>;
   /**
-   * Reads the settings again, unless that was done within the last seconds; true when they have changed, so that what
-   * failed is worth another try.
+   * Reads the settings again, unless they were read within the last five seconds. True if they changed, so that a
+   * failed call is worth repeating.
    */
   refresh(): Promise<boolean>;
 }
 
 const MAX_AGE_MS = 60_000;
-/** An outage must not become a flood of reads. */
+/** Limits the reads during an outage. */
 const MIN_AGE_MS = 5_000;
 
+/** Creates a CurrentDirectory; opens and closes directories as the settings change. */
 export function keepDirectory(settings: SettingsStore, openDirectory: OpenDirectory, clock: Clock): CurrentDirectory {
   let current: { directory: Directory; stored: StoredSettings } | null = null;
   let readAt = Number.NEGATIVE_INFINITY;
@@ -37,7 +39,7 @@ export function keepDirectory(settings: SettingsStore, openDirectory: OpenDirect
 
   return {
     async get() {
-      // Nothing configured is not worth remembering: whoever saves the first settings tries them at once.
+      // Missing settings are not cached: an administrator who saves the first settings tries them at once.
       if (current === null || clock.now().getTime() - readAt >= MAX_AGE_MS) await refresh();
       return current;
     },

@@ -1,53 +1,53 @@
 /**
- * The directory port: reading people, looking them up, verifying a password, testing settings. An adapter translates: it throws
- * nothing but a ServiceError of a DirectoryFaultCode, whatever library failed underneath.
+ * The directory port: reads people, looks them up, verifies passwords, tests settings. An adapter throws nothing but a
+ * ServiceError with a DirectoryFaultCode, whatever library it uses.
  */
 import type { Settings } from '../settings/settings.ts';
 import type { DirectoryTest } from './directory-test.ts';
 import type { Entry } from './entry.ts';
 
-/** Proof, or the lack of it, that a read has shown everybody in scope. */
+/** Whether a read is proven to have shown everybody in scope. */
 export interface ReadProof {
   readonly complete: boolean;
-  /** Why it is not complete, for an administrator; empty when it is. */
+  /** Why the read is incomplete, worded for an administrator; empty if it is complete. */
   readonly reasons: readonly string[];
-  /** Set when the server failed in mid-read, so that another one, asked from the beginning, may do better. */
+  /** Set if the server failed in mid-read, so that a new read from another server may succeed. */
   readonly brokeOff?: true;
 }
 
-/** Where a looked-up person is now. */
+/** The result of looking a person up. */
 export type Whereabouts =
   | { readonly kind: 'gone' }
-  /** `inScope`: whether base, depth and filter of the settings would have shown it. */
+  /** `inScope`: whether the entry matches base, depth and filter of the settings. */
   | { readonly kind: 'present'; readonly dn: string; readonly inScope: boolean };
 
-/** One reader's connection: one server from beginning to end, bound as the administrative DN. Not for concurrent use. */
+/** One reader's connection: uses one server throughout, bound with the bind DN. Not for concurrent use. */
 export interface DirectoryReader {
-  /** The server that answers, as named in the settings. */
+  /** The server in use, as written in the settings. */
   readonly server: string;
-  /** The base that is searched: the settings' or, where that is empty, the root DSE's. */
+  /** The search base: the base DN of the settings or, if that is empty, the one from the root DSE. */
   readonly baseDn: string;
-  /** The attribute that Entry.id is read from, lower case. */
+  /** The attribute that Entry.id is read from, in lower case. */
   readonly idAttribute: string;
   /** Requests sent over this connection so far. */
   readonly requests: number;
   /**
-   * Everybody in scope, page by page, then the proof as the generator's return value. A page is the caller's until the next one
-   * is asked for; then it may be emptied. A failure in mid-read does not
-   * throw: it ends the read with `complete: false` and its reason. Only a read that never began throws.
-   * @throws ServiceError of a DirectoryFaultCode
+   * Yields everybody in scope, page by page, and returns the proof. A page belongs to the caller until the next one is
+   * requested; then it may be cleared. A failure in mid-read does not throw: it ends the read with `complete: false`
+   * and a reason. Only a read that fails before its first page throws.
+   * @throws ServiceError with a DirectoryFaultCode
    */
   readPeople(): AsyncGenerator<readonly Entry[], ReadProof, void>;
   /**
-   * Looks people up by unique id, in the whole directory and without the filter. Every id asked for is in the answer:
-   * the absence of an entry counts as `kind: 'gone'` only when the server said success for a search that covers it.
-   * @throws ServiceError of a DirectoryFaultCode
+   * Looks people up by unique id, in the whole directory and without the filter. The answer contains every requested
+   * id: an absent entry is `kind: 'gone'` only if the server returned success for a search that covers it.
+   * @throws ServiceError with a DirectoryFaultCode
    */
   locate(ids: readonly string[]): Promise<ReadonlyMap<string, Whereabouts>>;
   close(): Promise<void>;
 }
 
-/** Why a bind that reached the directory was not accepted. The one vocabulary, whatever the server (semantics, Login). */
+/** Why a bind that reached the directory was rejected. The same vocabulary for every server. */
 export type RejectionReason =
   | 'invalidCredentials'
   | 'passwordExpired'
@@ -58,33 +58,35 @@ export type RejectionReason =
   | 'notPermitted'
   | 'throttled';
 
+/** The result of a bind that reached a server. */
 export type BindResult =
   | { readonly kind: 'accepted' }
   | { readonly kind: 'rejected'; readonly reason: Exclude<RejectionReason, 'throttled'> };
 
-/** A directory as one version of the settings describes it. Holds no connection until one is needed. */
+/** A directory as described by one version of the settings. Opens connections only when needed. */
 export interface Directory {
   /**
-   * Connects to the first server that answers and binds.
-   * @param except servers that are not asked, as the settings name them
-   * @throws ServiceError of a DirectoryFaultCode
+   * Connects to the first server that answers, and binds.
+   * @param except servers to skip, as written in the settings
+   * @throws ServiceError with a DirectoryFaultCode
    */
   openReader(except?: readonly string[]): Promise<DirectoryReader>;
   /**
-   * One bind on a connection kept for this purpose, never the one that reads. A kept connection that turns out broken is
-   * replaced and the bind tried once more. A server that failed is asked after the others for a minute.
-   * @throws ServiceError of a DirectoryFaultCode, when no server gave an answer
+   * Binds once, on a connection kept for this purpose and never used for reading. A kept connection that turns out to
+   * be broken is replaced and the bind repeated once. A server that failed is tried last for a minute.
+   * @throws ServiceError with a DirectoryFaultCode, if no server answered
    */
   verifyPassword(dn: string, password: string): Promise<BindResult>;
   /**
-   * The DN of the one entry with this unique id; null when there is none, or more than one.
-   * @throws ServiceError of a DirectoryFaultCode
+   * The DN of the only entry with this unique id; null if there is none, or more than one.
+   * @throws ServiceError with a DirectoryFaultCode
    */
   findDn(id: string, idAttribute: string): Promise<string | null>;
-  /** The staged check. Never throws for what a directory does; ends within `limitMs`. */
+  /** Tests the settings in stages. Never throws for any fault of a directory; ends within `limitMs`. */
   test(limitMs: number): Promise<DirectoryTest>;
   /** Closes every kept connection. */
   close(): Promise<void>;
 }
 
+/** Opens the directory of these settings. `password`: of the bind DN. Connects to nothing yet. */
 export type OpenDirectory = (settings: Settings, password: string) => Directory;

@@ -1,6 +1,6 @@
 /**
- * From an entry of the directory to the person it stands for, as the settings' mapping says. Pure: one entry in, one
- * person or the reason why not out. Knows nothing of other entries or of stored users.
+ * Maps an entry of the directory to a person, by the mapping of the settings. Pure: takes one entry, returns one person
+ * or the reason why there is none. Knows nothing of other entries or of stored users.
  */
 import { hash } from 'node:crypto';
 import { ownValues } from '../distinguished-name.ts';
@@ -14,24 +14,25 @@ import type { MappingSettings, OptionSettings } from '../settings/settings.ts';
 import { exceedAddressBytes, MAX_ADDRESS_BYTES } from '../user/email-address.ts';
 import { parseUserName, userNameKey } from '../user/user-name.ts';
 
-/** A person as the directory has it now, in the shape sync stores it. */
+/** A person as the directory has it now, in the form that sync stores. */
 export interface Person extends Profile {
   readonly directoryId: string;
   readonly dn: string;
   readonly nameKey: string;
-  /** Whether sync is to disable the account because the directory marks it so. */
+  /** Whether sync must disable the account because the directory marks it as disabled. */
   readonly disabled: boolean;
-  /** Equal exactly when everything above is equal. */
+  /** Equal exactly if everything above is equal. */
   readonly fingerprint: string;
 }
 
-/** An entry that leads to no person, and why. It was seen all the same: its user is not missing. */
+/** An entry that maps to no person, and why. It still counts as seen: its user is not missing. */
 export interface Skipped {
   readonly directoryId: string | null;
   readonly dn: string;
   readonly reason: string;
 }
 
+/** The result of mapping one entry. */
 export type Mapped =
   | { readonly kind: 'person'; readonly person: Person }
   | { readonly kind: 'skipped'; readonly skipped: Skipped };
@@ -39,14 +40,14 @@ export type Mapped =
 /** Longest full name kept, in UTF-16 code units; the rest is cut. */
 const MAX_FULL_NAME_LENGTH = 512;
 
-// Part of every fingerprint: raise it when mapping the same entry comes to mean something else.
+// Part of every fingerprint: raise it when the same entry maps to something different.
 const FINGERPRINT_VERSION = 1;
 
 /**
  * Maps one entry.
  *
- * @param disabledUsers what to do with entries that the directory marks disabled: `disable` gives a person with that mark,
- *   `skip` leaves the entry (and a user it already has) alone, `import` takes it as any other
+ * @param disabledUsers how to treat entries that the directory marks as disabled: `disable` returns a person with that
+ *   mark, `skip` leaves the entry (and an existing user) alone, `import` treats it like any other entry
  */
 export function mapEntry(
   entry: Entry,
@@ -57,8 +58,8 @@ export function mapEntry(
     kind: 'skipped',
     skipped: { directoryId: entry.id, dn: entry.dn, reason },
   });
-  if (entry.id === null) return skip('the entry has no unique id that the bind user can read');
-  if (entry.disabled && disabledUsers === 'skip') return skip('the directory marks the account disabled');
+  if (entry.id === null) return skip('the entry has no unique id that the bind DN can read');
+  if (entry.disabled && disabledUsers === 'skip') return skip('the directory marks the account as disabled');
 
   const names = namesIn(mapping);
   const raw = singleValue(entry, names.userName[0]);
@@ -90,10 +91,10 @@ export function mapEntry(
 
 type MappedNames = Readonly<Record<ProfileField, readonly string[]>>;
 
-// One mapping meets hundreds of thousands of entries.
+// Cached: one mapping is applied to hundreds of thousands of entries.
 const namesByMapping = new WeakMap<MappingSettings, MappedNames>();
 
-/** The names of the mapped attributes as an entry has them. */
+/** The names of the mapped attributes, in the form that entries use. */
 function namesIn(mapping: MappingSettings): MappedNames {
   let names = namesByMapping.get(mapping);
   if (names === undefined) {
@@ -105,19 +106,19 @@ function namesIn(mapping: MappingSettings): MappedNames {
   return names;
 }
 
-/** Every attribute that the mapping needs, each once. */
+/** All attributes that the mapping needs, without duplicates. */
 export function mappedAttributes(mapping: MappingSettings): readonly string[] {
   return [...new Set(PROFILE_FIELDS.flatMap((field) => attributeList(mapping[field])))];
 }
 
-/** The values of an attribute, whatever the letter case and options it is named with. */
+/** The values of an attribute, in any letter case and with any options in its name. */
 export function attributeValues(entry: Entry, attribute: string): readonly string[] {
   return entry.attributes[attributeKey(attribute)] ?? [];
 }
 
 /**
- * One value of an attribute that should have one. LDAP keeps no order among values (RFC 4511, 4.1.7), and a user name
- * that depends on chance would rename people: the one in the entry's RDN wins, else the smallest.
+ * One value of an attribute that should have only one. LDAP does not order values (RFC 4511 section 4.1.7), and an
+ * arbitrary choice could rename people from run to run: prefer the value in the entry's RDN, else the smallest.
  */
 function singleValue(entry: Entry, name: string | undefined): string | undefined {
   const values = name === undefined ? undefined : entry.attributes[name];
@@ -140,8 +141,8 @@ function cleanFullName(value: string | undefined): string | null {
 const TYPED = /^(?<type>[a-z0-9-]+):(?<address>.*)$/iu;
 
 /**
- * Addresses in the order of the attributes, `SMTP:` first wherever it stood, no duplicates. Values that are no address,
- * or of another type (`x500:`, `sip:`), are left out.
+ * Addresses in the order of the attributes, but the one with `SMTP:` first; no duplicates. Leaves out values that are
+ * not addresses, or have another type (`x500:`, `sip:`).
  * @see https://learn.microsoft.com/en-us/windows/win32/adschema/a-proxyaddresses
  */
 function collectAddresses(entry: Entry, names: readonly string[]): string[] {
@@ -163,7 +164,7 @@ function collectAddresses(entry: Entry, names: readonly string[]): string[] {
   return [first, ...[...found.values()].filter((address) => address !== first)];
 }
 
-// 96 bits: two states of ONE person are compared, never people among each other.
+// 96 bits are enough: only states of ONE person are compared, never people with each other.
 function fingerprint(fields: readonly unknown[]): string {
   return hash('sha256', JSON.stringify(fields), 'base64url').slice(0, 16);
 }

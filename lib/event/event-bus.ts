@@ -1,19 +1,19 @@
-/** The ports of the events function: from the records of a change stream to events, and from events to the bus. */
+/** The ports of the events function: records of a change stream to events, and events to the bus. */
 import type { ProductEvent } from './event.ts';
 
-/** A record's place in its stream, and the events it stands for: often none. */
+/** A record's position in its stream, and its events, often none. */
 export interface RecordedEvents {
   readonly sequenceNumber: string;
   readonly events: readonly ProductEvent[];
 }
 
-/** The events of stream records, in their order. @throws ServiceError `storeUnavailable` */
+/** Reads the events of stream records, in their order. @throws ServiceError `storeUnavailable` */
 export type ReadEvents = (records: readonly object[]) => Promise<readonly RecordedEvents[]>;
 
 /**
- * Publishes events and gives how many of them, counted from the first, the bus has taken. The rest may have been taken in part
- * and has to be sent again.
+ * Publishes events and returns how many of them, counted from the first, the bus accepted. The bus may have accepted
+ * some of the rest as well; send the rest again.
  *
- * @throws ServiceError `storeUnavailable` when the bus took none
+ * @throws ServiceError `storeUnavailable` if the bus accepted none
  */
 export type PublishEvents = (events: readonly ProductEvent[]) => Promise<number>;

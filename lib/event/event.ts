@@ -1,26 +1,27 @@
 /**
- * Events: what other systems are told of users and runs, in the shape of CloudEvents 1.0. Knows neither how a change is
- * noticed nor where events go. docs/events.md is the page for those who receive them.
+ * Events that tell other systems about users and runs, in the format of CloudEvents 1.0. Knows neither how a change is
+ * noticed nor where events go. docs/events.md documents them for receivers.
  */
 import type { Run } from '../sync/run.ts';
 import type { PublicUser, User } from '../user/user.ts';
 import { PROFILE_FIELDS, toPublicUser, userStatus } from '../user/user.ts';
 
-/** The public fields that a write can change; `status` goes with `disabledBy`. */
+/** The public fields that a write can change; `status` follows from `disabledBy`. */
 const FIELDS = [...PROFILE_FIELDS, 'authentication', 'disabledBy', 'privileges', 'directory'] as const;
 
+/** The old and new values of the fields that changed. */
 export type FieldChanges = {
   readonly [Field in (typeof FIELDS)[number]]?: { readonly from: PublicUser[Field]; readonly to: PublicUser[Field] };
 };
 
-/** What one write has changed, as far as others may know. */
+/** The public changes of one write. */
 export interface UserChanges {
   readonly fields: FieldChanges;
-  /** Set, replaced or dropped: more than that nobody is told. */
+  /** Whether the password was set, replaced or removed. Events say no more about it. */
   readonly passwordChanged: boolean;
 }
 
-/** The user before and after a write that was not its first or last. */
+/** The changes between two versions of a user. */
 export function compareUsers(before: User, after: User): UserChanges {
   const [old, now] = [toPublicUser(before), toPublicUser(after)];
   const changed = FIELDS.filter((field) => JSON.stringify(old[field]) !== JSON.stringify(now[field]));
@@ -30,10 +31,10 @@ export function compareUsers(before: User, after: User): UserChanges {
   };
 }
 
-/** What each event tells. `user` is the record after the write; of a deleted user, the last one. */
+/** The data of each event. `user` is the record after the write or, for a deleted user, the last one. */
 export interface EventData {
   'user.created': { readonly user: PublicUser };
-  /** Without name and status, which have events of their own. */
+  /** Without name and status, which have their own events. */
   'user.updated': { readonly user: PublicUser } & UserChanges;
   'user.renamed': { readonly user: PublicUser; readonly previousUserName: string };
   'user.disabled': { readonly user: PublicUser };
@@ -42,13 +43,14 @@ export interface EventData {
   'run.finished': { readonly run: Run };
 }
 
+/** The type of an event. */
 export type EventType = keyof EventData;
 
 /** @see https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#context-attributes */
 export type ProductEvent<Type extends EventType = EventType> = {
   readonly [Each in Type]: {
     readonly specversion: '1.0';
-    /** The same whenever the same thing is told again: a receiver may drop what it has seen. */
+    /** The same in every repetition of an event, so that a receiver can drop duplicates. */
     readonly id: string;
     readonly source: 'rollcall';
     readonly type: Each;
@@ -61,20 +63,20 @@ export type ProductEvent<Type extends EventType = EventType> = {
   };
 }[Type];
 
-/** What has become of one account in one write. */
+/** What one write did to a user. */
 export type UserStep =
   | { readonly kind: 'created'; readonly user: User }
   | { readonly kind: 'changed'; readonly user: User; readonly changes: UserChanges }
-  /** `at`: when, in RFC 3339 UTC; the record itself only knows when it was last written. */
+  /** `at`: the time of the deletion, in RFC 3339 UTC; the record holds only the time of its last write. */
   | { readonly kind: 'deleted'; readonly user: User; readonly at: string };
 
-/** The events of one write: none where nothing public has changed, several where name, status and other fields have. */
+/** The events of one write: none if nothing public changed, several if name, status and other fields changed. */
 export function toUserEvents(step: UserStep): readonly ProductEvent[] {
   const user = toPublicUser(step.user);
   const event = <Type extends EventType>(type: Type, data: EventData[Type], time = user.updatedAt) =>
     toEvent(type, `${user.id}:${user.version}`, user.id, time, data);
   if (step.kind === 'created') return [event('user.created', { user })];
-  // Streams tell the time in whole seconds, which may be before the last write.
+  // Streams report times in whole seconds, which may lie before the last write.
   if (step.kind === 'deleted') {
     return [event('user.deleted', { user }, step.at > user.updatedAt ? step.at : user.updatedAt)];
   }
@@ -91,7 +93,7 @@ export function toUserEvents(step: UserStep): readonly ProductEvent[] {
   return events;
 }
 
-/** For a run that is over, a dry one too: `data.run.dryRun` tells. */
+/** The event of a finished run, dry runs included: see `data.run.dryRun`. */
 export function toRunEvent(run: Run): ProductEvent {
   return toEvent('run.finished', run.id, run.id, run.finishedAt!, { run });
 }

@@ -1,22 +1,25 @@
-/** The port to what a login reads and remembers: the user and the failed attempts. */
+/** The port to the data of a login: the user and the failed attempts. */
 import type { User } from '../user/user.ts';
 
-/** Failed attempts of one user name, known or not. */
+/** Failed attempts under one user name, whether a user has it or not. */
 export interface Attempts {
   readonly failures: number;
-  /** Until when attempts are refused unseen. RFC 3339 UTC. */
+  /** Attempts before this time are refused without a look at the password. RFC 3339 UTC. */
   readonly blockedUntil: string;
 }
 
-/** What a login reads and remembers, in as few requests as that takes. */
+/** Reads and writes the data of a login, in as few requests as possible. */
 export interface LoginStore {
-  /** User and attempts, both current, in one request. */
+  /** User and attempts, both current, in one request. null: no such user, no attempts. */
   find(userName: string): Promise<{ readonly user: User | null; readonly attempts: Attempts | null }>;
-  /** Sets the attempts, if they still are `previous`; false = somebody else was there first. */
+  /** Sets the attempts if they are still `previous`; false if another login was first. */
   setAttempts(userName: string, previous: Attempts, next: Attempts): Promise<boolean>;
-  /** Counts one more failure whoever else counts; gives the count. Forgotten after `forgetAt`. */
+  /**
+   * Counts one more failure, however many logins count at once; returns the new count. The count is dropped after
+   * `forgetAt`.
+   */
   countFailure(userName: string, forgetAt: Date): Promise<number>;
   clearAttempts(userName: string): Promise<void>;
-  /** Stores the DN a login has found, unless the user has changed meanwhile. */
+  /** Stores the DN that a login found, unless the user has changed meanwhile. */
   rememberDn(user: User, dn: string): Promise<void>;
 }

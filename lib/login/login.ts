@@ -1,9 +1,9 @@
 /**
- * The login: from user name and password to an outcome, or a fault when the directory gives no answer. Knows neither LDAP
- * nor DynamoDB. The password goes to the bind or the hash and nowhere else.
+ * The login: turns a user name and a password into an outcome, or a fault if the directory does not answer. Knows
+ * neither LDAP nor DynamoDB. The password goes to the bind or the hash and nowhere else.
  *
- * Unknown, disabled and unprivileged users cost the caller the same steps as a wrong password, so that the time an answer
- * takes tells nothing.
+ * Unknown, disabled and unprivileged users cost the same steps as a wrong password, so that the response time reveals
+ * nothing.
  */
 import { randomUUID } from 'node:crypto';
 import type { CurrentDirectory } from '../directory/current-directory.ts';
@@ -21,26 +21,33 @@ import type { DirectoryLink, PublicUser, User } from '../user/user.ts';
 import { parseUserName } from '../user/user-name.ts';
 import { toPublicUser } from '../user/user.ts';
 
+/** The outcome of a login. `retryAfterSeconds` comes with `throttled`. */
 export type LoginOutcome =
   | { readonly outcome: 'accepted'; readonly user: PublicUser }
   | { readonly outcome: 'rejected'; readonly reason: RejectionReason; readonly retryAfterSeconds?: number };
 
+/** The login, as a service. */
 export interface Login {
   /**
-   * Verifies and counts failures.
+   * Verifies the password and counts failures.
    * @throws ServiceError `directoryUnavailable`, which never counts as a failed attempt
    */
   logIn(userName: string, password: string): Promise<LoginOutcome>;
-  /** What logIn would answer, without reading or counting attempts. @throws ServiceError `directoryUnavailable` */
+  /**
+   * The outcome that logIn would return, without reading or counting attempts. @throws ServiceError
+   * `directoryUnavailable`
+   */
   checkPassword(userName: string, password: string): Promise<LoginOutcome>;
 }
 
+/** The ports that a login needs. */
 export interface LoginPorts {
   readonly logins: LoginStore;
   readonly directory: CurrentDirectory;
   readonly clock: Clock;
 }
 
+/** Creates the login on its ports. */
 export function createLogin({ logins, directory, clock }: LoginPorts): Login {
   async function logIn(typed: string, password: string): Promise<LoginOutcome> {
     if (!isConceivable(typed, password)) return rejected('invalidCredentials');
@@ -48,8 +55,8 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
     const waitMs = attempts === null ? 0 : Date.parse(attempts.blockedUntil) - clock.now().getTime();
     if (waitMs > 0) return throttled(waitMs);
 
-    // A name with failures pays for its attempt in advance, so that parallel guesses see each other. The first ones at a
-    // name without failures do not: they are as many as there are instances, and all of them are counted.
+    // A name with failures reserves its attempt in advance, so that parallel guesses see each other. The first attempts
+    // at a name without failures do not: they are limited by the number of instances, and all of them are counted.
     const claimed = attempts && addFailure(attempts, clock.now());
     if (attempts && claimed && !(await logins.setAttempts(userName, attempts, claimed))) return throttled(1_000);
     const giveBack = async (): Promise<void> => {
@@ -70,8 +77,9 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
   }
 
   /**
-   * The user meant, and the name that its attempts are counted under. A name that somebody has as it was typed comes first;
-   * `DOMAIN\name` means nobody but the directory's own `name`, whose count it shares: no domain in front buys further guesses.
+   * The user, and the name under which attempts are counted. A user with the name exactly as typed comes first.
+   * `DOMAIN\name` can only mean the directory user `name`, and shares its count: other domains in front give no further
+   * guesses.
    */
   async function find(typed: string): Promise<{ userName: string; user: User | null; attempts: Attempts | null }> {
     const exact = await logins.find(typed);
@@ -87,7 +95,7 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
     const standing = standingOf(user);
     const result =
       user?.authentication === 'integrated' ? await verifyHash(user, password) : await bindAs(user, standing, password);
-    // In this order: what an administrator has decided is told whatever the password was.
+    // The user's standing comes first: an administrator's decision is reported whatever the password was.
     if (standing !== null) return rejected(standing);
     if (result.kind === 'rejected') return rejected(result.reason);
     return { outcome: 'accepted', user: toPublicUser(user!) };
@@ -104,7 +112,7 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
     const limitMs = connection.timeouts.loginSeconds * 1_000;
     const verifying = async (): Promise<BindResult> => {
       let verified = await verifyLink(current.directory, user, link, password);
-      // What failed may have been mended in the settings since they were read.
+      // The settings may have been corrected since they were read.
       const renewed = verified.fault !== null && (await directory.refresh()) ? await directory.get() : null;
       if (renewed !== null) verified = await verifyLink(renewed.directory, user, link, password);
       if (verified.result === null) throw unavailable(verified.fault);
@@ -114,9 +122,9 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
   }
 
   /**
-   * Binds as the DN that is stored and, at the same time, asks where the person is today. The bind alone proves nothing: a
-   * DN that was freed may be somebody else's by now. And most servers tell an unknown DN and a wrong password apart to
-   * nobody, so only the unique id shows that somebody has moved.
+   * Binds as the stored DN and, at the same time, looks up the person's current DN. The bind alone proves nothing: the
+   * stored DN may now belong to somebody else. And most servers answer an unknown DN like a wrong password, so only the
+   * unique id shows that a person has moved.
    */
   async function verifyLink(
     open: Directory,
@@ -130,7 +138,8 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
     ]);
     if (bound.status === 'rejected') return { result: null, fault: faultOf(bound.reason) };
     const result = bound.value;
-    // Whose DN it is can't be said now. A refusal stands, or passwords could be tried without a count; the rest is open.
+    // Nobody knows now whose DN this is. A rejection stands, because otherwise passwords could be guessed without a
+    // count; an accepted bind does not.
     if (place.status === 'rejected')
       return { result: result.kind === 'accepted' ? null : result, fault: faultOf(place.reason) };
     const dn = place.value;
@@ -156,8 +165,9 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
 }
 
 /**
- * The user name in the form that Windows shows, `DOMAIN\name`, where user names are sAMAccountName; null for any other form
- * or attribute. An address is never cut: its part before the @ may be the sAMAccountName of somebody else.
+ * The user name of `DOMAIN\name`, the form that Windows shows, if user names are mapped from sAMAccountName; null for
+ * any other form or attribute. An address is never cut: its part before the @ may be the sAMAccountName of somebody
+ * else.
  * @see https://learn.microsoft.com/en-us/windows/win32/secauthn/user-name-formats
  */
 export function withoutDomain(typed: string, { userName }: Pick<MappingSettings, 'userName'>): string | null {
@@ -167,20 +177,23 @@ export function withoutDomain(typed: string, { userName }: Pick<MappingSettings,
 }
 
 interface Verification {
-  /** null when nothing is known. */
+  /** null if there is no answer. */
   readonly result: BindResult | null;
   readonly fault: ServiceError | null;
 }
 
 const INVALID: BindResult = { kind: 'rejected', reason: 'invalidCredentials' };
 
-/** @throws what is no fault of the directory */
+/** @throws any error that is not a fault of the directory */
 function faultOf(error: unknown): ServiceError {
   if (error instanceof ServiceError && error.code !== 'storeUnavailable') return error;
   throw error;
 }
 
-/** An empty password is refused here because a bind with one succeeds (RFC 4513, 5.1.2). */
+/**
+ * Whether the input can be a login at all. An empty password is refused because a bind with one succeeds (RFC 4513
+ * section 5.1.2).
+ */
 function isConceivable(userName: string, password: string): boolean {
   return (
     password !== '' && Buffer.byteLength(password) <= MAX_PASSWORD_BYTES && parseUserName(userName).kind === 'userName'
@@ -193,13 +206,13 @@ function standingOf(user: User | null): RejectionReason | null {
   return mayLogIn(user.privileges) ? null : 'notPermitted';
 }
 
-/** A user without a password costs as much as one with a wrong password. */
+/** Takes as long for a user without a password as for a wrong password. */
 async function verifyHash(user: User | null, password: string): Promise<BindResult> {
   const matches = await verifyPasswordHash(user?.passwordHash ?? DECOY_HASH, password);
   return matches && user?.passwordHash ? { kind: 'accepted' } : INVALID;
 }
 
-/** An entry that no directory has. */
+/** A link to an entry that exists in no directory. */
 function decoyLink(baseDn: string): DirectoryLink {
   const id = randomUUID();
   return { id, idAttribute: 'entryuuid', dn: baseDn === '' ? `cn=${id}` : `cn=${id},${baseDn}`, missingSince: null };
@@ -214,10 +227,12 @@ function throttled(waitMs: number): LoginOutcome {
 }
 
 function tooLate(limitMs: number): ServiceError {
-  return new ServiceError('directoryUnavailable', `the directory took more than ${limitMs} ms`, { retryable: true });
+  return new ServiceError('directoryUnavailable', `the directory did not answer within ${limitMs} ms`, {
+    retryable: true,
+  });
 }
 
 function unavailable(cause: ServiceError | null): ServiceError {
-  const { message, advice } = cause ?? { message: 'the directory gave no answer', advice: undefined };
+  const { message, advice } = cause ?? { message: 'the directory did not answer', advice: undefined };
   return new ServiceError('directoryUnavailable', message, { cause, retryable: true, ...(advice && { advice }) });
 }

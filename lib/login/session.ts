@@ -1,38 +1,41 @@
 /**
- * Sessions of administrators: an opaque random token, of which only the hash is stored. Knows no cookie and no header.
+ * Sessions of administrators: an opaque random token, of which only the hash is stored. Knows no cookies and no
+ * headers.
  */
 import { hash, randomBytes } from 'node:crypto';
 import type { UserStore } from '../user/user-store.ts';
 import type { User } from '../user/user.ts';
 
+/** A session as stored. `expiresAt`: RFC 3339 UTC. */
 export interface Session {
   readonly userId: string;
   readonly userName: string;
   readonly expiresAt: string;
 }
 
+/** The port to stored sessions. Every method may throw ServiceError `storeUnavailable`. */
 export interface SessionStore {
-  /** `tokenHash`: never the token itself. */
+  /** Stores a new session. `tokenHash` is never the token itself. */
   create(tokenHash: string, session: Session): Promise<void>;
-  /** Stores it anew; one that has ended meanwhile stays ended. */
+  /** Replaces a session; a session that has ended meanwhile stays ended. */
   renew(tokenHash: string, session: Session): Promise<void>;
   get(tokenHash: string): Promise<Session | null>;
   delete(tokenHash: string): Promise<void>;
 }
 
-/** How long a session lasts, however busy it is. */
+/** How long a session lasts, whether it is used or not. */
 export const SESSION_SECONDS = 8 * 60 * 60;
 
 const TOKEN_BYTES = 32;
 const TOKEN = /^[A-Za-z0-9_-]{43}$/;
 
-/** What the caller keeps: 256 random bits as base64url, and until when they count (RFC 3339 UTC). */
+/** The caller's part of a session: 256 random bits as base64url, and the end of their validity (RFC 3339 UTC). */
 export interface SessionToken {
   readonly token: string;
   readonly expiresAt: string;
 }
 
-/** Opens a session. Whether the user may have one is the caller's to know; `readSession` checks it again at every call. */
+/** Opens a session. The caller decides whether the user may have one; `readSession` checks it again at every call. */
 export async function createSession(
   sessions: SessionStore,
   user: Pick<User, 'id' | 'userName'>,
@@ -45,7 +48,7 @@ export async function createSession(
 }
 
 /**
- * Lets one session go on where a new password has ended all of its user's: it begins anew, under the same token. One that was
+ * Renews one session under the same token after a new password has ended all sessions of the user. A session that has
  * ended meanwhile stays ended.
  *
  * @param user as stored with the new password
@@ -55,9 +58,9 @@ export async function renewSession(sessions: SessionStore, token: string, user: 
 }
 
 /**
- * The administrator that a token stands for, and until when; null for a token that is unknown or expired, or whose user is
- * gone, renamed, disabled or no administrator any more, or has another password by now: each of these ends the session at
- * once, and for good.
+ * The administrator that a token belongs to, and when the session expires. null if the token is unknown or expired, or
+ * if the user has been deleted, renamed or disabled, has a new password, or is no longer an administrator: each of
+ * these ends the session at once, and for good.
  */
 export async function readSession(
   { sessions, users }: { readonly sessions: SessionStore; readonly users: UserStore },
@@ -66,7 +69,7 @@ export async function readSession(
 ): Promise<{ readonly user: User; readonly expiresAt: string } | null> {
   if (!TOKEN.test(token)) return null;
   const session = await sessions.get(tokenHash(token));
-  // Stores remove expired records late.
+  // Stores delete expired records with a delay.
   if (session === null || Date.parse(session.expiresAt) <= now.getTime()) return null;
   const user = await users.get(session.userName);
   const begun = new Date(Date.parse(session.expiresAt) - SESSION_SECONDS * 1_000).toISOString();
@@ -78,7 +81,7 @@ export async function readSession(
   return valid ? { user, expiresAt: session.expiresAt } : null;
 }
 
-/** Ends a session; one that does not exist is ended already. */
+/** Ends a session, if it exists. */
 export async function endSession(sessions: SessionStore, token: string): Promise<void> {
   if (TOKEN.test(token)) await sessions.delete(tokenHash(token));
 }
@@ -87,7 +90,7 @@ function beginSession({ id, userName }: Pick<User, 'id' | 'userName'>, begun: Da
   return { userId: id, userName, expiresAt: new Date(begun.getTime() + SESSION_SECONDS * 1_000).toISOString() };
 }
 
-// The token is random through and through, so one round of a plain hash keeps it secret.
+// The token is random throughout, so one round of a plain hash is enough to keep it secret.
 function tokenHash(token: string): string {
   return hash('sha256', token, 'base64url');
 }

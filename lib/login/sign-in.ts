@@ -1,6 +1,6 @@
 /**
- * The sign-in of administrators: verifies a name and a password without telling strangers why they were refused, creates the first
- * administrator, and opens a session. Knows no HTTP.
+ * The sign-in of administrators: verifies a name and a password without revealing why they were refused, creates the
+ * first administrator, and opens a session. Knows no HTTP.
  */
 import { hash, randomUUID, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../clock.ts';
@@ -14,12 +14,15 @@ import type { Login } from './login.ts';
 import type { SessionStore, SessionToken } from './session.ts';
 import { createSession } from './session.ts';
 
-/** The user name of the administrator that exists before anybody has created one. */
+/** The user name of the first administrator, who is created by signing in. */
 export const FIRST_ADMINISTRATOR = 'admin';
 
-/** The password that the deployment generated for the first administrator. @throws ServiceError `storeUnavailable` */
+/**
+ * Reads the password that the deployment generated for the first administrator. @throws ServiceError `storeUnavailable`
+ */
 export type ReadGeneratedPassword = () => Promise<string>;
 
+/** The ports that a sign-in needs. */
 export interface SignInPorts {
   readonly users: UserStore;
   readonly sessions: SessionStore;
@@ -28,18 +31,20 @@ export interface SignInPorts {
   readonly clock: Clock;
 }
 
+/** The sign-in, as a service. */
 export interface SignIn {
   /**
-   * Opens a session for an active administrator; null for everybody else, after the same steps, so that a stranger learns
-   * neither which names exist nor who is an administrator.
+   * Opens a session for an active administrator; null for everybody else, after the same steps, so that a stranger
+   * learns neither which names exist nor who is an administrator.
    *
-   * @throws ServiceError `throttled`; `directoryUnavailable` without the reason, which is for the log; `storeUnavailable`
+   * @throws ServiceError `throttled`; `directoryUnavailable`, with the reason only in its `cause`; `storeUnavailable`
    */
   signIn(userName: string, password: string): Promise<(SessionToken & { readonly user: PublicUser }) | null>;
-  /** The user, where this is their password; null for everything else, after the same steps. @throws as `signIn` */
+  /** The user, if the password is right; null otherwise, after the same steps. @throws as `signIn` */
   verifyPassword(userName: string, password: string): Promise<PublicUser | null>;
 }
 
+/** Creates the sign-in on its ports. */
 export function createSignIn(ports: SignInPorts): SignIn {
   const { users, sessions, login, clock } = ports;
 
@@ -47,14 +52,15 @@ export function createSignIn(ports: SignInPorts): SignIn {
     if (userNameKey(userName) === FIRST_ADMINISTRATOR) {
       await ensureFirstAdministrator(users, ports.readGeneratedPassword, password, clock.now());
     }
-    // A hash takes longer than a bind: without a second one, time would tell which passwords are kept here.
+    // A hash takes longer than a bind: without a second one, the response time would show whose passwords are kept
+    // here.
     const [result] = await Promise.all([
       login.logIn(userName, password).catch(hideDirectory),
       verifyPasswordHash(DECOY_HASH, password),
     ]);
     if (result.outcome === 'rejected' && result.reason === 'throttled') {
       const { retryAfterSeconds = 1 } = result;
-      throw new ServiceError('throttled', 'too many attempts have failed', { retryAfterSeconds, retryable: true });
+      throw new ServiceError('throttled', 'too many failed attempts', { retryAfterSeconds, retryable: true });
     }
     return result.outcome === 'accepted' ? result.user : null;
   }
@@ -62,7 +68,7 @@ export function createSignIn(ports: SignInPorts): SignIn {
   return {
     verifyPassword,
     async signIn(userName, password) {
-      // Before the password is looked at: a new one that is set meanwhile ends this session too.
+      // Taken before the password is verified, so that a new password set meanwhile ends this session too.
       const now = clock.now();
       const user = await verifyPassword(userName, password);
       if (!user?.privileges.includes('admin')) return null;
@@ -71,17 +77,20 @@ export function createSignIn(ports: SignInPorts): SignIn {
   };
 }
 
-/** Which server does not answer, and why, is for the log; a stranger learns only that the directory is down. */
+/**
+ * Removes the server and the reason, which are for the log; a stranger learns only that the directory is unavailable.
+ */
 function hideDirectory(cause: unknown): never {
   if (!(cause instanceof ServiceError) || cause.code !== 'directoryUnavailable') throw cause;
-  throw new ServiceError('directoryUnavailable', 'the directory gives no answer', { cause, retryable: true });
+  throw new ServiceError('directoryUnavailable', 'the directory does not answer', { cause, retryable: true });
 }
 
 /**
- * Creates the administrator that the generated password belongs to, when somebody signs in with it and there is neither a
- * user of that name nor any active administrator: on a fresh system, and as the way back in when there is none left.
+ * Creates the first administrator if somebody signs in with the generated password, the user name is free, and no
+ * administrator is able to sign in: on a new system, and as the way back in if none is left.
  *
- * @param password what was typed; with any other than the generated one nothing happens, at the price of two small reads
+ * @param password the password as typed; unless it is the generated one, nothing happens, at the cost of two small
+ *   reads
  */
 export async function ensureFirstAdministrator(
   users: UserStore,
@@ -109,6 +118,6 @@ export async function ensureFirstAdministrator(
     updatedAt: at,
     version: 1,
   };
-  // A lost race means that somebody else has created it just now.
+  // A lost race means that somebody else has just created the user.
   await users.writeTogether([{ kind: 'create', user }]);
 }

@@ -1,4 +1,4 @@
-/** Names of attributes as settings, filters and servers write them (RFC 4512 section 2.5). Knows no schema. */
+/** Attribute names as written in settings, filters and server answers (RFC 4512 section 2.5). Knows no schema. */
 
 /** A name or an OID, as the source of a regular expression (RFC 4512 section 1.4). */
 export const OID_PATTERN = String.raw`(?:[A-Za-z][A-Za-z0-9-]*|(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+)`;
@@ -8,7 +8,7 @@ export const ATTRIBUTE_PATTERN = String.raw`${OID_PATTERN}(?:;[A-Za-z0-9-]+)*`;
 
 const ATTRIBUTE = new RegExp(`^${ATTRIBUTE_PATTERN}$`);
 
-/** Whether a text is an attribute description. */
+/** Whether a text is an attribute description: a name or an OID, with or without options. */
 export function isAttributeName(text: string): boolean {
   return ATTRIBUTE.test(text);
 }
@@ -19,7 +19,7 @@ export function attributeKey(attribute: string): string {
   return (semicolon === -1 ? attribute : attribute.slice(0, semicolon)).toLowerCase();
 }
 
-/** The attribute names in a comma-separated setting. */
+/** The attribute names in a comma-separated setting, trimmed, without empty ones. */
 export function attributeList(setting: string): readonly string[] {
   return setting
     .split(',')

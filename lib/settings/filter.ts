@@ -1,10 +1,10 @@
 /**
- * Reads search filters in their text form (RFC 4515, with the empty `(&)` and `(|)` of RFC 4526) and is strict about it:
- * what an administrator saves is what every server will understand. Knows no LDAP library.
+ * Parses search filters in their text form (RFC 4515, with the empty `(&)` and `(|)` of RFC 4526). Strict, so that
+ * every server understands a filter that an administrator can save. Knows no LDAP library.
  */
 import { ATTRIBUTE_PATTERN, OID_PATTERN } from './attribute-name.ts';
 
-/** A filter as a tree. Assertion values are bytes, so that no byte is lost on the way to the server. */
+/** A filter as a tree. Assertion values are bytes, so that they reach the server unchanged. */
 export type Filter =
   | { readonly kind: 'and' | 'or'; readonly filters: readonly Filter[] }
   | { readonly kind: 'not'; readonly filter: Filter }
@@ -23,21 +23,21 @@ export type Filter =
   | { readonly kind: 'present'; readonly attribute: string }
   | {
       readonly kind: 'extensible';
-      /** null: every attribute the rule applies to. */
+      /** null: every attribute that the rule applies to. */
       readonly attribute: string | null;
-      /** Name or OID of the matching rule; null: the attribute's own. */
+      /** Name or OID of the matching rule; null: the rule of the attribute itself. */
       readonly rule: string | null;
-      /** Whether the parts of the entry's DN are compared as well (`:dn`). */
+      /** Whether the attributes in the entry's DN are compared as well (`:dn`). */
       readonly dnAttributes: boolean;
       readonly value: Uint8Array;
     };
 
-/** `position`: index of the fault in the text, from 0; the length of the text where something is missing at its end. */
+/** `position`: index of the fault in the text, from 0; the length of the text if its end is missing. */
 export type ParsedFilter =
   | { readonly kind: 'filter'; readonly filter: Filter }
   | { readonly kind: 'fault'; readonly position: number; readonly message: string };
 
-/** How deep filters may be nested. Servers take less than that; it keeps the recursion bounded. */
+/** Maximum nesting of filters. Servers accept fewer levels; this limit bounds the recursion. */
 export const MAX_FILTER_DEPTH = 100;
 
 const ATTRIBUTE = new RegExp(ATTRIBUTE_PATTERN, 'y');
@@ -63,8 +63,8 @@ function orNull(part: Uint8Array): Uint8Array | null {
 }
 
 /**
- * The filter that a text stands for, or the place and nature of its first fault. White space is part of a value and allowed
- * nowhere else.
+ * The parsed filter, or position and message of the first fault. White space is part of a value and allowed nowhere
+ * else.
  * @see RFC 4515 section 3, RFC 4526 section 2
  */
 export function parseFilter(text: string): ParsedFilter {
@@ -87,7 +87,7 @@ export function parseFilter(text: string): ParsedFilter {
   }
 
   function readFilter(depth: number): Filter {
-    if (depth > MAX_FILTER_DEPTH) fail(`filters may be nested ${MAX_FILTER_DEPTH} deep`);
+    if (depth > MAX_FILTER_DEPTH) fail(`filters may be nested at most ${MAX_FILTER_DEPTH} deep`);
     expect('(', 'expected "("');
     const filter = readComponent(depth);
     if (text[at] === '*') fail('write "*" inside this value as \\2a');
@@ -129,7 +129,7 @@ export function parseFilter(text: string): ParsedFilter {
       expect(':', 'expected ":="');
       rule = take(RULE) ?? fail('expected the name or the OID of a matching rule');
     }
-    if (attribute === null && rule === null) fail('a matching rule is needed where no attribute is named');
+    if (attribute === null && rule === null) fail('name an attribute or a matching rule before ":="');
     if (!text.startsWith(':=', at)) fail('expected ":="');
     at += 2;
     return { kind: 'extensible', attribute, rule, dnAttributes, value: readValue() };
@@ -140,7 +140,7 @@ export function parseFilter(text: string): ParsedFilter {
     while (text[at] === '*') {
       at += 1;
       // RFC 4517 section 3.3.30: a substring has at least one character.
-      if (text[at] === '*') fail('two "*" in a row');
+      if (text[at] === '*') fail('write one "*", not two in a row');
       parts.push(readValue());
     }
     const [first, last] = [parts[0]!, parts.at(-1)!];
@@ -149,7 +149,7 @@ export function parseFilter(text: string): ParsedFilter {
     return { kind: 'substrings', attribute, initial: orNull(first), any: parts.slice(1, -1), final: orNull(last) };
   }
 
-  /** Up to the next `)` or `*`; the caller knows which of them may come here. */
+  /** Reads up to the next `)` or `*`; the caller checks which of them is allowed here. */
   function readValue(): Uint8Array {
     const pieces: Uint8Array[] = [];
     for (;;) {
@@ -159,7 +159,7 @@ export function parseFilter(text: string): ParsedFilter {
       if (next === undefined || next === ')' || next === '*') return Buffer.concat(pieces);
       if (next === '(') fail('write "(" inside a value as \\28');
       if (next === '\0') fail('write NUL inside a value as \\00');
-      if (next !== '\\') fail('half of a surrogate pair is no character');
+      if (next !== '\\') fail('remove the unpaired surrogate');
       const hex = /^[0-9A-Fa-f]{2}$/.exec(text.slice(at + 1, at + 3))?.[0];
       pieces.push(
         Buffer.from(hex ?? fail('two hexadecimal digits must follow "\\"; write "\\" itself as \\5c'), 'hex'),

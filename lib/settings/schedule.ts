@@ -1,17 +1,17 @@
 /**
- * When the synchronisation runs: the expressions that EventBridge Scheduler takes, checked before they are saved, and the
- * times they name next. Knows no scheduler; only the calendar and the time zones of Intl.
+ * The schedule of the synchronisation: validates the expressions of EventBridge Scheduler before they are saved, and
+ * computes their next times. Knows no scheduler; only the calendar and the time zones of Intl.
  *
  * @see https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
  */
 import { ServiceError } from '../errors.ts';
 
-/** The schedule that is at work, whatever the settings say. */
+/** The schedule in effect, which may differ from the one in the settings. */
 export interface WorkingSchedule {
   readonly enabled: boolean;
   readonly expression: string;
   readonly timeZone: string;
-  /** When a rate comes first, and what it counts from; null for a cron expression, and where nobody has said. */
+  /** The first time of a rate, from which the others are counted; null for a cron expression, and if unknown. */
   readonly start: Date | null;
 }
 
@@ -28,7 +28,7 @@ interface Field {
   readonly name: string;
   readonly min: number;
   readonly max: number;
-  /** Names for the values from `min` on. */
+  /** Names of the values, starting at `min`. */
   readonly names?: readonly string[];
 }
 
@@ -39,7 +39,7 @@ const MONTH: Field = { name: 'month', min: 1, max: 12, names: MONTHS };
 const DAY_OF_WEEK: Field = { name: 'day-of-week', min: 1, max: 7, names: WEEKDAYS };
 const YEAR: Field = { name: 'year', min: FIRST_YEAR, max: LAST_YEAR };
 
-/** A day of the calendar; `weekday` from 1 (Sunday), `length` of its month in days. */
+/** A calendar day; `weekday` counts from 1 (Sunday), `length` is the number of days in its month. */
 interface Day {
   readonly year: number;
   readonly month: number;
@@ -71,14 +71,15 @@ class ScheduleFault {
 }
 
 /**
- * What is wrong with an expression, in words for an administrator; null when EventBridge Scheduler takes it and it names at
- * least one time. One-time schedules (`at(...)`) are refused: they would end the synchronisation.
+ * What is wrong with an expression, worded for an administrator; null if EventBridge Scheduler accepts it and it
+ * matches at least one time. One-time schedules (`at(...)`) are refused, because the synchronisation would end with
+ * them.
  */
 export function expressionFault(expression: string): string | null {
   try {
     const schedule = parseExpression(expression);
     if (schedule.kind === 'cron' && days(schedule, Date.UTC(FIRST_YEAR, 0, 1)).next().done) {
-      return 'names no day that ever comes';
+      return 'must match a day that exists';
     }
     return null;
   } catch (fault) {
@@ -87,10 +88,10 @@ export function expressionFault(expression: string): string | null {
   }
 }
 
-/** What is wrong with the name of a time zone; null when it is one of the IANA database, or `UTC`. */
+/** What is wrong with the name of a time zone; null if it is an IANA name or `UTC`. */
 export function timeZoneFault(timeZone: string): string | null {
-  const message = 'is no time zone of the IANA database; write it like Europe/Berlin, or UTC';
-  // Intl also takes offsets and any letter case, which EventBridge Scheduler does not.
+  const message = 'is not an IANA time zone; write a name such as Europe/Berlin or UTC';
+  // Intl also accepts offsets and any letter case; EventBridge Scheduler does not.
   if (!/^[A-Z][A-Za-z0-9_+-]*(?:\/[A-Za-z0-9_+-]+)*$/.test(timeZone)) return message;
   try {
     zoneClock(timeZone);
@@ -100,15 +101,15 @@ export function timeZoneFault(timeZone: string): string | null {
   }
 }
 
-/** The first fault of both, or null. */
+/** The fault of the expression or, if it has none, of the time zone; null if both are valid. */
 export function scheduleFault(expression: string, timeZone: string): string | null {
   const zone = timeZoneFault(timeZone);
   return expressionFault(expression) ?? (zone && `"${timeZone}" ${zone}`);
 }
 
 /**
- * When a rate that is set now comes first: after its period, at the next full minute, for schedulers are no more exact than
- * that. null for what is no rate: a cron expression names its times itself.
+ * The first time of a rate that is set now: one period later, rounded up to a full minute, because schedulers are no
+ * more precise. null for anything but a rate: a cron expression contains its times.
  */
 export function firstRun(expression: string, now: Date): Date | null {
   const schedule = expressionFault(expression) === null ? parseExpression(expression) : null;
@@ -117,8 +118,9 @@ export function firstRun(expression: string, now: Date): Date | null {
 }
 
 /**
- * The next times at which a schedule starts a run, `count` at most, none of them beyond the last year of cron expressions;
- * empty when it is disabled. null when nobody can tell: a rate of unknown start, or what scheduleFault refuses.
+ * The next times at which a schedule starts a run: at most `count`, none after the last year of cron expressions; empty
+ * if the schedule is disabled. null if they are unknown: for a rate without a known start, and for a schedule that
+ * scheduleFault refuses.
  */
 export function nextRuns(schedule: WorkingSchedule, after: Date, count: number): readonly Date[] | null {
   const { enabled, expression, timeZone, start } = schedule;
@@ -135,11 +137,11 @@ export function nextRuns(schedule: WorkingSchedule, after: Date, count: number):
 }
 
 /**
- * The first time after `after` that the expression names; null when there is none any more. A rate names `start` and every
- * time a multiple of its period later; its days have 24 hours. A local time that the clocks skip is skipped; one that they
- * repeat counts once, the first time.
+ * The first time of the expression after `after`; null if there is none. A rate comes at `start` and every period after
+ * it; its days have 24 hours. A local time that the clocks skip is skipped; a local time that they repeat counts once,
+ * the first time.
  *
- * @throws ServiceError `invalidRequest` for what scheduleFault refuses
+ * @throws ServiceError `invalidRequest` for a schedule that scheduleFault refuses
  */
 export function nextRun(expression: string, timeZone: string, after: Date, start: Date = after): Date | null {
   const fault = scheduleFault(expression, timeZone);
@@ -157,8 +159,8 @@ export function nextRun(expression: string, timeZone: string, after: Date, start
     for (const hour of schedule.hours) {
       for (const minute of schedule.minutes) {
         const local = midnight + (hour * 60 + minute) * MINUTE_MS;
-        // Local times, each taken at its first occurrence, are in the order of the instants: what is not later on the
-        // clock is not later at all.
+        // Local times, each taken at its first occurrence, are in the same order as their instants. So a local time
+        // that is not later is not a later instant either.
         if (local <= localAfter) continue;
         const instant = firstInstant(clock, local);
         if (instant !== null && instant > after.getTime()) return new Date(instant);
@@ -172,13 +174,16 @@ function parseExpression(expression: string): Schedule {
   const [, kind, body] = /^(rate|cron|at)\((.*)\)$/s.exec(expression.trim()) ?? [];
   if (kind === 'rate') return parseRate(body!);
   if (kind === 'cron') return parseCron(body!);
-  if (kind === 'at') throw new ScheduleFault('runs only once; use rate(...) or cron(...)');
-  throw new ScheduleFault('is written as rate(value unit) or cron(minutes hours day-of-month month day-of-week year)');
+  if (kind === 'at') throw new ScheduleFault('would run only once; use rate(...) or cron(...)');
+  throw new ScheduleFault('must be rate(value unit) or cron(minutes hours day-of-month month day-of-week year)');
 }
 
 function parseRate(body: string): Schedule {
   const match = /^\s*(?<value>[1-9]\d{0,5})\s+(?<unit>minute|hour|day)(?<plural>s?)\s*$/.exec(body)?.groups;
-  if (!match) throw new ScheduleFault('a rate is a whole number from 1 and minutes, hours or days, like rate(2 hours)');
+  if (!match)
+    throw new ScheduleFault(
+      'a rate needs a whole number from 1 and a unit (minutes, hours or days), as in rate(2 hours)',
+    );
   const value = Number(match['value']);
   if ((value === 1) === (match['plural'] === 's')) {
     throw new ScheduleFault(`write rate(${value} ${match['unit']}${value === 1 ? '' : 's'})`);
@@ -189,11 +194,11 @@ function parseRate(body: string): Schedule {
 function parseCron(body: string): Schedule {
   const fields = body.trim().split(/\s+/);
   if (fields.length < 5 || fields.length > 6) {
-    throw new ScheduleFault('cron has six fields: minutes hours day-of-month month day-of-week year');
+    throw new ScheduleFault('cron needs six fields: minutes hours day-of-month month day-of-week year');
   }
   const [minutes, hours, dayOfMonth, month, dayOfWeek, year = '*'] = fields as [string, string, string, string, string];
   if ((dayOfMonth === '?') === (dayOfWeek === '?')) {
-    throw new ScheduleFault('exactly one of day-of-month and day-of-week is "?"');
+    throw new ScheduleFault('exactly one of day-of-month and day-of-week must be "?"');
   }
   return {
     kind: 'cron',
@@ -216,7 +221,7 @@ function parseDayOfMonth(text: string): DayRule {
   return ({ day }) => wanted.has(day);
 }
 
-/** The day from Monday to Friday that is nearest to `target` in the month of `day`; none when the month is too short. */
+/** The day from Monday to Friday nearest to `target` in the month of `day`; undefined if the month is too short. */
 function nearestWorkday(target: number, { day, weekday, length }: Day): number | undefined {
   if (target > length) return undefined;
   const targetWeekday = ((((weekday - 1 + target - day) % 7) + 7) % 7) + 1;
@@ -241,19 +246,20 @@ function parseDayOfWeek(text: string): DayRule {
   return ({ weekday }) => wanted.has(weekday);
 }
 
-/** `*`, values and ranges separated by comma, each with an optional step after `/`. */
+/** Parses `*`, values and ranges, separated by commas, each with an optional step after `/`. */
 function parseList(field: Field, text: string): Set<number> {
   const values = new Set<number>();
   for (const item of text.split(',')) {
     const match = /^(?:(?<all>\*)|(?<from>\w+)(?:-(?<to>\w+))?)(?:\/(?<step>\d+))?$/.exec(item)?.groups;
-    if (!match) throw new ScheduleFault(`the ${field.name} "${text}" can't be read`);
+    if (!match) throw new ScheduleFault(`the ${field.name} field "${text}" is malformed`);
     const { from, to } = match;
     const first = from === undefined ? field.min : parseValue(field, from);
     const lone = from !== undefined && to === undefined && match['step'] === undefined;
     const last = to === undefined ? (lone ? first : field.max) : parseValue(field, to);
-    if (last < first) throw new ScheduleFault(`the ${field.name} "${item}" end before they begin; write two ranges`);
+    if (last < first)
+      throw new ScheduleFault(`the ${field.name} range "${item}" ends before it begins; write two ranges`);
     const step = Number(match['step'] ?? 1);
-    if (step < 1) throw new ScheduleFault(`the step in the ${field.name} "${item}" is at least 1`);
+    if (step < 1) throw new ScheduleFault(`the step in the ${field.name} field "${item}" must be at least 1`);
     for (let value = first; value <= last; value += step) values.add(value);
   }
   return values;
@@ -264,10 +270,13 @@ function parseValue({ name, min, max, names }: Field, text: string): number {
   const value = named >= 0 ? min + named : /^\d{1,4}$/.test(text) ? Number(text) : Number.NaN;
   if (value >= min && value <= max) return value;
   const orNames = names ? ` or ${names[0]}-${names.at(-1)}` : '';
-  throw new ScheduleFault(`the ${name} "${text}" is not within ${min}-${max}${orNames}`);
+  throw new ScheduleFault(`the ${name} value "${text}" must be within ${min}-${max}${orNames}`);
 }
 
-/** The days of a cron expression, each as its midnight, from the day of `local` on. Local times are kept as if UTC. */
+/**
+ * The days that a cron expression matches, each as its midnight, from the day of `local` on. Local times are
+ * represented as if they were UTC.
+ */
 function* days(schedule: Extract<Schedule, { kind: 'cron' }>, local: number): Generator<number, undefined> {
   const start = new Date(local);
   for (let year = Math.max(start.getUTCFullYear(), FIRST_YEAR); year <= LAST_YEAR; year += 1) {
@@ -285,7 +294,7 @@ function* days(schedule: Extract<Schedule, { kind: 'cron' }>, local: number): Ge
   return undefined;
 }
 
-/** From an instant to what the clocks of a zone show, as if that were UTC. */
+/** Converts an instant to the local time of a zone, represented as if it were UTC. */
 type ZoneClock = (instant: number) => number;
 
 function zoneClock(timeZone: string): ZoneClock {
@@ -308,9 +317,9 @@ function zoneClock(timeZone: string): ZoneClock {
   };
 }
 
-/** The first instant at which the clocks show `local`; null when they skip it. */
+/** The first instant at which the clocks show `local`; null if they skip it. */
 function firstInstant(clock: ZoneClock, local: number): number | null {
-  // The offsets a day before and a day after are the only two that can hold: clocks change less often than that.
+  // Only the offsets of the day before and the day after are possible: clocks do not change more often.
   for (const near of [local - DAY_MS, local + DAY_MS]) {
     const instant = local - (clock(near) - near);
     if (clock(instant) === local) return instant;

@@ -1,18 +1,25 @@
-/** The ports to the stored settings and to the schedule that is at work. */
+/** The ports to the stored settings and to the schedule in effect. */
 import type { WorkingSchedule } from './schedule.ts';
 import type { Settings, StoredSettings } from './settings.ts';
 
+/** The stored settings. Every method may throw ServiceError `storeUnavailable`. */
 export interface SettingsStore {
-  /** null while nothing is configured. */
+  /** The stored settings; null if none are saved. */
   read(): Promise<StoredSettings | null>;
-  /** Stores both as one; `null` as expected version means: nothing is configured yet. null = somebody was there first. */
+  /**
+   * Stores settings and password together, and returns the new version. `expectedVersion` is the version to replace, or
+   * null if none are saved. Returns null, and stores nothing, if another writer was first.
+   */
   write(settings: Settings, password: string, expectedVersion: string | null): Promise<string | null>;
 }
 
 /** The schedule of the synchronisation. */
 export interface ScheduleStore {
-  /** Makes it what the settings say, and gives what it is then. Where it is that already, a rate goes on as it was. */
+  /**
+   * Puts the schedule of the settings into effect and returns the result. If it is in effect already, a rate keeps its
+   * start.
+   */
   apply(schedule: Settings['options']['schedule']): Promise<WorkingSchedule>;
-  /** Within three seconds. */
+  /** The schedule in effect; answers or fails within three seconds. */
   read(): Promise<WorkingSchedule>;
 }

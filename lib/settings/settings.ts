@@ -1,31 +1,37 @@
 /**
- * The one document an administrator edits, as types and defaults. Its validation, which needs zod, is in
- * settings-schema.ts, so that what only reads settings does not carry it.
+ * The one document that an administrator edits: its types, and how presets fill it. Its validation, which needs zod, is
+ * in lib/administration/settings-schema.ts, so that code that only reads settings loads no zod.
  */
 import type { Privilege } from '../user/privilege.ts';
 import type { ProfileField } from '../user/user.ts';
 import { PROFILE_FIELDS } from '../user/user.ts';
 
 /**
- * Families of directories that differ in more than their name: the unique id, how accounts are disabled, what is usually
- * mapped. `ds389`: 389 Directory Server and what is made of it, FreeIPA too. `activeDirectory`: also Samba. `unknown`: any other.
+ * Vendors whose directories differ in behaviour: in the unique id, the mark of disabled accounts, the usual mapping.
+ * `ds389`: 389 Directory Server and products built on it, such as FreeIPA. `activeDirectory`: also Samba. `unknown`:
+ * any other.
  */
 export const VENDORS = ['openLdap', 'ds389', 'activeDirectory', 'eDirectory', 'apacheDs', 'unknown'] as const;
 
+/** The name of a vendor. */
 export type Vendor = (typeof VENDORS)[number];
 
+/** How to reach the directory. */
 export interface ConnectionSettings {
-  /** DNS names or IP addresses (IPv6 in brackets), optional `:port`; tried in this order. */
+  /** DNS names or IP addresses (IPv6 in brackets), with an optional `:port`; tried in this order. */
   readonly servers: readonly string[];
   /** `none`: LDAP on 389. `tls`: StartTLS on 389. `ssl`: LDAPS on 636. */
   readonly encryption: 'none' | 'tls' | 'ssl';
-  /** Accepts ANY certificate, so anyone in between can read and change everything. Prefer `caCertificates`. */
+  /** Accepts ANY certificate, so anyone on the network path can read and change everything. Prefer `caCertificates`. */
   readonly ignoreCertificateWarnings: boolean;
-  /** PEM bundle to trust instead of the system's. Empty = the system's. */
+  /** PEM bundle of the authorities to trust. Empty: those of the system. */
   readonly caCertificates: string;
-  /** DN, or user name as a server takes it for a bind (AD: UPN), that reads the directory. Empty = anonymous. */
+  /**
+   * The bind DN that reads the directory, or a user name that the server accepts for binds (Active Directory: UPN).
+   * Empty: anonymous.
+   */
   readonly administrativeDn: string;
-  /** Whose rules hold. Empty = as the server's root DSE tells. */
+  /** The vendor whose rules apply. Empty: detected from the server's root DSE. */
   readonly vendor: Vendor | '';
   readonly timeouts: {
     readonly connectSeconds: number;
@@ -34,27 +40,29 @@ export interface ConnectionSettings {
   };
 }
 
+/** Which entries of the directory are people to import. */
 export interface ScopeSettings {
-  /** Empty = the directory's default naming context, or its only one. */
+  /** Empty: the directory's default naming context, or its only one. */
   readonly baseDn: string;
-  /** RFC 4515 filter, added to nothing: exactly this one is searched. Empty = `(objectClass=*)`. */
+  /** RFC 4515 filter, sent exactly as written. Empty: `(objectClass=*)`. */
   readonly filter: string;
   readonly depth: 'subtree' | 'oneLevel';
 }
 
-/** Which attribute gives which field of a profile, and how. */
+/** Which attribute maps to which field of a profile, and how. */
 export interface MappingSettings extends Readonly<Record<ProfileField, string>> {
   readonly userName: string;
-  /** Cuts a user name of address form at its `@`. */
+  /** Cuts a user name such as `anna@example.com` at its `@`. */
   readonly localPartOnly: boolean;
-  /** Empty = none is taken. */
+  /** Empty: no full name. */
   readonly fullName: string;
-  /** Attributes separated by comma; the first address found is the primary one. Empty = none are taken. */
+  /** Attributes separated by commas; the first address found is the primary one. Empty: no addresses. */
   readonly emailAddresses: string;
-  /** Empty = chosen from what the server offers. */
+  /** Empty: chosen from the attributes that the server offers. */
   readonly uniqueId: string;
 }
 
+/** When runs start, and how they treat missing and disabled people. */
 export interface OptionSettings {
   readonly schedule: { readonly enabled: boolean; readonly expression: string; readonly timeZone: string };
   readonly missingUsers: 'keep' | 'disable' | 'delete';
@@ -63,6 +71,7 @@ export interface OptionSettings {
   readonly disabledUsers: 'disable' | 'skip' | 'import';
 }
 
+/** The whole document, without the password of the bind DN. */
 export interface Settings {
   readonly connection: ConnectionSettings;
   readonly scope: ScopeSettings;
@@ -71,13 +80,13 @@ export interface Settings {
   readonly defaultPrivileges: readonly Privilege[];
 }
 
-/** What is usual in the directories of a vendor, field by field as in the settings. */
+/** The usual values for directories of a vendor, under the same field names as in the settings. */
 export interface Presets {
   readonly scope: Pick<ScopeSettings, 'filter'>;
   readonly mapping: Pick<MappingSettings, ProfileField>;
 }
 
-/** The settings with what is usual in the fields that are empty, if no user name is mapped yet; else as they are. */
+/** The settings with the presets in empty fields, if no user name is mapped yet; otherwise unchanged. */
 export function withPresets(settings: Settings, presets: Presets): Settings {
   const { scope, mapping } = settings;
   if (mapping.userName !== '') return settings;
@@ -91,11 +100,11 @@ export function withPresets(settings: Settings, presets: Presets): Settings {
   };
 }
 
-/** What the store keeps as one secret: the settings, the password that belongs to exactly them, and their version. */
+/** The content of one secret: the settings, the password that belongs to exactly these settings, and their version. */
 export interface StoredSettings {
   readonly settings: Settings;
-  /** For the administrative DN; empty = none set. */
+  /** The password of the bind DN; empty if none is set. */
   readonly password: string;
-  /** Opaque; another one after every write. */
+  /** Opaque; changes with every write. */
   readonly version: string;
 }

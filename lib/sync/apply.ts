@@ -1,6 +1,7 @@
 /**
- * Carries steps out, or only tells them in a dry run. Each write is conditional; one that has lost a race is planned again
- * from what is stored now, for that user alone, and a user that others keep changing is left to the next run.
+ * Carries out the steps of a plan, or only reports them in a dry run. Each write is conditional. After a lost race the
+ * step is planned again from the stored user, for that user alone; a user that others keep changing is left to the next
+ * run.
  */
 import type { Changed } from './matching.ts';
 import { batchesOf } from './batch.ts';
@@ -14,26 +15,29 @@ import type { Report } from './report.ts';
 import type { User } from '../user/user.ts';
 import { userNameKey } from '../user/user-name.ts';
 
+/** Carries out the steps of a plan, in three ways. */
 export interface Apply {
-  /** Steps that take access away: only under the lease, in transactions. */
+  /** Steps that take access away: written under the lease, in transactions. */
   removals(steps: readonly Step[]): Promise<void>;
-  /** Renames, in their order: only under the lease; the members of a group all or none. */
+  /** Renames, in their order: written under the lease; each group all or nothing. */
   renames(groups: readonly (readonly Step[])[]): Promise<void>;
-  /** Steps that stand for themselves. */
+  /** Steps that are independent of each other. */
   each(steps: readonly Step[]): Promise<void>;
 }
 
-/** Steps that go in one transaction; a rename takes three of the hundred items it may have. */
+/** Steps per transaction; a rename takes three of the hundred items that a transaction may have. */
 const STEPS_TOGETHER = 32;
 const MAX_RACES = 3;
 
-/** The apply of a dry run: every step is told and none is carried out. */
+/** The apply of a dry run: reports every step and carries out none. */
 export function tellOnly(report: Report): Apply {
   const each = (steps: readonly Step[]): Promise<void> => report.tell(steps);
   return { removals: each, renames: (groups) => each(groups.flat()), each };
 }
 
-/** Carries a plan out in its order. Creations and updates are planned in detail here, for they can be very many. */
+/**
+ * Carries out a plan in its order. Creations and updates are planned in detail here, because there can be very many.
+ */
 export async function carryOut(plan: Plan, apply: Apply, users: UserStore, context: PlanContext): Promise<void> {
   await apply.removals(plan.removals);
   await apply.renames(plan.renames);
@@ -52,8 +56,9 @@ async function planUpdates(users: UserStore, changed: readonly Changed[], contex
   });
 }
 
+/** The apply of a run that writes. `fence`: the run's right to write. */
 export function applyTo(users: UserStore, fence: Fence, report: Report, context: PlanContext): Apply {
-  /** Carries one step out by itself, again and again planned from what is stored. */
+  /** Retries one step by itself, each time planned again from the stored users. */
   async function settleRace(step: Step): Promise<Step> {
     let planned = step;
     for (let race = 0; race < MAX_RACES; race += 1) {
@@ -73,7 +78,7 @@ export function applyTo(users: UserStore, fence: Fence, report: Report, context:
     await report.tell(done, done.filter(({ write }) => write !== null).length);
   }
 
-  /** All groups in one transaction; where somebody else was in between, each group by itself. */
+  /** Writes all groups in one transaction; if another writer interfered, each group by itself. */
   async function together(groups: readonly (readonly Step[])[]): Promise<void> {
     const steps = groups.flat();
     const result = await users.writeTogether(writesOf(steps), fence);
@@ -87,7 +92,7 @@ export function applyTo(users: UserStore, fence: Fence, report: Report, context:
     }
   }
 
-  /** As many groups in a transaction as it carries. */
+  /** Packs as many groups into a transaction as fit. */
   async function packed(groups: readonly (readonly Step[])[]): Promise<void> {
     let pack: (readonly Step[])[] = [];
     let size = 0;
@@ -117,7 +122,7 @@ function writesOf(steps: readonly Step[]): UserWrite[] {
   return steps.map(({ write }) => write!);
 }
 
-/** The users that stand, now, where the step's user was and where it is to be. */
+/** The current users under the name that the step's user had, and under the name that it is to get. */
 async function currentUsers(users: UserStore, { write, person }: Step): Promise<readonly User[]> {
   const names = new Set<string>();
   if (write !== null && write.kind !== 'create') names.add(userNameKey(write.previous.userName));
@@ -126,9 +131,10 @@ async function currentUsers(users: UserStore, { write, person }: Step): Promise<
 }
 
 /**
- * Plans one step again whose write has lost a race.
+ * Plans a step again after its write has lost a race.
  *
- * @param current the stored users, as they are now, of the name that the step's user had and of the name it was to get
+ * @param current the stored users, as they are now, under the name that the step's user had and the name that it was to
+ *   get
  */
 export function planAgain(step: Step, current: readonly User[], context: PlanContext): Step {
   const { person, write, change } = step;
@@ -146,7 +152,7 @@ export function planAgain(step: Step, current: readonly User[], context: PlanCon
   const user = current.find(({ id, directory }) => id === change.userId && directory?.id === change.directoryId);
   const decision = user ? decideMissing(user, context) : null;
   if (decision?.kind === 'mark') return decision.step;
-  // What was to be removed has been looked for already; what was only to be marked has not.
+  // A user to be removed has had its second look already; a user to be marked has not.
   if (decision?.kind === 'remove' && change.kind !== 'updated') {
     return removeUser(decision.removal, change.reason ?? '', context);
   }

@@ -1,7 +1,8 @@
-/** The size in which a run works on people and users: between two batches it looks at the clock and the lease. */
+/** Batches of people and users: between two batches, a run checks the clock and the lease. */
 
 const BATCH = 500;
 
+/** Yields the items in batches of at most 500. */
 export function* batchesOf<T>(items: readonly T[]): Generator<readonly T[]> {
   for (let start = 0; start < items.length; start += BATCH) yield items.slice(start, start + BATCH);
 }

@@ -1,50 +1,52 @@
 /**
- * Who is who: ties the people of a read to the users that are stored. Works person by person while the directory is
- * still answering and keeps nothing of those whose user needs no change. Decides no change itself: that is plan.ts.
+ * Matches the people of a read to the stored users. Works person by person while the directory is still answering, and
+ * keeps nothing of people whose user needs no change. Decides no change: plan.ts does.
  *
- * The order in which people arrive does not matter: a user name or unique id that turns up twice refuses every entry that
- * has it, the ones already settled included.
+ * The order in which people arrive does not matter: a user name or unique id that turns up twice refuses every entry
+ * that has it, including entries that were matched before.
  */
 import type { Mapped, Person } from '../directory/mapping.ts';
 import type { UserLink } from '../user/user-store.ts';
 import type { Change } from './run.ts';
 import { linkKey } from '../user/user.ts';
 
-/** A person whose user is known by unique id but does not look like the person any more. */
+/** A person whose user is known by unique id but no longer looks like the person. */
 export interface Changed {
-  /** Of the stored user; another one than the person's when the person has a new user name. */
+  /** The name key of the stored user; differs from the person's if the person has a new user name. */
   readonly nameKey: string;
   readonly person: Person;
 }
 
-/** A person or user left alone because of a contradiction. */
+/** A person or user left unchanged because the directory or the users contradict themselves. */
 export interface Contradiction {
   readonly nameKey: string;
-  /** null: the entry looks as its user does, so the stored user tells the DN. */
+  /** null if the entry matches its user; the stored user has the DN then. */
   readonly person: Person | null;
   readonly reason: string;
 }
 
+/** The result of matching all people of a read. */
 export interface Matches {
   /** Entries read. */
   readonly read: number;
-  /** Entries read whose unique id is not to be had: each of them may be anybody. */
+  /** Entries read whose unique id is unknown: any of them may be any person. */
   readonly unidentified: number;
-  /** Users tied to an entry of the directory. */
+  /** Users linked to an entry of the directory. */
   readonly known: number;
-  /** People whose user is as it should be. */
+  /** People whose user is up to date. */
   readonly unchanged: number;
   readonly changed: readonly Changed[];
-  /** People whose unique id no user has. */
+  /** People whose unique id belongs to no user. */
   readonly fresh: readonly Person[];
-  /** Name keys of users tied to an id that was not read. Means nothing without the proof of a complete read. */
+  /** Name keys of users linked to an id that was not read. Meaningless without proof of a complete read. */
   readonly missing: readonly string[];
   readonly contradictions: readonly Contradiction[];
   readonly skipped: readonly Change[];
-  /** Whether a stored user has that name key. */
+  /** Whether a stored user has this name key. */
   isTaken(nameKey: string): boolean;
 }
 
+/** Matches people one by one: `add` each entry of the read, then call `finish` once. */
 export interface Matching {
   add(mapped: Mapped): void;
   finish(): Matches;
@@ -59,15 +61,19 @@ interface Known {
   nameClaimed: boolean;
 }
 
-export const SAME_NAME = 'another entry of the directory maps to the same user name; neither is taken';
-export const SAME_ID = 'another entry of the directory has the same unique id; neither is taken';
+/** The reason of entries that map to the same user name. */
+export const SAME_NAME = 'another entry maps to the same user name; neither is used';
+/** The reason of entries with the same unique id. */
+export const SAME_ID = 'another entry has the same unique id; neither is used';
+/** The reason of users that are linked to the same entry. */
 export const SAME_LINK =
-  'two users are tied to the same entry of the directory; delete one of them or switch it to integrated authentication';
+  'two users are linked to the same entry; delete one of them or switch it to integrated authentication';
 
 /**
- * Starts the matching against every stored user.
+ * Starts the matching against all stored users.
  *
- * @param idAttribute what the people's unique ids are read from, lower case; users tied by another attribute match nobody
+ * @param idAttribute the attribute that people's unique ids are read from, in lower case; users linked by another
+ *   attribute match nobody
  */
 export async function startMatching(links: AsyncIterable<readonly UserLink[]>, idAttribute: string): Promise<Matching> {
   const linkOf = (id: string): string => linkKey({ idAttribute, id });
@@ -95,7 +101,7 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
   const claimedNames = new Set<string>();
   const clashingNames = new Set<string>();
   const clashingIds = new Set<string>();
-  // People who arrived with an id that somebody else had brought already.
+  // People who arrived with an id that another person had already.
   const surplus: Person[] = [];
   let read = 0;
   let unidentified = 0;
@@ -157,7 +163,7 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
         known += 1;
         if (user.seen === 'no') missing.push(user.nameKey);
         if (user.seen !== 'unchanged') continue;
-        // Seen under the id in use, so what stands behind its attribute is the id.
+        // The user was seen under the attribute in use, so the rest of its link is the id.
         const reason = clash({ nameKey: user.nameKey, directoryId: link.slice(idAttribute.length + 1) });
         if (reason === null) unchanged += 1;
         else contradictions.push({ nameKey: user.nameKey, person: null, reason });

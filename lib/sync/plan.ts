@@ -1,10 +1,10 @@
 /**
- * What is to be done, decided without doing it: pure functions from stored users and people to changes. Everything about
- * one user is in planUser and createUser, which also plan a lost race again; what needs a view of all users (who frees a name,
- * in which order) is in settleNames and orderRenames. Who may lose access is decided in removal.ts.
+ * Plans a run without carrying it out: pure functions from stored users and people to changes. planUser and createUser
+ * decide about one user, and plan it again after a lost race; settleNames and orderRenames decide across all users (who
+ * frees a name, in which order). removal.ts decides who may lose access.
  *
- * Two rules hold everywhere. Sync owns the profile, the link to the directory and the mark `disabledBy: sync`, and nothing
- * else. A user with integrated authentication is never touched.
+ * Two rules always apply. Sync owns the profile, the link to the directory and the mark `disabledBy: sync`, and nothing
+ * else. A user with integrated authentication is never changed.
  */
 import type { Person } from '../directory/mapping.ts';
 import type { User } from '../user/user.ts';
@@ -16,9 +16,9 @@ import type { Change, ChangeKind } from './run.ts';
 import type { PlanContext, Step } from './step.ts';
 import { CHANGED_MEANWHILE, differences, line, tell, touched, withoutSessions } from './step.ts';
 
-const MARKED_DISABLED = 'the directory marks the account disabled';
+const MARKED_DISABLED = 'the directory marks the account as disabled';
 
-/** A user for a person whom nobody knows yet. */
+/** Creates the user of a new person. */
 export function createUser(person: Person, context: PlanContext): Step {
   const time = context.now.toISOString();
   const user: User = {
@@ -39,17 +39,17 @@ export function createUser(person: Person, context: PlanContext): Step {
 }
 
 /**
- * Brings a user into the state of its person. The user is the person's own: same unique id, or not tied to any id and of
- * the same name (then the change is `linked`). A change of kind `unchanged` has a write all the same: it renews the
- * fingerprint of a record that differs in nothing else.
+ * Updates a user to match its person. The user is the person's own: it has the same unique id, or no link and the same
+ * name (then the change is `linked`). A change of kind `unchanged` is written as well: it renews the fingerprint of a
+ * record that differs in nothing else.
  */
 export function planUser(user: User, person: Person, context: PlanContext): Step {
   const disables = person.disabled && (user.directory !== null || user.disabledBy === 'sync');
   const next: User = {
     ...touched(user, context),
     ...profileOf(person),
-    // An administrator's mark stays, whatever the directory says. Linking takes no access away: that is a removal, which
-    // the next run counts and guards as one, for it finds no fingerprint.
+    // An administrator's mark stays, whatever the directory says. Linking takes no access away: disabling is a removal.
+    // The next run finds no fingerprint, and counts and guards the removal.
     disabledBy: user.disabledBy === 'admin' ? 'admin' : disables ? 'sync' : null,
     directory: { id: person.directoryId, idAttribute: context.idAttribute, dn: person.dn, missingSince: null },
     fingerprint: person.disabled && !disables && user.disabledBy === null ? null : person.fingerprint,
@@ -66,57 +66,61 @@ export function planUser(user: User, person: Person, context: PlanContext): Step
   return { change, write: { kind, user: endsSessions ? withoutSessions(next) : next, previous: user }, person };
 }
 
-// One line a user: where several things happened, the kind is the one that an administrator looks for first.
+// One line per user: if several things changed, the kind that an administrator looks for first.
 function kindOf(user: User, next: User, fields: NonNullable<Change['fields']>): ChangeKind {
   if (user.directory === null) return 'linked';
   if (user.disabledBy !== next.disabledBy) return next.disabledBy === null ? 'enabled' : 'disabled';
-  // A person who moved within the directory counts as renamed: the name that changed is the distinguished one.
+  // A person who moved within the directory counts as renamed, because the distinguished name changed.
   if (user.userName !== next.userName || user.directory.dn !== next.directory?.dn) return 'renamed';
   return Object.keys(fields).length === 0 ? 'unchanged' : 'updated';
 }
 
 // ------------------------------------------------------------------------------------------------- conflicts
 
-/** A line for a person that can't be brought in, and that stays as it is. `user`: the one whose name or id it is about. */
+/** The line of a person that can't be imported and is left alone. `user`: the user whose name or id is concerned. */
 export function refusePerson(person: Person, user: User | null, reason: string): Step {
   const { directoryId, dn, userName } = person;
   return tell({ kind: 'conflict', userId: user?.id ?? null, userName, directoryId, dn, reason });
 }
 
-/** A line for a user that a contradiction of the directory leaves as it is. */
+/** The line of a user that is left alone because of a contradiction in the directory. */
 export function refuseUser(user: User, reason: string): Step {
   return tell({ ...line('conflict', user), reason });
 }
 
-/** Why a person can't have the name that `occupant` has. */
+/** Why a person can't have the name of the user `occupant`. */
 export function occupantReason(occupant: User): string {
   return occupant.authentication === 'integrated'
-    ? 'a user with integrated authentication has this name; such a user is never taken over'
-    : 'another user, tied to another entry of the directory, has this name; delete that user if the person has left';
+    ? 'a user with integrated authentication has this name; a run never changes such a user'
+    : 'a user linked to another entry has this name; delete that user if the person has left';
 }
 
-/** Whether a user is the person's own: tied by the unique id that is in use. */
+/** Whether a user is the person's own: linked by the unique id in use. */
 export function isTiedTo(user: User, person: Person, { idAttribute }: PlanContext): boolean {
   return user.directory?.id === person.directoryId && user.directory.idAttribute === idAttribute;
 }
 
-/** Whether a person may be tied to the user of its name: made by hand for the directory, and tied to nobody. */
+/**
+ * Whether a person may be linked to the user with its name: a user created by hand for the directory, and not linked
+ * yet.
+ */
 function isLinkable(user: User): boolean {
   return user.authentication === 'directory' && user.directory === null;
 }
 
-/** What becomes of a person whose id no user has, when the user `occupant` has its name. */
+/** The step of a new person whose name belongs to the user `occupant`. */
 export function meetOccupant(person: Person, occupant: User, context: PlanContext): Step {
   if (isLinkable(occupant)) return planUser(occupant, person, context);
   return refusePerson(person, occupant, occupantReason(occupant));
 }
 
+/** The decision about names. */
 export interface Settled {
-  /** Renames in the order that frees each name before it is taken; the members of a group go together or not at all. */
+  /** Renames in the order that frees each name before it is taken; each group all or nothing. */
   readonly renames: readonly (readonly Step[])[];
-  /** People whose name is free, or free once removals and renames are done. */
+  /** People whose name is free, or will be free after removals and renames. */
   readonly creations: readonly Person[];
-  /** Links to users made by hand, and the lines of those who can't have their name. */
+  /** Links to users created by hand, and the lines of people who can't have their name. */
   readonly others: readonly Step[];
 }
 
@@ -124,8 +128,8 @@ export interface Settled {
  * Decides who gets which name.
  *
  * @param renames people with a new user name, and their stored users
- * @param leaving name keys that removals of this run set free
- * @param occupants stored users by name key; at least those of every name that is asked for and taken
+ * @param leaving name keys that removals of this run free
+ * @param occupants stored users by name key; at least those of every requested name that is taken
  */
 export function settleNames(
   fresh: readonly Person[],
@@ -135,7 +139,7 @@ export function settleNames(
   context: PlanContext,
 ): Settled {
   const others: Step[] = [];
-  // A rename that can't happen keeps its old name, which may stop another one: repeat until nothing falls.
+  // A rename that can't happen keeps its old name, which may block another rename: repeat until no more are blocked.
   let possible = renames;
   let freed: Set<string>;
   for (;;) {
@@ -159,12 +163,12 @@ export function settleNames(
   return { renames: orderRenames(steps), creations, others };
 }
 
-/** The most renames that one transaction of the store carries. */
+/** Most renames in one transaction of the store. */
 const MAX_GROUP = 50;
 
 /**
- * Puts renames in order: a chain (a to b, b to c) from its free end, a ring (a to b, b to a) as one group. A ring of more
- * people than a transaction carries stays as it is, in conflict, until an administrator frees one of its names.
+ * Orders renames: a chain (a to b, b to c) from its free end, a ring (a to b, b to a) as one group. A ring with more
+ * people than a transaction holds can't be renamed until an administrator frees one of its names.
  */
 function orderRenames(steps: readonly Step[]): Step[][] {
   const keyOf = (user: User): string => userNameKey(user.userName);
@@ -192,19 +196,22 @@ function previousOf(step: Step): User {
 
 // --------------------------------------------------------------------------------------------------- the plan
 
-/** What a read has shown, sorted by what has to be decided about it. */
+/** The matches of a read, sorted by the decisions they need. */
 export interface SortedMatches {
-  /** Active users whose entry the directory marks disabled. */
+  /** Active users whose entry the directory marks as disabled. */
   readonly marked: readonly Present[];
-  /** Users with a new name, and disabled ones whose entry has changed. */
+  /** Users with a new name, and disabled users whose entry has changed. */
   readonly present: readonly Present[];
-  /** Users whose other fields have changed: as many as there are people, so planned batch by batch. */
+  /** Users with changes in other fields: there can be as many as people, so they are planned in batches. */
   readonly updates: readonly Changed[];
   /** Lines that need no decision. */
   readonly told: readonly Step[];
 }
 
-/** @param stored users by name key; at least those whose entry has another name or is marked disabled */
+/**
+ * Sorts the matches of a read.
+ * @param stored users by name key; at least those whose entry has another name or is marked as disabled
+ */
 export function sortMatches(matches: Matches, stored: ReadonlyMap<string, User>, context: PlanContext): SortedMatches {
   const marked: Present[] = [];
   const present: Present[] = [];
@@ -223,23 +230,26 @@ export function sortMatches(matches: Matches, stored: ReadonlyMap<string, User>,
   return { marked, present, updates: matches.changed.filter((each) => !needsDecision(each)), told };
 }
 
-/** Whether more than the user's own record has to be looked at. */
+/** Whether the change needs a look at more than the user's own record. */
 export function needsDecision({ nameKey, person }: Changed): boolean {
   return person.disabled || person.nameKey !== nameKey;
 }
 
-/** In the order in which it is applied: what frees names comes before what takes them. */
+/** In the order in which it is applied: steps that free names come before steps that take them. */
 export interface Plan {
   readonly removals: readonly Step[];
   readonly renames: readonly (readonly Step[])[];
-  /** Links, marks of missing users, and steps that only tell something. */
+  /** Links, marks of missing users, and steps that only report. */
   readonly others: readonly Step[];
-  /** The two that can be as many as there are people are planned in detail batch by batch, while they are applied. */
+  /**
+   * Creations and updates can be as many as there are people, so they are planned in detail in batches, while they are
+   * applied.
+   */
   readonly creations: readonly Person[];
   readonly updates: readonly Changed[];
 }
 
-/** Joins what was decided about removals with what everybody else's entry asks for. */
+/** Combines the decisions about removals with the changes of everybody else. */
 export function planChanges(
   matches: Matches,
   { present, updates, told }: SortedMatches,

@@ -1,6 +1,6 @@
 /**
- * Reads everybody from the directory and ties them to the users that are stored. A server that fails in mid-read is left, and the
- * next one is read from the beginning: what the first has shown is forgotten, because two servers need not agree on who is there.
+ * Reads everybody from the directory and matches them to the stored users. If a server fails in mid-read, the next one
+ * is read from the beginning and the first result is dropped, because two servers need not agree.
  */
 import { ServiceError } from '../errors.ts';
 import { mapEntry } from '../directory/mapping.ts';
@@ -14,29 +14,31 @@ import type { User } from '../user/user.ts';
 import { batchesOf } from './batch.ts';
 import { needsDecision } from './plan.ts';
 
+/** The result of reading everybody. The caller closes `reader`. */
 export interface Reading {
-  /** Of the server that all of this comes from. */
+  /** The reader of the server that all matches come from. */
   readonly reader: DirectoryReader;
   readonly matches: Matches;
-  /** Whether there is the proof that everybody in scope was read, each with its unique id. */
+  /** Whether it is proven that everybody in scope was read, each with a unique id. */
   readonly complete: boolean;
 }
 
 type Read = Pick<Reading, 'matches'> & { readonly proof: ReadProof };
 
 const NOBODY_FOUND =
-  'The search found nobody. Check the base DN and the filter, and whether the bind user may read the people there.';
+  'The search found nobody. Check the base DN, the filter, and the rights of the bind DN to read the entries.';
 
 function unidentifiedReason(count: number, idAttribute: string): string {
   return (
-    `Entries whose ${idAttribute} the bind user can't read: ${count}. Each of them may be anybody, so nobody is removed. ` +
-    'Let the bind user read it, or leave such entries out by the filter.'
+    `Entries whose ${idAttribute} the bind DN can't read: ${count}. Any of them may be a missing person, ` +
+    'so nobody is removed. Let the bind DN read the attribute, or exclude such entries with the filter.'
   );
 }
 
 /**
- * One server's people. Where every server fails in mid-read it is what the last one has shown, without the proof.
- * @throws ServiceError of a DirectoryFaultCode when no read has begun
+ * Reads and matches the people of one server. If every server fails in mid-read, returns the incomplete result of the
+ * last one.
+ * @throws ServiceError with a DirectoryFaultCode if no read could begin
  */
 export async function readEverybody(
   directory: Directory,
@@ -55,7 +57,7 @@ export async function readEverybody(
         const next = await openNext(directory, failed, settings, report);
         if (next !== null) {
           await reader.close();
-          report.readAgain(`${fault} Everybody was read from ${next.server} instead, from the beginning.`);
+          report.readAgain(`${fault} Everybody was read again, from ${next.server}.`);
           reader = next;
           continue;
         }
@@ -69,7 +71,7 @@ export async function readEverybody(
   }
 }
 
-/** Tells what the read proves; gives whether it is complete. */
+/** Reports whether the read is complete, and returns it. */
 function reportRead({ matches, proof }: Read, { idAttribute }: DirectoryReader, report: Report): boolean {
   const { read, skipped, unidentified } = matches;
   report.completeness(proof);
@@ -85,7 +87,7 @@ function brokenOff(proof: ReadProof): string | null {
   return proof.brokeOff === true ? proof.reasons.join(' ') : null;
 }
 
-/** Gives the fault of a server that failed before it showed anybody. */
+/** Returns a fault if the server failed before its first page. */
 async function readFrom(
   reader: DirectoryReader,
   users: UserStore,
@@ -109,7 +111,7 @@ async function readFrom(
   return { matches: matching.finish(), proof: page.value };
 }
 
-/** A reader on one of the servers that have not failed yet; null when there is none, or none that can be read. */
+/** Opens a reader on a server that has not failed yet; null if there is none, or none that can be read. */
 async function openNext(
   directory: Directory,
   failed: readonly string[],
@@ -127,8 +129,8 @@ async function openNext(
 }
 
 /**
- * The stored users, by name key, that a plan has to look at: those of entries that are marked disabled or want another name, those
- * whose names are wanted, those in contradictions, and, after a complete read, the missing ones.
+ * The stored users, by name key, that a plan needs: those with entries that are marked as disabled or have another
+ * name, those whose names are wanted, those in contradictions and, after a complete read, the missing ones.
  */
 export async function readTouchedUsers(
   users: UserStore,

@@ -1,14 +1,14 @@
 /**
- * Who may lose access: the only file that decides it. Disabling by a mark that was read, removal for being absent, the removal
- * limit, approvals, the last administrator and the second look all meet in `decideRemovals`; each of them is a pure function.
+ * Decides who may lose access; no other file does. `decideRemovals` combines pure functions: disabling by a mark that
+ * was read, removal for absence, the removal limit, approvals, the last administrator and the second look.
  *
- *     marked disabled ----------------------+
+ *     marked disabled -----------------------+
  *     missing --> grace period --> overdue --+--> limit --> last administrator --+--> disabled
  *                     |                         |              |                 +--> second look --> removed
  *                  marked missing            withheld       withheld                        |
  *                                                                                        withheld
  *
- * Only users with directory authentication are ever removed. Without the proof of a complete read nobody is.
+ * Only users with directory authentication are ever removed, and only after a read that is proven complete.
  */
 import type { Whereabouts } from '../directory/directory.ts';
 import type { Person } from '../directory/mapping.ts';
@@ -23,67 +23,70 @@ import type { RunStore } from './run-store.ts';
 import type { PlanContext, Step } from './step.ts';
 import { differences, line, tell, touched, withoutSessions } from './step.ts';
 
-/** A user that would lose its access. */
+/** A user that would lose access. */
 export interface Removal {
   readonly user: User;
   readonly how: 'disable' | 'delete';
-  /** The entry that the directory marks disabled; null where there is no entry. */
+  /** The entry that the directory marks as disabled; null if the user is missing. */
   readonly person: Person | null;
 }
 
-/** A stored user and the entry that it is tied to. */
+/** A stored user and its entry. */
 export interface Present {
   readonly user: User;
   readonly person: Person;
 }
 
+/** The facts that removals depend on. */
 export interface RemovalInput {
-  /** Active users whose entry the directory marks disabled. */
+  /** Active users whose entry the directory marks as disabled. */
   readonly marked: readonly Present[];
-  /** Users whose entry a complete read has not shown. */
+  /** Users whose entry a complete read did not show. */
   readonly missing: readonly User[];
-  /** Whether there is the proof that everybody in scope was read. */
+  /** Whether it is proven that everybody in scope was read. */
   readonly complete: boolean;
-  /** Users tied to an entry of the directory. */
+  /** Users linked to an entry of the directory. */
   readonly known: number;
-  /** Entries that the directory answered with. */
+  /** Entries that the directory returned. */
   readonly read: number;
   readonly limit: OptionSettings['removalLimit'];
   /** Account ids whose removal an administrator has approved. */
   readonly approved: ReadonlySet<string>;
 }
 
+/** The outside world that removals need. */
 export interface RemovalPorts {
   readonly users: Pick<UserStore, 'listActiveAdministrators'>;
-  /** The second look: where these people are now, by unique id and without the filter. */
+  /** The second look: finds out where these people are now, by unique id and without the filter. */
   readonly locate: (ids: readonly string[]) => Promise<ReadonlyMap<string, Whereabouts>>;
   readonly report: Pick<Report, 'stage' | 'check' | 'notice' | 'incomplete'>;
 }
 
+/** The decision about everybody who could lose access. */
 export interface RemovalDecision {
-  /** Missing users to disable or delete, in the order in which they were given. */
+  /** Missing users to disable or delete, in the given order. */
   readonly removals: readonly Step[];
-  /** People to disable because the directory says so. */
+  /** People to disable because the directory marks them as disabled. */
   readonly disabling: readonly Present[];
-  /** Marks of users that are missing for the first time. */
+  /** Steps that mark users as missing for the first time. */
   readonly marks: readonly Step[];
-  /** One line for each removal that is not carried out. */
+  /** One line for each removal that is withheld. */
   readonly withheld: readonly Step[];
-  /** Missing users for whom there is nothing left to do. */
+  /** Missing users that need no further change. */
   readonly settled: number;
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 const LOCKS_OUT =
-  'no administrator would be left who can sign in; give another active user the privilege "admin" first';
+  'no administrator who can sign in would be left; give another active user the privilege "admin" first';
 
 const NOBODY: ReadonlySet<string> = new Set();
 
 /**
  * Decides about everybody who could lose access in this run.
  *
- * @throws ServiceError `storeUnavailable`; what ends the run from outside, through `report.check`
+ * @throws ServiceError `storeUnavailable`; any fault with which `report.check` ends the run
  */
 export async function decideRemovals(
   { marked, missing, complete, known, read, limit, approved }: RemovalInput,
@@ -126,14 +129,15 @@ export async function decideRemovals(
 
 // ------------------------------------------------------------------------------------------------- absence
 
+/** The decision about one missing user, before limit and second look. */
 export type MissingDecision =
   | { readonly kind: 'nothing' }
-  /** Remember since when the user is missing. */
+  /** Record since when the user is missing. */
   | { readonly kind: 'mark'; readonly step: Step }
-  /** Disable or delete, once the limit and the second look allow it. */
+  /** Disable or delete the user, if the limit and the second look allow it. */
   | { readonly kind: 'remove'; readonly removal: Removal };
 
-/** What is due for a user that a complete read has not shown. */
+/** What to do about a user that a complete read did not show. */
 export function decideMissing(user: User, context: PlanContext): MissingDecision {
   if (user.authentication !== 'directory' || user.directory === null) return { kind: 'nothing' };
   const since = user.directory.missingSince;
@@ -144,7 +148,7 @@ export function decideMissing(user: User, context: PlanContext): MissingDecision
   }
   if (since !== null) return { kind: 'nothing' };
   const next: User = { ...touched(user, context), ...missingNow(user.directory, context) };
-  const change = { ...line('updated', next), fields: differences(user, next), reason: 'missing in the directory' };
+  const change = { ...line('updated', next), fields: differences(user, next), reason: 'missing from the directory' };
   return { kind: 'mark', step: { change, write: { kind: 'update', user: next, previous: user }, person: null } };
 }
 
@@ -153,7 +157,7 @@ function removalFor(user: User, missingUsers: OptionSettings['missingUsers']): R
   return missingUsers === 'disable' && user.disabledBy === null ? 'disable' : null;
 }
 
-/** The step that removes a missing user. `reason`: what the second look has found. */
+/** The step that removes a missing user. `reason`: the finding of the second look. */
 export function removeUser({ user, how }: Removal, reason: string, context: PlanContext): Step {
   if (how === 'delete') {
     return { change: { ...line('deleted', user), reason }, write: { kind: 'delete', previous: user }, person: null };
@@ -163,7 +167,7 @@ export function removeUser({ user, how }: Removal, reason: string, context: Plan
   return { change, write: { kind: 'update', user: withoutSessions(next), previous: user }, person: null };
 }
 
-// No fingerprint: however the person looks when it returns, the next run looks at the whole record.
+// No fingerprint, so that the next run compares the whole record if the person returns.
 function missingNow(
   link: NonNullable<User['directory']>,
   context: PlanContext,
@@ -171,34 +175,36 @@ function missingNow(
   return { directory: { ...link, missingSince: link.missingSince ?? context.now.toISOString() }, fingerprint: null };
 }
 
-/** A line for a removal that is not carried out: its kind, and the reason against it. */
+/** The line of a withheld removal: its kind, and the reason. */
 function withhold({ user, how }: Removal, reason: string): Step {
   return tell({ ...line('withheld', user), reason: `would be ${how}d; ${reason}` });
 }
 
 // --------------------------------------------------------------------------------------------------- limit
 
+/** The removals and the facts that the limit depends on. */
 export interface GuardInput extends Pick<RemovalInput, 'complete' | 'known' | 'read' | 'limit' | 'approved'> {
   readonly removals: readonly Removal[];
 }
 
+/** The decision of the removal limit. */
 export interface GuardDecision {
   readonly allowed: readonly Removal[];
   readonly withheld: readonly Removal[];
-  /** Why some are withheld, as a sentence for an administrator; null when none are. */
+  /** Why removals are withheld, worded for an administrator; null if none are. */
   readonly reason: string | null;
 }
 
 /**
- * All removals or none, but for those that were approved one by one; none at all, approved or not, without a complete read
- * or when nobody was read.
+ * Allows all removals or none, except those approved one by one. Allows none, approved or not, if the read is
+ * incomplete or returned no entries.
  */
 export function guardRemovals({ removals, complete, known, read, limit, approved }: GuardInput): GuardDecision {
   if (!complete && removals.length > 0) {
-    return { allowed: [], withheld: removals, reason: 'not everybody in scope could be read' };
+    return { allowed: [], withheld: removals, reason: 'not every entry in scope could be read' };
   }
   if (read === 0 && removals.length > 0) {
-    return { allowed: [], withheld: removals, reason: 'the directory answered with nobody at all' };
+    return { allowed: [], withheld: removals, reason: 'the directory returned no entries' };
   }
   const unapproved = removals.filter(({ user }) => !approved.has(user.id));
   const reason = limitReason(unapproved.length, known, limit);
@@ -215,7 +221,7 @@ function limitReason(removals: number, known: number, limit: OptionSettings['rem
   );
 }
 
-/** Account ids of the removals that an earlier run has withheld and that are approved now. */
+/** Account ids of the removals that an earlier run withheld and an administrator has approved. */
 export async function readApproval(
   runs: RunStore,
   runId: string | null,
@@ -225,7 +231,7 @@ export async function readApproval(
   if (runId === null) return NOBODY;
   const withheld = await runs.get(runId);
   if (withheld?.settingsVersion !== settingsVersion) {
-    report.notice('The approval does not count: the settings have changed since those removals were withheld.');
+    report.notice('The approval is ignored: the settings have changed since the removals were withheld.');
     return NOBODY;
   }
   const approved = new Set<string>();
@@ -245,12 +251,15 @@ async function findLastAdministrators(
   users: RemovalPorts['users'],
   removals: readonly Removal[],
 ): Promise<ReadonlySet<string>> {
-  // Reading the administrators is a scan: only where one of them would go.
+  // Reading the administrators is a scan: do it only if one of them would be removed.
   if (!removals.some(({ user }) => isWayIn(user))) return NOBODY;
   return lastAdministrators(removals, await users.listActiveAdministrators());
 }
 
-/** Account ids of the administrators among the removals, where none would be left who can sign in; else empty. */
+/**
+ * Account ids of the administrators among the removals, if no administrator who can sign in would be left; otherwise
+ * empty.
+ */
 export function lastAdministrators(removals: readonly Removal[], administrators: readonly User[]): ReadonlySet<string> {
   const leaving = new Set(removals.filter(({ user }) => isWayIn(user)).map(({ user }) => user.id));
   return administrators.some((user) => isWayIn(user) && !leaving.has(user.id)) ? NOBODY : leaving;
@@ -258,7 +267,9 @@ export function lastAdministrators(removals: readonly Removal[], administrators:
 
 // --------------------------------------------------------------------------------------------- second look
 
-/** The second look at users that are missing. It withholds the removal of everybody it can't be sure of. */
+/**
+ * The second look at missing users. Withholds a removal unless it is certain that the person is gone or out of scope.
+ */
 async function lookAgain(
   removals: readonly Removal[],
   locate: RemovalPorts['locate'],
@@ -285,16 +296,19 @@ async function lookAgain(
 }
 
 /**
- * What the second look means for one missing user.
- * @param place undefined where the look gave no answer
+ * Decides about one missing user by the result of the second look.
+ * @param place undefined if the look gave no answer
  */
 export function judgePlace(removal: Removal, place: Whereabouts | undefined, context: PlanContext): Step {
   const { idAttribute } = removal.user.directory!;
   if (idAttribute !== context.idAttribute) {
-    return withhold(removal, `the user is tied by ${idAttribute}, which is not the unique id in use any more`);
+    return withhold(
+      removal,
+      `the user is linked by ${idAttribute}, but the unique id in use is ${context.idAttribute}`,
+    );
   }
-  if (place === undefined) return withhold(removal, 'the second look has failed, so nothing is proven');
+  if (place === undefined) return withhold(removal, 'the second look failed, so the entry may still exist');
   if (place.kind === 'gone') return removeUser(removal, 'goneFromDirectory', context);
   if (!place.inScope) return removeUser(removal, 'outOfScope', context);
-  return withhold(removal, 'the second look found the entry in scope, so it is not missing');
+  return withhold(removal, 'the second look found the entry in scope');
 }

@@ -1,6 +1,6 @@
 /**
- * What a run tells while it works and when it ends: progress with the renewed lease, totals, lines, the final record. Also
- * what ends a run early from outside: a lost lease, a wish to cancel, the time limit.
+ * The report of a run: progress, shown whenever the lease is renewed, totals, lines, and the final record. Also detects
+ * the reasons to end a run early: a lost lease, a request to cancel, the time limit.
  */
 import { ServiceError } from '../errors.ts';
 import type { Step } from './step.ts';
@@ -11,38 +11,43 @@ import type { RunStore } from './run-store.ts';
 import type { Change, ChangeKind, Run, RunStage, RunState } from './run.ts';
 import { NO_TOTALS } from './run.ts';
 
+/** The report of one run while it works. */
 export interface Report {
   stage(stage: RunStage): Promise<void>;
   /** Counts entries read. */
   read(entries: number): void;
-  /** Counts from nought: another read begins, for a reason that the record keeps. */
+  /** Restarts the count for another read; the record keeps the reason. */
   readAgain(reason: string): void;
   planned(steps: number): void;
   unchanged(users: number): void;
-  /** Keeps the lines of steps that are done, or that only tell something. */
+  /** Records the lines of steps that are carried out or only report. `written`: how many of them were written. */
   tell(steps: readonly Step[], written?: number): Promise<void>;
-  /** Throws what ends the run; to be called between any two steps. */
+  /** Throws the fault that ends the run; call it between any two steps. */
   check(): void;
   completeness(proof: ReadProof): void;
-  /** One more reason why the run is partial. */
+  /** Adds a reason why the run is partial. */
   incomplete(reason: string): void;
   settingsVersion(version: string): void;
   notice(sentence: string): void;
   finish(): Promise<Run>;
-  /** Stores the run as failed or cancelled. @throws ServiceError `leaseLost`, for which nothing can be stored */
+  /**
+   * Stores the run as failed or cancelled. @throws ServiceError `leaseLost`, in which case nothing is stored; any
+   * unexpected error, after the run is stored
+   */
   fail(error: unknown): Promise<Run>;
 }
 
-/** How often progress is shown and the lease renewed, whatever a server or the store keeps the run waiting for. */
+/** How often progress is shown and the lease renewed, even while the run waits for a server or the store. */
 const PULSE_MS = 1_000;
-/** Lines kept in memory until they are stored together. */
+/** Lines kept in memory before they are stored together. */
 const LINES_TOGETHER = 1_000;
-/** What is kept of reasons and notices: a record has to fit into one item of the store. */
+/** Limits for reasons and notices: a record must fit into one item of the store. */
 const MAX_SENTENCES = 20;
 const MAX_SENTENCE_LENGTH = 600;
 
 class Cancelled extends Error {}
 
+/** Starts the report of a run and renews its lease until `finish` or `fail`. `deadline`: the end of the run's time. */
 export function startReport(
   { runs, clock }: { readonly runs: RunStore; readonly clock: Clock },
   { run, fence }: { readonly run: Run; readonly fence: Fence },
@@ -57,13 +62,13 @@ export function startReport(
   let proof: ReadProof | null = null;
   let settingsVersion: string | null = null;
 
-  /** What ends the run at its next step. */
+  /** The fault that ends the run at its next step. */
   let verdict: unknown = null;
   let waiting = false;
 
   const state = (): RunState => ({ stage, progress: { ...progress }, totals: { ...totals } });
 
-  /** Never fails by itself: what ends the run is heard at its next step. */
+  /** Renews the lease. Never throws: a fault ends the run at its next step. */
   async function beat(): Promise<void> {
     if (waiting) return;
     waiting = true;
@@ -71,23 +76,23 @@ export function startReport(
       const { cancelRequested } = await runs.heartbeat(fence, state());
       if (cancelRequested) verdict ??= new Cancelled();
     } catch (error) {
-      // The lease outlasts many lost beats, as they collide with transactions of the run itself. That another run has it is
-      // heard by the next beat that is answered, and by every removal.
+      // The lease outlasts many lost heartbeats, which happen because they collide with transactions of the run itself.
+      // If another run has taken the lease, the next answered heartbeat and every removal find that out.
       if (!(error instanceof ServiceError && error.retryable)) verdict ??= error;
     } finally {
       waiting = false;
     }
   }
 
-  // Beside the work, so that no step waits for it.
+  // Runs beside the work, so that no step waits for it.
   const pulse = setInterval(() => void beat(), PULSE_MS);
 
   function check(): void {
     if (verdict !== null) throw verdict;
     if (clock.now() < deadline) return;
-    throw new ServiceError('timeLimit', 'the run has used up its time', {
+    throw new ServiceError('timeLimit', 'the run reached its time limit', {
       advice:
-        'What is done stays done and the next run goes on from there. If this repeats, give the sync function more memory.',
+        'Finished changes are kept; the next run does the rest. If this repeats, give the sync function more memory.',
     });
   }
 
@@ -167,17 +172,17 @@ export function startReport(
       clearInterval(pulse);
       if (error instanceof ServiceError && error.code === 'leaseLost') throw error;
       if (error instanceof Cancelled) return await end({ status: 'cancelled', error: null });
-      // An unknown error's text may hold anything; the function's log keeps its stack.
+      // The text of an unknown error may contain anything; its stack goes to the function's log.
       if (!(error instanceof ServiceError)) {
         const known = {
           code: 'internal',
-          message: 'the run met an unexpected error',
+          message: 'an unexpected error ended the run',
           advice: 'See the log of the sync function.',
         } as const;
         await end({ status: 'failed', error: known });
         throw error;
       }
-      // Whoever has cancelled a run that hangs gets what was asked for, also when the hanging ends by itself.
+      // A cancelled run that hung ends as cancelled, even if the hanging ended by itself.
       const { cancelRequested } = await runs.heartbeat(fence, state());
       if (cancelRequested) return await end({ status: 'cancelled', error: null });
       const { code, message, advice } = error;

@@ -1,39 +1,41 @@
-/** The port to runs: their records, the lease of the active one, and the lines they leave per user. */
+/** The port to runs: their records, the lease of the active run, and their lines. */
 import type { Page } from '../cursor.ts';
 import type { Fence } from '../user/user-store.ts';
 import type { Change, ChangeKind, Run, RunState } from './run.ts';
 
+/** The result of a start: `active` if another run holds the lease. */
 export type StartResult =
   | { readonly kind: 'started'; readonly run: Run; readonly fence: Fence }
   | { readonly kind: 'active'; readonly activeRunId: string };
 
+/** The store of runs. Every method may throw ServiceError `storeUnavailable`. */
 export interface RunStore {
   /**
-   * Takes the lease and stores the run, with the entries that are to be expected. The lease of a run that has not been heard of for its whole length is taken over,
-   * and that run marked failed, `interrupted`.
+   * Takes the lease and stores the run, with its number of expected entries. Takes the lease over from a run that has
+   * not renewed it in time, and marks that run as failed, `interrupted`.
    */
   start(run: Run): Promise<StartResult>;
-  /** Takes a queued run up; null when it has been taken up already or its lease is gone. */
+  /** Takes up a queued run; null if it has been taken up already or its lease is gone. */
   takeUp(runId: string): Promise<{ readonly run: Run; readonly fence: Fence } | null>;
   /**
-   * Renews the lease and shows how far the run is.
+   * Renews the lease and stores the progress of the run.
    * @throws ServiceError `leaseLost`
    */
   heartbeat(fence: Fence, state: RunState): Promise<{ readonly cancelRequested: boolean }>;
   /** Appends lines to a run. */
   saveChanges(fence: Fence, changes: readonly Change[]): Promise<void>;
-  /** Stores the run as it ended and gives the lease back. @throws ServiceError `leaseLost` */
+  /** Stores the finished run and releases the lease. @throws ServiceError `leaseLost` */
   finish(fence: Fence, run: Run): Promise<void>;
-  /** Stores a run that ended before it began. Neither asks for the lease nor touches it. */
+  /** Stores a run that ended before it began. Neither needs the lease nor changes it. */
   record(run: Run): Promise<void>;
-  /** One run, with the progress of this moment while it is running. */
+  /** One run, with its current progress while it is running; null if there is none with this id. */
   get(runId: string): Promise<Run | null>;
   /** Newest first. */
   list(limit: number, next?: string): Promise<Page<Run>>;
-  /** In the order they were saved. */
+  /** A run's lines, in the order in which they were saved. */
   listChanges(runId: string, query: { kind?: ChangeKind; limit: number; next?: string }): Promise<Page<Change>>;
-  /** false when that run is not the active one. */
+  /** Requests the end of the active run; false if another run or none is active. */
   requestCancel(runId: string): Promise<boolean>;
-  /** Gives the run's withheld removals to one approval; false when they were given away before. */
+  /** Claims the run's withheld removals for one approval; false if an earlier approval has claimed them. */
   claimWithheld(runId: string): Promise<boolean>;
 }

@@ -1,11 +1,9 @@
-/**
- * A run of the synchronisation: what it reports while it works and when it is over, and the lines it leaves per user.
- */
+/** A run of the synchronisation: its record, and its lines per user. */
 import { randomBytes } from 'node:crypto';
 import type { ErrorCode } from '../errors.ts';
 import { ServiceError } from '../errors.ts';
 
-/** Every kind of line a plan can hold. `unchanged` is only counted. */
+/** All kinds of lines. `unchanged` is only counted. */
 export const CHANGE_KINDS = [
   'created',
   'updated',
@@ -20,11 +18,13 @@ export const CHANGE_KINDS = [
   'withheld',
 ] as const;
 
+/** The kind of a line. */
 export type ChangeKind = (typeof CHANGE_KINDS)[number];
 
+/** The value of a field in a line. */
 export type FieldValue = string | boolean | null | readonly string[];
 
-/** One user's line of a run. `userId` and `userName` are null where the entry has led to no user. */
+/** One line of a run. `userId` and `userName` are null if the entry led to no user. */
 export interface Change {
   readonly kind: ChangeKind;
   readonly userId: string | null;
@@ -36,23 +36,27 @@ export interface Change {
   readonly reason?: string;
 }
 
+/** The count of each kind of change. */
 export type Totals = Readonly<Record<ChangeKind, number>>;
 
+/** Totals of zero. */
 export const NO_TOTALS: Totals = Object.freeze(
   Object.fromEntries(CHANGE_KINDS.map((kind) => [kind, 0])) as Record<ChangeKind, number>,
 );
 
-/** Whether everybody in scope was read, and if not, why not. */
+/** Whether everybody in scope was read and, if not, why. */
 export interface Completeness {
   readonly complete: boolean;
   readonly reasons: readonly string[];
 }
 
+/** How a run ended, or `running`. `partial`: not everybody could be read or looked up. */
 export type RunStatus = 'running' | 'succeeded' | 'partial' | 'failed' | 'cancelled';
 
-/** The steps of a run in their order; `queued` until the sync function has taken it up. */
+/** The stages of a run in their order; `queued` until the sync function takes the run up. */
 export type RunStage = 'queued' | 'reading' | 'planning' | 'verifying' | 'applying' | 'finished';
 
+/** What started a run. */
 export type RunTrigger = 'schedule' | 'api' | 'console';
 
 /** `read`: entries; `planned`: changes; `applied`: changes written. */
@@ -62,41 +66,43 @@ export interface Progress {
   readonly applied: number;
 }
 
+/** Why a run failed or was refused. */
 export interface RunError {
   readonly code: ErrorCode;
   readonly message: string;
-  /** What to do about it. */
+  /** What to do about the error. */
   readonly advice: string | null;
 }
 
+/** The record of a run. Times are RFC 3339 UTC. */
 export interface Run {
   readonly id: string;
   readonly dryRun: boolean;
   readonly trigger: RunTrigger;
-  /** User name of the administrator; null for the schedule. */
+  /** User name of the administrator who requested the run; null for the schedule. */
   readonly requestedBy: string | null;
   readonly status: RunStatus;
   readonly stage: RunStage;
   readonly startedAt: string;
   readonly finishedAt: string | null;
   readonly progress: Progress;
-  /** Entries that the last complete read has shown, so that `progress.read` can be measured; null when there was none. */
+  /** Entries in the last complete read, to compare `progress.read` with; null if there was none. */
   readonly expectedEntries: number | null;
   readonly totals: Totals;
   /** null until the read is over. */
   readonly completeness: Completeness | null;
   readonly settingsVersion: string | null;
   readonly error: RunError | null;
-  /** What an administrator should know although nothing failed, one sentence each: withheld removals, nobody found. */
+  /** Sentences for an administrator although nothing failed: about withheld removals, or a search that found nobody. */
   readonly notices: readonly string[];
-  /** The run whose withheld removals this one applies; null for an ordinary run. */
+  /** The run whose withheld removals this run applies; null for an ordinary run. */
   readonly approves: string | null;
 }
 
-/** What a run shows of itself while it works. */
+/** The part of a run that changes while it works. */
 export type RunState = Pick<Run, 'stage' | 'progress' | 'totals'>;
 
-/** What a caller asks for. */
+/** The caller's part of a new run. */
 export interface RunRequest {
   readonly dryRun: boolean;
   readonly trigger: RunTrigger;
@@ -104,12 +110,12 @@ export interface RunRequest {
   readonly approves: string | null;
 }
 
-/** A new run's id: opaque to callers, in the order of time for the store. */
+/** A new run's id: opaque to callers, sorted by time for the store. */
 export function newRunId(now: Date): string {
   return `${now.toISOString().replaceAll(/[-:.]/gu, '')}-${randomBytes(4).toString('hex')}`;
 }
 
-/** A run that has been asked for and not begun. */
+/** A run that has been requested and has not begun. */
 export function newRun(id: string, request: RunRequest, now: Date): Run {
   return {
     id,
@@ -131,10 +137,10 @@ export function newRun(id: string, request: RunRequest, now: Date): Run {
   };
 }
 
-/** How long a run may be silent before another one may take its lease over. */
+/** How long a lease lasts without renewal; then another run may take it over. */
 export const LEASE_MS = 60_000;
 
-/** A run whose lease ran out at `at`, before it told how it ended. */
+/** The record of a run whose lease ran out at `at`, before it stored its result. */
 export function interruptRun(run: Run, at: Date): Run {
   return {
     ...run,
@@ -143,13 +149,16 @@ export function interruptRun(run: Run, at: Date): Run {
     finishedAt: at.toISOString(),
     error: {
       code: 'interrupted',
-      message: 'the run stopped without telling how it ended',
-      advice: 'What is done stays done, and the next run goes on from there. The log of the sync function tells more.',
+      message: 'the run stopped without reporting a result',
+      advice: 'Finished changes are kept; the next run does the rest. See the log of the sync function.',
     },
   };
 }
 
-/** A run that was not begun, for another one was at work. Two that overlap are expected, so it has not failed. */
+/**
+ * The record of a run that did not begin because another was active. Overlapping runs are expected, so it is not
+ * failed.
+ */
 export function refuseRun(run: Run, activeRunId: string): Run {
   return {
     ...run,
@@ -158,16 +167,16 @@ export function refuseRun(run: Run, activeRunId: string): Run {
     finishedAt: run.startedAt,
     error: {
       code: 'runActive',
-      message: `already running: run ${activeRunId} was at work`,
-      advice: 'Nothing to do: the next run sees everything. If this repeats, make the schedule rarer.',
+      message: `already running: run ${activeRunId} was active`,
+      advice: 'Nothing to do: the next run covers everything. If this repeats, schedule runs less often.',
     },
   };
 }
 
-/** The fault of a run that goes on although its lease is another one's, or given back. */
+/** The fault of a run that continues although it no longer holds its lease. */
 export function leaseLost(runId: string): ServiceError {
   return new ServiceError('leaseLost', 'the run has lost its lease', {
     runId,
-    advice: 'Nothing to do: it was silent for too long, or has ended already, and writes nothing more.',
+    advice: 'Nothing to do: the run renewed its lease too late or had already ended, and writes nothing more.',
   });
 }

@@ -1,6 +1,6 @@
 /**
- * One step of a plan: the line for people and the write for the store, and what every kind of step is made of. Decides
- * nothing: plan.ts and removal.ts do.
+ * One step of a plan: its line, its write, and helpers for all kinds of steps. Decides nothing: plan.ts and removal.ts
+ * do.
  */
 import type { Person } from '../directory/mapping.ts';
 import type { OptionSettings } from '../settings/settings.ts';
@@ -10,42 +10,44 @@ import { PROFILE_FIELDS } from '../user/user.ts';
 import type { UserWrite } from '../user/user-store.ts';
 import type { Change, ChangeKind, FieldValue } from './run.ts';
 
-/** What every decision of one run shares. */
+/** The values that all decisions of one run share. */
 export interface PlanContext {
   readonly now: Date;
-  /** Gives a new account id. */
+  /** Returns a new account id. */
   readonly newId: () => string;
-  /** The attribute that this run's unique ids were read from, lower case. */
+  /** The attribute that this run's unique ids were read from, in lower case. */
   readonly idAttribute: string;
   readonly missingUsers: OptionSettings['missingUsers'];
   readonly gracePeriodDays: number;
   readonly defaultPrivileges: readonly Privilege[];
 }
 
-/** One user's change: the line for people and the write for the store (null: there is only something to tell). */
+/** One user's change: the line for people and the write for the store (null: nothing to write). */
 export interface Step {
   readonly change: Change;
   readonly write: UserWrite | null;
-  /** Whom the directory shows in this place; null where it is about somebody it does not show. */
+  /** The person that the step is about; null if the directory does not show the person. */
   readonly person: Person | null;
 }
 
-/** The user with its sessions of today ended for good: they stay ended when it returns. */
+/** The user with its current sessions ended for good, even if the user is enabled again. */
 export function withoutSessions(user: User): User {
   return { ...user, sessionsValidFrom: user.updatedAt };
 }
 
-/** A step that writes nothing. */
+/** A step that only reports a line. */
 export function tell(change: Change): Step {
   return { change, write: null, person: null };
 }
 
+/** The user with a new version and time of change. */
 export function touched(user: User, context: PlanContext): User {
   return { ...user, updatedAt: context.now.toISOString(), version: user.version + 1 };
 }
 
 type Fields = NonNullable<Change['fields']>;
 
+/** The fields that differ between two versions of a user, for a line. */
 export function differences(before: User, after: User): Fields {
   const fields: Record<string, { from: FieldValue; to: FieldValue }> = {};
   const compare = (name: string, from: FieldValue, to: FieldValue): void => {
@@ -59,6 +61,7 @@ export function differences(before: User, after: User): Fields {
   return fields;
 }
 
+/** A line of this kind about a user. */
 export function line(kind: ChangeKind, user: User): Change {
   return {
     kind,
@@ -69,6 +72,5 @@ export function line(kind: ChangeKind, user: User): Change {
   };
 }
 
-/** A user that somebody else has changed since it was read. */
-export const CHANGED_MEANWHILE =
-  'somebody else changed the user while the run was going on; the next run looks at it again';
+/** The reason of a user that changed after it was read. */
+export const CHANGED_MEANWHILE = 'the user was changed during the run; the next run looks at it again';

@@ -1,9 +1,9 @@
 /**
- * One run of the synchronisation: read, match, decide removals, plan, apply, report. Knows the order of things and no detail: who
- * is who is in matching.ts, who may lose access in removal.ts, what is to be done in plan.ts, how it is written in apply.ts.
+ * One run of the synchronisation: read, match, decide removals, plan, apply, report. Knows only the order: matching is
+ * in matching.ts, removals in removal.ts, planning in plan.ts, writing in apply.ts.
  *
- * A dry run is the same run without the writes. A crash at any point loses nothing: every write is complete in itself and
- * conditional on what was read, and the next run plans from what is stored.
+ * A dry run is the same run without the writes. A crash at any point loses nothing: every write is complete in itself
+ * and conditional on the record that was read, and the next run plans from the stored users.
  */
 import type { Clock } from '../clock.ts';
 import type { OpenDirectory } from '../directory/directory.ts';
@@ -21,6 +21,7 @@ import type { RunStore } from './run-store.ts';
 import type { Run } from './run.ts';
 import type { PlanContext } from './step.ts';
 
+/** The ports that a run needs. */
 export interface SyncPorts {
   readonly users: UserStore;
   readonly runs: RunStore;
@@ -37,10 +38,11 @@ export interface StartedRun {
 }
 
 /**
- * Carries out a run that has its lease, until it is over or `deadline` has come.
+ * Carries out a run that holds its lease, until it ends or `deadline` is reached.
  *
- * @returns the run as stored, whatever became of it
- * @throws ServiceError `leaseLost` when another run has taken over; nothing more is written then
+ * @returns the run as stored, whatever its result
+ * @throws ServiceError `leaseLost` if another run has taken over; nothing more is written then. Rethrows an unexpected
+ *   error, after storing the run as failed
  */
 export async function synchronize(ports: SyncPorts, started: StartedRun, deadline: Date): Promise<Run> {
   const report = startReport(ports, started, deadline);

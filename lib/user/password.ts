@@ -1,15 +1,16 @@
 /**
  * Password hashes of integrated users: argon2id in the PHC string format. Knows neither users nor stores. A password is
- * taken as the bytes of its UTF-8 text, without Unicode normalisation: what was typed when it was set is what logs in.
+ * hashed as the bytes of its UTF-8 text, without Unicode normalisation: a login must repeat the text exactly as it was
+ * set.
  *
  * @see RFC 9106, and https://github.com/P-H-C/phc-string-format/blob/master/phc-sf-spec.md
  */
 import { argon2, randomBytes, timingSafeEqual } from 'node:crypto';
 import { ServiceError } from '../errors.ts';
 
-/** Shortest password that may be set, in characters. */
+/** Shortest password that may be set, in Unicode code points. */
 export const MIN_PASSWORD_LENGTH = 8;
-/** Longest password, in bytes of UTF-8; a longer one is never looked at. */
+/** Longest password, in bytes of UTF-8; a longer one is never verified. */
 export const MAX_PASSWORD_BYTES = 1_024;
 
 interface Cost {
@@ -24,34 +25,37 @@ const COST: Cost = { memory: 19 * 1024, passes: 2, parallelism: 1 };
 const SALT_BYTES = 16;
 const TAG_BYTES = 32;
 
-// What a stored hash may cost at most, so that a spoilt record can't take a function down.
+// Upper bounds for a stored hash, so that a corrupt record can't exhaust a function.
 const MAX_COST: Cost = { memory: 256 * 1024, passes: 16, parallelism: 16 };
 
-const PHC =
-  /^\$argon2id\$v=19\$m=(?<memory>\d{1,7}),t=(?<passes>\d{1,3}),p=(?<parallelism>\d{1,3})\$(?<salt>[A-Za-z0-9+/]{11,86})\$(?<tag>[A-Za-z0-9+/]{22,86})$/;
+const PHC = new RegExp(
+  String.raw`^\$argon2id\$v=19\$m=(?<memory>\d{1,7}),t=(?<passes>\d{1,3}),p=(?<parallelism>\d{1,3})` +
+    String.raw`\$(?<salt>[A-Za-z0-9+/]{11,86})\$(?<tag>[A-Za-z0-9+/]{22,86})$`,
+);
 
-/** The hash of no password, at the cost of a real one: for names that nobody has. */
+/** A hash that matches no password and costs as much as a real one: used for unknown user names. */
 export const DECOY_HASH = toPhc(COST, randomBytes(SALT_BYTES), randomBytes(TAG_BYTES));
 
-/** What stands against setting this password, for its administrator; null when nothing does. */
+/** Why this password can't be set, worded for an administrator; null if it can. */
 export function passwordFault(password: string): string | null {
-  if (Array.from(password).length < MIN_PASSWORD_LENGTH) return `has at least ${MIN_PASSWORD_LENGTH} characters`;
-  if (Buffer.byteLength(password) > MAX_PASSWORD_BYTES) return `has at most ${MAX_PASSWORD_BYTES} bytes`;
-  // Halves of a surrogate pair all become the same bytes, so that different passwords would be one.
-  if (!password.isWellFormed()) return 'contains half a character';
+  if (Array.from(password).length < MIN_PASSWORD_LENGTH) return `must be at least ${MIN_PASSWORD_LENGTH} characters`;
+  if (Buffer.byteLength(password) > MAX_PASSWORD_BYTES) return `must be at most ${MAX_PASSWORD_BYTES} bytes`;
+  // Every unpaired surrogate is encoded as the same bytes, so different passwords would have the same hash.
+  if (!password.isWellFormed()) return 'must not contain an unpaired surrogate';
   return null;
 }
 
-/** The hash to store for a password, with a salt of its own. About 50 ms, off the main thread. */
+/** The hash to store for a password, with a fresh salt. Takes about 50 ms, off the main thread. */
 export async function hashPassword(password: string): Promise<string> {
   const salt = randomBytes(SALT_BYTES);
   return toPhc(COST, salt, await derive(password, salt, TAG_BYTES, COST));
 }
 
 /**
- * Whether the hash is that of this password. A password that is empty, too long or no text is not, without a look.
+ * Whether the hash belongs to this password. False, without hashing, for a password that is empty, too long or not
+ * well-formed Unicode.
  *
- * @throws ServiceError `internal` when the hash is malformed: a fault of the record, not of the password
+ * @throws ServiceError `internal` if the hash is malformed: a fault of the record, not of the password
  */
 export async function verifyPasswordHash(hash: string, password: string): Promise<boolean> {
   const { cost, salt, tag } = fromPhc(hash);
@@ -78,7 +82,7 @@ function toBase64(bytes: Buffer): string {
 
 function fromPhc(hash: string): { readonly cost: Cost; readonly salt: Buffer; readonly tag: Buffer } {
   const groups = PHC.exec(hash)?.groups;
-  // The hash is not quoted: errors are logged.
+  // The message leaves the hash out, because errors are logged.
   if (!groups) throw new ServiceError('internal', 'a stored password hash is malformed');
   const cost: Cost = {
     memory: Number(groups['memory']),

@@ -1,74 +1,83 @@
-/** The user record and what others see of it. Knows no store: adapters keep the record, the core decides what is in it. */
+/** The user record and its public form. Knows no store: adapters keep the record, the core decides its content. */
 import { addressKey } from './email-address.ts';
 import type { Privilege } from './privilege.ts';
 import { userNameKey } from './user-name.ts';
 
+/** Who keeps the password: this system (`integrated`) or the directory. */
 export type Authentication = 'integrated' | 'directory';
 
-/** A user's tie to one directory entry. `id` is the directory's unique id as canonical text. */
+/** A user's link to one directory entry. `id` is the directory's unique id as canonical text. */
 export interface DirectoryLink {
   readonly id: string;
-  /** The attribute `id` was read from, lower case. Ids of different attributes are never compared. */
+  /** The attribute that `id` was read from, in lower case. Ids of different attributes are never compared. */
   readonly idAttribute: string;
-  /** The distinguished name last seen, in the directory's spelling. */
+  /** The distinguished name when last seen, in the directory's spelling. */
   readonly dn: string;
-  /** Since when a complete read has not shown this person; null while it is there. RFC 3339 UTC. */
+  /** The time since which complete reads have not shown this person; null while the person is there. RFC 3339 UTC. */
   readonly missingSince: string | null;
 }
 
 /**
- * A link's identity: the attribute together with the id, because 1001 as employeeNumber and 1001 as uidNumber are two
- * people.
+ * The identity of a link: the attribute together with the id, because 1001 as employeeNumber and 1001 as uidNumber are
+ * two people.
  */
 export function linkKey({ idAttribute, id }: Pick<DirectoryLink, 'idAttribute' | 'id'>): string {
   return `${idAttribute}:${id}`;
 }
 
-/** What a directory tells of a person and an administrator edits of a user by hand. */
+/** The fields that come from a directory, or that an administrator edits by hand. */
 export interface Profile {
-  /** What people log in with, as spelled by the directory or the administrator. */
+  /** The name that people log in with, as spelled by the directory or the administrator. */
   readonly userName: string;
   readonly fullName: string | null;
-  /** In order, the first is the primary address. */
+  /** In order of preference; the first is the primary address. */
   readonly emailAddresses: readonly string[];
 }
 
+/** The name of a field of a profile. */
 export type ProfileField = keyof Profile;
 
 const IS_PROFILE_FIELD: Readonly<Record<ProfileField, true>> = { userName: true, fullName: true, emailAddresses: true };
 
-/** Every field of a profile, in a fixed order. A new field starts in `Profile`; the compiler names what else needs it. */
+/**
+ * All fields of a profile, in a fixed order. Add a new field to `Profile` first; the compiler then names the other
+ * places to change.
+ */
 export const PROFILE_FIELDS = Object.keys(IS_PROFILE_FIELD) as readonly ProfileField[];
 
-/** The profile within a larger record. */
+/** The profile fields of a larger record. */
 export function profileOf(record: Profile): Profile {
   return Object.fromEntries(PROFILE_FIELDS.map((field) => [field, record[field]])) as unknown as Profile;
 }
 
+/** A user as stored. */
 export interface User extends Profile {
-  /** The account's identity: given at creation, never changed, never reused. */
+  /** The account's identity: set at creation, never changed, never reused. */
   readonly id: string;
   readonly authentication: Authentication;
-  /** Who disabled the user; null = active. Sync only ever sets or clears `sync`. */
+  /** Who disabled the user; null if the user is active. Sync only ever sets or clears `sync`. */
   readonly disabledBy: 'admin' | 'sync' | null;
   readonly privileges: readonly Privilege[];
   readonly directory: DirectoryLink | null;
-  /** argon2id in PHC string format, for integrated users that have a password. */
+  /** argon2id in PHC string format; null for directory users, and for integrated users without a password. */
   readonly passwordHash: string | null;
   /**
-   * What sync last applied to this user, as Person.fingerprint; null = look at the whole record next time. Whoever else
-   * changes a field that sync owns sets it to null.
+   * Person.fingerprint of the state that sync last applied to this user; null makes the next run compare the whole
+   * record. Any other writer that changes a field owned by sync sets it to null.
    */
   readonly fingerprint: string | null;
-  /** Sessions begun before this have ended: password, name, status, privileges or the way of authentication have changed since. */
+  /**
+   * Sessions that began before this time have ended, because the password, name, status, privileges or authentication
+   * changed.
+   */
   readonly sessionsValidFrom?: string;
   readonly createdAt: string;
   readonly updatedAt: string;
-  /** 1 at creation, one more with every write. */
+  /** 1 at creation; each write adds 1. */
   readonly version: number;
 }
 
-/** The user as other systems see it: no hash, no fingerprint. */
+/** The user as shown to other systems: without the hash and the fingerprint. */
 export interface PublicUser extends Profile {
   readonly id: string;
   readonly authentication: Authentication;
@@ -81,12 +90,15 @@ export interface PublicUser extends Profile {
   readonly version: number;
 }
 
+/** Whether a user is active or disabled. */
 export type UserStatus = 'active' | 'disabled';
 
+/** The status that follows from `disabledBy`. */
 export function userStatus(user: Pick<User, 'disabledBy'>): UserStatus {
   return user.disabledBy === null ? 'active' : 'disabled';
 }
 
+/** The user's public form. */
 export function toPublicUser(user: User): PublicUser {
   const { id, authentication, disabledBy, privileges, directory } = user;
   return {
@@ -103,17 +115,20 @@ export function toPublicUser(user: User): PublicUser {
   };
 }
 
+/** Whether a user is active and has the privilege `admin`. */
 export function isActiveAdministrator({ disabledBy, privileges }: User): boolean {
   return disabledBy === null && privileges.includes('admin');
 }
 
-/** Whether somebody can sign in as this administrator: one without a password, or without an entry, is none to rely on. */
+/** Whether this administrator can sign in. One without a password or a directory entry can't, and so does not count. */
 export function isWayIn(user: User): boolean {
   const credentials = user.authentication === 'integrated' ? user.passwordHash : user.directory;
   return isActiveAdministrator(user) && credentials !== null;
 }
 
-/** Whether a search finds the user: by the beginning of the user name or, with an @ in it, by one whole e-mail address. */
+/**
+ * Whether a search finds the user: by a prefix of the user name or, if it contains an @, by one whole e-mail address.
+ */
 export function isFoundBy(search: string, { userName, emailAddresses }: User): boolean {
   if (userNameKey(userName).startsWith(userNameKey(search))) return true;
   const address = addressKey(search);

@@ -929,7 +929,7 @@ describe('users', () => {
 
     const answer = await api.send('POST', '/api/session', { body: { userName: 'anna', password: 'right' } });
 
-    expect(answer).toMatchObject({ status: 503, body: { detail: 'the directory gives no answer' } });
+    expect(answer).toMatchObject({ status: 503, body: { detail: 'the directory does not answer' } });
     expect(answer.body).not.toHaveProperty('advice');
     expect(JSON.stringify(api.lines)).toContain(unreachable().message);
   });
@@ -1038,7 +1038,7 @@ describe('the own password', () => {
       title: 'Unauthorized',
       status: 401,
       code: 'notAuthenticated',
-      detail: 'this is no user name and password of somebody who may change it here',
+      detail: 'wrong user name or password, or this user may not change the password here',
     });
     await api.isUntouched();
   });

@@ -53,7 +53,7 @@ describe('the sync function', () => {
       stage: 'finished',
       finishedAt: refused!.startedAt,
       totals: NO_TOTALS,
-      error: { code: 'runActive', message: `already running: run ${active!.id} was at work` },
+      error: { code: 'runActive', message: `already running: run ${active!.id} was active` },
     });
   });
 

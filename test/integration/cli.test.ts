@@ -420,7 +420,10 @@ describe('signed in', () => {
     });
     expect(typed.screen).not.toContain('typed-');
     expect(wrong).toMatchObject({ code: 3, output: 'Rejected: invalidCredentials\n' });
-    expect(tooShort).toMatchObject({ code: 4, errors: expect.stringContaining('  password: has at least') as string });
+    expect(tooShort).toMatchObject({
+      code: 4,
+      errors: expect.stringContaining('  password: must be at least') as string,
+    });
     expect(JSON.parse(directory.output)).toMatchObject({ outcome: 'accepted', user: { userName: 'anna.weber' } });
     expect(unknown.code).toBe(4);
   });
@@ -465,7 +468,7 @@ describe('signed in', () => {
     expect(guessed).toMatchObject({ code: 5, errors: expect.stringContaining('(notAuthenticated)') as string });
     expect(refused).toMatchObject({
       code: 4,
-      errors: expect.stringContaining('  newPassword: has at least') as string,
+      errors: expect.stringContaining('  newPassword: must be at least') as string,
     });
     expect(incomplete).toMatchObject({
       code: 2,

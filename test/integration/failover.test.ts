@@ -136,7 +136,7 @@ describe('a read', () => {
         completeness: { complete: true, reasons: [] },
         totals: { created: COUNT },
         progress: { read: COUNT },
-        notices: [expect.stringMatching(`read from ${realAddress()} instead, from the beginning`)],
+        notices: [expect.stringMatching(`read again, from ${realAddress()}`)],
       });
       expect(await house.user('ghost1')).toBeNull();
       expect(await house.user('ghost2')).toBeNull();
@@ -186,7 +186,7 @@ describe('a read', () => {
 
     expect(run).toMatchObject({ status: 'partial', totals: { created: 2 }, progress: { read: 2 } });
     expect(run.notices).toEqual([
-      expect.stringMatching(`read from ${addressOf(servers[1]!)} instead`),
+      expect.stringMatching(`read again, from ${addressOf(servers[1]!)}`),
       expect.stringMatching('No other server could be read: .*nothing listens'),
     ]);
     expect(servers.map(({ connections }) => connections)).toEqual([1, 1]);

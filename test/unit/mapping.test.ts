@@ -39,7 +39,7 @@ describe('user names', () => {
     ['absent', {}, /has no uid/u],
     ['empty', { uid: [' '] }, /empty/u],
     ['with a control character', { uid: ['an\u0007na'] }, /control characters/u],
-    ['of bytes that are no text', { uid: ['\uFFFD\uFFFDx'] }, /no text/u],
+    ['of bytes that are no text', { uid: ['\uFFFD\uFFFDx'] }, /not UTF-8/u],
     ['too long', { uid: ['x'.repeat(256)] }, /longer than 255 bytes/u],
     ['too long in bytes though not in characters', { uid: ['ü'.repeat(128)] }, /longer than 255 bytes/u],
   ])('that are %s skip the entry with the reason', (_, attributes, expected) => {

@@ -39,7 +39,7 @@ describe('a user whose person is there', () => {
   test('is disabled when the directory marks it so, and enabled when it does no longer', () => {
     const disabledPerson = aPerson('id-1', 'anna', { dn: link.dn, disabled: true });
     expect(planUser(asIs, disabledPerson, aContext())).toMatchObject({
-      change: { kind: 'disabled', reason: expect.stringMatching(/marks the account disabled/u) },
+      change: { kind: 'disabled', reason: expect.stringMatching(/marks the account as disabled/u) },
       write: { user: { disabledBy: 'sync' } },
     });
     expect(planUser({ ...asIs, disabledBy: 'sync' }, person, aContext())).toMatchObject({
@@ -161,7 +161,7 @@ describe('names', () => {
     expect(settled.renames).toEqual([]);
     expect(settled.others.map(({ change }) => [change.kind, change.userName, change.reason])).toEqual([
       ['conflict', 'c', expect.stringMatching(/integrated authentication/u)],
-      ['conflict', 'b', expect.stringMatching(/tied to another entry/u)],
+      ['conflict', 'b', expect.stringMatching(/linked to another entry/u)],
     ]);
   });
 

@@ -126,7 +126,7 @@ describe('a run', () => {
     expect((await house.changes(run)).map(({ reason }) => reason)).toEqual([
       expect.stringMatching(/has no uid/u),
       expect.stringMatching(/unique id/u),
-      expect.stringMatching(/no text/u),
+      expect.stringMatching(/not UTF-8/u),
     ]);
     expect(await house.user('user1')).not.toBeNull();
   });
@@ -255,7 +255,7 @@ describe('missing users', () => {
     const run = await house.run();
     expect(run.totals).toMatchObject({ ...totals({ withheld: 4 }), conflict: 2 });
     expect((await house.changes(run)).map(({ reason }) => reason).join()).toMatch(
-      /would be deleted; .*tied by entryuuid/u,
+      /would be deleted; .*linked by entryuuid/u,
     );
     expect(await house.users()).toHaveLength(4);
   });
@@ -283,7 +283,7 @@ describe('administrators', () => {
 
     expect(dry.totals).toEqual(both.totals);
     expect(both.totals).toMatchObject(totals({ withheld: 2 }));
-    expect(both.notices).toEqual([expect.stringMatching(/no administrator would be left/)]);
+    expect(both.notices).toEqual([expect.stringMatching(/no administrator who can sign in would be left/)]);
     expect((await house.changes(both)).map(({ reason }) => reason)).toEqual(
       Array.from({ length: 2 }, () => expect.stringMatching(new RegExp(`would be ${removed}; no administrator`))),
     );
