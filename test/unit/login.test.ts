@@ -364,3 +364,74 @@ describe('what is no answer', () => {
     await expect(login.logIn('anna', 'right')).rejects.toMatchObject({ code: 'directoryUnavailable' });
   });
 });
+
+describe('what a refusal costs', () => {
+  const refusing = (reason: 'passwordExpired' | 'accountLocked'): Login => {
+    const open = (): Directory => ({
+      ...house.directory.open(),
+      verifyPassword: async () => ({ kind: 'rejected', reason }),
+    });
+    const directory = keepDirectory(house.ports.settings, open, house.ports.clock);
+    return createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock });
+  };
+  const failures = async () => (await house.ports.logins.find('anna')).attempts?.failures ?? 0;
+
+  test('an expired password was the right one and costs nothing, also after failures', async () => {
+    for (let attempt = 0; attempt < 3; attempt += 1) await refusing('passwordExpired').logIn('anna', 'right');
+    expect(await failures()).toBe(0);
+    await login.logIn('anna', 'wrong');
+    await refusing('passwordExpired').logIn('anna', 'right');
+    expect(await failures()).toBe(1);
+  });
+
+  test('a locked account counts, because the password may have been wrong', async () => {
+    await refusing('accountLocked').logIn('anna', 'x');
+    expect(await failures()).toBe(1);
+  });
+
+  test('the wait is told in seconds, rounded up', async () => {
+    for (let attempt = 0; attempt < 6; attempt += 1) await login.logIn('anna', 'wrong');
+    const refused = await login.logIn('anna', 'wrong');
+    expect(refused).toMatchObject({ reason: 'throttled', retryAfterSeconds: 30 });
+  });
+});
+
+test('a login asks for the settings again only after a fault', async () => {
+  let reads = 0;
+  const { settings, logins, clock } = house.ports;
+  const counted = { ...settings, read: async () => ((reads += 1), settings.read()) };
+  const counting = createLogin({ logins, directory: keepDirectory(counted, house.directory.open, clock), clock });
+  await counting.logIn('anna', 'right');
+  house.passSeconds(10);
+  await counting.logIn('anna', 'wrong');
+  expect(reads).toBe(1);
+});
+
+test('a DN is remembered only for whoever gets in under it', async () => {
+  const moved = 'uid=anna.w,ou=people,dc=example,dc=com';
+  house.directory.people = [{ entry: anEntry('1', { uid: ['Anna'] }, { dn: moved }), password: 'right' }];
+  expect(await login.logIn('anna', 'wrong')).toEqual(invalid);
+  expect((await house.user('anna'))!.directory!.dn).toBe(ANNA);
+});
+
+test('checking a password refuses what can be none, without a bind', async () => {
+  expect(await login.checkPassword('anna', '')).toEqual(invalid);
+  expect(await login.checkPassword('an\u0000na', 'right')).toEqual(invalid);
+  expect(house.directory.calls.binds).toEqual([]);
+});
+
+test('an integrated user without a password, and a name that nobody has, are refused like a wrong password', async () => {
+  const empty = await startHouse({ configured: false });
+  await empty.create(aUser({ authentication: 'integrated', directory: null }));
+  const directory = keepDirectory(empty.ports.settings, empty.directory.open, empty.ports.clock);
+  const unset = createLogin({ logins: empty.ports.logins, directory, clock: empty.ports.clock });
+  expect(await unset.logIn('anna', 'x')).toEqual(invalid);
+  expect(await unset.logIn('nobody', 'x')).toEqual(invalid);
+});
+
+test('a fault carries the advice of its cause', async () => {
+  house.directory.fault = new ServiceError('connectionRefused', 'refused', { advice: 'Start it.', retryable: true });
+  await expect(login.logIn('anna', 'right')).rejects.toMatchObject({ message: 'refused', advice: 'Start it.' });
+  house.directory.fault = unreachable();
+  await expect(login.logIn('anna', 'right')).rejects.toMatchObject({ advice: undefined });
+});

@@ -1,7 +1,18 @@
 import { describe, expect, test } from 'vitest';
 import { planAgain } from '../../lib/sync/apply.ts';
-import { planUser, settleNames } from '../../lib/sync/plan.ts';
+import type { Matches } from '../../lib/sync/matching.ts';
+import {
+  countWrites,
+  createUser,
+  isTiedTo,
+  planChanges,
+  planUser,
+  settleNames,
+  sortMatches,
+} from '../../lib/sync/plan.ts';
 import { decideMissing, removeUser } from '../../lib/sync/removal.ts';
+import type { RemovalDecision } from '../../lib/sync/removal.ts';
+import { tell } from '../../lib/sync/step.ts';
 import type { User } from '../../lib/user/user.ts';
 import { aContext, aPerson, aUser, NOW } from '../support/people.ts';
 
@@ -229,5 +240,172 @@ describe('a lost race', () => {
       aContext(),
     );
     expect(step.change).toMatchObject({ kind: 'conflict', userId: manual.id });
+  });
+});
+
+describe('a line tells why somebody is disabled', () => {
+  const disabled = aPerson('id-1', 'anna', { dn: link.dn, disabled: true });
+  const isMarked = { reason: expect.stringMatching(/disabled/u) as string };
+
+  test('when it is created so, and not when it is created active', () => {
+    expect(createUser(disabled, aContext())).toMatchObject({
+      change: isMarked,
+      write: { user: { disabledBy: 'sync' } },
+    });
+    const active = createUser(aPerson('id-1', 'anna'), aContext());
+    expect(active.change).not.toHaveProperty('reason');
+    expect(active.write).toMatchObject({ user: { disabledBy: null } });
+  });
+
+  test('only in the run that disables it', () => {
+    expect(planUser(aUser(), disabled, aContext()).change).toMatchObject(isMarked);
+    expect(planUser(aUser({ disabledBy: 'sync' }), disabled, aContext()).change).not.toHaveProperty('reason');
+    expect(planUser(aUser({ disabledBy: 'admin' }), disabled, aContext()).change).not.toHaveProperty('reason');
+    expect(planUser(aUser(), aPerson('id-1', 'anna'), aContext()).change).not.toHaveProperty('reason');
+  });
+
+  test('and has no fields where nothing has changed', () => {
+    const person = aPerson('id-1', 'anna', { dn: link.dn });
+    const { change } = planUser(aUser({ fullName: 'Person id-1' }), person, aContext());
+    expect(change.kind).toBe('unchanged');
+    expect(change).not.toHaveProperty('fields');
+  });
+});
+
+test('linking somebody the directory disables leaves the disabling to the next run, but for users that sync had disabled', () => {
+  const person = aPerson('id-1', 'anna', { disabled: true });
+  const byHand = (disabledBy: User['disabledBy']): User => aUser({ directory: null, disabledBy });
+  const linked = (user: User) => planUser(user, person, aContext()).write;
+
+  expect(linked(byHand(null))).toMatchObject({ user: { disabledBy: null, fingerprint: null } });
+  expect(linked(byHand('sync'))).toMatchObject({ user: { disabledBy: 'sync', fingerprint: person.fingerprint } });
+  expect(linked(byHand('admin'))).toMatchObject({ user: { disabledBy: 'admin', fingerprint: person.fingerprint } });
+});
+
+test('a new name and a new status end the sessions of a user; a new address does not', () => {
+  const endsSessions = (over: Partial<User>, attributes: Parameters<typeof aPerson>[2] = {}): boolean => {
+    const { write } = planUser(aUser(over), aPerson('id-1', 'anna', { dn: link.dn, ...attributes }), aContext());
+    return write?.kind !== 'delete' && write?.kind !== 'check' && write?.user.sessionsValidFrom !== undefined;
+  };
+  expect(endsSessions({})).toBe(false);
+  expect(endsSessions({ userName: 'Anna' })).toBe(true);
+  expect(endsSessions({ disabledBy: 'sync' })).toBe(true);
+  expect(endsSessions({}, { disabled: true })).toBe(true);
+});
+
+test('an id read from another attribute is another person', () => {
+  const person = aPerson('id-1', 'anna');
+  expect(isTiedTo(aUser(), person, aContext())).toBe(true);
+  expect(isTiedTo(aUser({ directory: { ...link, idAttribute: 'employeenumber' } }), person, aContext())).toBe(false);
+  expect(isTiedTo(aUser({ directory: { ...link, id: 'id-2' } }), person, aContext())).toBe(false);
+});
+
+test('a ring of 50 renames goes as one group; a longer one can’t, and each is on its own', () => {
+  const ringOf = (size: number) =>
+    Array.from({ length: size }, (_, index) => ({
+      user: aUser({
+        id: `account-${index}`,
+        userName: `name${index}`,
+        directory: { ...link, id: `id-${index}` },
+      }),
+      person: aPerson(`id-${index}`, `name${(index + 1) % size}`),
+    }));
+  const groupsOf = (size: number): number[] => {
+    const ring = ringOf(size);
+    const occupants = new Map(ring.map(({ user }) => [user.userName, user]));
+    return settleNames([], ring, new Set(), occupants, aContext()).renames.map(({ length }) => length);
+  };
+  expect(groupsOf(2)).toEqual([2]);
+  expect(groupsOf(50)).toEqual([50]);
+  expect(groupsOf(51)).toEqual(Array.from({ length: 51 }, () => 1));
+});
+
+describe('the plan of a run', () => {
+  const nothing: RemovalDecision = { removals: [], disabling: [], marks: [], withheld: [], settled: 0 };
+  const users = ['anna', 'bert', 'carl', 'dora'].map((userName, index) =>
+    aUser({ id: `account-${index}`, userName, directory: { ...link, id: `id-${index}`, dn: `uid=${userName}` } }),
+  );
+  const [anna, bert, carl, dora] = users as [User, User, User, User];
+  const stored = new Map(users.map((user) => [user.userName, user]));
+  const of = (user: User, over: Parameters<typeof aPerson>[2] = {}, name = user.userName) =>
+    aPerson(user.directory!.id, name, { dn: user.directory!.dn, ...over });
+  const matchesOf = (over: Partial<Matches>): Matches => ({
+    read: 4,
+    unidentified: 0,
+    known: 4,
+    unchanged: 0,
+    changed: [],
+    fresh: [],
+    missing: [],
+    contradictions: [],
+    skipped: [],
+    isTaken: (nameKey) => stored.has(nameKey),
+    ...over,
+  });
+  const changed = [
+    { nameKey: 'anna', person: of(anna, { disabled: true }) },
+    { nameKey: 'bert', person: of(bert, {}, 'bert.braun') },
+    { nameKey: 'carl', person: of(carl, { disabled: true }) },
+    { nameKey: 'dora', person: of(dora) },
+  ];
+
+  test('sorts who would be disabled from who has another name and who only has other fields', () => {
+    const all = new Map(stored).set('carl', { ...carl, disabledBy: 'admin' });
+    const sorted = sortMatches(matchesOf({ changed }), all, aContext());
+
+    expect(sorted.marked.map(({ user }) => user.userName)).toEqual(['anna']);
+    expect(sorted.present.map(({ user }) => user.userName)).toEqual(['bert', 'carl']);
+    expect(sorted.updates.map(({ nameKey }) => nameKey)).toEqual(['dora']);
+  });
+
+  test('names the user that was linked to another entry meanwhile', () => {
+    const other = new Map(stored).set('anna', { ...anna, directory: { ...link, id: 'id-9' } });
+    const [conflict] = sortMatches(matchesOf({ changed }), other, aContext()).told;
+    expect(conflict!.change).toMatchObject({ kind: 'conflict', userId: 'account-0' });
+    const [unknown] = sortMatches(matchesOf({ changed }), new Map(), aContext()).told;
+    expect(unknown!.change).toMatchObject({ kind: 'conflict', userId: null });
+  });
+
+  test('disables under the lease, updates who is disabled already without it, and frees the names of the deleted', () => {
+    const context = aContext({ missingUsers: 'delete' });
+    const admin = { ...carl, disabledBy: 'admin' as const };
+    const matches = matchesOf({ changed, fresh: [aPerson('id-8', 'dora'), aPerson('id-9', 'emil')] });
+    const sorted = sortMatches(matches, new Map(stored).set('carl', admin), context);
+    const decided: RemovalDecision = {
+      ...nothing,
+      removals: [removeUser({ user: dora, how: 'delete', person: null }, 'goneFromDirectory', context)],
+      disabling: sorted.marked,
+      withheld: [tell({ kind: 'withheld', userId: null, userName: null, directoryId: null, dn: null })],
+    };
+
+    const plan = planChanges(matches, sorted, decided, stored, context);
+
+    expect(plan.removals.map(({ change }) => [change.kind, change.userName])).toEqual([
+      ['deleted', 'dora'],
+      ['disabled', 'anna'],
+    ]);
+    expect(plan.renames.flat().map(({ change }) => change.userName)).toEqual(['bert.braun']);
+    expect(plan.others.map(({ change, write }) => [change.kind, write !== null])).toEqual([
+      ['withheld', false],
+      ['updated', true],
+    ]);
+    expect(plan.creations.map(({ nameKey }) => nameKey)).toEqual(['dora', 'emil']);
+    // Two removals, one rename, one update of a disabled user, two creations, and dora's other fields.
+    expect(countWrites(plan)).toBe(2 + 1 + 1 + 2 + 1);
+  });
+
+  test('disabling somebody frees no name', () => {
+    const context = aContext({ missingUsers: 'disable' });
+    const matches = matchesOf({ fresh: [aPerson('id-8', 'dora')] });
+    const disabling = removeUser({ user: dora, how: 'disable', person: null }, 'goneFromDirectory', context);
+    const plan = planChanges(
+      matches,
+      sortMatches(matches, stored, context),
+      { ...nothing, removals: [disabling] },
+      stored,
+      context,
+    );
+    expect(plan.creations).toEqual([]);
+    expect(plan.others.map(({ change }) => change.kind)).toEqual(['conflict']);
   });
 });

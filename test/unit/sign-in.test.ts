@@ -1,0 +1,129 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { keepDirectory } from '../../lib/directory/current-directory.ts';
+import { ServiceError } from '../../lib/errors.ts';
+import { createLogin } from '../../lib/login/login.ts';
+import type { Login, LoginOutcome } from '../../lib/login/login.ts';
+import { createSession, endSession, readSession, SESSION_SECONDS } from '../../lib/login/session.ts';
+import { createSignIn, FIRST_ADMINISTRATOR } from '../../lib/login/sign-in.ts';
+import type { SignIn } from '../../lib/login/sign-in.ts';
+import { hashPassword } from '../../lib/user/password.ts';
+import { startHouse } from '../support/house.ts';
+import type { House } from '../support/house.ts';
+import { aUser } from '../support/people.ts';
+
+const GENERATED = 'generated password';
+const HASH = await hashPassword('right password');
+
+let house: House;
+let signIn: SignIn;
+
+function signInWith(login: Login): SignIn {
+  return createSignIn({ ...house.ports, login, readGeneratedPassword: async () => GENERATED });
+}
+
+beforeEach(async () => {
+  house = await startHouse();
+  const { settings, logins, clock } = house.ports;
+  const directory = keepDirectory(settings, house.directory.open, clock);
+  signIn = signInWith(createLogin({ logins, directory, clock }));
+});
+
+const anIntegrated = (over: Parameters<typeof aUser>[0]) =>
+  aUser({ authentication: 'integrated', directory: null, passwordHash: HASH, ...over });
+
+describe('the sign-in', () => {
+  test('opens a session for an administrator, for as long as sessions last', async () => {
+    await house.create(anIntegrated({ userName: 'ada', privileges: ['admin'] }));
+
+    const session = (await signIn.signIn('ada', 'right password'))!;
+
+    expect(session.user).toMatchObject({ userName: 'ada', privileges: ['admin'] });
+    expect(SESSION_SECONDS).toBe(28_800);
+    expect(Date.parse(session.expiresAt)).toBe(house.ports.clock.now().getTime() + 28_800_000);
+    expect(await readSession(house.ports, session.token, house.ports.clock.now())).toMatchObject({
+      user: { userName: 'ada' },
+    });
+  });
+
+  test('gives one answer to everybody else: no such name, a wrong password, and no administrator', async () => {
+    await house.create(anIntegrated({ userName: 'ada', privileges: ['admin'] }));
+    await house.create(anIntegrated({ id: 'account-2', userName: 'bert' }));
+
+    for (const [name, password] of [
+      ['nobody', 'right password'],
+      ['ada', 'wrong password'],
+      ['bert', 'right password'],
+    ] as const) {
+      expect(await signIn.signIn(name, password)).toBeNull();
+    }
+    expect(await signIn.verifyPassword('bert', 'right password')).toMatchObject({ userName: 'bert' });
+  });
+
+  test('tells for how long a name is throttled', async () => {
+    const outcomes: LoginOutcome[] = [
+      { outcome: 'rejected', reason: 'throttled', retryAfterSeconds: 30 },
+      { outcome: 'rejected', reason: 'throttled' },
+    ];
+    const throttled = signInWith({ logIn: async () => outcomes.shift()! } as Partial<Login> as Login);
+
+    await expect(throttled.signIn('ada', 'x')).rejects.toMatchObject({ code: 'throttled', retryAfterSeconds: 30 });
+    await expect(throttled.signIn('ada', 'x')).rejects.toMatchObject({ code: 'throttled', retryAfterSeconds: 1 });
+  });
+
+  test('hides which server is down, and no other fault', async () => {
+    const faults = [
+      new ServiceError('directoryUnavailable', 'ldap1.internal: refused', { advice: 'Look at ldap1.' }),
+      new ServiceError('storeUnavailable', 'DynamoDB: throttled'),
+      new TypeError('a mistake in the code'),
+    ];
+    const failing = signInWith({ logIn: async () => Promise.reject(faults.shift()!) } as Partial<Login> as Login);
+
+    const hidden = await failing.signIn('ada', 'x').catch((error: unknown) => error as ServiceError);
+    expect(hidden).toMatchObject({ code: 'directoryUnavailable', retryable: true, advice: undefined });
+    expect((hidden as ServiceError).message).not.toContain('ldap1');
+    await expect(failing.signIn('ada', 'x')).rejects.toMatchObject({ code: 'storeUnavailable' });
+    await expect(failing.signIn('ada', 'x')).rejects.toThrow(TypeError);
+  });
+});
+
+describe('the first administrator', () => {
+  test('is made by the generated password alone, under its own name alone', async () => {
+    expect(await signIn.signIn('admin2', GENERATED)).toBeNull();
+    expect(await signIn.signIn(FIRST_ADMINISTRATOR, 'another password')).toBeNull();
+    expect(await house.users()).toEqual([]);
+
+    expect(await signIn.signIn('ADMIN', GENERATED)).toMatchObject({ user: { userName: 'admin' } });
+    expect(await house.user('admin')).toMatchObject({
+      fullName: null,
+      emailAddresses: [],
+      authentication: 'integrated',
+      privileges: ['admin'],
+      version: 1,
+    });
+  });
+
+  test('is not made where the name or the office is taken', async () => {
+    await house.create(anIntegrated({ userName: 'admin', privileges: ['login'] }));
+    expect(await signIn.signIn('admin', GENERATED)).toBeNull();
+
+    house = await startHouse();
+    await house.create(anIntegrated({ userName: 'ada', privileges: ['admin'] }));
+    expect(await signIn.signIn('admin', GENERATED)).toBeNull();
+    expect(await house.user('admin')).toBeNull();
+  });
+});
+
+test('a text that can be no token reaches no store', async () => {
+  const sessions = {
+    ...house.ports.sessions,
+    get: async () => Promise.reject(new Error('was asked')),
+    delete: async () => Promise.reject(new Error('was asked')),
+  };
+  const { token } = await createSession(house.ports.sessions, aUser(), house.ports.clock.now());
+
+  for (const text of ['', 'x', `${token}=`, `x${token}`, `${token}x`, token.slice(1)]) {
+    expect(await readSession({ ...house.ports, sessions }, text, house.ports.clock.now())).toBeNull();
+    await endSession(sessions, text);
+  }
+  await expect(endSession(sessions, token)).rejects.toThrow('was asked');
+});
