@@ -57,6 +57,7 @@ describe('the sign-in', () => {
       expect(await signIn.signIn(name, password)).toBeNull();
     }
     expect(await signIn.verifyPassword('bert', 'right password')).toMatchObject({ userName: 'bert' });
+    expect(await signIn.verifyPassword('bert', 'wrong password')).toBeNull();
   });
 
   test('tells for how long a name is throttled', async () => {
@@ -67,7 +68,11 @@ describe('the sign-in', () => {
     const throttled = signInWith({ logIn: async () => outcomes.shift()! } as Partial<Login> as Login);
 
     await expect(throttled.signIn('ada', 'x')).rejects.toMatchObject({ code: 'throttled', retryAfterSeconds: 30 });
-    await expect(throttled.signIn('ada', 'x')).rejects.toMatchObject({ code: 'throttled', retryAfterSeconds: 1 });
+    await expect(throttled.signIn('ada', 'x')).rejects.toMatchObject({
+      code: 'throttled',
+      retryAfterSeconds: 1,
+      retryable: true,
+    });
   });
 
   test('hides which server is down, and no other fault', async () => {

@@ -449,6 +449,24 @@ describe('the guard', () => {
     expect((await house.run()).totals).toMatchObject(totals({ withheld: 10 }));
   });
 
+  test('lets an approval of more people than one page of lines through, all of them', async () => {
+    house.directory.people = Array.from({ length: 1_050 }, (_, index) => somebody(String(index)));
+    await house.run();
+    house.directory.people = house.directory.people.slice(0, 1);
+    const withheld = await house.run();
+    expect(withheld.totals).toMatchObject({ withheld: 1_049, deleted: 0 });
+
+    const approved = await house.run({ approves: withheld.id });
+
+    expect(approved.totals).toMatchObject({ withheld: 0, deleted: 1_049 });
+  });
+
+  test('does not count an approval of a run that is not there any more', async () => {
+    house.directory.people = [somebody('1')];
+    const run = await house.run({ approves: 'gone' });
+    expect(run.notices.join(' ')).toMatch(/approval/iu);
+  });
+
   test('lets approved removals through, after another look, and only those', async () => {
     house.directory.people = people(30);
     const withheld = await house.run();
