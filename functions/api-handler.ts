@@ -30,7 +30,7 @@ import {
 import { approveRun, cancelRun, getRun, startRun } from '../lib/administration/runs.ts';
 import type { Run, RunTrigger } from '../lib/sync/run.ts';
 import { endSession, readSession, renewSession, SESSION_SECONDS } from '../lib/login/session.ts';
-import { presentSettings } from '../lib/administration/settings-schema.ts';
+import { presentSettings } from '../lib/administration/settings-presentation.ts';
 import { parseNewPassword, parseNewUser, parseUserPatch } from '../lib/administration/user-schema.ts';
 import type { User } from '../lib/user/user.ts';
 import { parseUserName, userNameKey } from '../lib/user/user-name.ts';

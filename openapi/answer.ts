@@ -11,7 +11,7 @@ import type { RejectionReason } from '../lib/directory/directory.ts';
 import { PRIVILEGES } from '../lib/user/privilege.ts';
 import { CHANGE_KINDS } from '../lib/sync/run.ts';
 import type { Change, ChangeKind, Run, RunError, RunStage, RunStatus, RunTrigger } from '../lib/sync/run.ts';
-import type { PresentedSettings } from '../lib/administration/settings-schema.ts';
+import type { PresentedSettings } from '../lib/administration/settings-presentation.ts';
 import { VENDORS } from '../lib/settings/settings.ts';
 import type { PublicUser } from '../lib/user/user.ts';
 import { errorCode } from './code.ts';

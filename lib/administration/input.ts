@@ -23,13 +23,13 @@ export function parseInput<T>(schema: z.ZodType<T>, document: unknown): Parsed<T
 }
 
 /** One line of text: trimmed, at most `maxLength` characters, no control characters. */
-export function line(maxLength: number) {
+export function textLine(maxLength: number) {
   return z.string().trim().max(maxLength).refine(isPrintable, 'contains control characters');
 }
 
-/** As `line`, where nothing, null and the empty text are the same. */
-export function optionalLine(maxLength: number) {
-  return line(maxLength)
+/** As `textLine`, where nothing, null and the empty text are the same. */
+export function optionalTextLine(maxLength: number) {
+  return textLine(maxLength)
     .nullish()
     .transform((text) => text ?? '');
 }

@@ -1,19 +1,26 @@
 /**
- * Validation of the settings document, and the form in which it is shown. Only the administration API needs it, and zod
- * with it. Knows no store and no directory: whether a server answers is for the test of the settings to say.
+ * Validates the settings document. Only the administration API needs this, and zod with it. Knows no store and no
+ * directory: the settings test finds out whether a server answers.
  */
 import { X509Certificate } from 'node:crypto';
 import * as z from 'zod';
 import { parseFilter } from '../settings/filter.ts';
 import type { Parsed } from './input.ts';
-import { LIST_EVEN_SO, OBJECT_EVEN_SO, line, optionalLine, parseInput, refuse, refuseRepetition } from './input.ts';
+import {
+  LIST_EVEN_SO,
+  OBJECT_EVEN_SO,
+  textLine,
+  optionalTextLine,
+  parseInput,
+  refuse,
+  refuseRepetition,
+} from './input.ts';
 import { attributeList, isAttributeName } from '../settings/attribute-name.ts';
 import { parseServerAddress } from '../settings/server-address.ts';
 import { parseDistinguishedName } from '../distinguished-name.ts';
-import type { WorkingSchedule } from '../settings/schedule.ts';
 import { PRIVILEGES, privilegesFault } from '../user/privilege.ts';
-import { expressionFault, nextRuns, timeZoneFault } from '../settings/schedule.ts';
-import { type OptionSettings, type Settings, type StoredSettings, VENDORS } from '../settings/settings.ts';
+import { expressionFault, timeZoneFault } from '../settings/schedule.ts';
+import { type Settings, VENDORS } from '../settings/settings.ts';
 
 // All together stay below the 64 KiB that a secret may have.
 const MAX_SERVERS = 16;
@@ -24,20 +31,6 @@ const MAX_ATTRIBUTE_LIST_LENGTH = 1_024;
 const MAX_CERTIFICATES_LENGTH = 32_768;
 const MAX_PASSWORD_LENGTH = 1_024;
 
-const RUNS_SHOWN = 5;
-
-/**
- * Settings as an administrator sees them: no password, only whether there is one; when the next runs start (RFC 3339 UTC;
- * null = nobody can tell now); and what is to be warned of.
- */
-export type PresentedSettings = Omit<Settings, 'connection' | 'options'> & {
-  readonly connection: Settings['connection'] & { readonly passwordSet: boolean };
-  readonly options: OptionSettings & {
-    readonly schedule: OptionSettings['schedule'] & { readonly next: readonly string[] | null };
-  };
-  readonly warnings: readonly string[];
-};
-
 /** Like `refuse`, for texts that may be empty. */
 function refuseText(fault: (text: string) => string | null) {
   return refuse((text: string) => (text === '' ? null : fault(text)));
@@ -45,7 +38,7 @@ function refuseText(fault: (text: string) => string | null) {
 
 const seconds = (fallback: number, max: number) => z.int().min(1).max(max).default(fallback);
 
-const server = line(300).superRefine(refuse(serverFault));
+const server = textLine(300).superRefine(refuse(serverFault));
 
 const timeouts = z.strictObject({
   connectSeconds: seconds(5, 60).describe('For connecting to one server, with encryption.'),
@@ -79,7 +72,7 @@ const connection = z
       .transform((text) => text ?? '')
       .superRefine(refuseText(certificatesFault))
       .describe('PEM bundle to trust in place of the system’s. Empty = the system’s.'),
-    administrativeDn: optionalLine(MAX_DN_LENGTH)
+    administrativeDn: optionalTextLine(MAX_DN_LENGTH)
       .superRefine(refuseText(bindNameFault))
       .describe(
         'DN, or what else the server takes for a bind, of the user that reads the directory. Empty = anonymous.',
@@ -114,7 +107,7 @@ const connection = z
   );
 
 const scope = z.strictObject({
-  baseDn: optionalLine(MAX_DN_LENGTH)
+  baseDn: optionalTextLine(MAX_DN_LENGTH)
     .superRefine(
       refuseText((dn) => (parseDistinguishedName(dn) ? null : 'is no DN; write it like dc=mycompany,dc=local')),
     )
@@ -133,16 +126,16 @@ const scope = z.strictObject({
     .describe('Everything below the base, or its own children only.'),
 });
 
-const optionalAttribute = optionalLine(MAX_ATTRIBUTE_LENGTH).superRefine(refuseText(attributeFault));
+const optionalAttribute = optionalTextLine(MAX_ATTRIBUTE_LENGTH).superRefine(refuseText(attributeFault));
 
 const mapping = z.strictObject({
-  userName: line(MAX_ATTRIBUTE_LENGTH)
+  userName: textLine(MAX_ATTRIBUTE_LENGTH)
     .superRefine(refuse(attributeFault))
     .describe('Attribute with the name that people log in with, such as `uid`.'),
   localPartOnly: z.boolean().default(false).describe('Cuts user names of address form at the `@`.'),
   fullName: optionalAttribute.describe('Attribute with the full name. Empty = none is taken.'),
   emailAddresses: z
-    .union([line(MAX_ATTRIBUTE_LIST_LENGTH), z.array(line(MAX_ATTRIBUTE_LENGTH)).max(32)], {
+    .union([textLine(MAX_ATTRIBUTE_LIST_LENGTH), z.array(textLine(MAX_ATTRIBUTE_LENGTH)).max(32)], {
       error: 'must be attribute names separated by comma',
     })
     .nullish()
@@ -161,11 +154,11 @@ const options = z.strictObject({
   schedule: z
     .strictObject({
       enabled: z.boolean().default(false).describe('Whether runs start by themselves.'),
-      expression: line(256)
+      expression: textLine(256)
         .superRefine(refuse(expressionFault))
         .default('rate(1 hour)')
         .describe('`rate(...)` or `cron(...)` as EventBridge Scheduler takes it.'),
-      timeZone: line(64)
+      timeZone: textLine(64)
         .superRefine(refuse(timeZoneFault))
         .default('UTC')
         .describe('IANA time zone that `cron(...)` is meant in.'),
@@ -217,15 +210,15 @@ export type ParsedSettings = Parsed<{ readonly settings: Settings; readonly pass
 
 /** Reads a settings document. What GET has shown may be sent back: `passwordSet`, `next` and `warnings` are ignored. */
 export function parseSettings(document: unknown): ParsedSettings {
-  return readSettings(settings, document);
+  return parseBy(settings, document);
 }
 
 /** As `parseSettings`, where no user name needs to be mapped yet: settings to try, not to save. */
 export function parseTriedSettings(document: unknown): ParsedSettings {
-  return readSettings(triedSettings, document);
+  return parseBy(triedSettings, document);
 }
 
-function readSettings(schema: typeof settings | typeof triedSettings, document: unknown): ParsedSettings {
+function parseBy(schema: typeof settings | typeof triedSettings, document: unknown): ParsedSettings {
   const parsed = parseInput<z.infer<typeof settings>>(schema, document);
   if (parsed.kind === 'invalid') return parsed;
   const { connection, scope, mapping, options, defaultPrivileges } = parsed.value;
@@ -233,57 +226,6 @@ function readSettings(schema: typeof settings | typeof triedSettings, document: 
   const { next: _next, ...schedule } = options.schedule;
   const complete = { connection: kept, scope, mapping, options: { ...options, schedule }, defaultPrivileges };
   return { kind: 'valid', value: { settings: complete, password } };
-}
-
-/**
- * The document as GET shows it. The next runs are those of the schedule that is at work, which is not the settings' own
- * where somebody else has moved it.
- *
- * @param working null where it can't be asked
- */
-export function presentSettings(
-  { settings, password }: StoredSettings,
-  working: WorkingSchedule | null,
-  now: Date,
-): PresentedSettings {
-  const { schedule } = settings.options;
-  const next = working && nextRuns(working, now, RUNS_SHOWN);
-  const warnings = [...settingsWarnings(settings)];
-  if (working !== null && !isAtWork(schedule, working)) {
-    warnings.push(
-      'The schedule is not what these settings say, as after a deployment that changes it: save the settings again.',
-    );
-  }
-  if (schedule.enabled && next?.length === 0) warnings.push('The schedule names no time that is still to come.');
-  return {
-    ...settings,
-    connection: { ...settings.connection, passwordSet: password !== '' },
-    options: { ...settings.options, schedule: { ...schedule, next: next && next.map((run) => run.toISOString()) } },
-    warnings,
-  };
-}
-
-/** What a disabled schedule would do does not matter. */
-function isAtWork(wanted: OptionSettings['schedule'], working: WorkingSchedule): boolean {
-  if (!wanted.enabled || !working.enabled) return wanted.enabled === working.enabled;
-  return wanted.expression === working.expression && wanted.timeZone === working.timeZone;
-}
-
-/** What is allowed and still should not stay as it is, one sentence each. */
-export function settingsWarnings({ connection, defaultPrivileges }: Settings): readonly string[] {
-  const warnings: string[] = [];
-  if (connection.ignoreCertificateWarnings) {
-    warnings.push(
-      'Any certificate is accepted, so anyone on the way can read and change everything, passwords included. Put the certificate of your CA into caCertificates instead.',
-    );
-  }
-  if (connection.encryption === 'none') {
-    warnings.push('The connection is not encrypted: every password that is verified crosses the network as it is.');
-  }
-  if (defaultPrivileges.includes('admin')) {
-    warnings.push('Every user that the synchronisation creates becomes an administrator.');
-  }
-  return warnings;
 }
 
 function serverFault(text: string): string | null {

@@ -10,7 +10,8 @@ import type { Entry } from '../directory/entry.ts';
 import type { OpenDirectory } from '../directory/directory.ts';
 import type { ScheduleStore, SettingsStore } from '../settings/settings-store.ts';
 import type { WorkingSchedule } from '../settings/schedule.ts';
-import { parseSettings, type ParsedSettings, parseTriedSettings, settingsWarnings } from './settings-schema.ts';
+import { settingsWarnings } from './settings-presentation.ts';
+import { parseSettings, type ParsedSettings, parseTriedSettings } from './settings-schema.ts';
 import { type Presets, type Settings, type StoredSettings, withPresets } from '../settings/settings.ts';
 
 /** How long the test of settings may take, whatever the servers do; the caller's patience is 25 s. */

@@ -3,7 +3,7 @@
  * other users is decided in administration.ts.
  */
 import * as z from 'zod';
-import { LIST_EVEN_SO, optionalLine, parseInput, refuse, refuseRepetition } from './input.ts';
+import { LIST_EVEN_SO, optionalTextLine, parseInput, refuse, refuseRepetition } from './input.ts';
 import type { Parsed } from './input.ts';
 import { passwordFault } from '../user/password.ts';
 import type { Privilege } from '../user/privilege.ts';
@@ -39,7 +39,7 @@ const userName = z
   })
   .describe('What the user logs in with. Unique without upper and lower case, at most 255 bytes.');
 
-const fullName = optionalLine(MAX_FULL_NAME_LENGTH)
+const fullName = optionalTextLine(MAX_FULL_NAME_LENGTH)
   .transform((text) => (text === '' ? null : text))
   .describe('Empty or null = none.');
 

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { InputFault } from '../../lib/errors.ts';
-import { parseSettings, parseTriedSettings, presentSettings } from '../../lib/administration/settings-schema.ts';
+import { presentSettings } from '../../lib/administration/settings-presentation.ts';
+import { parseSettings, parseTriedSettings } from '../../lib/administration/settings-schema.ts';
 import { NOW } from '../support/people.ts';
 
 interface Document {

@@ -1,0 +1,72 @@
+/**
+ * Settings as an administrator sees them: without the password, with the next runs and with warnings. Knows neither
+ * validation nor stores.
+ */
+import { nextRuns } from '../settings/schedule.ts';
+import type { WorkingSchedule } from '../settings/schedule.ts';
+import type { OptionSettings, Settings, StoredSettings } from '../settings/settings.ts';
+
+const RUNS_SHOWN = 5;
+
+/**
+ * The settings without the password; `passwordSet` says whether there is one. `options.schedule.next` holds the start
+ * times of the next runs (RFC 3339, UTC; null = unknown).
+ */
+export type PresentedSettings = Omit<Settings, 'connection' | 'options'> & {
+  readonly connection: Settings['connection'] & { readonly passwordSet: boolean };
+  readonly options: OptionSettings & {
+    readonly schedule: OptionSettings['schedule'] & { readonly next: readonly string[] | null };
+  };
+  readonly warnings: readonly string[];
+};
+
+/**
+ * The document as GET shows it. The next runs are those of the schedule that is at work, which is not the settings' own
+ * where somebody else has moved it.
+ *
+ * @param working null where it can't be asked
+ */
+export function presentSettings(
+  { settings, password }: StoredSettings,
+  working: WorkingSchedule | null,
+  now: Date,
+): PresentedSettings {
+  const { schedule } = settings.options;
+  const next = working && nextRuns(working, now, RUNS_SHOWN);
+  const warnings = [...settingsWarnings(settings)];
+  if (working !== null && !isAtWork(schedule, working)) {
+    warnings.push(
+      'The schedule is not what these settings say, as after a deployment that changes it: save the settings again.',
+    );
+  }
+  if (schedule.enabled && next?.length === 0) warnings.push('The schedule names no time that is still to come.');
+  return {
+    ...settings,
+    connection: { ...settings.connection, passwordSet: password !== '' },
+    options: { ...settings.options, schedule: { ...schedule, next: next && next.map((run) => run.toISOString()) } },
+    warnings,
+  };
+}
+
+/** What a disabled schedule would do does not matter. */
+function isAtWork(wanted: OptionSettings['schedule'], working: WorkingSchedule): boolean {
+  if (!wanted.enabled || !working.enabled) return wanted.enabled === working.enabled;
+  return wanted.expression === working.expression && wanted.timeZone === working.timeZone;
+}
+
+/** What is allowed and still should not stay as it is, one sentence each. */
+export function settingsWarnings({ connection, defaultPrivileges }: Settings): readonly string[] {
+  const warnings: string[] = [];
+  if (connection.ignoreCertificateWarnings) {
+    warnings.push(
+      'Any certificate is accepted, so anyone on the way can read and change everything, passwords included. Put the certificate of your CA into caCertificates instead.',
+    );
+  }
+  if (connection.encryption === 'none') {
+    warnings.push('The connection is not encrypted: every password that is verified crosses the network as it is.');
+  }
+  if (defaultPrivileges.includes('admin')) {
+    warnings.push('Every user that the synchronisation creates becomes an administrator.');
+  }
+  return warnings;
+}

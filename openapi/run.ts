@@ -1,0 +1,69 @@
+/** Describes the calls about runs of the synchronisation. */
+import { changeQuery, runQuery, syncOptions } from '../lib/administration/request-schema.ts';
+import * as answer from './answer.ts';
+import { LOCATION } from './call.ts';
+import type { DescribedAnswer, DescribedCalls } from './call.ts';
+import * as example from './example.ts';
+
+export const RUN_CALLS: DescribedCalls = {
+  'POST /api/sync': {
+    id: 'startRun',
+    tag: 'Runs',
+    summary: 'Start a run',
+    description: 'Without a body, a real one.',
+    body: { schema: syncOptions, example: { dryRun: true }, optional: true },
+    answers: { 202: startedRun('The run waits to be taken up.') },
+    faults: ['notConfigured', 'runActive', 'leaseLost'],
+  },
+  'GET /api/runs': {
+    id: 'listRuns',
+    tag: 'Runs',
+    summary: 'List runs, newest first',
+    query: runQuery,
+    answers: {
+      200: { description: 'A page of runs.', schema: answer.runPage, example: { items: [example.run], next: null } },
+    },
+  },
+  'GET /api/runs/{id}': {
+    id: 'getRun',
+    tag: 'Runs',
+    summary: 'Show a run with its progress',
+    answers: { 200: { description: 'The run.', schema: answer.run, example: example.run } },
+    faults: ['notFound'],
+  },
+  'GET /api/runs/{id}/changes': {
+    id: 'listChanges',
+    tag: 'Runs',
+    summary: 'List what a run did, a line per user',
+    query: changeQuery,
+    answers: {
+      200: {
+        description: 'A page of changes.',
+        schema: answer.changePage,
+        example: { items: [example.change], next: null },
+      },
+    },
+    faults: ['notFound'],
+  },
+  'POST /api/runs/{id}/cancel': {
+    id: 'cancelRun',
+    tag: 'Runs',
+    summary: 'Stop the active run at its next step',
+    answers: {
+      202: { description: 'It will stop.', schema: answer.startedRun, example: example.startedRun },
+    },
+    faults: ['notFound', 'runNotActive'],
+  },
+  'POST /api/runs/{id}/approve': {
+    id: 'approveRun',
+    tag: 'Runs',
+    summary: 'Approve the removals that a run has withheld',
+    description: 'Starts a run that looks for each of the users once more and removes those that are still missing.',
+    answers: { 202: startedRun('The run that applies them waits to be taken up.') },
+    faults: ['notFound', 'nothingWithheld', 'notConfigured', 'runActive', 'leaseLost'],
+  },
+};
+
+function startedRun(description: string): DescribedAnswer {
+  return { description, schema: answer.startedRun, example: example.startedRun, headers: LOCATION('run') };
+}
