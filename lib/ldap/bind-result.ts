@@ -84,9 +84,9 @@ export function readBindResult(
       break;
     case RESULT.confidentialityRequired:
     case RESULT.strongerAuthRequired:
-      throw encryptionRequired(`${server}: a user's bind got ${describeResult(status, diagnostic)}`);
+      throw encryptionRequired(`${server}: a user's bind returned ${describeResult(status, diagnostic)}`);
   }
-  throw directoryError(`${server}: a user's bind got ${describeResult(status, diagnostic)}`, status);
+  throw directoryError(`${server}: a user's bind returned ${describeResult(status, diagnostic)}`, status);
 }
 
 function rejected(reason: Reason): BindResult {

@@ -21,8 +21,8 @@ export async function bindAdministrator(
   withinMs: number,
 ): Promise<void> {
   if (administrativeDn !== '' && password === '') {
-    throw new ServiceError('bindRefused', 'no password is set for the administrative DN', {
-      advice: 'Enter the password of the administrative DN, or leave both empty for an anonymous bind.',
+    throw new ServiceError('bindRefused', 'no password is set for the bind DN', {
+      advice: 'Enter the password of the bind DN, or leave both empty for an anonymous bind.',
     });
   }
   const policy = new PasswordPolicyControl();

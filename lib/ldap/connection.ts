@@ -187,8 +187,8 @@ async function startTls(socket: net.Socket, server: string, withinMs: number): P
   const { status, diagnostic } = await conversation.send(request, withinMs, 'StartTLS');
   conversation.detach();
   if (status !== RESULT.success) {
-    throw new ServiceError('startTlsRefused', `${server}: StartTLS got ${describeResult(status, diagnostic)}`, {
-      advice: 'Give the server a certificate so that it offers StartTLS, or choose LDAPS.',
+    throw new ServiceError('startTlsRefused', `${server}: StartTLS returned ${describeResult(status, diagnostic)}`, {
+      advice: 'Install a certificate on the server so that it supports StartTLS, or choose LDAPS.',
     });
   }
 }
@@ -226,7 +226,7 @@ function speakLdap(socket: net.Socket, server: string, certificate: PeerCertific
       return conversation.usable;
     },
     bind(name, password, withinMs, controls = []) {
-      if (name !== '' && password === '') throw new TypeError('a bind with a name and no password proves nothing');
+      if (name !== '' && password === '') throw new TypeError('a bind with a name needs a password');
       const request = new BindRequest({ messageId: 0, dn: name, password, controls: [...controls] });
       return conversation.send(request, withinMs, 'a bind');
     },
@@ -248,6 +248,6 @@ function speakLdap(socket: net.Socket, server: string, certificate: PeerCertific
       return conversation.send(request, withinMs, 'a search', onEntry);
     },
     close: () => conversation.close(),
-    destroy: () => conversation.fail(connectionLost(server, 'the connection was given up')),
+    destroy: () => conversation.fail(connectionLost(server, 'the connection was aborted')),
   };
 }

@@ -70,7 +70,7 @@ export function startConversation(socket: Socket, server: string): Conversation 
     // RFC 4511 section 4.4.1: message id 0 is the notice of disconnection.
     if (message.messageId === 0) {
       const words = describeResult(message.status, message.errorMessage);
-      return fail(connectionLost(server, `the server announced the end of the connection: ${words}`));
+      return fail(connectionLost(server, `the server sent a notice of disconnection: ${words}`));
     }
     const request = pending.get(`${message.messageId}`);
     if (request === undefined) return;
@@ -90,7 +90,7 @@ export function startConversation(socket: Socket, server: string): Conversation 
 
   function onData(data: Buffer): void {
     // Every LDAP message is a SEQUENCE (RFC 4511 section 4.1.1). Without this look, an HTTP answer reads as a long message.
-    if (!heardBytes && data[0] !== 0x30) return fail(notLdap(server, 'what answers on this port is not LDAP'));
+    if (!heardBytes && data[0] !== 0x30) return fail(notLdap(server, 'the service on this port does not speak LDAP'));
     heardBytes = true;
     parser.read(data, pending);
   }
@@ -107,7 +107,7 @@ export function startConversation(socket: Socket, server: string): Conversation 
   parser.on('error', (error) => {
     // The parser drops what follows the message it stumbled over, so nothing on this connection can be trusted any more.
     if (heardLdap) fail(connectionLost(server, 'the server sent a message that is not valid LDAP', error));
-    else fail(notLdap(server, 'what answers on this port is not LDAP', error));
+    else fail(notLdap(server, 'the service on this port does not speak LDAP', error));
   });
   socket.on('data', onData).on('error', onError).on('end', onEnd).on('close', onEnd);
 

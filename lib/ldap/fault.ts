@@ -67,32 +67,28 @@ export function connectionLost(server: string, what: string, cause?: unknown): S
   return new ServiceError('connectionLost', `${server}: ${what}`, {
     cause,
     retryable: true,
-    advice:
-      'Look into the log of the directory server and at firewalls in between; check that port and encryption belong together.',
+    advice: "Check the server's log and the firewalls on the way, and that the port matches the encryption.",
   });
 }
 
 export function operationTimeout(server: string, doing: string, ms: number): ServiceError {
   return new ServiceError('operationTimeout', `${server}: no answer to ${doing} within ${seconds(ms)}`, {
     retryable: true,
-    advice:
-      'The server accepts connections but answers late or never. Look at its load, or raise the time-out in the settings.',
+    advice: 'The server accepts connections but answers too late or not at all. Check its load, or raise the time-out.',
   });
 }
 
 export function connectionTimeout(server: string, ms: number): ServiceError {
   return new ServiceError('connectionTimeout', `${server}: no connection within ${seconds(ms)}`, {
     retryable: true,
-    advice:
-      'Check address and port, and that routing, security groups and firewalls let this system through to the server.',
+    advice: 'Check host and port, and that routing, security groups and firewalls let Rollcall reach the server.',
   });
 }
 
 export function notLdap(server: string, what: string, cause?: unknown): ServiceError {
   return new ServiceError('notLdap', `${server}: ${what}`, {
     cause,
-    advice:
-      'Check the port: LDAP and StartTLS use 389, LDAPS uses 636. Check that the chosen encryption is the one of that port.',
+    advice: 'Check the port: LDAP and StartTLS use 389, LDAPS uses 636. Check that the port matches the encryption.',
   });
 }
 
@@ -106,39 +102,49 @@ export function networkFault(error: unknown, server: string): ServiceError {
   const code = errorCode(error);
   const cause = error;
   if (code === 'ENOTFOUND' || code.startsWith('EAI_') || code === 'ENODATA') {
-    return new ServiceError('hostNotFound', `${server}: this name has no address (${code})`, {
+    return new ServiceError('hostNotFound', `${server}: the host name does not resolve (${code})`, {
       cause,
       retryable: code === 'EAI_AGAIN',
-      advice: 'Check the spelling of the server, and that the name resolves in the network this system runs in.',
+      advice: 'Check the spelling of the host name, and that it resolves in the network that Rollcall runs in.',
     });
   }
   if (code === 'ECONNREFUSED') {
     return new ServiceError('connectionRefused', `${server}: nothing listens on this port (${code})`, {
       cause,
       retryable: true,
-      advice: 'Check the port and that the directory server is running.',
+      advice: 'Check the port, and that the LDAP server is running.',
     });
   }
   if (code === 'ETIMEDOUT' || code === 'EHOSTUNREACH' || code === 'ENETUNREACH' || code === 'EADDRNOTAVAIL') {
     return new ServiceError('connectionTimeout', `${server}: the address can't be reached (${code})`, {
       cause,
       retryable: true,
-      advice:
-        'Check address and port, and that routing, security groups and firewalls let this system through to the server.',
+      advice: 'Check host and port, and that routing, security groups and firewalls let Rollcall reach the server.',
     });
   }
   return connectionLost(server, `the connection broke (${code || messageOf(error)})`, cause);
 }
 
 // What OpenSSL's verification and Node's check of the name report (X509_verify_cert_error_string; node:tls).
-const CERTIFICATE_FAULT =
-  /^(CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|CRL_|ERROR_IN_CERT_|INVALID_(CA|PURPOSE)|HOSTNAME_MISMATCH|PATH_LENGTH_|ERR_TLS_CERT_)/;
+const CERTIFICATE_FAULTS: readonly string[] = [
+  'CERT_',
+  'UNABLE_TO_',
+  'DEPTH_ZERO_',
+  'SELF_SIGNED_',
+  'CRL_',
+  'ERROR_IN_CERT_',
+  'INVALID_CA',
+  'INVALID_PURPOSE',
+  'HOSTNAME_MISMATCH',
+  'PATH_LENGTH_',
+  'ERR_TLS_CERT_',
+];
 
 /** What went wrong in a TLS handshake. */
 export function tlsFault(error: unknown, server: string): ServiceError {
   if (error instanceof ServiceError) return error;
   const code = errorCode(error);
-  if (CERTIFICATE_FAULT.test(code)) {
+  if (CERTIFICATE_FAULTS.some((prefix) => code.startsWith(prefix))) {
     return new ServiceError(
       'certificateRefused',
       `${server}: its certificate is not trusted (${code}: ${withoutHint(messageOf(error))})`,
@@ -161,21 +167,21 @@ function withoutHint(message: string): string {
 
 function certificateAdvice(code: string): string {
   if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID')
-    return "Renew the server's certificate, or check the clocks.";
+    return "Renew the server's certificate. If it is valid, check the clocks.";
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID' || code === 'HOSTNAME_MISMATCH') {
-    return 'Name the server in the settings as its certificate names it.';
+    return 'In the settings, write the server with a name that its certificate contains.';
   }
-  return 'Put the certificate of the authority that signed it into "CA certificates".';
+  return 'Add the certificate of the authority that signed it to caCertificates in the settings.';
 }
 
 const BIND_ADVICE: Readonly<Partial<Record<RejectionReason, string>>> = {
   passwordExpired:
-    'The password of the administrative DN has expired. Set a new one and exempt the account from expiry.',
+    'The password of the bind DN has expired. Set a new one, and exempt the account from password expiry.',
   passwordMustChange:
-    'The server wants the password of the administrative DN changed first. Change it, then enter the new one.',
-  accountLocked: 'The account of the administrative DN is locked. Unlock it, and see who tries wrong passwords for it.',
-  accountDisabled: 'The account of the administrative DN is disabled. Enable it, or name another one.',
-  accountExpired: 'The account of the administrative DN has expired. Extend it, or name another one.',
+    'The server demands a new password for the bind DN. Change the password, then enter it in the settings.',
+  accountLocked: 'The account of the bind DN is locked. Unlock it, and find out who tries wrong passwords for it.',
+  accountDisabled: 'The account of the bind DN is disabled. Enable it, or enter another bind DN.',
+  accountExpired: 'The account of the bind DN has expired. Extend it, or enter another bind DN.',
 };
 
 /**
@@ -188,7 +194,7 @@ export function administratorBindFault(
   reason: RejectionReason | null,
   server: string,
 ): ServiceError {
-  const what = `${server}: the bind as administrative DN got ${describeResult(status, diagnostic)}`;
+  const what = `${server}: the bind with the bind DN returned ${describeResult(status, diagnostic)}`;
   switch (status) {
     case RESULT.success:
     case RESULT.invalidCredentials:
@@ -202,7 +208,7 @@ export function administratorBindFault(
       return new ServiceError('bindRefused', what, {
         advice:
           (reason && BIND_ADVICE[reason]) ??
-          'Check the administrative DN and its password, and that the account is neither locked nor expired.',
+          'Check the bind DN and its password, and whether the account is locked or has expired.',
       });
     default:
       return resultFault(status, what);
@@ -211,16 +217,17 @@ export function administratorBindFault(
 
 /** What a search that was not successful means. `searched`: for example "the search below dc=example,dc=com". */
 export function searchFault(status: number, diagnostic: string, server: string, searched: string): ServiceError {
-  const what = `${server}: ${searched} got ${describeResult(status, diagnostic)}`;
+  const what = `${server}: ${searched} returned ${describeResult(status, diagnostic)}`;
   switch (status) {
     case RESULT.noSuchObject:
     case RESULT.invalidDnSyntax:
       return new ServiceError('baseNotFound', what, {
-        advice: 'Check the base DN, and that the administrative DN may see it (servers hide what may not be read).',
+        advice:
+          'Check the base DN and the right of the bind DN to read it: without that right, servers hide the entry.',
       });
     case RESULT.referral:
       return new ServiceError('baseNotFound', what, {
-        advice: 'This server does not hold the base DN. Name the server that does.',
+        advice: 'This server does not hold the base DN. Enter the server that does.',
       });
     case RESULT.insufficientAccessRights:
     case RESULT.operationsError:
@@ -228,7 +235,7 @@ export function searchFault(status: number, diagnostic: string, server: string, 
     case RESULT.timeLimitExceeded:
     case RESULT.adminLimitExceeded:
       return new ServiceError('readRefused', what, {
-        advice: 'Give the administrative DN the right to read the base, and limits that allow to read all of it.',
+        advice: 'Give the bind DN the right to read the base, and limits high enough to read all of it.',
       });
     default:
       return resultFault(status, what);
@@ -244,7 +251,7 @@ function resultFault(status: number, what: string): ServiceError {
 
 export function encryptionRequired(what: string): ServiceError {
   return new ServiceError('encryptionRequired', what, {
-    advice: 'The server takes passwords over encrypted connections only. Choose StartTLS or LDAPS.',
+    advice: 'The server accepts passwords over encrypted connections only. Choose StartTLS or LDAPS.',
   });
 }
 
@@ -252,7 +259,7 @@ export function encryptionRequired(what: string): ServiceError {
 export function directoryError(what: string, status: number): ServiceError {
   return new ServiceError('directoryError', what, {
     retryable: status === RESULT.busy || status === RESULT.unavailable,
-    advice: 'Look up the result code and the words of the server in its documentation, and into its log.',
+    advice: "Look up the result code and the message in the server's documentation, and check the server's log.",
   });
 }
 

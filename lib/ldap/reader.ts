@@ -47,9 +47,9 @@ export async function makeReader(
   ): Promise<Map<string, string>> {
     for (let attempt = 1; ; attempt += 1) {
       if (knownId === null) {
-        throw new ServiceError('readRefused', `${server}: nobody in scope has a readable ${idSource.attribute}`, {
+        throw new ServiceError('readRefused', `${server}: no entry in scope has a readable ${idSource.attribute}`, {
           advice:
-            'Allow the administrative DN to read the people in scope; without that nothing is known about the others.',
+            'Give the bind DN the right to read the people in scope. Without it, missing users cannot be looked up.',
         });
       }
       const asked = [...ids, knownId];
@@ -60,9 +60,9 @@ export async function makeReader(
       if (attempt === 2) {
         throw new ServiceError(
           'readRefused',
-          `${server}: a search by ${idSource.attribute} does not find an entry that is there`,
+          `${server}: a search by ${idSource.attribute} does not find an entry that exists`,
           {
-            advice: 'Allow the administrative DN to search by that attribute, and let the server index it.',
+            advice: 'Give the bind DN the right to search by this attribute, and index the attribute on the server.',
           },
         );
       }
@@ -105,7 +105,8 @@ export async function makeReader(
 export function anyOf(ids: readonly string[], attribute: string, server: string): Filter {
   const filters = ids.flatMap((id) => {
     const values = uniqueIdValues(attribute, id);
-    if (values.length === 0) throw directoryError(`${server}: "${id}" is no value of ${attribute}`, RESULT.success);
+    if (values.length === 0)
+      throw directoryError(`${server}: "${id}" is not a valid value of ${attribute}`, RESULT.success);
     return values.map((value): Filter => ({ kind: 'equal', attribute, value }));
   });
   return { kind: 'or', filters };
@@ -139,7 +140,7 @@ export async function findIds(
   // The server compares ids otherwise than this system does, or hides them: then an id that is not found proves nothing.
   if (strangers > 0) {
     throw directoryError(
-      `${connection.server}: a search by ${idAttribute} gave entries that were not asked for`,
+      `${connection.server}: a search by ${idAttribute} returned entries that were not requested`,
       status,
     );
   }

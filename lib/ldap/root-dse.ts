@@ -102,12 +102,12 @@ export function chooseBase(baseDn: string, rootDse: RootDse, server: string): st
   if (only !== undefined && others.length === 0) return only;
   throw new ServiceError(
     'baseUnknown',
-    `${server}: the settings name no base DN and the server has no single naming context`,
+    `${server}: the settings have no base DN, and the server shows no single naming context`,
     {
       advice:
         only === undefined
-          ? 'Enter the base DN; the server shows no naming context to this administrative DN.'
-          : `Enter the base DN; the server offers ${[only, ...others].join(' and ')}.`,
+          ? 'Enter the base DN. The server shows no naming context to the bind DN.'
+          : `Enter the base DN. The server offers ${[only, ...others].join(' and ')}.`,
     },
   );
 }

@@ -76,9 +76,10 @@ export async function findIdSource(
   if (entries.length === 0) return { attribute: candidates[0], knownId: null };
   throw new ServiceError(
     'uniqueIdMissing',
-    `${connection.server}: entries show no unique id (${candidates.join(', ')})`,
+    `${connection.server}: the entries have no readable unique id (${candidates.join(', ')})`,
     {
-      advice: 'Allow the administrative DN to read that attribute, or name another one as unique id in the mapping.',
+      advice:
+        'Give the bind DN the right to read the attribute, or choose another attribute as unique id in the mapping.',
     },
   );
 }

@@ -58,7 +58,7 @@ export async function onFirstServer<T>(
     }
   }
   const [first] = faults;
-  if (first === undefined) throw new ServiceError('hostNotFound', 'the settings name no server');
+  if (first === undefined) throw new ServiceError('hostNotFound', 'the settings contain no server');
   if (faults.length === 1) throw first;
   throw new ServiceError(first.code, `no server answered: ${faults.map(({ message }) => message).join('; ')}`, {
     cause: first,
@@ -75,6 +75,6 @@ export function serverAddress(name: string, encryption: ConnectionSettings['encr
   const parsed = parseServerAddress(name, encryption);
   if (parsed.kind === 'address') return parsed.address;
   throw new ServiceError('hostNotFound', `${name}: ${parsed.fault}`, {
-    advice: 'Name the server by DNS name or IP address, IPv6 in brackets, with a port where it is not the usual one.',
+    advice: 'Enter a host name or an IP address (IPv6 in brackets), with a port if it is not the usual one.',
   });
 }

@@ -81,12 +81,12 @@ export async function checkDirectory(
     const addresses = await stage(
       'nameResolution',
       () => resolveServer(address, connectMs()),
-      (found) => `${skipped}${address.host} is ${found.map((one) => one.address).join(', ')}`,
+      (found) => `${skipped}${address.host} resolves to ${found.map((one) => one.address).join(', ')}`,
     );
     const socket = await stage(
       'connect',
       () => connectServer(address, addresses, connectMs()),
-      (found) => `connected to ${found.remoteAddress ?? address.host} port ${address.port}`,
+      (found) => `connected to ${found.remoteAddress ?? address.host}, port ${address.port}`,
     );
     return stage(
       'tls',
@@ -131,7 +131,7 @@ export async function checkDirectory(
         certificates = [];
       }
     }
-    throw new ServiceError('hostNotFound', 'the settings name no server');
+    throw new ServiceError('hostNotFound', 'the settings contain no server');
   }
 
   async function run(): Promise<Pick<DirectoryTest, 'count' | 'counted' | 'sample'>> {
@@ -158,7 +158,8 @@ export async function checkDirectory(
     ({ presets } = facts);
     if (vendor !== detectedVendor && detectedVendor !== 'unknown') {
       warnings.push(
-        `The settings say ${facts.name}, the server looks like ${VENDOR_FACTS[detectedVendor].name}. Leave the vendor empty unless you know better.`,
+        `The vendor in the settings is ${vendor}, but the server looks like ${VENDOR_FACTS[detectedVendor].name}. ` +
+          'Leave the vendor empty unless the detection is wrong.',
       );
     }
 
@@ -170,8 +171,7 @@ export async function checkDirectory(
         const entries = await probe(open, { ...chosen, filter: EVERYBODY }, ['objectClass'], operationMs());
         return { ...chosen, isEmpty: entries.length === 0 };
       },
-      ({ baseDn, isEmpty }) =>
-        `${baseDn} is there${isEmpty ? ', but shows this bind user no entry in the depth of the settings' : ''}`,
+      ({ baseDn, isEmpty }) => `${baseDn} exists${isEmpty ? ', but the bind DN sees no entries there' : ''}`,
     );
     const { idSource, status } = await stage(
       'attributes',
@@ -183,7 +183,8 @@ export async function checkDirectory(
         const certain = facts.certainStatus?.attribute;
         if (certain !== undefined && entries.length > 0 && !isSeen(certain)) {
           warnings.push(
-            `This bind user does not see ${certain}, so disabled accounts look like active ones. Allow it to read that attribute.`,
+            `The bind DN does not see ${certain}, so disabled accounts look active. ` +
+              'Give it the right to read that attribute.',
           );
         }
         return { idSource, status: facts.statusAttributes.map((name) => ({ name, seen: isSeen(name) })) };
@@ -241,7 +242,7 @@ function presentChain(certificate: PeerCertificate | null, now: Date): readonly 
 /** The refusal of a certificate together with the one that was refused. */
 function withPresented(refusal: ServiceError, certificates: readonly PresentedCertificate[]): ServiceError {
   const { code, message, cause, advice } = refusal;
-  const shown = certificates.length === 0 ? '' : `; it presents ${describeChain(certificates)}`;
+  const shown = certificates.length === 0 ? '' : `; the server sent ${describeChain(certificates)}`;
   return new ServiceError(code, `${message}${shown}`, { cause, ...(advice === undefined ? {} : { advice }) });
 }
 
@@ -250,47 +251,48 @@ function describeEncryption(
   chain: readonly PresentedCertificate[],
   encryption: string,
 ): string {
-  if (certificate === null) return 'not used: passwords cross the network in clear text';
+  if (certificate === null) return 'not encrypted: passwords cross the network in clear text';
   const how = encryption === 'tls' ? 'StartTLS' : 'LDAPS';
   const trust =
-    certificate.warning === null ? '' : `; NOT trusted, but accepted as the settings ask: ${certificate.warning}`;
+    certificate.warning === null
+      ? ''
+      : `; NOT trusted, but the settings ignore certificate warnings: ${certificate.warning}`;
   return `${how} with ${describeChain(chain)}${trust}`;
 }
 
 /** The server's own certificate in full, of the others who signed it. */
 function describeChain([own, ...issuers]: readonly PresentedCertificate[]): string {
   if (own === undefined) return 'no certificate';
-  const names = own.names.length === 0 ? '' : ` (made for ${own.names.join(', ')})`;
-  const life = own.daysLeft < 0 ? `expired ${-own.daysLeft} days ago` : `valid for ${own.daysLeft} more days`;
+  const names = own.names.length === 0 ? '' : ` (names: ${own.names.join(', ')})`;
+  const life = own.daysLeft < 0 ? `expired ${-own.daysLeft} days ago` : `expires in ${own.daysLeft} days`;
   const above = issuers.map(({ issuer }) => issuer).filter((issuer) => issuer !== own.issuer);
-  return `${own.subject}${names}, issued by ${[own.issuer, ...new Set(above)].join(', issued by ')}, ${life}`;
+  const signers = [own.issuer, ...new Set(above)].map((issuer) => `issued by ${issuer}`).join(', ');
+  return `the certificate of ${own.subject}${names}, ${signers}, ${life}`;
 }
 
 function describeRootDse(rootDse: RootDse): string {
   const { vendor, detectedVendor, product, idAttribute, namingContexts } = rootDse;
   const name = VENDOR_FACTS[vendor].name;
-  const rules = vendor === detectedVendor && product.includes(name) ? '' : ` (vendor: ${name})`;
+  const rules = vendor === detectedVendor && product.includes(name) ? '' : ` (treated as ${name})`;
   const offered = [
-    rootDse.paging ? 'offers paged reading' : 'does not offer paged reading',
+    rootDse.paging ? 'paged searches' : 'no paged searches',
     ...(rootDse.startTls ? ['StartTLS'] : []),
-    ...(rootDse.passwordPolicy ? ['the password-policy control'] : []),
+    ...(rootDse.passwordPolicy ? ['password policy control'] : []),
   ].join(', ');
-  const id = idAttribute === null ? '' : `; its unique id is ${idAttribute}`;
-  return `${product}${rules}; ${offered}${id}; naming contexts: ${namingContexts.join(' and ') || 'none shown'}`;
+  const id = idAttribute === null ? '' : `; unique id attribute: ${idAttribute}`;
+  const contexts = namingContexts.join(' and ') || 'none shown';
+  return `${product}${rules}; announces: ${offered}${id}; naming contexts: ${contexts}`;
 }
 
 function describeAttributes(id: string, isKnown: boolean, status: TestedServer['statusAttributes']): string {
   const seen = status.filter((one) => one.seen).map(({ name }) => name);
   const unseen = status.filter((one) => !one.seen).map(({ name }) => name);
-  if (!isKnown) return `nobody is in scope whose ${id} could be read`;
-  const told = [
-    `the unique id ${id} can be read`,
-    ...(seen.length > 0 ? [`so can ${seen.join(' and ')}`] : []),
-    ...(unseen.length > 0
-      ? [`${unseen.join(' and ')} not seen on the first entries, as is usual where nobody is disabled`]
-      : []),
-  ];
-  return told.join('; ');
+  if (!isKnown) return `no entry in scope has a readable ${id}`;
+  const notSeen =
+    unseen.length === 0
+      ? ''
+      : `; not seen on the first entries: ${unseen.join(', ')} (normal while no account is disabled)`;
+  return `readable: ${[`${id} (unique id)`, ...seen].join(', ')}${notSeen}`;
 }
 
 interface Count extends Pick<DirectoryTest, 'count' | 'counted' | 'sample'> {
@@ -311,7 +313,7 @@ async function countPeople(people: AsyncGenerator<readonly Entry[], ReadProof, v
 }
 
 function describeCount({ count, counted, reasons }: Count): string {
-  if (reasons.length > 0) return `found ${count}, but not everybody can be read: ${reasons.join(' ')}`;
-  if (count === 0) return 'nobody is in scope: check base, depth and filter';
+  if (reasons.length > 0) return `found ${count}, but the read is incomplete: ${reasons.join(' ')}`;
+  if (count === 0) return 'found nobody: check base DN, depth and filter';
   return `found ${counted === 'capped' ? 'more than ' : ''}${count}`;
 }

@@ -111,18 +111,19 @@ export async function* readScope(
       }
       const cookie = cookieOf(end);
       if (end.status !== RESULT.success) {
-        reasons.add(
-          `The server ended the read after ${read} entries: ${describeResult(end.status, end.diagnostic)}. ${adviceFor(end)}`,
-        );
+        const result = describeResult(end.status, end.diagnostic);
+        reasons.add(`The server ended the read after ${read} entries: ${result}. ${adviceFor(end)}`);
       } else if (cookie === null) {
         // Without the control in its answer a server has not paged. That is all there is, unless it says that it can page:
         // then it has left out what would have told us of more.
         if (rootDse.paging)
-          reasons.add('The server offers paged reading but did not answer to it, so there may be more entries.');
+          reasons.add(
+            'The server announces paged searches but ignored the paging control, so there may be more entries.',
+          );
         else if (!first) reasons.add('The server stopped paging in the middle of the read.');
       } else if (cookie.length > 0) {
         if (emptyPages > MAX_EMPTY_PAGES) {
-          reasons.add(`The server sent ${emptyPages} empty pages in a row and still announced more.`);
+          reasons.add(`The server sent ${emptyPages} empty pages in a row and did not end the read.`);
         } else if (!repeated) {
           next = ask(cookie);
         }
@@ -163,6 +164,6 @@ function throwFault(end: Answer | ServiceError, server: string, baseDn: string):
 
 function adviceFor(end: Answer): string {
   return LIMIT_RESULTS.has(end.status)
-    ? "Lift the server's limits for the administrative DN, for paged searches too."
-    : 'Look into the log of the server.';
+    ? "Lift the server's limits for the bind DN, also for paged searches."
+    : "Check the server's log.";
 }
