@@ -1,12 +1,12 @@
 /**
- * Translates what sockets, TLS and LDAP result codes report into the faults of this system, in words for an administrator.
- * Knows nothing of passwords: no text that comes in here may hold one.
+ * Translates the errors of sockets and TLS, and LDAP result codes, into faults that an administrator understands. Knows
+ * no passwords: callers never pass text that contains one.
  */
 import { withoutControls } from '../printable.ts';
 import { type DirectoryFaultCode, ServiceError } from '../errors.ts';
 import type { RejectionReason } from '../directory/directory.ts';
 
-/** Result codes of RFC 4511 section 4.1.9 that this system tells apart. */
+/** The result codes that Rollcall distinguishes (RFC 4511 section 4.1.9). */
 export const RESULT = {
   success: 0,
   operationsError: 1,
@@ -28,7 +28,7 @@ export const RESULT = {
   unwillingToPerform: 53,
 } as const;
 
-/** A search that ends with one of these has shown a part of what there is. */
+/** A search that ends with one of these results has returned only a part of the entries. */
 export const LIMIT_RESULTS: ReadonlySet<number> = new Set([
   RESULT.timeLimitExceeded,
   RESULT.sizeLimitExceeded,
@@ -37,7 +37,7 @@ export const LIMIT_RESULTS: ReadonlySet<number> = new Set([
 
 const RESULT_NAMES = new Map<number, string>(Object.entries(RESULT).map(([name, code]) => [code, name]));
 
-/** A result code as people look it up, with the server's own words where it has any. */
+/** A result code with its name and the server's diagnostic message, for example `busy (51): too many connections`. */
 export function describeResult(status: number, diagnostic: string): string {
   const name = RESULT_NAMES.get(status);
   const code = name === undefined ? `result code ${status}` : `${name} (${status})`;
@@ -47,8 +47,8 @@ export function describeResult(status: number, diagnostic: string): string {
 }
 
 /**
- * Whether another server of the same directory may do better. A refused bind or an unknown base is the same everywhere, and
- * trying the same wrong password on every server would lock the account out.
+ * Whether another server of the same directory may succeed. A refused bind or an unknown base fails on every server,
+ * and trying a wrong password on each of them would lock the account.
  */
 export function isServerFault(error: unknown): error is ServiceError {
   if (!(error instanceof ServiceError)) return false;
@@ -63,6 +63,7 @@ const SERVER_FAULTS: ReadonlySet<string> = new Set<DirectoryFaultCode>([
   'certificateRefused',
 ]);
 
+/** The connection ended. `what`: what happened, without the server's name. Retryable. */
 export function connectionLost(server: string, what: string, cause?: unknown): ServiceError {
   return new ServiceError('connectionLost', `${server}: ${what}`, {
     cause,
@@ -71,6 +72,7 @@ export function connectionLost(server: string, what: string, cause?: unknown): S
   });
 }
 
+/** A request was not answered in time. `doing`: the request, for example "a search". Retryable. */
 export function operationTimeout(server: string, doing: string, ms: number): ServiceError {
   return new ServiceError('operationTimeout', `${server}: no answer to ${doing} within ${seconds(ms)}`, {
     retryable: true,
@@ -78,6 +80,7 @@ export function operationTimeout(server: string, doing: string, ms: number): Ser
   });
 }
 
+/** No TCP connection or TLS handshake in time. Retryable. */
 export function connectionTimeout(server: string, ms: number): ServiceError {
   return new ServiceError('connectionTimeout', `${server}: no connection within ${seconds(ms)}`, {
     retryable: true,
@@ -85,6 +88,7 @@ export function connectionTimeout(server: string, ms: number): ServiceError {
   });
 }
 
+/** The service on the port does not speak LDAP, or not with this encryption. `what`: what happened. */
 export function notLdap(server: string, what: string, cause?: unknown): ServiceError {
   return new ServiceError('notLdap', `${server}: ${what}`, {
     cause,
@@ -96,7 +100,7 @@ function seconds(ms: number): string {
   return `${Math.max(0, Math.round(ms / 100) / 10)} s`;
 }
 
-/** What went wrong while a name was resolved or a connection was made. */
+/** The fault for an error of name resolution or of a socket; a ServiceError is returned unchanged. */
 export function networkFault(error: unknown, server: string): ServiceError {
   if (error instanceof ServiceError) return error;
   const code = errorCode(error);
@@ -125,7 +129,7 @@ export function networkFault(error: unknown, server: string): ServiceError {
   return connectionLost(server, `the connection broke (${code || messageOf(error)})`, cause);
 }
 
-// What OpenSSL's verification and Node's check of the name report (X509_verify_cert_error_string; node:tls).
+// How the codes of OpenSSL's verification (X509_verify_cert_error_string) and of Node's name check (node:tls) begin.
 const CERTIFICATE_FAULTS: readonly string[] = [
   'CERT_',
   'UNABLE_TO_',
@@ -140,7 +144,7 @@ const CERTIFICATE_FAULTS: readonly string[] = [
   'ERR_TLS_CERT_',
 ];
 
-/** What went wrong in a TLS handshake. */
+/** The fault for an error of a TLS handshake; a ServiceError is returned unchanged. */
 export function tlsFault(error: unknown, server: string): ServiceError {
   if (error instanceof ServiceError) return error;
   const code = errorCode(error);
@@ -160,7 +164,7 @@ export function tlsFault(error: unknown, server: string): ServiceError {
   return connectionLost(server, `the connection ended during the TLS handshake (${code || messageOf(error)})`, error);
 }
 
-/** Node.js adds what to start it with, which is no advice for an administrator. */
+/** Node.js appends a command line option for itself, which an administrator can't use. */
 function withoutHint(message: string): string {
   return message.replace(/; if the root CA is installed locally.*$/s, '');
 }
@@ -185,8 +189,8 @@ const BIND_ADVICE: Readonly<Partial<Record<RejectionReason, string>>> = {
 };
 
 /**
- * What a bind as the administrative DN that was not accepted means.
- * @param reason what the server says of the account, if it says anything
+ * The fault for a bind with the bind DN that was not accepted: bindRefused, encryptionRequired or directoryError.
+ * @param reason what the server says about the account, if it says anything
  */
 export function administratorBindFault(
   status: number,
@@ -215,7 +219,10 @@ export function administratorBindFault(
   }
 }
 
-/** What a search that was not successful means. `searched`: for example "the search below dc=example,dc=com". */
+/**
+ * The fault for a search without success: baseNotFound, readRefused, encryptionRequired or directoryError.
+ * @param searched for example "the search below dc=example,dc=com"
+ */
 export function searchFault(status: number, diagnostic: string, server: string, searched: string): ServiceError {
   const what = `${server}: ${searched} returned ${describeResult(status, diagnostic)}`;
   switch (status) {
@@ -249,13 +256,14 @@ function resultFault(status: number, what: string): ServiceError {
   return directoryError(what, status);
 }
 
+/** The server refuses a bind without encryption. */
 export function encryptionRequired(what: string): ServiceError {
   return new ServiceError('encryptionRequired', what, {
     advice: 'The server accepts passwords over encrypted connections only. Choose StartTLS or LDAPS.',
   });
 }
 
-/** A result that stands for trouble of the server. Only `busy` and `unavailable` are worth asking again. */
+/** Any other result that is a fault of the server. Retryable only for `busy` and `unavailable`. */
 export function directoryError(what: string, status: number): ServiceError {
   return new ServiceError('directoryError', what, {
     retryable: status === RESULT.busy || status === RESULT.unavailable,

@@ -1,6 +1,7 @@
 /**
- * The staged check of settings: each step as an administrator would take it by hand, with what it found and how long it took,
- * up to the first that fails. Changes nothing and keeps no connection.
+ * The settings test: goes through the stages from name resolution to the filter, as an administrator would by hand, and
+ * reports what each found and how long it took. Stops at the first stage that fails. Changes nothing and keeps no
+ * connection.
  */
 import { ServiceError } from '../errors.ts';
 import type { Filter } from '../settings/filter.ts';
@@ -26,16 +27,19 @@ import { readRootDse, type RootDse } from './root-dse.ts';
 import { chooseScope, EVERYBODY, findIdSource, probe, type Scope } from './scope.ts';
 import { VENDOR_FACTS } from './vendor.ts';
 
-/** People counted at most. */
+/** The most people that are counted. */
 const COUNT_CAP = 1000;
 const SAMPLE_SIZE = 5;
 const DAY_MS = 86_400_000;
-/** Certificates with fewer days left are warned of. */
+/** A certificate with fewer days left causes a warning. */
 const FEW_DAYS = 30;
-/** Kept back of the limit for saying goodbye and for handing over the result. */
+/** The part of the limit that is reserved for closing the connection and returning the result. */
 const RESERVE_MS = 100;
 
-/** Ends within `limitMs` whatever the servers do. */
+/**
+ * Tests the settings. Ends within `limitMs`, whatever the servers do; a fault of a server is a failed stage.
+ * @param password of the bind DN
+ */
 export async function checkDirectory(
   settings: Settings,
   password: string,
@@ -54,7 +58,7 @@ export async function checkDirectory(
   const leftMs = (serversLeft = 1): number => (endsAt - performance.now()) / serversLeft;
   const operationMs = (): number => Math.min(timeouts.operationSeconds * 1000, leftMs());
 
-  /** Runs one step and keeps its record; `tell` puts what it found into words, `passes` says whether that will do. */
+  /** Runs one stage and records it. `tell` words what it found; `passes` decides whether that is good enough. */
   async function stage<T>(
     name: TestStage['name'],
     work: () => Promise<T>,
@@ -105,14 +109,14 @@ export async function checkDirectory(
     );
   }
 
-  /** What a server presents whose certificate was refused: a handshake and nothing after it. */
+  /** The certificate that was refused, from a second handshake with nothing after it. null if that fails too. */
   async function lookAtCertificate(address: ServerAddress, withinMs: number): Promise<PeerCertificate | null> {
     try {
       const look = await openConnection(address, { ...settings.connection, ignoreCertificateWarnings: true }, withinMs);
       look.destroy();
       return look.certificate;
     } catch {
-      // The refusal is what there is to tell.
+      // The refusal itself is reported in any case.
       return null;
     }
   }
@@ -125,7 +129,7 @@ export async function checkDirectory(
         return await connect(serverAddress(name, encryption), serversLeft, skipped);
       } catch (error) {
         if (serversLeft === 1 || !isServerFault(error)) throw error;
-        // The record starts again with the next server and begins with why the one before was left.
+        // The stages start again with the next server. The first one says why the server before was skipped.
         skipped += `${error.message}; next server: `;
         stages = [];
         certificates = [];
@@ -222,7 +226,7 @@ export async function checkDirectory(
   return { ok, stages, certificates, server, presets, warnings, count, counted, sample };
 }
 
-/** The absence of a status attribute says something of the entries only that should have it. */
+/** A missing status attribute means something only on entries that should have it, so look at those only. */
 function statusFilter({ filter }: Scope, objectClass: string | undefined): Filter {
   if (objectClass === undefined) return filter;
   const withStatus: Filter = { kind: 'equal', attribute: 'objectClass', value: Buffer.from(objectClass) };
@@ -239,7 +243,7 @@ function presentChain(certificate: PeerCertificate | null, now: Date): readonly 
   }));
 }
 
-/** The refusal of a certificate together with the one that was refused. */
+/** Adds the certificate that was refused to the fault. */
 function withPresented(refusal: ServiceError, certificates: readonly PresentedCertificate[]): ServiceError {
   const { code, message, cause, advice } = refusal;
   const shown = certificates.length === 0 ? '' : `; the server sent ${describeChain(certificates)}`;
@@ -260,7 +264,7 @@ function describeEncryption(
   return `${how} with ${describeChain(chain)}${trust}`;
 }
 
-/** The server's own certificate in full, of the others who signed it. */
+/** The server's own certificate in full, then the issuers of the chain. */
 function describeChain([own, ...issuers]: readonly PresentedCertificate[]): string {
   if (own === undefined) return 'no certificate';
   const names = own.names.length === 0 ? '' : ` (names: ${own.names.join(', ')})`;
