@@ -1,6 +1,6 @@
 /**
- * Whether a directory marks an account disabled or expired, attribute by attribute; which ones count for a vendor is in
- * vendor.ts. A lock after failed logins is not such a mark: it goes away by itself.
+ * Tells from an attribute whether an account is disabled or has expired, one rule per attribute. vendor.ts says which
+ * attributes count for a vendor. A lock after failed logins does not count, because it goes away by itself.
  */
 
 type Rule = (value: string, now: Date) => boolean;
@@ -14,32 +14,37 @@ const DAY_MS = 86_400_000;
 
 const isTrue: Rule = (value) => value.toUpperCase() === 'TRUE';
 
-/** The rule of every attribute that marks an account, by the name that vendors give it. */
+/** The rules by attribute, spelled as the vendors spell it. */
 const RULES = {
-  // Active Directory, Samba (MS-ADTS sections 2.2.16 and 6.1.1.5; 0 and the largest value mean never).
+  // Active Directory, Samba (MS-ADTS sections 2.2.16 and 6.1.1.5; 0 and the largest value: never).
   userAccountControl: (value) => (Number(value) & ACCOUNT_DISABLE) !== 0,
   accountExpires: isFileTimePast,
   // 389 Directory Server, FreeIPA, Oracle.
   nsAccountLock: isTrue,
-  // OpenLDAP: locked for good, by an administrator (draft-behera-ldap-password-policy-10 section 5.3.3).
+  // OpenLDAP: locked permanently, by an administrator (draft-behera-ldap-password-policy-10 section 5.3.3).
   pwdAccountLockedTime: (value) => value === '000001010000Z',
   // eDirectory.
   loginDisabled: isTrue,
   loginExpirationTime: (value, now) => (parseGeneralizedTime(value)?.getTime() ?? Infinity) <= now.getTime(),
-  // POSIX (RFC 2307 section 3): days since 1970-01-01, -1 means never.
+  // POSIX (RFC 2307 section 3): days since 1970-01-01; -1: never.
   shadowExpire: isShadowExpired,
 } as const satisfies Readonly<Record<string, Rule>>;
 
+/** An attribute that has a rule. */
 export type StatusAttribute = keyof typeof RULES;
 
-/** Every attribute there is a rule for. */
+/** All attributes that have a rule. */
 export const STATUS_ATTRIBUTES = Object.keys(RULES) as readonly StatusAttribute[];
 
 const RULES_BY_KEY: ReadonlyMap<string, Rule> = new Map(
   STATUS_ATTRIBUTES.map((attribute) => [attribute.toLowerCase(), RULES[attribute]]),
 );
 
-/** The rule for an attribute, by its name in lower case: whether a value of it marks the account disabled at that time. */
+/**
+ * The rule of an attribute: whether a value of it means that the account is disabled at the given time.
+ * @param attribute its name in lower case
+ * @returns null if the attribute has no rule
+ */
 export function disablingRule(attribute: string): Rule | null {
   return RULES_BY_KEY.get(attribute) ?? null;
 }
@@ -56,7 +61,10 @@ function isShadowExpired(value: string, now: Date): boolean {
   return Number(value) * DAY_MS <= now.getTime();
 }
 
-/** RFC 4517 section 3.3.13, as far as servers write it: to the minute or second, any fraction, in UTC or with an offset. */
+/**
+ * Generalized Time (RFC 4517 section 3.3.13) in the forms that servers write: to the hour, minute or second, with any
+ * fraction, in UTC or with an offset. null for anything else.
+ */
 function parseGeneralizedTime(value: string): Date | null {
   const parts = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)?(\d\d)?(?:[.,]\d+)?(Z|[+-]\d\d(?:\d\d)?)$/.exec(value);
   if (parts === null) return null;

@@ -1,6 +1,6 @@
 /**
- * What a user's bind means, whatever the server: one vocabulary of rejections for result codes, Active Directory's sub-codes,
- * the password-policy control and the words of vendors. Sends nothing itself.
+ * Translates the result of a user's bind into one vocabulary of rejections for all servers: from result codes, Active
+ * Directory's sub-codes, the password policy control and the messages of vendors. Sends nothing itself.
  */
 import { type PasswordPolicyValue, PasswordPolicyError } from 'ldapts';
 
@@ -9,16 +9,16 @@ import { describeResult, directoryError, encryptionRequired, RESULT } from './fa
 
 type Reason = Extract<BindResult, { kind: 'rejected' }>['reason'];
 
-// "80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data 533, v1db1". Microsoft Learn, "Common Active
-// Directory bind errors"; the numbers are Win32 error codes in hexadecimal.
+// "80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data 533, v1db1". Microsoft Learn, "Common
+// Active Directory bind errors"; the numbers are Win32 error codes in hexadecimal.
 const ACTIVE_DIRECTORY: Readonly<Record<string, Reason>> = {
   '525': 'invalidCredentials', // no such user
   '52e': 'invalidCredentials',
-  '530': 'notPermitted', // not at this time
-  '531': 'notPermitted', // not from this workstation
+  '530': 'notPermitted', // wrong time of day
+  '531': 'notPermitted', // wrong workstation
   '532': 'passwordExpired',
   '533': 'accountDisabled',
-  '534': 'notPermitted', // not this type of logon
+  '534': 'notPermitted', // wrong type of logon
   '701': 'accountExpired',
   '773': 'passwordMustChange',
   '775': 'accountLocked',
@@ -27,15 +27,15 @@ const ACTIVE_DIRECTORY: Readonly<Record<string, Reason>> = {
 // eDirectory: "NDS error: log account expired (-220)". NetIQ, "Novell eDirectory error codes".
 const EDIRECTORY: Readonly<Record<string, Reason>> = {
   '-197': 'accountLocked', // intruder detection
-  '-218': 'notPermitted', // not at this time
-  '-219': 'notPermitted', // not from this address
+  '-218': 'notPermitted', // wrong time of day
+  '-219': 'notPermitted', // wrong address
   '-220': 'accountDisabled', // disabled or expired
-  '-222': 'passwordExpired', // and no grace login left
+  '-222': 'passwordExpired', // no grace login left
   '-223': 'passwordExpired',
 };
 
 // 389 Directory Server: "Account inactivated. Contact system administrator.", "Exceed password retry limit", "password
-// expired!". OpenDJ, ApacheDS and IBM word theirs alike.
+// expired!". The messages of OpenDJ, ApacheDS and IBM are similar.
 const WORDS: readonly (readonly [RegExp, Reason])[] = [
   [/password (has |is )?expired/i, 'passwordExpired'],
   [/must (be )?change|has been reset/i, 'passwordMustChange'],
@@ -51,8 +51,9 @@ const POLICY: Readonly<Record<number, Reason>> = {
 };
 
 /**
- * Whether the user got in and if not, why. `policy` is the value of the password-policy response control, if there was one.
- * @throws ServiceError encryptionRequired or directoryError, where the result says nothing about the person
+ * Whether the bind was accepted and, if not, why.
+ * @param policy the value of the password policy response control, if the server sent one
+ * @throws ServiceError encryptionRequired or directoryError, if the result says nothing about the person
  * @see draft-behera-ldap-password-policy-10 section 6.2
  */
 export function readBindResult(
@@ -61,7 +62,8 @@ export function readBindResult(
   policy: PasswordPolicyValue | undefined,
   server: string,
 ): BindResult {
-  // Servers that reset a password let the person in for nothing but changing it, which this system can't offer.
+  // After a password reset, a server accepts the bind but allows nothing except changing the password. Rollcall does
+  // not offer that.
   const byPolicy = reasonOfPolicy(policy);
   if (status === RESULT.success) return byPolicy === null ? { kind: 'accepted' } : rejected(byPolicy);
 
@@ -69,7 +71,8 @@ export function readBindResult(
   switch (status) {
     case RESULT.invalidCredentials:
       return rejected(told ?? 'invalidCredentials');
-    // No such entry, or one that has no password: the caller looks the person up, and it is the same outcome in the end.
+    // The entry does not exist or has no password. Callers look the person up first, so both have the same outcome as
+    // a wrong password.
     case RESULT.noSuchObject:
     case RESULT.invalidDnSyntax:
     case RESULT.inappropriateAuthentication:
@@ -79,24 +82,24 @@ export function readBindResult(
       return rejected(told ?? 'notPermitted');
     case RESULT.constraintViolation:
     case RESULT.unwillingToPerform:
-      // Only in its own words does a server blame the person here; without them it is unwilling altogether.
+      // With these codes, only the message or the control can blame the person. Without either, the server is at fault.
       if (told !== null) return rejected(told);
       break;
     case RESULT.confidentialityRequired:
     case RESULT.strongerAuthRequired:
-      throw encryptionRequired(`${server}: a user's bind got ${describeResult(status, diagnostic)}`);
+      throw encryptionRequired(`${server}: a user's bind returned ${describeResult(status, diagnostic)}`);
   }
-  throw directoryError(`${server}: a user's bind got ${describeResult(status, diagnostic)}`, status);
+  throw directoryError(`${server}: a user's bind returned ${describeResult(status, diagnostic)}`, status);
 }
 
 function rejected(reason: Reason): BindResult {
   return { kind: 'rejected', reason };
 }
 
-/** What a server says of the person in its own words or in the control, whatever the result; null where it says nothing. */
+/** What the message or the control says about the person, whatever the result code; null if they say nothing. */
 export function toldReason(diagnostic: string, policy: PasswordPolicyValue | undefined): Reason | null {
   const byPolicy = reasonOfPolicy(policy);
-  // The control has no word for disabled accounts: 389 calls them locked in it and inactivated in its text.
+  // The control has no code for disabled accounts: 389 says locked in the control and inactivated in the message.
   if (byPolicy !== null && byPolicy !== 'accountLocked') return byPolicy;
   return reasonOfDiagnostic(diagnostic) ?? byPolicy;
 }
@@ -110,7 +113,7 @@ function reasonOfDiagnostic(diagnostic: string): Reason | null {
   if (subCode !== undefined) return ACTIVE_DIRECTORY[subCode.toLowerCase()] ?? null;
   const ndsError = /NDS error: .*\((-\d+)\)/i.exec(diagnostic)?.[1];
   if (ndsError !== undefined) return EDIRECTORY[ndsError] ?? null;
-  // ApacheDS ends its words with the DN, and people may be called anything.
+  // ApacheDS ends its message with the DN, and a name in it could match a pattern.
   const words = diagnostic.replace(/[A-Za-z][\w.-]*=.*$/su, '');
   return WORDS.find(([pattern]) => pattern.test(words))?.[1] ?? null;
 }

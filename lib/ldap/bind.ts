@@ -1,6 +1,6 @@
 /**
- * The two kinds of bind: as the administrative DN, where anything but success is a fault of the settings, and as a user, where
- * a refusal is an outcome.
+ * The two kinds of bind: with the bind DN of the settings, where anything but success is a fault, and as a user, where
+ * a rejection is an outcome. Knows nothing of searches.
  */
 import { PasswordPolicyControl } from 'ldapts';
 
@@ -11,8 +11,9 @@ import { administratorBindFault, RESULT } from './fault.ts';
 import { readBindResult, toldReason } from './bind-result.ts';
 
 /**
- * Binds with the name as the settings have it; an empty one binds anonymously.
- * @throws ServiceError bindRefused, encryptionRequired and others of a DirectoryFaultCode
+ * Binds with the bind DN.
+ * @param administrativeDn as written in the settings; if it is empty, the bind is anonymous
+ * @throws ServiceError bindRefused, encryptionRequired or another DirectoryFaultCode
  */
 export async function bindAdministrator(
   connection: Connection,
@@ -21,24 +22,24 @@ export async function bindAdministrator(
   withinMs: number,
 ): Promise<void> {
   if (administrativeDn !== '' && password === '') {
-    throw new ServiceError('bindRefused', 'no password is set for the administrative DN', {
-      advice: 'Enter the password of the administrative DN, or leave both empty for an anonymous bind.',
+    throw new ServiceError('bindRefused', 'no password is set for the bind DN', {
+      advice: 'Enter the password of the bind DN, or leave both empty for an anonymous bind.',
     });
   }
   const policy = new PasswordPolicyControl();
   const answer = await connection.bind(administrativeDn, administrativeDn === '' ? '' : password, withinMs, [policy]);
   const reason = toldReason(answer.diagnostic, policy.value);
-  // Who must change the password first is let in and then refused every search.
+  // If the password must be changed first, the bind succeeds and every search fails.
   if (answer.status !== RESULT.success || reason === 'passwordMustChange') {
     throw administratorBindFault(answer.status, answer.diagnostic, reason, connection.server);
   }
 }
 
 /**
- * Whether this password opens this account.
- * @param dn of an entry, as a search has returned it; `beginsAsDn`
- * @param password not empty (RFC 4513 section 5.1.2: servers may take a bind without password for success)
- * @throws ServiceError of a DirectoryFaultCode
+ * Whether this password is the right one for this entry.
+ * @param dn the DN that a search returned; must pass `beginsAsDn`
+ * @param password must not be empty: servers may answer a bind without a password with success (RFC 4513 section 5.1.2)
+ * @throws ServiceError with a DirectoryFaultCode
  */
 export async function bindUser(
   connection: Connection,

@@ -1,9 +1,10 @@
 /**
- * One connection to one LDAP server, from the name lookup to the end. Everything on it has a deadline, and a connection that
- * missed one, broke or received what is not LDAP fails for good: it is destroyed and never used again.
+ * One connection to one LDAP server, from name resolution to close. Every operation has a deadline. A connection that
+ * misses one, breaks or receives invalid LDAP is destroyed and never used again. Decides nothing about results.
  *
- * It stands on the message layer of ldapts and not on its Client, which reconnects by itself (anonymously), drops the entries
- * that came before an error, waits for ever when bytes are no LDAP, and takes a bind name "EXTERNAL" for a SASL mechanism.
+ * It uses the message layer of ldapts and not its Client. The Client reconnects by itself (anonymously), drops the
+ * entries received before an error, waits forever after invalid bytes, and treats the bind name "EXTERNAL" as a SASL
+ * mechanism.
  */
 import { lookup } from 'node:dns/promises';
 import type { LookupAddress } from 'node:dns';
@@ -29,60 +30,66 @@ import { connectionLost, connectionTimeout, describeResult, networkFault, RESULT
 
 const START_TLS_OID = '1.3.6.1.4.1.1466.20037'; // RFC 4511 section 4.14
 
-/** Certificates of a chain that are looked at. */
+/** Certificates read from a chain, at most. */
 const MAX_CHAIN = 10;
 
+/** A search request (RFC 4511 section 4.5.1). */
 export interface Search {
   readonly baseDn: string;
   readonly scope: 'base' | 'one' | 'sub';
   readonly filter: SearchFilter;
   readonly attributes: readonly string[];
-  /** Entries wanted at most; 0 = no limit. Default 0. */
+  /** The most entries to return; 0 means no limit. Default 0. */
   readonly sizeLimit?: number;
-  /** Asks for one page (RFC 2696). An empty cookie asks for the first. */
+  /** Requests one page (RFC 2696); the first one has an empty cookie. */
   readonly page?: { readonly size: number; readonly cookie: Buffer };
 }
 
-/** One certificate that a server has shown. */
+/** One certificate that a server sent. */
 export interface ShownCertificate {
   readonly subject: string;
   readonly issuer: string;
-  /** The DNS names and IP addresses it is made for. */
+  /** The DNS names and IP addresses that it is valid for. */
   readonly names: readonly string[];
   readonly validTo: Date;
 }
 
-/** What a server showed of itself in the TLS handshake. */
+/** The certificates of a TLS handshake. */
 export interface PeerCertificate {
-  /** The server's own first, then its issuers as far as the server sends them or this system knows them. */
+  /** The server's own first, then the issuers that the server sent or that are trusted here. */
   readonly chain: readonly ShownCertificate[];
-  /** Why it would not be trusted; null when it is. Only ever set where certificate warnings are ignored. */
+  /** Why the certificate is not trusted; null if it is. Only set if the settings ignore certificate warnings. */
   readonly warning: string | null;
 }
 
-/** Methods reject with a ServiceError when no result came; a result other than success is an answer like any other. */
+/**
+ * A connection that speaks LDAP. Methods reject with a ServiceError if no result arrived; they return every result,
+ * success or not.
+ */
 export interface Connection {
-  /** As the settings name it. */
+  /** The server, as written in the settings. */
   readonly server: string;
-  /** null on a connection without encryption. */
+  /** null without encryption. */
   readonly certificate: PeerCertificate | null;
   /** Requests sent so far. */
   readonly requests: number;
-  /** false once it failed or was closed: there is no way back. */
+  /** false once it has failed or was closed, and then forever. */
   readonly usable: boolean;
   /**
-   * A simple bind. An empty password is never sent with a name (RFC 4513 section 5.1.2): that throws a TypeError.
+   * A simple bind. A name with an empty password is never sent (RFC 4513 section 5.1.2).
+   * @throws TypeError for a name with an empty password
    */
   bind(name: string, password: string, withinMs: number, controls?: readonly Control[]): Promise<Answer>;
-  /** Entries are handed over one by one as they arrive, also those before a failure. */
+  /** Passes on each entry as it arrives, so entries received before a failure count. */
   search(search: Search, withinMs: number, onEntry: (entry: SearchEntry) => void): Promise<Answer>;
-  /** Says goodbye. Requests under way fail. */
+  /** Unbinds and closes the socket. Pending requests fail. */
   close(): Promise<void>;
+  /** Closes the socket at once, without an unbind. Pending requests fail. */
   destroy(): void;
 }
 
 /**
- * The addresses of a server.
+ * The IP addresses of a server.
  * @throws ServiceError hostNotFound, connectionTimeout
  */
 export async function resolveServer(address: ServerAddress, withinMs: number): Promise<LookupAddress[]> {
@@ -94,7 +101,7 @@ export async function resolveServer(address: ServerAddress, withinMs: number): P
 }
 
 /**
- * A TCP connection to the first of the addresses that answers.
+ * A TCP connection to the first address that answers.
  * @throws ServiceError connectionRefused, connectionTimeout, connectionLost
  */
 export async function connectServer(
@@ -118,15 +125,15 @@ export async function connectServer(
     socket.destroy();
     throw networkFault(error, address.name);
   } finally {
-    // An error without a listener would end the process; whoever uses the socket next sees its `close`.
+    // An error without a listener would end the process. The next user of the socket sees `close` instead.
     socket.on('error', () => {});
   }
   return socket;
 }
 
 /**
- * Speaks LDAP on a fresh TCP connection, after StartTLS or inside TLS where the settings say so. Takes the socket over: it is
- * destroyed when this fails.
+ * Starts LDAP on a new TCP connection, with the encryption of the settings. Owns the socket from then on and destroys
+ * it on failure.
  * @throws ServiceError certificateRefused, startTlsRefused, notLdap, connectionLost, connectionTimeout
  */
 export async function secureConnection(
@@ -139,7 +146,8 @@ export async function secureConnection(
   if (settings.encryption === 'none') return speakLdap(socket, address.name, null);
   try {
     if (settings.encryption === 'tls') await startTls(socket, address.name, withinMs);
-    // A name is sent to the server and compared with its certificate; an address is only compared (RFC 6066 section 3).
+    // A host name is sent to the server and compared with its certificate. An IP address is only compared (RFC 6066
+    // section 3).
     const name = net.isIP(address.host) === 0 ? { servername: address.host } : {};
     const secured = tls.connect({
       socket,
@@ -167,7 +175,10 @@ export async function secureConnection(
   }
 }
 
-/** The three steps in one, within one deadline. */
+/**
+ * Resolves, connects and secures, within one deadline.
+ * @throws ServiceError with the codes of the three steps
+ */
 export async function openConnection(
   address: ServerAddress,
   settings: ConnectionSettings,
@@ -180,15 +191,15 @@ export async function openConnection(
 }
 
 async function startTls(socket: net.Socket, server: string, withinMs: number): Promise<void> {
-  // A conversation of its own: what was sent in clear text behind the answer is thrown away with it, and can't pass for
-  // something that came encrypted.
+  // A separate conversation: anything sent in clear text after the answer is dropped with it and can't be mistaken for
+  // encrypted data.
   const conversation = startConversation(socket, server);
   const request = new ExtendedRequest({ messageId: 0, oid: START_TLS_OID });
   const { status, diagnostic } = await conversation.send(request, withinMs, 'StartTLS');
   conversation.detach();
   if (status !== RESULT.success) {
-    throw new ServiceError('startTlsRefused', `${server}: StartTLS got ${describeResult(status, diagnostic)}`, {
-      advice: 'Give the server a certificate so that it offers StartTLS, or choose LDAPS.',
+    throw new ServiceError('startTlsRefused', `${server}: StartTLS returned ${describeResult(status, diagnostic)}`, {
+      advice: 'Install a certificate on the server so that it supports StartTLS, or choose LDAPS.',
     });
   }
 }
@@ -204,7 +215,7 @@ function readCertificate(socket: tls.TLSSocket): PeerCertificate {
       names: [...subjectaltname.matchAll(/(?:DNS|IP Address):([^,\s]+)/g)].map(([, name]) => name!),
       validTo: new Date(valid_to),
     });
-    // A root is its own issuer.
+    // A root certificate is its own issuer.
     next = issuerCertificate === next ? undefined : issuerCertificate;
   }
   return { chain, warning: socket.authorized ? null : String(socket.authorizationError) };
@@ -226,7 +237,7 @@ function speakLdap(socket: net.Socket, server: string, certificate: PeerCertific
       return conversation.usable;
     },
     bind(name, password, withinMs, controls = []) {
-      if (name !== '' && password === '') throw new TypeError('a bind with a name and no password proves nothing');
+      if (name !== '' && password === '') throw new TypeError('a bind with a name needs a password');
       const request = new BindRequest({ messageId: 0, dn: name, password, controls: [...controls] });
       return conversation.send(request, withinMs, 'a bind');
     },
@@ -240,14 +251,14 @@ function speakLdap(socket: net.Socket, server: string, certificate: PeerCertific
         filter,
         attributes: [...attributes],
         sizeLimit,
-        // The server's own limit holds. Ours is `withinMs`, after which the connection ends and the search with it; some
-        // servers count a limit sent here over all pages.
+        // The server's own limit applies. Ours is `withinMs`, which ends the connection and with it the search. Some
+        // servers apply a limit sent here to all pages together.
         timeLimit: 0,
         controls,
       });
       return conversation.send(request, withinMs, 'a search', onEntry);
     },
     close: () => conversation.close(),
-    destroy: () => conversation.fail(connectionLost(server, 'the connection was given up')),
+    destroy: () => conversation.fail(connectionLost(server, 'the connection was aborted')),
   };
 }

@@ -1,6 +1,6 @@
 /**
- * The exchange of LDAP messages on a socket: numbers requests, sends them, and brings answers and requests together. Knows no
- * operation. A conversation that missed a deadline, broke or received what is not LDAP fails for good.
+ * Exchanges LDAP messages on a socket: numbers requests, sends them and matches the answers to them. A conversation
+ * that misses a deadline, breaks or receives invalid LDAP can't be used again. Knows no operation.
  */
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
@@ -18,15 +18,15 @@ import { within } from '../deadline.ts';
 import { ServiceError } from '../errors.ts';
 import { connectionLost, connectionTimeout, describeResult, networkFault, notLdap, operationTimeout } from './fault.ts';
 
-/** How long a goodbye may take, in milliseconds. */
+/** The longest wait for the socket to close after an unbind. */
 const CLOSE_MS = 500;
 
-/** Result of a request that the server answered. */
+/** The result of a request that the server answered. */
 export interface Answer {
   readonly status: number;
   readonly diagnostic: string;
   readonly controls: readonly Control[];
-  /** Of a search: the URLs of its search result references. */
+  /** The URLs of the search result references; empty unless the request was a search. */
   readonly references: readonly string[];
 }
 
@@ -37,18 +37,27 @@ interface PendingRequest {
   readonly settle: (result: Answer | ServiceError) => void;
 }
 
+/** The messages of one socket. */
 export interface Conversation {
+  /** Requests sent so far. */
   readonly sent: number;
+  /** false once it has failed or was closed, and then forever. */
   readonly usable: boolean;
+  /**
+   * Sends a request and waits for its answer.
+   * @param what names the request in the fault of a missed deadline, for example "a bind"
+   * @throws ServiceError operationTimeout, connectionLost, notLdap
+   */
   send(message: Message, withinMs: number, what: string, onEntry?: (entry: SearchEntry) => void): Promise<Answer>;
-  /** Ends every request under way with this fault and destroys the socket. Only the first call counts. */
+  /** Fails every pending request with this fault and destroys the socket. Only the first call has an effect. */
   fail(fault: ServiceError): void;
-  /** Leaves the socket to somebody else. */
+  /** Stops listening, so that the socket can be used otherwise. */
   detach(): void;
+  /** Unbinds and closes the socket. Pending requests fail. */
   close(): Promise<void>;
 }
 
-/** Numbers requests, sends them and brings answers and requests together. */
+/** Starts the exchange. `server`: as written in the settings, for the messages of faults. */
 export function startConversation(socket: Socket, server: string): Conversation {
   const parser = new MessageParser();
   const pending = new Map<string, PendingRequest>();
@@ -70,7 +79,7 @@ export function startConversation(socket: Socket, server: string): Conversation 
     // RFC 4511 section 4.4.1: message id 0 is the notice of disconnection.
     if (message.messageId === 0) {
       const words = describeResult(message.status, message.errorMessage);
-      return fail(connectionLost(server, `the server announced the end of the connection: ${words}`));
+      return fail(connectionLost(server, `the server sent a notice of disconnection: ${words}`));
     }
     const request = pending.get(`${message.messageId}`);
     if (request === undefined) return;
@@ -89,8 +98,9 @@ export function startConversation(socket: Socket, server: string): Conversation 
   }
 
   function onData(data: Buffer): void {
-    // Every LDAP message is a SEQUENCE (RFC 4511 section 4.1.1). Without this look, an HTTP answer reads as a long message.
-    if (!heardBytes && data[0] !== 0x30) return fail(notLdap(server, 'what answers on this port is not LDAP'));
+    // Every LDAP message is a SEQUENCE (RFC 4511 section 4.1.1). Without this check, an HTTP answer would look like the
+    // beginning of a long message.
+    if (!heardBytes && data[0] !== 0x30) return fail(notLdap(server, 'the service on this port does not speak LDAP'));
     heardBytes = true;
     parser.read(data, pending);
   }
@@ -105,9 +115,9 @@ export function startConversation(socket: Socket, server: string): Conversation 
 
   parser.on('message', onMessage);
   parser.on('error', (error) => {
-    // The parser drops what follows the message it stumbled over, so nothing on this connection can be trusted any more.
+    // The parser drops the bytes after an invalid message, so nothing on this connection can be trusted any more.
     if (heardLdap) fail(connectionLost(server, 'the server sent a message that is not valid LDAP', error));
-    else fail(notLdap(server, 'what answers on this port is not LDAP', error));
+    else fail(notLdap(server, 'the service on this port does not speak LDAP', error));
   });
   socket.on('data', onData).on('error', onError).on('end', onEnd).on('close', onEnd);
 

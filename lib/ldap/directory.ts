@@ -1,6 +1,6 @@
 /**
- * The Directory port on LDAP: which server, which connection, for how long. Reading people and verifying logins never share
- * a connection. Decides nothing about users.
+ * The Directory port on LDAP: chooses the server, the connection and the deadline. Reading people and verifying logins
+ * never share a connection. Decides nothing about users.
  */
 import { beginsAsDn } from '../distinguished-name.ts';
 import type { BindResult, Directory, DirectoryReader } from '../directory/directory.ts';
@@ -18,9 +18,9 @@ import { uniqueIdValues } from './unique-id.ts';
 import { keepWarm } from './warm-connection.ts';
 
 /**
- * The directory that these settings describe. Opens nothing before it is asked.
- * @param password of the administrative DN
- * @param now the time by which accounts have expired and idle connections are too old
+ * The directory of these settings. Opens connections only when needed.
+ * @param password of the bind DN
+ * @param now the time that decides whether an account has expired and an idle connection is too old
  */
 export function openDirectory(settings: Settings, password: string, now: () => Date): Directory {
   const { servers, timeouts, administrativeDn, vendor } = settings.connection;
@@ -68,7 +68,8 @@ export function openDirectory(settings: Settings, password: string, now: () => D
   return {
     openReader,
     async verifyPassword(dn, userPassword): Promise<BindResult> {
-      // Neither may reach the server: the one is no DN, the other would be accepted by many (RFC 4513 section 5.1.2).
+      // Neither may reach the server. It could resolve a name that is not a DN in its own way, and could accept a bind
+      // with an empty password (RFC 4513 section 5.1.2).
       if (userPassword === '' || !beginsAsDn(dn)) return { kind: 'rejected', reason: 'invalidCredentials' };
       return binds.use(({ connection }, withinMs) => bindUser(connection, dn, userPassword, withinMs()));
     },
@@ -90,8 +91,8 @@ export function openDirectory(settings: Settings, password: string, now: () => D
 }
 
 /**
- * Does not try again for a minute what was refused for its credentials: servers lock accounts after a few such tries, and
- * with every login being one, strangers could lock the administrative DN.
+ * After a refused bind, repeats the fault for a minute instead of trying again. Servers lock accounts after a few
+ * failures; if every login tried again, strangers could lock the account of the bind DN.
  */
 function rememberRefusal<Arguments extends unknown[], T>(
   open: (...args: Arguments) => Promise<T>,

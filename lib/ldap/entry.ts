@@ -1,6 +1,7 @@
 /**
- * Reduces what a server sends for an entry to what was asked for: mapped attributes as text, the unique id, the disabled mark.
- * This runs once for each person of the directory, so names are looked up once and remembered.
+ * Reduces an entry from a server to what Rollcall needs: the mapped attributes as text, the unique id, and whether the
+ * account is disabled. Runs for every person of the directory, so it remembers the role of each attribute name. Sends
+ * nothing itself.
  */
 import type { Attribute, SearchEntry } from 'ldapts';
 
@@ -11,9 +12,11 @@ import type { MappingSettings } from '../settings/settings.ts';
 import { disablingRule, type StatusAttribute } from './account-status.ts';
 import { readUniqueId } from './unique-id.ts';
 
+/** How entries are read with one mapping. */
 export interface EntryReading {
-  /** What a search has to ask for. */
+  /** The attributes that a search must request. */
   readonly attributes: readonly string[];
+  /** Attribute names of the result are in lower case. */
   read(found: SearchEntry): Entry;
 }
 
@@ -26,7 +29,10 @@ interface Role {
   readonly disables: ReturnType<typeof disablingRule>;
 }
 
-/** `now`: the moment by which accounts are expired or not. */
+/**
+ * Prepares the reading of entries.
+ * @param now the time that decides whether an account has expired
+ */
 export function makeEntryReading(
   mapping: MappingSettings,
   idAttribute: string,
@@ -65,7 +71,7 @@ export function makeEntryReading(
       if (role.disables !== null && !disabled) disabled = toText(attribute).some((value) => role.disables!(value, now));
       if (role.mapped && attribute.values.length > 0) {
         const before = attributes[role.name];
-        // The value without a language tag is the one the directory means when nobody asks for a language.
+        // The value without a language tag is the directory's default, so it comes first.
         if (before === undefined) attributes[role.name] = toText(attribute);
         else
           attributes[role.name] = role.hasOptions
@@ -80,7 +86,7 @@ export function makeEntryReading(
   return { attributes: [...new Map(wanted.map((name) => [name.toLowerCase(), name])).values()], read };
 }
 
-/** ldapts has decoded what is UTF-8 and left the bytes of what is not. */
+/** ldapts has decoded values that are UTF-8 and left all others as bytes. */
 function toText({ values }: Attribute): string[] {
   return (values as readonly (string | Buffer)[]).map((value) =>
     typeof value === 'string' ? value : value.toString('utf8'),

@@ -1,12 +1,12 @@
 /**
- * Translates what sockets, TLS and LDAP result codes report into the faults of this system, in words for an administrator.
- * Knows nothing of passwords: no text that comes in here may hold one.
+ * Translates the errors of sockets and TLS, and LDAP result codes, into faults that an administrator understands. Knows
+ * no passwords: callers never pass text that contains one.
  */
 import { withoutControls } from '../printable.ts';
 import { type DirectoryFaultCode, ServiceError } from '../errors.ts';
 import type { RejectionReason } from '../directory/directory.ts';
 
-/** Result codes of RFC 4511 section 4.1.9 that this system tells apart. */
+/** The result codes that Rollcall distinguishes (RFC 4511 section 4.1.9). */
 export const RESULT = {
   success: 0,
   operationsError: 1,
@@ -28,7 +28,7 @@ export const RESULT = {
   unwillingToPerform: 53,
 } as const;
 
-/** A search that ends with one of these has shown a part of what there is. */
+/** A search that ends with one of these results has returned only a part of the entries. */
 export const LIMIT_RESULTS: ReadonlySet<number> = new Set([
   RESULT.timeLimitExceeded,
   RESULT.sizeLimitExceeded,
@@ -37,7 +37,7 @@ export const LIMIT_RESULTS: ReadonlySet<number> = new Set([
 
 const RESULT_NAMES = new Map<number, string>(Object.entries(RESULT).map(([name, code]) => [code, name]));
 
-/** A result code as people look it up, with the server's own words where it has any. */
+/** A result code with its name and the server's diagnostic message, for example `busy (51): too many connections`. */
 export function describeResult(status: number, diagnostic: string): string {
   const name = RESULT_NAMES.get(status);
   const code = name === undefined ? `result code ${status}` : `${name} (${status})`;
@@ -47,8 +47,8 @@ export function describeResult(status: number, diagnostic: string): string {
 }
 
 /**
- * Whether another server of the same directory may do better. A refused bind or an unknown base is the same everywhere, and
- * trying the same wrong password on every server would lock the account out.
+ * Whether another server of the same directory may succeed. A refused bind or an unknown base fails on every server,
+ * and trying a wrong password on each of them would lock the account.
  */
 export function isServerFault(error: unknown): error is ServiceError {
   if (!(error instanceof ServiceError)) return false;
@@ -63,36 +63,36 @@ const SERVER_FAULTS: ReadonlySet<string> = new Set<DirectoryFaultCode>([
   'certificateRefused',
 ]);
 
+/** The connection ended. `what`: what happened, without the server's name. Retryable. */
 export function connectionLost(server: string, what: string, cause?: unknown): ServiceError {
   return new ServiceError('connectionLost', `${server}: ${what}`, {
     cause,
     retryable: true,
-    advice:
-      'Look into the log of the directory server and at firewalls in between; check that port and encryption belong together.',
+    advice: "Check the server's log and the firewalls on the way, and that the port matches the encryption.",
   });
 }
 
+/** A request was not answered in time. `doing`: the request, for example "a search". Retryable. */
 export function operationTimeout(server: string, doing: string, ms: number): ServiceError {
   return new ServiceError('operationTimeout', `${server}: no answer to ${doing} within ${seconds(ms)}`, {
     retryable: true,
-    advice:
-      'The server accepts connections but answers late or never. Look at its load, or raise the time-out in the settings.',
+    advice: 'The server accepts connections but answers too late or not at all. Check its load, or raise the time-out.',
   });
 }
 
+/** No TCP connection or TLS handshake in time. Retryable. */
 export function connectionTimeout(server: string, ms: number): ServiceError {
   return new ServiceError('connectionTimeout', `${server}: no connection within ${seconds(ms)}`, {
     retryable: true,
-    advice:
-      'Check address and port, and that routing, security groups and firewalls let this system through to the server.',
+    advice: 'Check host and port, and that routing, security groups and firewalls let Rollcall reach the server.',
   });
 }
 
+/** The service on the port does not speak LDAP, or not with this encryption. `what`: what happened. */
 export function notLdap(server: string, what: string, cause?: unknown): ServiceError {
   return new ServiceError('notLdap', `${server}: ${what}`, {
     cause,
-    advice:
-      'Check the port: LDAP and StartTLS use 389, LDAPS uses 636. Check that the chosen encryption is the one of that port.',
+    advice: 'Check the port: LDAP and StartTLS use 389, LDAPS uses 636. Check that the port matches the encryption.',
   });
 }
 
@@ -100,45 +100,55 @@ function seconds(ms: number): string {
   return `${Math.max(0, Math.round(ms / 100) / 10)} s`;
 }
 
-/** What went wrong while a name was resolved or a connection was made. */
+/** The fault for an error of name resolution or of a socket; a ServiceError is returned unchanged. */
 export function networkFault(error: unknown, server: string): ServiceError {
   if (error instanceof ServiceError) return error;
   const code = errorCode(error);
   const cause = error;
   if (code === 'ENOTFOUND' || code.startsWith('EAI_') || code === 'ENODATA') {
-    return new ServiceError('hostNotFound', `${server}: this name has no address (${code})`, {
+    return new ServiceError('hostNotFound', `${server}: the host name does not resolve (${code})`, {
       cause,
       retryable: code === 'EAI_AGAIN',
-      advice: 'Check the spelling of the server, and that the name resolves in the network this system runs in.',
+      advice: 'Check the spelling of the host name, and that it resolves in the network that Rollcall runs in.',
     });
   }
   if (code === 'ECONNREFUSED') {
     return new ServiceError('connectionRefused', `${server}: nothing listens on this port (${code})`, {
       cause,
       retryable: true,
-      advice: 'Check the port and that the directory server is running.',
+      advice: 'Check the port, and that the LDAP server is running.',
     });
   }
   if (code === 'ETIMEDOUT' || code === 'EHOSTUNREACH' || code === 'ENETUNREACH' || code === 'EADDRNOTAVAIL') {
     return new ServiceError('connectionTimeout', `${server}: the address can't be reached (${code})`, {
       cause,
       retryable: true,
-      advice:
-        'Check address and port, and that routing, security groups and firewalls let this system through to the server.',
+      advice: 'Check host and port, and that routing, security groups and firewalls let Rollcall reach the server.',
     });
   }
   return connectionLost(server, `the connection broke (${code || messageOf(error)})`, cause);
 }
 
-// What OpenSSL's verification and Node's check of the name report (X509_verify_cert_error_string; node:tls).
-const CERTIFICATE_FAULT =
-  /^(CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|CRL_|ERROR_IN_CERT_|INVALID_(CA|PURPOSE)|HOSTNAME_MISMATCH|PATH_LENGTH_|ERR_TLS_CERT_)/;
+// How the codes of OpenSSL's verification (X509_verify_cert_error_string) and of Node's name check (node:tls) begin.
+const CERTIFICATE_FAULTS: readonly string[] = [
+  'CERT_',
+  'UNABLE_TO_',
+  'DEPTH_ZERO_',
+  'SELF_SIGNED_',
+  'CRL_',
+  'ERROR_IN_CERT_',
+  'INVALID_CA',
+  'INVALID_PURPOSE',
+  'HOSTNAME_MISMATCH',
+  'PATH_LENGTH_',
+  'ERR_TLS_CERT_',
+];
 
-/** What went wrong in a TLS handshake. */
+/** The fault for an error of a TLS handshake; a ServiceError is returned unchanged. */
 export function tlsFault(error: unknown, server: string): ServiceError {
   if (error instanceof ServiceError) return error;
   const code = errorCode(error);
-  if (CERTIFICATE_FAULT.test(code)) {
+  if (CERTIFICATE_FAULTS.some((prefix) => code.startsWith(prefix))) {
     return new ServiceError(
       'certificateRefused',
       `${server}: its certificate is not trusted (${code}: ${withoutHint(messageOf(error))})`,
@@ -154,33 +164,33 @@ export function tlsFault(error: unknown, server: string): ServiceError {
   return connectionLost(server, `the connection ended during the TLS handshake (${code || messageOf(error)})`, error);
 }
 
-/** Node.js adds what to start it with, which is no advice for an administrator. */
+/** Node.js appends a command line option for itself, which an administrator can't use. */
 function withoutHint(message: string): string {
   return message.replace(/; if the root CA is installed locally.*$/s, '');
 }
 
 function certificateAdvice(code: string): string {
   if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID')
-    return "Renew the server's certificate, or check the clocks.";
+    return "Renew the server's certificate. If it is valid, check the clocks.";
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID' || code === 'HOSTNAME_MISMATCH') {
-    return 'Name the server in the settings as its certificate names it.';
+    return 'In the settings, write the server with a name that its certificate contains.';
   }
-  return 'Put the certificate of the authority that signed it into "CA certificates".';
+  return 'Add the certificate of the authority that signed it to caCertificates in the settings.';
 }
 
 const BIND_ADVICE: Readonly<Partial<Record<RejectionReason, string>>> = {
   passwordExpired:
-    'The password of the administrative DN has expired. Set a new one and exempt the account from expiry.',
+    'The password of the bind DN has expired. Set a new one, and exempt the account from password expiry.',
   passwordMustChange:
-    'The server wants the password of the administrative DN changed first. Change it, then enter the new one.',
-  accountLocked: 'The account of the administrative DN is locked. Unlock it, and see who tries wrong passwords for it.',
-  accountDisabled: 'The account of the administrative DN is disabled. Enable it, or name another one.',
-  accountExpired: 'The account of the administrative DN has expired. Extend it, or name another one.',
+    'The server demands a new password for the bind DN. Change the password, then enter it in the settings.',
+  accountLocked: 'The account of the bind DN is locked. Unlock it, and find out who tries wrong passwords for it.',
+  accountDisabled: 'The account of the bind DN is disabled. Enable it, or enter another bind DN.',
+  accountExpired: 'The account of the bind DN has expired. Extend it, or enter another bind DN.',
 };
 
 /**
- * What a bind as the administrative DN that was not accepted means.
- * @param reason what the server says of the account, if it says anything
+ * The fault for a bind with the bind DN that was not accepted: bindRefused, encryptionRequired or directoryError.
+ * @param reason what the server says about the account, if it says anything
  */
 export function administratorBindFault(
   status: number,
@@ -188,7 +198,7 @@ export function administratorBindFault(
   reason: RejectionReason | null,
   server: string,
 ): ServiceError {
-  const what = `${server}: the bind as administrative DN got ${describeResult(status, diagnostic)}`;
+  const what = `${server}: the bind with the bind DN returned ${describeResult(status, diagnostic)}`;
   switch (status) {
     case RESULT.success:
     case RESULT.invalidCredentials:
@@ -202,25 +212,29 @@ export function administratorBindFault(
       return new ServiceError('bindRefused', what, {
         advice:
           (reason && BIND_ADVICE[reason]) ??
-          'Check the administrative DN and its password, and that the account is neither locked nor expired.',
+          'Check the bind DN and its password, and whether the account is locked or has expired.',
       });
     default:
       return resultFault(status, what);
   }
 }
 
-/** What a search that was not successful means. `searched`: for example "the search below dc=example,dc=com". */
+/**
+ * The fault for a search without success: baseNotFound, readRefused, encryptionRequired or directoryError.
+ * @param searched for example "the search below dc=example,dc=com"
+ */
 export function searchFault(status: number, diagnostic: string, server: string, searched: string): ServiceError {
-  const what = `${server}: ${searched} got ${describeResult(status, diagnostic)}`;
+  const what = `${server}: ${searched} returned ${describeResult(status, diagnostic)}`;
   switch (status) {
     case RESULT.noSuchObject:
     case RESULT.invalidDnSyntax:
       return new ServiceError('baseNotFound', what, {
-        advice: 'Check the base DN, and that the administrative DN may see it (servers hide what may not be read).',
+        advice:
+          'Check the base DN and the right of the bind DN to read it: without that right, servers hide the entry.',
       });
     case RESULT.referral:
       return new ServiceError('baseNotFound', what, {
-        advice: 'This server does not hold the base DN. Name the server that does.',
+        advice: 'This server does not hold the base DN. Enter the server that does.',
       });
     case RESULT.insufficientAccessRights:
     case RESULT.operationsError:
@@ -228,7 +242,7 @@ export function searchFault(status: number, diagnostic: string, server: string, 
     case RESULT.timeLimitExceeded:
     case RESULT.adminLimitExceeded:
       return new ServiceError('readRefused', what, {
-        advice: 'Give the administrative DN the right to read the base, and limits that allow to read all of it.',
+        advice: 'Give the bind DN the right to read the base, and limits high enough to read all of it.',
       });
     default:
       return resultFault(status, what);
@@ -242,17 +256,18 @@ function resultFault(status: number, what: string): ServiceError {
   return directoryError(what, status);
 }
 
+/** The server refuses a bind without encryption. */
 export function encryptionRequired(what: string): ServiceError {
   return new ServiceError('encryptionRequired', what, {
-    advice: 'The server takes passwords over encrypted connections only. Choose StartTLS or LDAPS.',
+    advice: 'The server accepts passwords over encrypted connections only. Choose StartTLS or LDAPS.',
   });
 }
 
-/** A result that stands for trouble of the server. Only `busy` and `unavailable` are worth asking again. */
+/** Any other result that is a fault of the server. Retryable only for `busy` and `unavailable`. */
 export function directoryError(what: string, status: number): ServiceError {
   return new ServiceError('directoryError', what, {
     retryable: status === RESULT.busy || status === RESULT.unavailable,
-    advice: 'Look up the result code and the words of the server in its documentation, and into its log.',
+    advice: "Look up the result code and the message in the server's documentation, and check the server's log.",
   });
 }
 

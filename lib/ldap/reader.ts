@@ -1,6 +1,6 @@
 /**
- * One reader's connection: everybody in scope, and where single people are now. Decides nothing about users; says what was not
- * proven instead of guessing.
+ * The reader of one connection: reads everybody in scope and looks single people up. Reports what it could not prove
+ * instead of guessing. Decides nothing about users.
  */
 import type { DirectoryReader, Whereabouts } from '../directory/directory.ts';
 import { ServiceError } from '../errors.ts';
@@ -16,10 +16,14 @@ import { toSearchFilter } from './search-filter.ts';
 import { readUniqueId, uniqueIdValues } from './unique-id.ts';
 import { VENDOR_FACTS } from './vendor.ts';
 
-/** Ids a search asks for at once: small enough for the size limits of servers. */
+/** Ids in one search: few enough for the size limits of servers. */
 const LOCATE_BATCH = 100;
 
-/** A reader on a connection that is bound as the administrative DN. @throws ServiceError of a DirectoryFaultCode */
+/**
+ * A reader on a connection that is bound with the bind DN. Finds the base and the attribute with the unique id first.
+ * @param now the time that decides whether an account has expired
+ * @throws ServiceError with a DirectoryFaultCode
+ */
 export async function makeReader(
   settings: Settings,
   connection: Connection,
@@ -36,9 +40,10 @@ export async function makeReader(
   let { knownId } = idSource;
 
   /**
-   * The DNs of those that a part of the directory holds. Everyone else is proven not to be there: the same search also asks
-   * for an entry that is known to exist, so that a server that can't compare ids, or may not, isn't taken for an empty one.
-   * References to other servers are no gap here: what moved to another server got another id there.
+   * The DNs by id, for those ids whose entry is in this part of the directory. The other ids are proven not to be
+   * there: the same search also asks for an entry that is known to exist. If the server can't compare ids, or the bind
+   * DN may not search by them, that entry is missing from the answer too. References to other servers leave no gap,
+   * because an entry that moves to another server gets a new id.
    */
   async function holders(
     ids: readonly string[],
@@ -47,9 +52,9 @@ export async function makeReader(
   ): Promise<Map<string, string>> {
     for (let attempt = 1; ; attempt += 1) {
       if (knownId === null) {
-        throw new ServiceError('readRefused', `${server}: nobody in scope has a readable ${idSource.attribute}`, {
+        throw new ServiceError('readRefused', `${server}: no entry in scope has a readable ${idSource.attribute}`, {
           advice:
-            'Allow the administrative DN to read the people in scope; without that nothing is known about the others.',
+            'Give the bind DN the right to read the people in scope. Without it, missing users cannot be looked up.',
         });
       }
       const asked = [...ids, knownId];
@@ -60,13 +65,13 @@ export async function makeReader(
       if (attempt === 2) {
         throw new ServiceError(
           'readRefused',
-          `${server}: a search by ${idSource.attribute} does not find an entry that is there`,
+          `${server}: a search by ${idSource.attribute} does not find an entry that exists`,
           {
-            advice: 'Allow the administrative DN to search by that attribute, and let the server index it.',
+            advice: 'Give the bind DN the right to search by this attribute, and index the attribute on the server.',
           },
         );
       }
-      // It may have been deleted since.
+      // The known entry may have been deleted since, so look for another one.
       ({ knownId } = await find());
     }
   }
@@ -101,19 +106,23 @@ export async function makeReader(
   };
 }
 
-/** @throws ServiceError directoryError for an id that this attribute can't hold: not finding it would prove nothing */
+/**
+ * A filter that matches the entries with these ids.
+ * @throws ServiceError directoryError for an id that this attribute can't hold: not finding it would prove nothing
+ */
 export function anyOf(ids: readonly string[], attribute: string, server: string): Filter {
   const filters = ids.flatMap((id) => {
     const values = uniqueIdValues(attribute, id);
-    if (values.length === 0) throw directoryError(`${server}: "${id}" is no value of ${attribute}`, RESULT.success);
+    if (values.length === 0)
+      throw directoryError(`${server}: "${id}" is not a valid value of ${attribute}`, RESULT.success);
     return values.map((value): Filter => ({ kind: 'equal', attribute, value }));
   });
   return { kind: 'or', filters };
 }
 
 /**
- * The DNs of the entries in scope, by the unique id that was asked for.
- * @throws ServiceError unless the server says success and gives nobody else
+ * The DNs of the entries in scope with these unique ids, by id. Several entries may have the same id.
+ * @throws ServiceError with a DirectoryFaultCode, unless the server returns success and no other entries
  */
 export async function findIds(
   connection: Connection,
@@ -136,10 +145,10 @@ export async function findIds(
       else found.set(id, [...(found.get(id) ?? []), entry.name]);
     },
   );
-  // The server compares ids otherwise than this system does, or hides them: then an id that is not found proves nothing.
+  // The server compares ids differently, or hides them. Then an id that was not found proves nothing.
   if (strangers > 0) {
     throw directoryError(
-      `${connection.server}: a search by ${idAttribute} gave entries that were not asked for`,
+      `${connection.server}: a search by ${idAttribute} returned entries that were not requested`,
       status,
     );
   }

@@ -1,6 +1,6 @@
 /**
- * What a server says about itself in its root DSE (RFC 4512 section 5.1), and what follows from it: the vendor, the attribute
- * with the unique id, which part of the tree is searched.
+ * Reads the root DSE of a server (RFC 4512 section 5.1) and draws conclusions from it: the vendor, the attribute with
+ * the unique id, the base to search, whether a reference can lead to people. Reads no people.
  */
 import type { SearchEntry } from 'ldapts';
 
@@ -17,15 +17,16 @@ const PAGED_RESULTS_OID = '1.2.840.113556.1.4.319'; // RFC 2696
 const START_TLS_OID = '1.3.6.1.4.1.1466.20037'; // RFC 4511 section 4.14
 const PASSWORD_POLICY_OID = '1.3.6.1.4.1.42.2.27.8.5.1'; // draft-behera-ldap-password-policy-10 section 6
 
+/** What the root DSE says about a server. */
 export interface RootDse {
-  /** Whose rules hold: the settings' vendor, else the detected one. */
+  /** The vendor whose rules apply: the one in the settings, else the detected one. */
   readonly vendor: Vendor;
   readonly detectedVendor: Vendor;
-  /** For people to read: name and version as the server gives them, or what it looks like. */
+  /** For people to read: the name and version that the server reports, else the name of the detected vendor. */
   readonly product: string;
-  /** The attribute with the unique id that servers of this vendor have; null where the vendor is not known. */
+  /** The attribute with the unique id on servers of this vendor; null if the vendor is unknown. */
   readonly idAttribute: (typeof ID_ATTRIBUTES)[number] | null;
-  /** Whether the server says that it can page. */
+  /** Whether the server announces paged searches. */
   readonly paging: boolean;
   readonly startTls: boolean;
   readonly passwordPolicy: boolean;
@@ -36,9 +37,9 @@ export interface RootDse {
 const EVERYTHING = toSearchFilter({ kind: 'present', attribute: 'objectClass' });
 
 /**
- * The root DSE. A server that hides it counts as one that says nothing.
- * @param vendor of the settings; empty = detect it
- * @throws ServiceError connectionLost, operationTimeout, notLdap; readRefused and others where the bind does not allow to read
+ * Reads the root DSE. If the server hides it, it counts as empty.
+ * @param vendor from the settings; empty to detect it
+ * @throws ServiceError connectionLost, operationTimeout, notLdap, readRefused or another DirectoryFaultCode
  */
 export async function readRootDse(connection: Connection, vendor: Vendor | '', withinMs: number): Promise<RootDse> {
   const attributes = new Map<string, readonly string[]>();
@@ -92,7 +93,7 @@ function interpret(chosen: Vendor | '', valuesOf: (name: string) => readonly str
 }
 
 /**
- * The base to search: the settings', else the default naming context, else the only one.
+ * The base to search: the base DN of the settings, else the default naming context, else the only naming context.
  * @throws ServiceError baseUnknown
  */
 export function chooseBase(baseDn: string, rootDse: RootDse, server: string): string {
@@ -102,39 +103,42 @@ export function chooseBase(baseDn: string, rootDse: RootDse, server: string): st
   if (only !== undefined && others.length === 0) return only;
   throw new ServiceError(
     'baseUnknown',
-    `${server}: the settings name no base DN and the server has no single naming context`,
+    `${server}: the settings have no base DN, and the server shows no single naming context`,
     {
       advice:
         only === undefined
-          ? 'Enter the base DN; the server shows no naming context to this administrative DN.'
-          : `Enter the base DN; the server offers ${[only, ...others].join(' and ')}.`,
+          ? 'Enter the base DN. The server shows no naming context to the bind DN.'
+          : `Enter the base DN. The server offers ${[only, ...others].join(' and ')}.`,
     },
   );
 }
 
 /**
- * Where to look for somebody who may have moved: the innermost naming context around the base (entries keep their id only within
- * one), the base itself where the server shows none.
+ * The DN to search for people who may have left the base: the innermost naming context that contains the base, because
+ * entries keep their id only within one; the base itself if the server shows none.
  */
 export function chooseContext(baseDn: string, rootDse: RootDse): string {
   const around = rootDse.namingContexts.filter((context) => isAtOrBelow(baseDn, context));
   return around.sort((one, other) => other.length - one.length)[0] ?? baseDn;
 }
 
-// The partitions of configuration, schema and DNS (MS-ADTS sections 6.1.1.1.2 and 6.1.1.1.5). Application partitions hold no
-// security principals, but the others among them look like child domains.
+// The partitions of configuration, schema and DNS (MS-ADTS sections 6.1.1.1.2 and 6.1.1.1.5). No application partition
+// holds security principals, but the DNs of all others look like those of child domains.
 const ACTIVE_DIRECTORY_PARTITION =
   /^(?:(?:CN=Schema,)?CN=Configuration|DC=(?:DomainDnsZones|ForestDnsZones))(?:,DC=[^,=]+)+$/i;
 
-// What is named by one of these is a container, and no person.
+// An entry named by one of these attributes is a container, not a person.
 const CONTAINER_TYPES: ReadonlySet<string> = new Set(['dc', 'ou', 'o', 'c', 'l', 'st']);
 
 /**
- * Whether a reference of a search result leads to nobody in scope, by its DN; docs/directories.md has the rule for
- * administrators. A subtree is left unread unless it is a partition of Active Directory that can hold no people (a search at
- * the root of a domain returns one for each of them); a child domain is no such part. A search of one level would have found
- * only the entry that the reference stands for (RFC 4511 section 4.5.3.3): no person where that is a container. A reference
- * without a DN tells nothing and counts as people left unread.
+ * Whether the DN of a search result reference shows that it leads to nobody in scope. docs/directories.md states the
+ * rule for administrators.
+ *
+ * Subtree search: true only for the partitions of Active Directory that can't hold people. A search at the root of a
+ * domain returns a reference to each of them. A child domain may hold people. One-level search: the reference stands
+ * for a single entry (RFC 4511 section 4.5.3.3), so true if that entry is a container. A reference without a DN may
+ * lead to people.
+ * @param reference the LDAP URL
  */
 export function leadsToNobody(reference: string, depth: 'one' | 'sub', vendor: Vendor): boolean {
   const dn = decodeUri(/^ldaps?:\/\/[^/]*\/([^?]*)/i.exec(reference)?.[1] ?? '');

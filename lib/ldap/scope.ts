@@ -1,6 +1,6 @@
 /**
- * What the settings select, once a server has been asked about itself: the base, the filter, the attribute with the unique id,
- * and one entry that is known to be there.
+ * The scope of the settings on a server whose root DSE is known: the base, the filter, the attribute with the unique
+ * id, and one entry that is known to exist. Reads a few entries at most.
  */
 import { invalidRequest, ServiceError } from '../errors.ts';
 import { type Filter, parseFilter } from '../settings/filter.ts';
@@ -11,28 +11,30 @@ import { chooseBase, type RootDse } from './root-dse.ts';
 import { toSearchFilter } from './search-filter.ts';
 import { ID_ATTRIBUTES, readUniqueId } from './unique-id.ts';
 
-/** Everything that decides whom a read shows. */
+/** Base, depth and filter: what decides which entries a read returns. */
 export interface Scope {
   readonly baseDn: string;
   readonly depth: 'one' | 'sub';
   readonly filter: Filter;
 }
 
-/** Where the unique id is read from, and the id of an entry in scope that has one. */
+/** The attribute with the unique id, and the id of one entry in scope. */
 export interface IdSource {
-  /** As the vendor spells it, or the settings. */
+  /** Spelled as the vendor or the settings spell it. */
   readonly attribute: string;
-  /** null when nobody is in scope. */
+  /** null if no entry is in scope. */
   readonly knownId: string | null;
 }
 
-/** Entries a probe looks at. */
+/** The most entries that a probe reads. */
 const PROBE_SIZE = 10;
 
+/** The filter that matches every entry. */
 export const EVERYBODY: Filter = { kind: 'present', attribute: 'objectClass' };
 
 /**
- * @throws ServiceError baseUnknown; invalidRequest for a filter that can't be read, which saving the settings prevents
+ * The scope of these settings on this server.
+ * @throws ServiceError baseUnknown; invalidRequest for an invalid filter, which stored settings never contain
  */
 export function chooseScope({ scope }: Settings, rootDse: RootDse, server: string): Scope {
   return {
@@ -50,10 +52,10 @@ function readFilter(text: string): Filter {
 }
 
 /**
- * Finds the attribute with the unique id: the settings', else the one that servers of this vendor have, else the first that
- * the first entries in scope have. Looks at a few entries in any case, so that a base that is not there, a read that is not
- * allowed and ids that can't be seen come to light before anything is concluded from them.
- * @throws ServiceError baseNotFound, readRefused, uniqueIdMissing and others of a DirectoryFaultCode
+ * Finds the attribute with the unique id: the one in the settings, else the one of the vendor, else the first candidate
+ * that the first entries in scope have. Always reads a few entries, so that a missing base, a refused read or
+ * unreadable ids fail here, before anything is concluded from them.
+ * @throws ServiceError baseNotFound, readRefused, uniqueIdMissing or another DirectoryFaultCode
  */
 export async function findIdSource(
   connection: Connection,
@@ -64,7 +66,7 @@ export async function findIdSource(
 ): Promise<IdSource> {
   const candidates: readonly [string, ...string[]] =
     uniqueId !== '' ? [uniqueId] : rootDse.idAttribute !== null ? [rootDse.idAttribute] : ID_ATTRIBUTES;
-  // The vendors' attributes are on every entry. One of the settings may be on people only, so look for those.
+  // Every entry has the vendor's attribute. Only some may have the one in the settings, so search for those first.
   if (uniqueId !== '') {
     const filter: Filter = { kind: 'and', filters: [scope.filter, { kind: 'present', attribute: uniqueId }] };
     const source = firstId(candidates, await probe(connection, { ...scope, filter }, candidates, withinMs()));
@@ -76,18 +78,20 @@ export async function findIdSource(
   if (entries.length === 0) return { attribute: candidates[0], knownId: null };
   throw new ServiceError(
     'uniqueIdMissing',
-    `${connection.server}: entries show no unique id (${candidates.join(', ')})`,
+    `${connection.server}: the entries have no readable unique id (${candidates.join(', ')})`,
     {
-      advice: 'Allow the administrative DN to read that attribute, or name another one as unique id in the mapping.',
+      advice:
+        'Give the bind DN the right to read the attribute, or choose another attribute as unique id in the mapping.',
     },
   );
 }
 
+/** The values of one entry, by attribute name in lower case. */
 export type Probed = ReadonlyMap<string, readonly Buffer[]>;
 
 /**
- * The first entries in scope, ten at most, each as its values by attribute name in lower case.
- * @throws ServiceError baseNotFound, readRefused and others of a DirectoryFaultCode
+ * The first entries in scope, ten at most.
+ * @throws ServiceError baseNotFound, readRefused or another DirectoryFaultCode
  */
 export async function probe(
   connection: Connection,
@@ -101,7 +105,7 @@ export async function probe(
     withinMs,
     (found) => entries.push(new Map(found.attributes.map((one) => [one.type.toLowerCase(), one.parsedBuffers]))),
   );
-  // Meeting our own limit, or one of the server's, is no fault here: reading says later what was left out.
+  // Reaching our own limit, or one of the server's, is not a fault here. The read reports later what was left out.
   if (status !== RESULT.success && !LIMIT_RESULTS.has(status)) {
     throw searchFault(status, diagnostic, connection.server, `the search below ${baseDn}`);
   }

@@ -1,6 +1,6 @@
 /**
- * Puts filters on the wire. ldapts' own filters take text and mangle bytes that are no UTF-8; these write the bytes of the
- * assertion as they are.
+ * Encodes filters in BER. The filters of ldapts take text and corrupt bytes that are not UTF-8; these write the bytes
+ * of an assertion unchanged. Parses no text.
  */
 import { type BerWriter, Filter as LdaptsFilter, SearchFilter } from 'ldapts';
 
@@ -40,7 +40,7 @@ class WireFilter extends LdaptsFilter {
   }
 }
 
-/** The filter as ldapts' requests take it. */
+/** The filter in the form that the requests of ldapts take. */
 export function toSearchFilter(filter: Filter): LdaptsFilter {
   return new WireFilter(filter);
 }

@@ -1,26 +1,27 @@
-/** Which of several servers is asked, and in which order. Opens no connection itself. */
+/** Decides the order in which the servers of a directory are tried. Opens no connection itself. */
 import { ServiceError } from '../errors.ts';
 import { parseServerAddress, type ServerAddress } from '../settings/server-address.ts';
 import type { ConnectionSettings } from '../settings/settings.ts';
 import { isServerFault } from './fault.ts';
 
-/** How long a server that failed is asked after the others. */
+/** How long a server that failed is tried last. */
 export const REST_MS = 60_000;
 
-/** How long things may take on one server, in milliseconds. */
+/** How long a connection and an operation may take on one server, in milliseconds. */
 export interface Patience {
   readonly connectMs: () => number;
   readonly operationMs: () => number;
 }
 
-/** Which server to ask first: as the settings have them, but those that failed within the last minute behind the others. */
+/** The order of the servers: as in the settings, except that those that failed within the last minute come last. */
 export interface Ranking {
-  /** Names of all servers, the best first. */
+  /** All servers, as written in the settings, the best first. */
   best(): readonly string[];
   failed(server: string): void;
   answered(server: string): void;
 }
 
+/** Starts with the order of the settings. */
 export function rankServers(servers: readonly string[], now: () => Date): Ranking {
   const failedAt = new Map<string, number>();
   return {
@@ -38,7 +39,11 @@ export function rankServers(servers: readonly string[], now: () => Date): Rankin
   };
 }
 
-/** Runs the attempt on one server after the other, until one does better than break off or stay away. */
+/**
+ * Runs the attempt on one server after the other, until one succeeds or fails for a reason that is not the server's.
+ * @param patienceFor the time for one server, by the number of servers still to try
+ * @throws ServiceError with the code and advice of the first server, if all of them failed
+ */
 export async function onFirstServer<T>(
   addresses: readonly ServerAddress[],
   ranking: Ranking,
@@ -58,7 +63,7 @@ export async function onFirstServer<T>(
     }
   }
   const [first] = faults;
-  if (first === undefined) throw new ServiceError('hostNotFound', 'the settings name no server');
+  if (first === undefined) throw new ServiceError('hostNotFound', 'the settings contain no server');
   if (faults.length === 1) throw first;
   throw new ServiceError(first.code, `no server answered: ${faults.map(({ message }) => message).join('; ')}`, {
     cause: first,
@@ -68,13 +73,13 @@ export async function onFirstServer<T>(
 }
 
 /**
- * The address of a server as the settings name it.
- * @throws ServiceError hostNotFound for text that is no address, which saving the settings prevents
+ * Host and port of a server, from its name in the settings.
+ * @throws ServiceError hostNotFound for an invalid address, which stored settings never contain
  */
 export function serverAddress(name: string, encryption: ConnectionSettings['encryption']): ServerAddress {
   const parsed = parseServerAddress(name, encryption);
   if (parsed.kind === 'address') return parsed.address;
   throw new ServiceError('hostNotFound', `${name}: ${parsed.fault}`, {
-    advice: 'Name the server by DNS name or IP address, IPv6 in brackets, with a port where it is not the usual one.',
+    advice: 'Enter a host name or an IP address (IPv6 in brackets), with a port if it is not the usual one.',
   });
 }

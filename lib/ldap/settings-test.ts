@@ -1,6 +1,7 @@
 /**
- * The staged check of settings: each step as an administrator would take it by hand, with what it found and how long it took,
- * up to the first that fails. Changes nothing and keeps no connection.
+ * The settings test: goes through the stages from name resolution to the filter, as an administrator would by hand, and
+ * reports what each found and how long it took. Stops at the first stage that fails. Changes nothing and keeps no
+ * connection.
  */
 import { ServiceError } from '../errors.ts';
 import type { Filter } from '../settings/filter.ts';
@@ -26,16 +27,19 @@ import { readRootDse, type RootDse } from './root-dse.ts';
 import { chooseScope, EVERYBODY, findIdSource, probe, type Scope } from './scope.ts';
 import { VENDOR_FACTS } from './vendor.ts';
 
-/** People counted at most. */
+/** The most people that are counted. */
 const COUNT_CAP = 1000;
 const SAMPLE_SIZE = 5;
 const DAY_MS = 86_400_000;
-/** Certificates with fewer days left are warned of. */
+/** A certificate with fewer days left causes a warning. */
 const FEW_DAYS = 30;
-/** Kept back of the limit for saying goodbye and for handing over the result. */
+/** The part of the limit that is reserved for closing the connection and returning the result. */
 const RESERVE_MS = 100;
 
-/** Ends within `limitMs` whatever the servers do. */
+/**
+ * Tests the settings. Ends within `limitMs`, whatever the servers do; a fault of a server is a failed stage.
+ * @param password of the bind DN
+ */
 export async function checkDirectory(
   settings: Settings,
   password: string,
@@ -54,7 +58,7 @@ export async function checkDirectory(
   const leftMs = (serversLeft = 1): number => (endsAt - performance.now()) / serversLeft;
   const operationMs = (): number => Math.min(timeouts.operationSeconds * 1000, leftMs());
 
-  /** Runs one step and keeps its record; `tell` puts what it found into words, `passes` says whether that will do. */
+  /** Runs one stage and records it. `tell` words what it found; `passes` decides whether that is good enough. */
   async function stage<T>(
     name: TestStage['name'],
     work: () => Promise<T>,
@@ -81,12 +85,12 @@ export async function checkDirectory(
     const addresses = await stage(
       'nameResolution',
       () => resolveServer(address, connectMs()),
-      (found) => `${skipped}${address.host} is ${found.map((one) => one.address).join(', ')}`,
+      (found) => `${skipped}${address.host} resolves to ${found.map((one) => one.address).join(', ')}`,
     );
     const socket = await stage(
       'connect',
       () => connectServer(address, addresses, connectMs()),
-      (found) => `connected to ${found.remoteAddress ?? address.host} port ${address.port}`,
+      (found) => `connected to ${found.remoteAddress ?? address.host}, port ${address.port}`,
     );
     return stage(
       'tls',
@@ -105,14 +109,14 @@ export async function checkDirectory(
     );
   }
 
-  /** What a server presents whose certificate was refused: a handshake and nothing after it. */
+  /** The certificate that was refused, from a second handshake with nothing after it. null if that fails too. */
   async function lookAtCertificate(address: ServerAddress, withinMs: number): Promise<PeerCertificate | null> {
     try {
       const look = await openConnection(address, { ...settings.connection, ignoreCertificateWarnings: true }, withinMs);
       look.destroy();
       return look.certificate;
     } catch {
-      // The refusal is what there is to tell.
+      // The refusal itself is reported in any case.
       return null;
     }
   }
@@ -125,13 +129,13 @@ export async function checkDirectory(
         return await connect(serverAddress(name, encryption), serversLeft, skipped);
       } catch (error) {
         if (serversLeft === 1 || !isServerFault(error)) throw error;
-        // The record starts again with the next server and begins with why the one before was left.
+        // The stages start again with the next server. The first one says why the server before was skipped.
         skipped += `${error.message}; next server: `;
         stages = [];
         certificates = [];
       }
     }
-    throw new ServiceError('hostNotFound', 'the settings name no server');
+    throw new ServiceError('hostNotFound', 'the settings contain no server');
   }
 
   async function run(): Promise<Pick<DirectoryTest, 'count' | 'counted' | 'sample'>> {
@@ -158,7 +162,8 @@ export async function checkDirectory(
     ({ presets } = facts);
     if (vendor !== detectedVendor && detectedVendor !== 'unknown') {
       warnings.push(
-        `The settings say ${facts.name}, the server looks like ${VENDOR_FACTS[detectedVendor].name}. Leave the vendor empty unless you know better.`,
+        `The vendor in the settings is ${vendor}, but the server looks like ${VENDOR_FACTS[detectedVendor].name}. ` +
+          'Leave the vendor empty unless the detection is wrong.',
       );
     }
 
@@ -170,8 +175,7 @@ export async function checkDirectory(
         const entries = await probe(open, { ...chosen, filter: EVERYBODY }, ['objectClass'], operationMs());
         return { ...chosen, isEmpty: entries.length === 0 };
       },
-      ({ baseDn, isEmpty }) =>
-        `${baseDn} is there${isEmpty ? ', but shows this bind user no entry in the depth of the settings' : ''}`,
+      ({ baseDn, isEmpty }) => `${baseDn} exists${isEmpty ? ', but the bind DN sees no entries there' : ''}`,
     );
     const { idSource, status } = await stage(
       'attributes',
@@ -183,7 +187,8 @@ export async function checkDirectory(
         const certain = facts.certainStatus?.attribute;
         if (certain !== undefined && entries.length > 0 && !isSeen(certain)) {
           warnings.push(
-            `This bind user does not see ${certain}, so disabled accounts look like active ones. Allow it to read that attribute.`,
+            `The bind DN does not see ${certain}, so disabled accounts look active. ` +
+              'Give it the right to read that attribute.',
           );
         }
         return { idSource, status: facts.statusAttributes.map((name) => ({ name, seen: isSeen(name) })) };
@@ -221,7 +226,7 @@ export async function checkDirectory(
   return { ok, stages, certificates, server, presets, warnings, count, counted, sample };
 }
 
-/** The absence of a status attribute says something of the entries only that should have it. */
+/** A missing status attribute means something only on entries that should have it, so look at those only. */
 function statusFilter({ filter }: Scope, objectClass: string | undefined): Filter {
   if (objectClass === undefined) return filter;
   const withStatus: Filter = { kind: 'equal', attribute: 'objectClass', value: Buffer.from(objectClass) };
@@ -238,10 +243,10 @@ function presentChain(certificate: PeerCertificate | null, now: Date): readonly 
   }));
 }
 
-/** The refusal of a certificate together with the one that was refused. */
+/** Adds the certificate that was refused to the fault. */
 function withPresented(refusal: ServiceError, certificates: readonly PresentedCertificate[]): ServiceError {
   const { code, message, cause, advice } = refusal;
-  const shown = certificates.length === 0 ? '' : `; it presents ${describeChain(certificates)}`;
+  const shown = certificates.length === 0 ? '' : `; the server sent ${describeChain(certificates)}`;
   return new ServiceError(code, `${message}${shown}`, { cause, ...(advice === undefined ? {} : { advice }) });
 }
 
@@ -250,47 +255,48 @@ function describeEncryption(
   chain: readonly PresentedCertificate[],
   encryption: string,
 ): string {
-  if (certificate === null) return 'not used: passwords cross the network in clear text';
+  if (certificate === null) return 'not encrypted: passwords cross the network in clear text';
   const how = encryption === 'tls' ? 'StartTLS' : 'LDAPS';
   const trust =
-    certificate.warning === null ? '' : `; NOT trusted, but accepted as the settings ask: ${certificate.warning}`;
+    certificate.warning === null
+      ? ''
+      : `; NOT trusted, but the settings ignore certificate warnings: ${certificate.warning}`;
   return `${how} with ${describeChain(chain)}${trust}`;
 }
 
-/** The server's own certificate in full, of the others who signed it. */
+/** The server's own certificate in full, then the issuers of the chain. */
 function describeChain([own, ...issuers]: readonly PresentedCertificate[]): string {
   if (own === undefined) return 'no certificate';
-  const names = own.names.length === 0 ? '' : ` (made for ${own.names.join(', ')})`;
-  const life = own.daysLeft < 0 ? `expired ${-own.daysLeft} days ago` : `valid for ${own.daysLeft} more days`;
+  const names = own.names.length === 0 ? '' : ` (names: ${own.names.join(', ')})`;
+  const life = own.daysLeft < 0 ? `expired ${-own.daysLeft} days ago` : `expires in ${own.daysLeft} days`;
   const above = issuers.map(({ issuer }) => issuer).filter((issuer) => issuer !== own.issuer);
-  return `${own.subject}${names}, issued by ${[own.issuer, ...new Set(above)].join(', issued by ')}, ${life}`;
+  const signers = [own.issuer, ...new Set(above)].map((issuer) => `issued by ${issuer}`).join(', ');
+  return `the certificate of ${own.subject}${names}, ${signers}, ${life}`;
 }
 
 function describeRootDse(rootDse: RootDse): string {
   const { vendor, detectedVendor, product, idAttribute, namingContexts } = rootDse;
   const name = VENDOR_FACTS[vendor].name;
-  const rules = vendor === detectedVendor && product.includes(name) ? '' : ` (vendor: ${name})`;
+  const rules = vendor === detectedVendor && product.includes(name) ? '' : ` (treated as ${name})`;
   const offered = [
-    rootDse.paging ? 'offers paged reading' : 'does not offer paged reading',
+    rootDse.paging ? 'paged searches' : 'no paged searches',
     ...(rootDse.startTls ? ['StartTLS'] : []),
-    ...(rootDse.passwordPolicy ? ['the password-policy control'] : []),
+    ...(rootDse.passwordPolicy ? ['password policy control'] : []),
   ].join(', ');
-  const id = idAttribute === null ? '' : `; its unique id is ${idAttribute}`;
-  return `${product}${rules}; ${offered}${id}; naming contexts: ${namingContexts.join(' and ') || 'none shown'}`;
+  const id = idAttribute === null ? '' : `; unique id attribute: ${idAttribute}`;
+  const contexts = namingContexts.join(' and ') || 'none shown';
+  return `${product}${rules}; announces: ${offered}${id}; naming contexts: ${contexts}`;
 }
 
 function describeAttributes(id: string, isKnown: boolean, status: TestedServer['statusAttributes']): string {
   const seen = status.filter((one) => one.seen).map(({ name }) => name);
   const unseen = status.filter((one) => !one.seen).map(({ name }) => name);
-  if (!isKnown) return `nobody is in scope whose ${id} could be read`;
-  const told = [
-    `the unique id ${id} can be read`,
-    ...(seen.length > 0 ? [`so can ${seen.join(' and ')}`] : []),
-    ...(unseen.length > 0
-      ? [`${unseen.join(' and ')} not seen on the first entries, as is usual where nobody is disabled`]
-      : []),
-  ];
-  return told.join('; ');
+  if (!isKnown) return `no entry in scope has a readable ${id}`;
+  const notSeen =
+    unseen.length === 0
+      ? ''
+      : `; not seen on the first entries: ${unseen.join(', ')} (normal while no account is disabled)`;
+  return `readable: ${[`${id} (unique id)`, ...seen].join(', ')}${notSeen}`;
 }
 
 interface Count extends Pick<DirectoryTest, 'count' | 'counted' | 'sample'> {
@@ -311,7 +317,7 @@ async function countPeople(people: AsyncGenerator<readonly Entry[], ReadProof, v
 }
 
 function describeCount({ count, counted, reasons }: Count): string {
-  if (reasons.length > 0) return `found ${count}, but not everybody can be read: ${reasons.join(' ')}`;
-  if (count === 0) return 'nobody is in scope: check base, depth and filter';
+  if (reasons.length > 0) return `found ${count}, but the read is incomplete: ${reasons.join(' ')}`;
+  if (count === 0) return 'found nobody: check base DN, depth and filter';
   return `found ${counted === 'capped' ? 'more than ' : ''}${count}`;
 }

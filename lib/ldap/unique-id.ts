@@ -1,19 +1,21 @@
 /**
- * Unique ids of entries: from the bytes of the attribute to the one text this system keeps, and back to what a server
- * compares. Two entries have the same text exactly when the directory holds them for the same.
+ * Converts unique ids of entries: from the bytes of the attribute to the text that Rollcall stores, and back to the
+ * bytes that a server compares. Two ids have the same text if and only if the directory considers them equal. Searches
+ * nothing.
  */
 import { isPrintable } from '../printable.ts';
 
-/** The attributes that servers give every entry and never change, the most wide-spread first. */
+/** The attributes that servers give every entry and never change, the most common first. */
 export const ID_ATTRIBUTES = ['entryUUID', 'objectGUID', 'nsUniqueId', 'GUID', 'ipaUniqueID', 'ibm-entryUuid'] as const;
 
 const TEXT_IDS: ReadonlySet<string> = new Set(['entryuuid', 'nsuniqueid', 'ipauniqueid', 'ibm-entryuuid']);
 
 /**
- * The id as text; null where there is none, or several: what has several values names nothing.
+ * The id as text; null if the attribute has no value, or several, because several values identify nothing.
  *
- * objectGUID (MS-DTYP section 2.3.4.2: the first three groups are little-endian) and eDirectory's GUID become UUID text, the
- * well-known text ids lower case, anything else trimmed text or, where the bytes are no text, hexadecimal digits.
+ * objectGUID (the first three groups are little-endian: MS-DTYP section 2.3.4.2) and eDirectory's GUID become UUID
+ * text. The well-known text ids become lower case. Anything else becomes trimmed text or, if the bytes are not text,
+ * hexadecimal digits.
  */
 export function readUniqueId(idAttribute: string, values: readonly Uint8Array[]): string | null {
   const [bytes, second] = values;
@@ -30,8 +32,8 @@ export function readUniqueId(idAttribute: string, values: readonly Uint8Array[])
 }
 
 /**
- * The values to search for to find this id; several where the text does not tell text and hexadecimal digits apart. Empty
- * where no entry can have it.
+ * The values to search for to find this id. Two if the text could be either text or hexadecimal digits; none if no
+ * entry can have this id.
  */
 export function uniqueIdValues(idAttribute: string, id: string): readonly Uint8Array[] {
   const name = idAttribute.toLowerCase();

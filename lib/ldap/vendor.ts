@@ -1,6 +1,6 @@
 /**
- * What is particular to each vendor's directory: how its root DSE gives it away, which attribute names an entry for ever, which
- * ones mark an account disabled, and what its administrators usually map. Facts and pure functions; asks no server.
+ * The differences between vendors: how to detect a vendor from its root DSE, which attribute holds the unique id, which
+ * ones show that an account is disabled, and the usual filter and mapping. Facts and pure functions; asks no server.
  */
 import type { Presets, Vendor } from '../settings/settings.ts';
 import { STATUS_ATTRIBUTES, type StatusAttribute } from './account-status.ts';
@@ -8,21 +8,27 @@ import type { ID_ATTRIBUTES } from './unique-id.ts';
 
 type IdAttribute = (typeof ID_ATTRIBUTES)[number];
 
+/** What Rollcall knows about a vendor's directory. */
 export interface VendorFacts {
   /** For people to read. */
   readonly name: string;
-  /** The attribute with the unique id, on every entry; null where only a look at entries can tell. */
+  /** The attribute with the unique id, which every entry has; null if only the entries can show it. */
   readonly idAttribute: IdAttribute | null;
-  /** What a search asks for to know whether an account is disabled. */
+  /** The attributes that show whether an account is disabled. */
   readonly statusAttributes: readonly StatusAttribute[];
-  /** The status attribute that everybody of an object class has, so that who does not see it may not read it; null = none is. */
+  /**
+   * The status attribute that every entry of an object class has: if it is missing from all of them, the bind DN may
+   * not read it. null if there is none.
+   */
   readonly certainStatus: { readonly attribute: StatusAttribute; readonly objectClass: string } | null;
+  /** The usual filter and mapping. */
   readonly presets: Presets;
 }
 
 const POSIX_STATUS = ['pwdAccountLockedTime', 'shadowExpire'] as const;
 const COMMON_MAPPING = { userName: 'uid', fullName: 'cn', emailAddresses: 'mail' };
 
+/** The facts by vendor. */
 export const VENDOR_FACTS: Readonly<Record<Vendor, VendorFacts>> = {
   openLdap: {
     name: 'OpenLDAP',
@@ -36,11 +42,11 @@ export const VENDOR_FACTS: Readonly<Record<Vendor, VendorFacts>> = {
   },
   ds389: {
     name: '389 Directory Server',
-    // Its ldif2db gives entries no entryUUID; this one is always there, below FreeIPA too.
+    // Entries loaded with ldif2db have no entryUUID. All entries have nsUniqueId, those of FreeIPA too.
     idAttribute: 'nsUniqueId',
     statusAttributes: ['nsAccountLock', 'shadowExpire'],
     certainStatus: null,
-    // nsPerson is what its own tools make people of, and no kind of person. FreeIPA's people are both.
+    // Its own tools create people as nsPerson, which is not derived from person. People of FreeIPA have both.
     presets: {
       scope: { filter: '(&(|(objectClass=person)(objectClass=nsPerson))(uid=*))' },
       mapping: COMMON_MAPPING,
@@ -51,8 +57,8 @@ export const VENDOR_FACTS: Readonly<Record<Vendor, VendorFacts>> = {
     idAttribute: 'objectGUID',
     statusAttributes: ['userAccountControl', 'accountExpires'],
     certainStatus: { attribute: 'userAccountControl', objectClass: 'user' },
-    // The object class alone would take in computers, the category alone contacts. Critical for the system are the accounts that
-    // every domain has: Guest, krbtgt, Administrator.
+    // The object class alone would include computers, the category alone contacts. isCriticalSystemObject excludes the
+    // accounts that every domain has: Guest, krbtgt, Administrator.
     presets: {
       scope: { filter: '(&(objectCategory=person)(objectClass=user)(!(isCriticalSystemObject=TRUE)))' },
       mapping: { userName: 'sAMAccountName', fullName: 'displayName', emailAddresses: 'proxyAddresses, mail' },
@@ -63,7 +69,7 @@ export const VENDOR_FACTS: Readonly<Record<Vendor, VendorFacts>> = {
     idAttribute: 'GUID',
     statusAttributes: ['loginDisabled', 'loginExpirationTime'],
     certainStatus: null,
-    // Its class User is inetOrgPerson in LDAP, and named by cn.
+    // Its class User appears as inetOrgPerson in LDAP, with cn as the naming attribute.
     presets: {
       scope: { filter: '(&(objectClass=inetOrgPerson)(cn=*))' },
       mapping: { userName: 'cn', fullName: 'fullName', emailAddresses: 'mail' },
@@ -85,7 +91,7 @@ export const VENDOR_FACTS: Readonly<Record<Vendor, VendorFacts>> = {
   },
 };
 
-/** What of a root DSE tells its vendor. */
+/** The attributes of a root DSE that reveal the vendor. */
 export interface Traits {
   readonly vendorName: readonly string[];
   readonly vendorVersion: readonly string[];
@@ -96,7 +102,7 @@ export interface Traits {
 // LDAP_CAP_ACTIVE_DIRECTORY_OID and LDAP_CAP_ACTIVE_DIRECTORY_ADAM_OID (MS-ADTS section 3.1.1.3.4.3).
 const ACTIVE_DIRECTORY_OIDS = ['1.2.840.113556.1.4.800', '1.2.840.113556.1.4.1851'];
 
-// The first that matches vendorName, vendorVersion or an object class of the root DSE.
+// The first pattern that matches vendorName, vendorVersion or an object class of the root DSE decides.
 const SIGNS: readonly (readonly [RegExp, Vendor])[] = [
   [/Samba Team/i, 'activeDirectory'],
   [/OpenLDAP/i, 'openLdap'],
@@ -105,20 +111,23 @@ const SIGNS: readonly (readonly [RegExp, Vendor])[] = [
   [/Apache Software|ApacheDS/i, 'apacheDs'],
 ];
 
-/** Active Directory names no vendor, only what it is capable of. */
+/** The vendor of a server with these traits. Active Directory has no vendorName, so its capabilities decide. */
 export function detectVendor(traits: Traits): Vendor {
   if (traits.supportedCapabilities.some((oid) => ACTIVE_DIRECTORY_OIDS.includes(oid))) return 'activeDirectory';
   const about = [...traits.vendorName, ...traits.vendorVersion, ...traits.objectClass].join(' ');
   return SIGNS.find(([sign]) => sign.test(about))?.[1] ?? 'unknown';
 }
 
-// Vendors of which no more is known than where their unique id is.
+// Vendors of which only the attribute with the unique id is known.
 const OTHER_IDS: readonly (readonly [RegExp, IdAttribute])[] = [
   [/International Business Machines|\bIBM\b/i, 'ibm-entryUuid'],
   [/ForgeRock|OpenDJ|Wren|Ping Identity|UnboundID|Isode|ViewDS/i, 'entryUUID'],
 ];
 
-/** The attribute with the unique id on a server of this vendor; null where only a look at entries can tell. */
+/**
+ * The attribute with the unique id on a server of this vendor; null if only the entries can show it.
+ * @param product name and version; decides if the vendor is `unknown`
+ */
 export function vendorIdAttribute(vendor: Vendor, product: string): IdAttribute | null {
   if (vendor !== 'unknown') return VENDOR_FACTS[vendor].idAttribute;
   return OTHER_IDS.find(([sign]) => sign.test(product))?.[1] ?? null;

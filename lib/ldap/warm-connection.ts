@@ -1,33 +1,43 @@
-/** Connections that are kept between logins, and when they are no longer used. Knows nothing of what they carry. */
+/** Keeps connections open between logins and decides when to drop them. Knows no LDAP operation. */
 import type { ServerAddress } from '../settings/server-address.ts';
 import type { Connection } from './connection.ts';
 import { isServerFault } from './fault.ts';
 import { onFirstServer, type Patience, type Ranking } from './server-ranking.ts';
 
-/** Connections that wait for the next login. */
+/** The most connections kept for the next login. */
 const MAX_IDLE = 4;
 
-/** Firewalls and gateways forget quiet connections after some five minutes without telling anybody. */
+/** Firewalls and gateways silently drop idle connections after about five minutes. */
 const MAX_IDLE_MS = 240_000;
 
+/** Connections that are kept between logins. */
 export interface WarmConnections<T> {
-  /** Gives a connection to one piece of work at a time, with what is left of the time for all of it. */
+  /**
+   * Runs the work on a connection of its own; `withinMs` is the time left for all of it.
+   * @throws ServiceError with a DirectoryFaultCode, and whatever the work throws
+   */
   use<R>(work: (held: T, withinMs: () => number) => Promise<R>): Promise<R>;
+  /** Closes the idle connections, and each busy one when its work is done. */
   close(): Promise<void>;
 }
 
+/** The servers to use for logins, and the time limits. */
 export interface LoginServers {
+  /** All servers but the exceptions, the best first. */
   readonly addresses: (except?: readonly string[]) => ServerAddress[];
   readonly ranking: Ranking;
   readonly connectMs: number;
+  /** The time for one login, over all servers. */
   readonly budgetMs: number;
   readonly now: () => Date;
 }
 
 /**
- * Keeps connections between logins, to the server that is the best one at the time. One that turns out to be broken is replaced
- * and the work done again, once. One that only failed to answer in time is not: the server may be working on it, and would count
- * a wrong password twice. Another server is asked then, if there is one.
+ * Keeps connections between logins, to the server that ranks first at the time. If a kept connection turns out to be
+ * broken, the work is repeated once on a new one. If its server only failed to answer in time, the work is not repeated
+ * there, because the server may still be working on it and would count a wrong password twice; the other servers are
+ * tried instead.
+ * @param open opens a connection to a server, ready for the work
  */
 export function keepWarm<T extends { readonly connection: Connection }>(
   { addresses, ranking, connectMs, budgetMs, now }: LoginServers,
@@ -58,7 +68,7 @@ export function keepWarm<T extends { readonly connection: Connection }>(
   return {
     async use(work) {
       const endsAt = performance.now() + budgetMs;
-      // Servers that are still to be tried keep their share of the time.
+      // Each server that is still to be tried gets an equal share of the time left.
       const shareOf = (serversLeft: number): Patience => {
         const started = performance.now();
         const leftMs = (): number => started + (endsAt - started) / serversLeft - performance.now();
@@ -72,7 +82,7 @@ export function keepWarm<T extends { readonly connection: Connection }>(
           return await run(kept, (held) => work(held, operationMs));
         } catch (error) {
           if (!isServerFault(error)) throw error;
-          // A connection that was closed in the meantime says nothing about its server.
+          // An idle connection that was closed says nothing about the health of its server.
           if (error.code !== 'connectionLost') {
             ranking.failed(kept.connection.server);
             candidates = addresses([kept.connection.server]);

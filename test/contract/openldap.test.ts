@@ -509,10 +509,10 @@ describe('the staged check', () => {
     expect(result).toMatchObject({ ok: true, count: 6, counted: 'all' });
     expect(result.sample).toHaveLength(5);
     expect(result.stages[2]!.detail).toMatch(
-      /^StartTLS with localhost \(made for localhost, .*\), issued by Local Test Authority, valid for \d+ more days$/,
+      /^StartTLS with the certificate of localhost \(names: localhost, .*\), issued by Local Test Authority, expires in \d+ days$/,
     );
     expect(result.stages[4]!.detail).toMatch(
-      /OpenLDAP; offers paged reading, StartTLS, the password-policy control; its unique id is entryUUID; naming contexts: dc=example,dc=com/,
+      /OpenLDAP; announces: paged searches, StartTLS, password policy control; unique id attribute: entryUUID; naming contexts: dc=example,dc=com/,
     );
   });
 
@@ -524,10 +524,10 @@ describe('the staged check', () => {
 
   test.each([
     ['connect', { connection: { servers: ['127.0.0.1:1'] } }, /127\.0\.0\.1:1: nothing listens on this port/],
-    ['tls', { connection: { encryption: 'tls' as const } }, /certificate is not trusted.*CA certificates/],
-    ['bind', { password: 'wrong' }, /invalidCredentials \(49\).*Check the administrative DN/],
+    ['tls', { connection: { encryption: 'tls' as const } }, /certificate is not trusted.*caCertificates/],
+    ['bind', { password: 'wrong' }, /invalidCredentials \(49\).*Check the bind DN/],
     ['base', { scope: { baseDn: `ou=nowhere,${BASE}` } }, /noSuchObject \(32\).*Check the base DN/],
-    ['attributes', { mapping: { uniqueId: 'departmentNumber' } }, /no unique id \(departmentNumber\)/],
+    ['attributes', { mapping: { uniqueId: 'departmentNumber' } }, /no readable unique id \(departmentNumber\)/],
   ])('stops at %s with advice', async (name, over, detail) => {
     const result = await open(over).test(5000);
 

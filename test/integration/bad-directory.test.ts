@@ -122,7 +122,7 @@ describe('a read that is cut short makes the run partial, removes nobody and say
         sendPeople(reply, 0, 3);
         reply.done();
       },
-      /did not answer to it/u,
+      /ignored the paging control/u,
     ],
     [
       'a part of the scope is on another server',

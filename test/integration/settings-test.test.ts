@@ -113,7 +113,7 @@ describe('the check stops at the stage that fails, tells its code and what to do
       { bind: (_asked, reply) => reply.done({ code: 49 }) },
       'bind',
       'bindRefused',
-      /Check the administrative DN and its password/,
+      /Check the bind DN and its password/,
     ],
     [
       'a bind user that is locked',
@@ -134,8 +134,15 @@ describe('the check stops at the stage that fails, tells its code and what to do
       'encryptionRequired',
       /Choose StartTLS or LDAPS/,
     ],
-    ['a port that accepts and never answers', 'none', sayNothing, 'bind', 'operationTimeout', /answers late or never/],
-    ['the same with StartTLS', 'tls', sayNothing, 'tls', 'operationTimeout', /answers late or never/],
+    [
+      'a port that accepts and never answers',
+      'none',
+      sayNothing,
+      'bind',
+      'operationTimeout',
+      /answers too late or not at all/,
+    ],
+    ['the same with StartTLS', 'tls', sayNothing, 'tls', 'operationTimeout', /answers too late or not at all/],
     ['the same with LDAPS', 'ssl', sayNothing, 'tls', 'connectionTimeout', /firewalls/],
     [
       'a base that is not there',
@@ -151,7 +158,7 @@ describe('the check stops at the stage that fails, tells its code and what to do
       { rootDse: { ...OFFERS_PAGING, namingContexts: ['o=a', 'o=b'] } },
       'base',
       'baseUnknown',
-      /Enter the base DN; the server offers o=a and o=b/,
+      /Enter the base DN\. The server offers o=a and o=b/,
     ],
     [
       'a unique id that this bind user can not read',
@@ -159,7 +166,7 @@ describe('the check stops at the stage that fails, tells its code and what to do
       { search: people({ entryUUID: [], uid: ['anna'] }) },
       'attributes',
       'uniqueIdMissing',
-      /Allow the administrative DN to read that attribute/,
+      /Give the bind DN the right to read the attribute/,
     ],
   ] satisfies [string, string, Script | null, string, string, RegExp][])(
     '%s',
@@ -221,7 +228,9 @@ describe('what works and is likely not meant that way is warned of', () => {
     const { server, warnings } = await tryOut(port, { connection: { vendor: 'apacheDs' } });
 
     expect(server).toMatchObject({ vendor: 'apacheDs', detectedVendor: 'openLdap' });
-    expect(warnings).toContainEqual(expect.stringMatching(/say ApacheDS, the server looks like OpenLDAP/));
+    expect(warnings).toContainEqual(
+      expect.stringMatching(/in the settings is apacheDs, but the server looks like OpenLDAP/),
+    );
   });
 });
 
@@ -322,7 +331,7 @@ describe('on a real server', () => {
       name: 'tls',
       code: 'certificateRefused',
       detail: expect.stringMatching(
-        /not trusted.*presents 127\.0\.0\.1.*valid for 10 more days.*"CA certificates"/,
+        /not trusted.*sent the certificate of 127\.0\.0\.1.*expires in 10 days.*caCertificates/,
       ) as string,
     });
   });

@@ -1,6 +1,6 @@
 /**
- * Reads everybody in scope, page by page (RFC 2696), and says at the end whether that was really everybody. The proof is never
- * taken from the absence of an error: each thing that could have cut the answer short is looked at.
+ * Reads everybody in scope, page by page (RFC 2696), and says at the end whether that was really everybody. Absence of
+ * an error is no proof: it checks each way in which a server can cut an answer short. Decides nothing about users.
  */
 import { PagedResultsControl } from 'ldapts';
 
@@ -16,37 +16,39 @@ import type { Scope } from '../scope.ts';
 import { toSearchFilter } from '../search-filter.ts';
 
 /**
- * Entries a page: the largest that Active Directory gives (MaxPageSize; asked for more, it gives as many) and that other
- * servers' limits usually allow. OpenLDAP refuses a page above its size.pr altogether: then half as many are asked for.
+ * Entries per page. Active Directory returns no larger pages (MaxPageSize), and the limits of other servers usually
+ * allow this size. OpenLDAP refuses a page larger than its size.pr; then the size is halved.
  */
 const PAGE_SIZE = 1000;
 
 /**
- * Entries a page for a server that has left a larger page unanswered: where its size limit is smaller than the page it is to
- * ignore the control (RFC 2696 section 3), and ApacheDS does. Then nothing tells whether it pages at all.
+ * Entries per page for a server that ignored the paging control of a larger page. A server ignores the control if the
+ * page is not smaller than its size limit (RFC 2696 section 3; ApacheDS does). Its answer then does not show whether it
+ * supports paging.
  */
 const SMALL_PAGE_SIZE = 100;
 
 /**
- * An empty page with a cookie is legal: the server may have looked through many entries that did not match or must not be shown.
- * So many in a row are none any more.
+ * An empty page with a cookie is legal: the server may have examined many entries that do not match or may not be read.
+ * More than this number in a row is treated as an endless loop.
  */
 const MAX_EMPTY_PAGES = 100;
 
 const FIRST_PAGE = Buffer.alloc(0);
 
-/** Results of a server that may not be well; another one may be. */
+/** Results that mean trouble with this server, so that another one may succeed. */
 const UNWELL: ReadonlySet<number> = new Set([RESULT.busy, RESULT.unavailable]);
 
 interface Page {
   readonly entries: Entry[];
-  /** `fault`: no result came. */
+  /** A ServiceError if no result arrived. */
   readonly end: Answer | ServiceError;
 }
 
 /**
- * Everybody in scope. The next page is asked for while the caller works on this one.
- * @throws ServiceError of a DirectoryFaultCode, before the first entry only
+ * Everybody in scope. Requests the next page while the caller works on this one, and clears a page when the caller asks
+ * for the next.
+ * @throws ServiceError with a DirectoryFaultCode, only before the first entry
  */
 export async function* readScope(
   connection: Connection,
@@ -111,18 +113,19 @@ export async function* readScope(
       }
       const cookie = cookieOf(end);
       if (end.status !== RESULT.success) {
-        reasons.add(
-          `The server ended the read after ${read} entries: ${describeResult(end.status, end.diagnostic)}. ${adviceFor(end)}`,
-        );
+        const result = describeResult(end.status, end.diagnostic);
+        reasons.add(`The server ended the read after ${read} entries: ${result}. ${adviceFor(end)}`);
       } else if (cookie === null) {
-        // Without the control in its answer a server has not paged. That is all there is, unless it says that it can page:
-        // then it has left out what would have told us of more.
+        // An answer without the paging control contains everything. But a server that announces paging should have sent
+        // the control; without it, there may be more entries.
         if (rootDse.paging)
-          reasons.add('The server offers paged reading but did not answer to it, so there may be more entries.');
+          reasons.add(
+            'The server announces paged searches but ignored the paging control, so there may be more entries.',
+          );
         else if (!first) reasons.add('The server stopped paging in the middle of the read.');
       } else if (cookie.length > 0) {
         if (emptyPages > MAX_EMPTY_PAGES) {
-          reasons.add(`The server sent ${emptyPages} empty pages in a row and still announced more.`);
+          reasons.add(`The server sent ${emptyPages} empty pages in a row and did not end the read.`);
         } else if (!repeated) {
           next = ask(cookie);
         }
@@ -131,30 +134,30 @@ export async function* readScope(
     first = false;
     previousFirstDn = firstDn ?? previousFirstDn;
     if (entries.length > 0 && !repeated) yield entries;
-    // V8 puts arrays that are made and grow like this one among the old objects, and every entry in it would stay with it until
-    // the next large garbage collection: 60 MB of them at 200,000 people.
+    // V8 promotes arrays that grow like this one to the old generation, and their entries would stay in memory until
+    // the next major garbage collection: 60 MB of them at 200,000 people.
     entries.length = 0;
   }
   return { complete: reasons.size === 0, reasons: [...reasons], ...(brokeOff ? { brokeOff } : {}) };
 }
 
-/** OpenLDAP's "illegal pagedResults page size": not the other limits that have this result, which a smaller page would meet too. */
+/** Whether OpenLDAP refused the page size. Other limits have the same result code, but smaller pages would not help. */
 function isPageTooLarge(end: Answer | ServiceError): boolean {
   return 'status' in end && end.status === RESULT.adminLimitExceeded && /page ?size/i.test(end.diagnostic);
 }
 
-/** A success that says nothing of pages. */
+/** Whether the search succeeded without an answer to the paging control. */
 function isUnpaged(end: Answer | ServiceError): boolean {
   return 'status' in end && end.status === RESULT.success && cookieOf(end) === null;
 }
 
-/** The cookie of an answer; empty at the end of the pages, null where the answer has no (readable) control. */
+/** The cookie of an answer; empty after the last page, null if the answer has no readable paging control. */
 function cookieOf(answer: Answer): Buffer | null {
   const control = answer.controls.find((candidate) => candidate instanceof PagedResultsControl);
   return control?.value === undefined ? null : (control.value.cookie ?? FIRST_PAGE);
 }
 
-/** A limit without a single entry is the end of a read that has begun; everything else that brought nothing is a fault. */
+/** Throws for a first page without entries, except after success or a limit: those end a read that has begun. */
 function throwFault(end: Answer | ServiceError, server: string, baseDn: string): void {
   if (end instanceof ServiceError) throw end;
   if (end.status === RESULT.success || LIMIT_RESULTS.has(end.status)) return;
@@ -163,6 +166,6 @@ function throwFault(end: Answer | ServiceError, server: string, baseDn: string):
 
 function adviceFor(end: Answer): string {
   return LIMIT_RESULTS.has(end.status)
-    ? "Lift the server's limits for the administrative DN, for paged searches too."
-    : 'Look into the log of the server.';
+    ? "Lift the server's limits for the bind DN, also for paged searches."
+    : "Check the server's log.";
 }
