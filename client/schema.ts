@@ -357,195 +357,216 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         readonly Settings: {
+            /** @description How to connect to the directory. */
             readonly connection: {
-                /** @description DNS names or IP addresses (IPv6 in brackets), with `:port` where it is not the usual one. Tried in this order. */
+                /** @description DNS names or IP addresses (IPv6 in brackets), tried in this order; add `:port` if it is not the default port. A read takes everything from one server; if that server fails, the read starts over with the next one. A server that fails during a login is tried last for the next minute. */
                 readonly servers: readonly string[];
                 /**
-                 * @description `none`: LDAP on 389. `tls`: StartTLS on 389. `ssl`: LDAPS on 636.
+                 * @description `none`: LDAP on port 389. `tls`: StartTLS on port 389. `ssl`: LDAPS on port 636.
                  * @default none
                  * @enum {string}
                  */
                 readonly encryption?: "none" | "tls" | "ssl";
                 /**
-                 * @description Accepts any certificate, which protects from nobody: prefer `caCertificates`.
+                 * @description Accepts any certificate, so anyone on the network path can read and change everything. Use `caCertificates` instead. Needs encryption.
                  * @default false
                  */
                 readonly ignoreCertificateWarnings?: boolean;
-                /** @description PEM bundle to trust in place of the system’s. Empty = the system’s. */
+                /** @description PEM bundle of the certificates to trust instead of the system’s, for a private CA. Leave empty to trust the system’s. Needs encryption. */
                 readonly caCertificates?: string | null;
-                /** @description DN, or what else the server takes for a bind, of the user that reads the directory. Empty = anonymous. */
+                /** @description Bind DN: the user that reads the directory. Other bind names that the server accepts are allowed, such as a user principal name of Active Directory. Leave empty to read anonymously. */
                 readonly administrativeDn?: string | null;
-                /** @description Of `administrativeDn`. Never shown. Left out = the stored one. */
+                /** @description Password of `administrativeDn`. Never shown. Leave out to keep the stored password. */
                 readonly password?: string;
-                /** @description Ignored, so that what was shown can be sent back. */
+                /** @description Shown by `GET`. Ignored in requests, so that you can send back the settings as they were shown. */
                 readonly passwordSet?: boolean;
-                /** @description Whose rules hold. Empty = as the server tells. */
+                /** @description Vendor whose rules apply to the unique id, to disabled accounts and to presets. `ds389` includes FreeIPA, `activeDirectory` includes Samba. Leave empty to detect the vendor from the root DSE. */
                 readonly vendor?: ("" | "openLdap" | "ds389" | "activeDirectory" | "eDirectory" | "apacheDs" | "unknown") | null;
-                /** @default {} */
+                /**
+                 * @description Time limits in seconds.
+                 * @default {}
+                 */
                 readonly timeouts?: {
                     /**
-                     * @description For connecting to one server, with encryption.
+                     * @description For connecting to one server: name lookup, TCP connection and TLS handshake together.
                      * @default 5
                      */
                     readonly connectSeconds?: number;
                     /**
-                     * @description For one answer, such as a page of people.
+                     * @description For each request of a read: a bind, a page or a look-up.
                      * @default 10
                      */
                     readonly operationSeconds?: number;
                     /**
-                     * @description For one login, whatever it takes; the auth function itself has 20 seconds.
+                     * @description For one whole login, with every server that is tried. The auth function itself stops after 20 seconds.
                      * @default 15
                      */
                     readonly loginSeconds?: number;
                 };
             };
-            /** @default {} */
+            /**
+             * @description Which entries become users. A run searches them in pages of 1,000 entries and requests the mapped attributes, the unique id, and the attributes by which the vendor marks disabled accounts.
+             * @default {}
+             */
             readonly scope?: {
-                /** @description Where to search. Empty = the directory’s default naming context, or its only one. */
+                /** @description Base of the search. Leave empty to use `defaultNamingContext` of the root DSE or, if the server has none, its only naming context. */
                 readonly baseDn?: string | null;
-                /** @description Who is a user: a filter of RFC 4515. Empty = every entry. */
+                /** @description Search filter (RFC 4515) that selects the people; searched exactly as written. Leave empty to search `(objectClass=*)`, that is, every entry. */
                 readonly filter?: string | null;
                 /**
-                 * @description Everything below the base, or its own children only.
+                 * @description Search scope (RFC 4511). `subtree` (wholeSubtree): the base and everything below it. `oneLevel` (singleLevel): only the immediate children of the base.
                  * @default subtree
                  * @enum {string}
                  */
                 readonly depth?: "subtree" | "oneLevel";
             };
+            /** @description Which attributes become the fields of a user. User names are trimmed, normalised to NFC, and compared without letter case (by full Unicode case mapping: `straße` and `STRASSE` are the same name). An entry is skipped, and the run says why, if its user name is missing, longer than 255 bytes, or has control characters. */
             readonly mapping: {
-                /** @description Attribute with the name that people log in with, such as `uid`. */
+                /** @description Attribute with the name that people log in with, such as `uid` or `sAMAccountName`. LDAP keeps no order among values: if there are several, the value in the entry’s RDN is used, else the first one in sort order. */
                 readonly userName: string;
                 /**
-                 * @description Cuts user names of address form at the `@`.
+                 * @description Cuts the user name at its last `@`: `anna@example.com` becomes `anna`.
                  * @default false
                  */
                 readonly localPartOnly?: boolean;
-                /** @description Attribute with the full name. Empty = none is taken. */
+                /** @description Attribute with the full name, such as `displayName`. Names longer than 512 characters are cut; values that are not printable text are ignored. Leave empty for no full names. */
                 readonly fullName?: string | null;
-                /** @description Attributes with e-mail addresses, separated by comma. The first address found is the primary one. */
+                /** @description Attributes with e-mail addresses, separated by commas. The first address found is the primary one, unless another has the prefix `SMTP:` (as in `proxyAddresses`). The prefix `smtp:` is removed; values with other prefixes, and duplicates, are left out. Leave empty for no e-mail addresses. */
                 readonly emailAddresses?: (string | readonly string[]) | null;
-                /** @description Attribute that tells people apart for ever. Empty = chosen from what the server offers. */
+                /** @description Attribute that identifies an entry permanently, through renames and moves. Leave empty to use the one of the vendor: entryUUID, objectGUID, nsUniqueId, GUID, ipaUniqueID or ibm-entryUuid. After a change, removals are withheld until the users are linked by the new attribute. */
                 readonly uniqueId?: string | null;
             };
-            /** @default {} */
+            /**
+             * @description When runs start, and what they do to users that are missing or disabled. A run never disables or deletes an administrator if nobody could sign in as administrator afterwards; it lists such removals as `withheld`.
+             * @default {}
+             */
             readonly options?: {
-                /** @default {} */
+                /**
+                 * @description When runs start by themselves.
+                 * @default {}
+                 */
                 readonly schedule?: {
                     /**
-                     * @description Whether runs start by themselves.
+                     * @description Whether the schedule starts runs.
                      * @default false
                      */
                     readonly enabled?: boolean;
                     /**
-                     * @description `rate(...)` or `cron(...)` as EventBridge Scheduler takes it.
+                     * @description `rate(...)` or `cron(...)`, as EventBridge Scheduler accepts it. The first run of a rate comes one period after the rate was saved, at the next full minute; saving it unchanged does not restart the period.
                      * @default rate(1 hour)
                      */
                     readonly expression?: string;
                     /**
-                     * @description IANA time zone that `cron(...)` is meant in.
+                     * @description IANA time zone of a `cron(...)` expression.
                      * @default UTC
                      */
                     readonly timeZone?: string;
-                    /** @description Ignored, so that what was shown can be sent back. */
+                    /** @description Shown by `GET`. Ignored in requests, so that you can send back the settings as they were shown. */
                     readonly next?: unknown;
                 };
                 /**
-                 * @description What happens to directory users that are gone or out of scope.
+                 * @description What happens to directory users that a complete read did not find, because they are gone or out of scope. In any case they get `directory.missingSince`, and the run lists them once as `updated`.
                  * @default keep
                  * @enum {string}
                  */
                 readonly missingUsers?: "keep" | "disable" | "delete";
                 /**
-                 * @description How long somebody has to be missing before. 0 = not at all.
+                 * @description How many days a user must be missing before `missingUsers` applies.
                  * @default 0
                  */
                 readonly gracePeriodDays?: number;
                 /**
-                 * @description How many users one run may remove. With more, it removes nobody until an administrator approves.
+                 * @description How many users one run may disable or delete. A run that would exceed both limits withholds all removals until an administrator approves them.
                  * @default {}
                  */
                 readonly removalLimit?: {
                     /**
-                     * @description Of the directory users known.
+                     * @description Percentage of the known directory users.
                      * @default 10
                      */
                     readonly percent?: number;
                     /**
-                     * @description So many are always allowed.
+                     * @description Number of removals that is always allowed.
                      * @default 20
                      */
                     readonly atLeast?: number;
                 };
                 /**
-                 * @description What happens to entries that the directory marks disabled.
+                 * @description What happens to entries that the directory marks disabled. `disable`: their users are disabled. `skip`: the entries and their users are left alone. `import`: they are treated like any other entry.
                  * @default disable
                  * @enum {string}
                  */
                 readonly disabledUsers?: "disable" | "skip" | "import";
             };
             /**
-             * @description Given to users when a run creates them, and never again.
+             * @description Privileges of users that a run creates. Existing users keep theirs; to change those, use `POST /api/users/apply-default-privileges`. `none` and `admin` can’t be combined with other privileges.
              * @default [
              *       "login"
              *     ]
              */
             readonly defaultPrivileges?: readonly ("none" | "admin" | "login" | "changePassword" | "archive" | "modifyArchiveProfiles" | "export" | "modifyExportProfiles" | "delete")[];
-            /** @description Ignored, so that what was shown can be sent back. */
+            /** @description Shown by `GET`. Ignored in requests, so that you can send back the settings as they were shown. */
             readonly warnings?: unknown;
         };
         readonly TriedSettings: {
+            /** @description How to connect to the directory. */
             readonly connection: {
-                /** @description DNS names or IP addresses (IPv6 in brackets), with `:port` where it is not the usual one. Tried in this order. */
+                /** @description DNS names or IP addresses (IPv6 in brackets), tried in this order; add `:port` if it is not the default port. A read takes everything from one server; if that server fails, the read starts over with the next one. A server that fails during a login is tried last for the next minute. */
                 readonly servers: readonly string[];
                 /**
-                 * @description `none`: LDAP on 389. `tls`: StartTLS on 389. `ssl`: LDAPS on 636.
+                 * @description `none`: LDAP on port 389. `tls`: StartTLS on port 389. `ssl`: LDAPS on port 636.
                  * @default none
                  * @enum {string}
                  */
                 readonly encryption?: "none" | "tls" | "ssl";
                 /**
-                 * @description Accepts any certificate, which protects from nobody: prefer `caCertificates`.
+                 * @description Accepts any certificate, so anyone on the network path can read and change everything. Use `caCertificates` instead. Needs encryption.
                  * @default false
                  */
                 readonly ignoreCertificateWarnings?: boolean;
-                /** @description PEM bundle to trust in place of the system’s. Empty = the system’s. */
+                /** @description PEM bundle of the certificates to trust instead of the system’s, for a private CA. Leave empty to trust the system’s. Needs encryption. */
                 readonly caCertificates?: string | null;
-                /** @description DN, or what else the server takes for a bind, of the user that reads the directory. Empty = anonymous. */
+                /** @description Bind DN: the user that reads the directory. Other bind names that the server accepts are allowed, such as a user principal name of Active Directory. Leave empty to read anonymously. */
                 readonly administrativeDn?: string | null;
-                /** @description Of `administrativeDn`. Never shown. Left out = the stored one. */
+                /** @description Password of `administrativeDn`. Never shown. Leave out to keep the stored password. */
                 readonly password?: string;
-                /** @description Ignored, so that what was shown can be sent back. */
+                /** @description Shown by `GET`. Ignored in requests, so that you can send back the settings as they were shown. */
                 readonly passwordSet?: boolean;
-                /** @description Whose rules hold. Empty = as the server tells. */
+                /** @description Vendor whose rules apply to the unique id, to disabled accounts and to presets. `ds389` includes FreeIPA, `activeDirectory` includes Samba. Leave empty to detect the vendor from the root DSE. */
                 readonly vendor?: ("" | "openLdap" | "ds389" | "activeDirectory" | "eDirectory" | "apacheDs" | "unknown") | null;
-                /** @default {} */
+                /**
+                 * @description Time limits in seconds.
+                 * @default {}
+                 */
                 readonly timeouts?: {
                     /**
-                     * @description For connecting to one server, with encryption.
+                     * @description For connecting to one server: name lookup, TCP connection and TLS handshake together.
                      * @default 5
                      */
                     readonly connectSeconds?: number;
                     /**
-                     * @description For one answer, such as a page of people.
+                     * @description For each request of a read: a bind, a page or a look-up.
                      * @default 10
                      */
                     readonly operationSeconds?: number;
                     /**
-                     * @description For one login, whatever it takes; the auth function itself has 20 seconds.
+                     * @description For one whole login, with every server that is tried. The auth function itself stops after 20 seconds.
                      * @default 15
                      */
                     readonly loginSeconds?: number;
                 };
             };
-            /** @default {} */
+            /**
+             * @description Which entries become users. A run searches them in pages of 1,000 entries and requests the mapped attributes, the unique id, and the attributes by which the vendor marks disabled accounts.
+             * @default {}
+             */
             readonly scope?: {
-                /** @description Where to search. Empty = the directory’s default naming context, or its only one. */
+                /** @description Base of the search. Leave empty to use `defaultNamingContext` of the root DSE or, if the server has none, its only naming context. */
                 readonly baseDn?: string | null;
-                /** @description Who is a user: a filter of RFC 4515. Empty = every entry. */
+                /** @description Search filter (RFC 4515) that selects the people; searched exactly as written. Leave empty to search `(objectClass=*)`, that is, every entry. */
                 readonly filter?: string | null;
                 /**
-                 * @description Everything below the base, or its own children only.
+                 * @description Search scope (RFC 4511). `subtree` (wholeSubtree): the base and everything below it. `oneLevel` (singleLevel): only the immediate children of the base.
                  * @default subtree
                  * @enum {string}
                  */
@@ -555,81 +576,87 @@ export interface components {
             readonly mapping?: {
                 readonly userName?: string | null;
                 /**
-                 * @description Cuts user names of address form at the `@`.
+                 * @description Cuts the user name at its last `@`: `anna@example.com` becomes `anna`.
                  * @default false
                  */
                 readonly localPartOnly?: boolean;
-                /** @description Attribute with the full name. Empty = none is taken. */
+                /** @description Attribute with the full name, such as `displayName`. Names longer than 512 characters are cut; values that are not printable text are ignored. Leave empty for no full names. */
                 readonly fullName?: string | null;
-                /** @description Attributes with e-mail addresses, separated by comma. The first address found is the primary one. */
+                /** @description Attributes with e-mail addresses, separated by commas. The first address found is the primary one, unless another has the prefix `SMTP:` (as in `proxyAddresses`). The prefix `smtp:` is removed; values with other prefixes, and duplicates, are left out. Leave empty for no e-mail addresses. */
                 readonly emailAddresses?: (string | readonly string[]) | null;
-                /** @description Attribute that tells people apart for ever. Empty = chosen from what the server offers. */
+                /** @description Attribute that identifies an entry permanently, through renames and moves. Leave empty to use the one of the vendor: entryUUID, objectGUID, nsUniqueId, GUID, ipaUniqueID or ibm-entryUuid. After a change, removals are withheld until the users are linked by the new attribute. */
                 readonly uniqueId?: string | null;
             };
-            /** @default {} */
+            /**
+             * @description When runs start, and what they do to users that are missing or disabled. A run never disables or deletes an administrator if nobody could sign in as administrator afterwards; it lists such removals as `withheld`.
+             * @default {}
+             */
             readonly options?: {
-                /** @default {} */
+                /**
+                 * @description When runs start by themselves.
+                 * @default {}
+                 */
                 readonly schedule?: {
                     /**
-                     * @description Whether runs start by themselves.
+                     * @description Whether the schedule starts runs.
                      * @default false
                      */
                     readonly enabled?: boolean;
                     /**
-                     * @description `rate(...)` or `cron(...)` as EventBridge Scheduler takes it.
+                     * @description `rate(...)` or `cron(...)`, as EventBridge Scheduler accepts it. The first run of a rate comes one period after the rate was saved, at the next full minute; saving it unchanged does not restart the period.
                      * @default rate(1 hour)
                      */
                     readonly expression?: string;
                     /**
-                     * @description IANA time zone that `cron(...)` is meant in.
+                     * @description IANA time zone of a `cron(...)` expression.
                      * @default UTC
                      */
                     readonly timeZone?: string;
-                    /** @description Ignored, so that what was shown can be sent back. */
+                    /** @description Shown by `GET`. Ignored in requests, so that you can send back the settings as they were shown. */
                     readonly next?: unknown;
                 };
                 /**
-                 * @description What happens to directory users that are gone or out of scope.
+                 * @description What happens to directory users that a complete read did not find, because they are gone or out of scope. In any case they get `directory.missingSince`, and the run lists them once as `updated`.
                  * @default keep
                  * @enum {string}
                  */
                 readonly missingUsers?: "keep" | "disable" | "delete";
                 /**
-                 * @description How long somebody has to be missing before. 0 = not at all.
+                 * @description How many days a user must be missing before `missingUsers` applies.
                  * @default 0
                  */
                 readonly gracePeriodDays?: number;
                 /**
-                 * @description How many users one run may remove. With more, it removes nobody until an administrator approves.
+                 * @description How many users one run may disable or delete. A run that would exceed both limits withholds all removals until an administrator approves them.
                  * @default {}
                  */
                 readonly removalLimit?: {
                     /**
-                     * @description Of the directory users known.
+                     * @description Percentage of the known directory users.
                      * @default 10
                      */
                     readonly percent?: number;
                     /**
-                     * @description So many are always allowed.
+                     * @description Number of removals that is always allowed.
                      * @default 20
                      */
                     readonly atLeast?: number;
                 };
                 /**
-                 * @description What happens to entries that the directory marks disabled.
+                 * @description What happens to entries that the directory marks disabled. `disable`: their users are disabled. `skip`: the entries and their users are left alone. `import`: they are treated like any other entry.
                  * @default disable
                  * @enum {string}
                  */
                 readonly disabledUsers?: "disable" | "skip" | "import";
             };
             /**
-             * @description Given to users when a run creates them, and never again.
+             * @description Privileges of users that a run creates. Existing users keep theirs; to change those, use `POST /api/users/apply-default-privileges`. `none` and `admin` can’t be combined with other privileges.
              * @default [
              *       "login"
              *     ]
              */
             readonly defaultPrivileges?: readonly ("none" | "admin" | "login" | "changePassword" | "archive" | "modifyArchiveProfiles" | "export" | "modifyExportProfiles" | "delete")[];
-            /** @description Ignored, so that what was shown can be sent back. */
+            /** @description Shown by `GET`. Ignored in requests, so that you can send back the settings as they were shown. */
             readonly warnings?: unknown;
         };
         readonly NewUser: {
