@@ -376,7 +376,7 @@ export interface components {
                 readonly caCertificates?: string | null;
                 /** @description Bind DN: the user that reads the directory. Other bind names that the server accepts are allowed, such as a user principal name of Active Directory. Leave empty to read anonymously. */
                 readonly administrativeDn?: string | null;
-                /** @description Password of `administrativeDn`. Never shown. Leave out to keep the stored password. */
+                /** @description Password of `administrativeDn`. Never shown. Leave out to keep the stored password; without `administrativeDn`, it is deleted. */
                 readonly password?: string;
                 /** @description Shown by `GET`. Ignored in requests, so that you can send back the settings as they were shown. */
                 readonly passwordSet?: boolean;
@@ -420,7 +420,7 @@ export interface components {
                  */
                 readonly depth?: "subtree" | "oneLevel";
             };
-            /** @description Which attributes become the fields of a user. User names are trimmed, normalised to NFC, and compared without letter case (by full Unicode case mapping: `straße` and `STRASSE` are the same name). An entry is skipped, and the run says why, if its user name is missing, longer than 255 bytes, or has control characters. */
+            /** @description Which attributes become the fields of a user. User names are trimmed, normalised to NFC, and compared without letter case (by full Unicode case mapping: `straße` and `STRASSE` are the same name). An entry is skipped, and the run says why, if its user name is missing, longer than 255 bytes, or has control or invisible characters. */
             readonly mapping: {
                 /** @description Attribute with the name that people log in with, such as `uid` or `sAMAccountName`. LDAP keeps no order among values: if there are several, the value in the entry’s RDN is used, else the first one in sort order. */
                 readonly userName: string;
@@ -528,7 +528,7 @@ export interface components {
                 readonly caCertificates?: string | null;
                 /** @description Bind DN: the user that reads the directory. Other bind names that the server accepts are allowed, such as a user principal name of Active Directory. Leave empty to read anonymously. */
                 readonly administrativeDn?: string | null;
-                /** @description Password of `administrativeDn`. Never shown. Leave out to keep the stored password. */
+                /** @description Password of `administrativeDn`. Never shown. Leave out to keep the stored password; without `administrativeDn`, it is deleted. */
                 readonly password?: string;
                 /** @description Shown by `GET`. Ignored in requests, so that you can send back the settings as they were shown. */
                 readonly passwordSet?: boolean;

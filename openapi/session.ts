@@ -53,10 +53,10 @@ export const SESSION_CALLS: DescribedCalls = {
     tag: 'Session',
     summary: 'Change the own password',
     description:
-      'For integrated users with the privilege `changePassword` or `admin`; the session tells who that is, or `userName` where ' +
-      'there is none. The current password is verified as in a login, which takes the privilege to log in. Without a session ' +
-      'everything but a change is one 401. Ends every session of the user but the one that calls, which lasts as long as a ' +
-      'new one.',
+      'For integrated users with the privilege `changePassword` or `admin`; the session tells who that is, or ' +
+      '`userName` where there is none. The current password is verified as in a login, which takes the privilege to ' +
+      'log in. Without a session everything but a change is one 401. Ends every session of the user but the one that ' +
+      'calls, which lasts as long as a new one.',
     access: 'anybody',
     body: { schema: passwordChange, example: example.passwordChange },
     answers: { 204: { description: 'It counts from now on.' } },

@@ -35,8 +35,8 @@ export const SETTINGS_CALLS: DescribedCalls = {
     tag: 'Settings',
     summary: 'Test settings',
     description:
-      'Tries the settings in the body, or the stored ones where there is no body, stage by stage, and shows the first people ' +
-      'they find. The user name need not be mapped yet. Changes nothing, and ends within 25 seconds.',
+      'Tries the settings in the body, or the stored ones where there is no body, stage by stage, and shows the ' +
+      'first people they find. The user name need not be mapped yet. Changes nothing, and ends within 25 seconds.',
     body: { schema: triedSettings, example: example.settingsDocument, optional: true },
     answers: {
       200: { description: 'What was found.', schema: answer.settingsTest, example: example.settingsTest },

@@ -41,10 +41,10 @@ export const USER_CALLS: DescribedCalls = {
     tag: 'Users',
     summary: 'Give the default privileges to people of the directory who have others',
     description:
-      'For administrators who have changed their mind: a run gives them to users that it creates, and never again. Never ' +
-      'touches integrated users and administrators; default privileges that are `admin` are refused. Works for about 20 ' +
-      'seconds and tells in `next` where to go on. The `ETag` is that of the settings: with it in `If-Match`, what a dry run ' +
-      'has shown is what is done.',
+      'For administrators who have changed their mind: a run gives them to users that it creates, and never again. ' +
+      'Never touches integrated users and administrators; default privileges that are `admin` are refused. Works for ' +
+      'about 20 seconds and tells in `next` where to go on. The `ETag` is that of the settings: with it in ' +
+      '`If-Match`, what a dry run has shown is what is done.',
     ifMatch: true,
     body: { schema: defaultPrivilegeRequest, example: { dryRun: true } },
     answers: {
@@ -69,8 +69,8 @@ export const USER_CALLS: DescribedCalls = {
     tag: 'Users',
     summary: 'Change or rename a user',
     description:
-      'A JSON merge patch (RFC 7396): what is left out stays. Another `authentication` unties a user from its entry, or drops ' +
-      'its password; the next run ties users of the directory by their name.',
+      'A JSON merge patch (RFC 7396): what is left out stays. Another `authentication` unties a user from its entry, ' +
+      'or drops its password; the next run ties users of the directory by their name.',
     ifMatch: true,
     body: { schema: userPatch, example: { fullName: 'Anna Weber', status: 'active' }, mergePatch: true },
     answers: { 200: userAnswer() },

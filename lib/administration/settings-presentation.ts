@@ -59,7 +59,8 @@ export function settingsWarnings({ connection, defaultPrivileges }: Settings): r
   const warnings: string[] = [];
   if (connection.ignoreCertificateWarnings) {
     warnings.push(
-      'Any certificate is accepted, so anyone on the way can read and change everything, passwords included. Put the certificate of your CA into caCertificates instead.',
+      'Any certificate is accepted, so anyone on the way can read and change everything, passwords included. Put the ' +
+        'certificate of your CA into caCertificates instead.',
     );
   }
   if (connection.encryption === 'none') {

@@ -62,9 +62,9 @@ const connection = z
       .max(MAX_SERVERS)
       .superRefine(refuseRepetition, LIST_EVEN_SO)
       .describe(
-        'DNS names or IP addresses (IPv6 in brackets), tried in this order; add `:port` if it is not the default port. ' +
-          'A read takes everything from one server; if that server fails, the read starts over with the next one. ' +
-          'A server that fails during a login is tried last for the next minute.',
+        'DNS names or IP addresses (IPv6 in brackets), tried in this order; add `:port` if it is not the default ' +
+          'port. A read takes everything from one server; if that server fails, the read starts over with the next ' +
+          'one. A server that fails during a login is tried last for the next minute.',
       ),
     encryption: z
       .enum(['none', 'tls', 'ssl'])
@@ -74,8 +74,8 @@ const connection = z
       .boolean()
       .default(false)
       .describe(
-        'Accepts any certificate, so anyone on the network path can read and change everything. ' +
-          'Use `caCertificates` instead. Needs encryption.',
+        'Accepts any certificate, so anyone on the network path can read and change everything. Use `caCertificates` ' +
+          'instead. Needs encryption.',
       ),
     caCertificates: z
       .string()
@@ -85,8 +85,8 @@ const connection = z
       .transform((text) => text ?? '')
       .superRefine(refuseText(certificatesFault))
       .describe(
-        'PEM bundle of the certificates to trust instead of the system’s, for a private CA. ' +
-          'Leave empty to trust the system’s. Needs encryption.',
+        'PEM bundle of the certificates to trust instead of the system’s, for a private CA. Leave empty to trust the ' +
+          'system’s. Needs encryption.',
       ),
     administrativeDn: optionalTextLine(MAX_DN_LENGTH)
       .superRefine(refuseText(bindNameFault))
@@ -98,7 +98,10 @@ const connection = z
       .string()
       .max(MAX_PASSWORD_LENGTH)
       .optional()
-      .describe('Password of `administrativeDn`. Never shown. Leave out to keep the stored password.'),
+      .describe(
+        'Password of `administrativeDn`. Never shown. Leave out to keep the stored password; without ' +
+          '`administrativeDn`, it is deleted.',
+      ),
     passwordSet: z.boolean().optional().describe(ONLY_SHOWN),
     vendor: z
       .enum(['', ...VENDORS], { error: `must be one of: ${VENDORS.join(', ')}; leave empty to detect the vendor` })
@@ -134,8 +137,8 @@ const scope = z
         refuseText((dn) => (parseDistinguishedName(dn) ? null : 'is not a DN; write it as in dc=mycompany,dc=local')),
       )
       .describe(
-        'Base of the search. Leave empty to use `defaultNamingContext` of the root DSE or, if the server has none, its ' +
-          'only naming context.',
+        'Base of the search. Leave empty to use `defaultNamingContext` of the root DSE or, if the server has none, ' +
+          'its only naming context.',
       ),
     filter: z
       .string()
@@ -145,20 +148,20 @@ const scope = z
       .transform((text) => text ?? '')
       .superRefine(refuseText(filterFault))
       .describe(
-        'Search filter (RFC 4515) that selects the people; searched exactly as written. ' +
-          'Leave empty to search `(objectClass=*)`, that is, every entry.',
+        'Search filter (RFC 4515) that selects the people; searched exactly as written. Leave empty to search ' +
+          '`(objectClass=*)`, that is, every entry.',
       ),
     depth: z
       .enum(['subtree', 'oneLevel'])
       .default('subtree')
       .describe(
-        'Search scope (RFC 4511). `subtree` (wholeSubtree): the base and everything below it. ' +
-          '`oneLevel` (singleLevel): only the immediate children of the base.',
+        'Search scope (RFC 4511). `subtree` (wholeSubtree): the base and everything below it. `oneLevel` ' +
+          '(singleLevel): only the immediate children of the base.',
       ),
   })
   .describe(
-    'Which entries become users. A run searches them in pages of 1,000 entries and requests the mapped attributes, the ' +
-      'unique id, and the attributes by which the vendor marks disabled accounts.',
+    'Which entries become users. A run searches them in pages of 1,000 entries and requests the mapped attributes, ' +
+      'the unique id, and the attributes by which the vendor marks disabled accounts.',
   );
 
 const optionalAttribute = optionalTextLine(MAX_ATTRIBUTE_LENGTH).superRefine(refuseText(attributeFault));
@@ -168,16 +171,17 @@ const mapping = z
     userName: textLine(MAX_ATTRIBUTE_LENGTH)
       .superRefine(refuse(attributeFault))
       .describe(
-        'Attribute with the name that people log in with, such as `uid` or `sAMAccountName`. LDAP keeps no order among ' +
-          'values: if there are several, the value in the entry’s RDN is used, else the first one in sort order.',
+        'Attribute with the name that people log in with, such as `uid` or `sAMAccountName`. LDAP keeps no order ' +
+          'among values: if there are several, the value in the entry’s RDN is used, else the first one in sort ' +
+          'order.',
       ),
     localPartOnly: z
       .boolean()
       .default(false)
       .describe('Cuts the user name at its last `@`: `anna@example.com` becomes `anna`.'),
     fullName: optionalAttribute.describe(
-      'Attribute with the full name, such as `displayName`. Names longer than 512 characters are cut; values that are ' +
-        'not printable text are ignored. Leave empty for no full names.',
+      'Attribute with the full name, such as `displayName`. Names longer than 512 characters are cut; values that ' +
+        'are not printable text are ignored. Leave empty for no full names.',
     ),
     emailAddresses: z
       .union([textLine(MAX_ATTRIBUTE_LIST_LENGTH), z.array(textLine(MAX_ATTRIBUTE_LENGTH)).max(32)], {
@@ -192,15 +196,16 @@ const mapping = z
           'prefixes, and duplicates, are left out. Leave empty for no e-mail addresses.',
       ),
     uniqueId: optionalAttribute.describe(
-      'Attribute that identifies an entry permanently, through renames and moves. Leave empty to use the one of the vendor: ' +
-        'entryUUID, objectGUID, nsUniqueId, GUID, ipaUniqueID or ibm-entryUuid. After a change, removals are withheld ' +
-        'until the users are linked by the new attribute.',
+      'Attribute that identifies an entry permanently, through renames and moves. Leave empty to use the one of the ' +
+        'vendor: entryUUID, objectGUID, nsUniqueId, GUID, ipaUniqueID or ibm-entryUuid. After a change, removals are ' +
+        'withheld until the users are linked by the new attribute.',
     ),
   })
   .describe(
     'Which attributes become the fields of a user. User names are trimmed, normalised to NFC, and compared without ' +
-      'letter case (by full Unicode case mapping: `straße` and `STRASSE` are the same name). An entry is skipped, and ' +
-      'the run says why, if its user name is missing, longer than 255 bytes, or has control characters.',
+      'letter case (by full Unicode case mapping: `straße` and `STRASSE` are the same name). An entry is skipped, ' +
+      'and the run says why, if its user name is missing, longer than 255 bytes, or has control or invisible ' +
+      'characters.',
   );
 
 // While nothing is mapped, the settings test suggests a mapping that is usual for the vendor.
@@ -215,8 +220,9 @@ const options = z
           .superRefine(refuse(expressionFault))
           .default('rate(1 hour)')
           .describe(
-            '`rate(...)` or `cron(...)`, as EventBridge Scheduler accepts it. The first run of a rate comes one period ' +
-              'after the rate was saved, at the next full minute; saving it unchanged does not restart the period.',
+            '`rate(...)` or `cron(...)`, as EventBridge Scheduler accepts it. The first run of a rate comes one ' +
+              'period after the rate was saved, at the next full minute; saving it unchanged does not restart the ' +
+              'period.',
           ),
         timeZone: textLine(64)
           .superRefine(refuse(timeZoneFault))
@@ -253,8 +259,8 @@ const options = z
       .enum(['disable', 'skip', 'import'])
       .default('disable')
       .describe(
-        'What happens to entries that the directory marks disabled. `disable`: their users are disabled. ' +
-          '`skip`: the entries and their users are left alone. `import`: they are treated like any other entry.',
+        'What happens to entries that the directory marks disabled. `disable`: their users are disabled. `skip`: the ' +
+          'entries and their users are left alone. `import`: they are treated like any other entry.',
       ),
   })
   .describe(
@@ -273,8 +279,8 @@ export const settings = z.strictObject({
     .superRefine(refuse(privilegesFault), LIST_EVEN_SO)
     .default(['login'])
     .describe(
-      'Privileges of users that a run creates. Existing users keep theirs; to change those, use ' +
-        '`POST /api/users/apply-default-privileges`. `none` and `admin` can’t be combined with other privileges.',
+      'Privileges of users that a run creates. Existing users keep theirs; to change those, use `POST ' +
+        '/api/users/apply-default-privileges`. `none` and `admin` can’t be combined with other privileges.',
     ),
   warnings: z.unknown().optional().describe(ONLY_SHOWN),
 });
@@ -285,7 +291,7 @@ export const triedSettings = settings.extend({ mapping: triedMapping.prefault({}
 /** The settings with their defaults, and the password (undefined = left out); or every fault at once. */
 export type ParsedSettings = Parsed<{ readonly settings: Settings; readonly password: string | undefined }>;
 
-/** Parses settings to save. Ignores `passwordSet`, `next` and `warnings`, so that callers can return what GET showed. */
+/** Parses settings to save. Ignores `passwordSet`, `next` and `warnings`, so that callers can return what GET shows. */
 export function parseSettings(document: unknown): ParsedSettings {
   return parseBy(settings, document);
 }
