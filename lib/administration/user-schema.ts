@@ -44,10 +44,10 @@ const fullName = optionalTextLine(MAX_FULL_NAME_LENGTH)
   .describe('Empty or null = none.');
 
 function addressesFault(addresses: readonly string[]): string | null {
-  return exceedAddressBytes(addresses) ? `has more than ${MAX_ADDRESS_BYTES / 1024} KB of addresses` : null;
+  return exceedAddressBytes(addresses) ? `must be at most ${MAX_ADDRESS_BYTES / 1024} KB in total` : null;
 }
 
-const address = z.string().trim().max(MAX_ADDRESS_LENGTH).regex(EMAIL_ADDRESS, 'is no e-mail address');
+const address = z.string().trim().max(MAX_ADDRESS_LENGTH).regex(EMAIL_ADDRESS, 'is not an e-mail address');
 
 const emailAddresses = z
   .array(address)
@@ -101,7 +101,7 @@ export function parseUserPatch(body: unknown): Parsed<UserPatch> {
   const parsed = parseInput(userPatch, body);
   if (parsed.kind === 'invalid') return parsed;
   if (parsed.value.password !== undefined && parsed.value.authentication !== 'integrated') {
-    const message = 'is taken with "authentication": "integrated" only; else it has a call of its own';
+    const message = 'needs "authentication": "integrated"; otherwise use PUT /api/users/{userName}/password';
     return { kind: 'invalid', faults: [{ path: 'password', message }] };
   }
   // What is absent has to stay absent: the schemas read it as "nothing".

@@ -107,7 +107,7 @@ test('a schedule whose times are all over is shown with a warning', () => {
   const shown = presentSettings({ settings: over, password: '', version: 'v1' }, { ...schedule, start: null }, NOW);
 
   expect(shown.options.schedule.next).toEqual([]);
-  expect(shown.warnings).toContain('The schedule names no time that is still to come.');
+  expect(shown.warnings).toContain('The schedule has no time in the future. Change options.schedule.expression.');
 });
 
 test('settings that accept any certificate are shown with a warning', () => {
@@ -227,7 +227,7 @@ describe('servers', () => {
   test('none at all, and one that is named twice, are refused', () => {
     expect(faultsIn('connection', { servers: [] })[0]?.path).toBe('connection.servers');
     expect(faultsIn('connection', { servers: ['a', 'b', 'A'] })).toEqual([
-      { path: 'connection.servers.2', message: 'is named twice' },
+      { path: 'connection.servers.2', message: 'must not be listed twice' },
     ]);
   });
 });
@@ -340,7 +340,7 @@ describe('settings to try', () => {
       kind: 'invalid',
       faults: [
         { path: 'mapping.userName', message: expect.stringMatching(/not an attribute name/) as string },
-        { path: 'colour', message: 'is not known here; remove it' },
+        { path: 'colour', message: 'is unknown; remove it' },
       ],
     });
   });
