@@ -11,17 +11,17 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** Who am I */
+        /** Show who is signed in */
         readonly get: operations["whoAmI"];
         readonly put?: never;
         /**
          * Sign in
-         * @description Opens a session of 8 hours. Only active users with the privilege `admin` get one.
+         * @description Opens a session of 8 hours. Only active users with the privilege `admin` can sign in.
          */
         readonly post: operations["signIn"];
         /**
          * Sign out
-         * @description Ends the session at once, and takes the cookie back. Without a session there is nothing to end.
+         * @description Ends the session immediately and deletes the cookie. Without a session, the call does nothing.
          */
         readonly delete: operations["signOut"];
         readonly options?: never;
@@ -38,8 +38,8 @@ export interface paths {
         };
         readonly get?: never;
         /**
-         * Change the own password
-         * @description For integrated users with the privilege `changePassword` or `admin`; the session tells who that is, or `userName` where there is none. The current password is verified as in a login, which takes the privilege to log in. Without a session everything but a change is one 401. Ends every session of the user but the one that calls, which lasts as long as a new one.
+         * Change your own password
+         * @description For integrated users with the privilege `changePassword` or `admin`. The session identifies the user; without a session, `userName` does. The current password is verified as in a login, so the user also needs the privilege `login` or `admin`. Without a session, every failure to verify the user is the same 401. Ends all sessions of the user except the one that makes the call, which lasts as long as a new session.
          */
         readonly put: operations["changeOwnPassword"];
         readonly post?: never;
@@ -60,7 +60,7 @@ export interface paths {
         readonly get: operations["getSettings"];
         /**
          * Replace the settings
-         * @description Moves the schedule too. A password that is left out stays as it is stored.
+         * @description Also updates the schedule. If you leave out the password, the stored one is kept.
          */
         readonly put: operations["saveSettings"];
         readonly post?: never;
@@ -80,8 +80,8 @@ export interface paths {
         readonly get?: never;
         readonly put?: never;
         /**
-         * Test settings
-         * @description Tries the settings in the body, or the stored ones where there is no body, stage by stage, and shows the first people they find. The user name need not be mapped yet. Changes nothing, and ends within 25 seconds.
+         * Test settings without saving them
+         * @description Tests the settings in the body, or the stored ones if there is no body, in stages, and shows the first people found. Unlike when saving, `mapping.userName` may be empty. Changes nothing, and ends within 25 seconds.
          */
         readonly post: operations["testSettings"];
         readonly delete?: never;
@@ -101,7 +101,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Start a run
-         * @description Without a body, a real one.
+         * @description Without a body, starts a real run.
          */
         readonly post: operations["startRun"];
         readonly delete?: never;
@@ -134,7 +134,7 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** Show a run with its progress */
+        /** Show a run and its progress */
         readonly get: operations["getRun"];
         readonly put?: never;
         readonly post?: never;
@@ -151,7 +151,7 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** List what a run did, a line per user */
+        /** List what a run did, one line per user */
         readonly get: operations["listChanges"];
         readonly put?: never;
         readonly post?: never;
@@ -170,7 +170,10 @@ export interface paths {
         };
         readonly get?: never;
         readonly put?: never;
-        /** Stop the active run at its next step */
+        /**
+         * Cancel a run
+         * @description The run stops at its next step.
+         */
         readonly post: operations["cancelRun"];
         readonly delete?: never;
         readonly options?: never;
@@ -189,7 +192,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Approve the removals that a run has withheld
-         * @description Starts a run that looks for each of the users once more and removes those that are still missing.
+         * @description Starts a run that looks for each of these users again and removes those that are still missing.
          */
         readonly post: operations["approveRun"];
         readonly delete?: never;
@@ -205,12 +208,12 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** List users, by name */
+        /** List users in the order of their names */
         readonly get: operations["listUsers"];
         readonly put?: never;
         /**
          * Create a user by hand
-         * @description Only the user name is required. To log in, an integrated user needs a password.
+         * @description Only the user name is required. An integrated user needs a password to log in; set it with a separate call.
          */
         readonly post: operations["createUser"];
         readonly delete?: never;
@@ -229,8 +232,8 @@ export interface paths {
         readonly get?: never;
         readonly put?: never;
         /**
-         * Give the default privileges to people of the directory who have others
-         * @description For administrators who have changed their mind: a run gives them to users that it creates, and never again. Never touches integrated users and administrators; default privileges that are `admin` are refused. Works for about 20 seconds and tells in `next` where to go on. The `ETag` is that of the settings: with it in `If-Match`, what a dry run has shown is what is done.
+         * Give the default privileges to directory users who have others
+         * @description A run gives the default privileges only to users that it creates; this call gives them to existing directory users. It leaves integrated users and administrators alone, and is refused if the default privilege is `admin`. It works for about 20 seconds; if there is more to do, `next` says where to continue. The `ETag` is that of the settings: send it as `If-Match` to apply the same privileges as a dry run showed.
          */
         readonly post: operations["applyDefaultPrivileges"];
         readonly delete?: never;
@@ -256,7 +259,7 @@ export interface paths {
         readonly head?: never;
         /**
          * Change or rename a user
-         * @description A JSON merge patch (RFC 7396): what is left out stays. Another `authentication` unties a user from its entry, or drops its password; the next run ties users of the directory by their name.
+         * @description Takes a JSON merge patch (RFC 7396): fields that you leave out stay unchanged. Changing `authentication` to `integrated` removes the link to the directory entry; changing it to `directory` deletes the password, and the next run links the user to the entry with the same user name.
          */
         readonly patch: operations["changeUser"];
         readonly trace?: never;
@@ -271,7 +274,7 @@ export interface paths {
         readonly get?: never;
         /**
          * Set the password of an integrated user
-         * @description Ends every session of the user but the one that calls.
+         * @description Ends all sessions of the user except the one that makes the call.
          */
         readonly put: operations["setPassword"];
         readonly post?: never;
@@ -291,8 +294,8 @@ export interface paths {
         readonly get?: never;
         readonly put?: never;
         /**
-         * Try what a login would answer
-         * @description Neither reads nor counts failed attempts.
+         * Show what a login would answer
+         * @description Ignores failed attempts and counts none.
          */
         readonly post: operations["testAuthentication"];
         readonly delete?: never;
@@ -308,7 +311,7 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** List the privileges there are */
+        /** List all privileges */
         readonly get: operations["listPrivileges"];
         readonly put?: never;
         readonly post?: never;
@@ -325,7 +328,7 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** Whether the API works */
+        /** Show whether the API works */
         readonly get: operations["checkHealth"];
         readonly put?: never;
         readonly post?: never;
@@ -342,7 +345,7 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** This description */
+        /** Show this description */
         readonly get: operations["describeApi"];
         readonly put?: never;
         readonly post?: never;
@@ -357,195 +360,216 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         readonly Settings: {
+            /** @description How to connect to the directory. */
             readonly connection: {
-                /** @description DNS names or IP addresses (IPv6 in brackets), with `:port` where it is not the usual one. Tried in this order. */
+                /** @description DNS names or IP addresses (IPv6 in brackets), tried in this order; add `:port` if it is not the default port. A read takes everything from one server; if that server fails, the read starts over with the next one. A server that fails during a login is tried last for the next minute. */
                 readonly servers: readonly string[];
                 /**
-                 * @description `none`: LDAP on 389. `tls`: StartTLS on 389. `ssl`: LDAPS on 636.
+                 * @description `none`: LDAP on port 389. `tls`: StartTLS on port 389. `ssl`: LDAPS on port 636.
                  * @default none
                  * @enum {string}
                  */
                 readonly encryption?: "none" | "tls" | "ssl";
                 /**
-                 * @description Accepts any certificate, which protects from nobody: prefer `caCertificates`.
+                 * @description Accepts any certificate, so anyone on the network path can read and change everything. Use `caCertificates` instead. Needs encryption.
                  * @default false
                  */
                 readonly ignoreCertificateWarnings?: boolean;
-                /** @description PEM bundle to trust in place of the system’s. Empty = the system’s. */
+                /** @description PEM bundle of the certificates to trust instead of the system’s, for a private CA. Leave empty to trust the system’s. Needs encryption. */
                 readonly caCertificates?: string | null;
-                /** @description DN, or what else the server takes for a bind, of the user that reads the directory. Empty = anonymous. */
+                /** @description Bind DN: the user that reads the directory. Other bind names that the server accepts are allowed, such as a user principal name of Active Directory. Leave empty to read anonymously. */
                 readonly administrativeDn?: string | null;
-                /** @description Of `administrativeDn`. Never shown. Left out = the stored one. */
+                /** @description Password of `administrativeDn`. Never shown. Leave out to keep the stored password; without `administrativeDn`, it is deleted. */
                 readonly password?: string;
-                /** @description Ignored, so that what was shown can be sent back. */
+                /** @description Shown by `GET`. Ignored in requests, so that you can send back the settings as they were shown. */
                 readonly passwordSet?: boolean;
-                /** @description Whose rules hold. Empty = as the server tells. */
+                /** @description Vendor whose rules apply to the unique id, to disabled accounts and to presets. `ds389` includes FreeIPA, `activeDirectory` includes Samba. Leave empty to detect the vendor from the root DSE. */
                 readonly vendor?: ("" | "openLdap" | "ds389" | "activeDirectory" | "eDirectory" | "apacheDs" | "unknown") | null;
-                /** @default {} */
+                /**
+                 * @description Time limits in seconds.
+                 * @default {}
+                 */
                 readonly timeouts?: {
                     /**
-                     * @description For connecting to one server, with encryption.
+                     * @description For connecting to one server: name lookup, TCP connection and TLS handshake together.
                      * @default 5
                      */
                     readonly connectSeconds?: number;
                     /**
-                     * @description For one answer, such as a page of people.
+                     * @description For each request of a read: a bind, a page or a look-up.
                      * @default 10
                      */
                     readonly operationSeconds?: number;
                     /**
-                     * @description For one login, whatever it takes; the auth function itself has 20 seconds.
+                     * @description For one whole login, with every server that is tried. The auth function itself stops after 20 seconds.
                      * @default 15
                      */
                     readonly loginSeconds?: number;
                 };
             };
-            /** @default {} */
+            /**
+             * @description Which entries become users. A run searches them in pages of 1,000 entries and requests the mapped attributes, the unique id, and the attributes by which the vendor marks disabled accounts.
+             * @default {}
+             */
             readonly scope?: {
-                /** @description Where to search. Empty = the directory’s default naming context, or its only one. */
+                /** @description Base of the search. Leave empty to use `defaultNamingContext` of the root DSE or, if the server has none, its only naming context. */
                 readonly baseDn?: string | null;
-                /** @description Who is a user: a filter of RFC 4515. Empty = every entry. */
+                /** @description Search filter (RFC 4515) that selects the people; searched exactly as written. Leave empty to search `(objectClass=*)`, that is, every entry. */
                 readonly filter?: string | null;
                 /**
-                 * @description Everything below the base, or its own children only.
+                 * @description Search scope (RFC 4511). `subtree` (wholeSubtree): the base and everything below it. `oneLevel` (singleLevel): only the immediate children of the base.
                  * @default subtree
                  * @enum {string}
                  */
                 readonly depth?: "subtree" | "oneLevel";
             };
+            /** @description Which attributes become the fields of a user. User names are trimmed, normalised to NFC, and compared without letter case (by full Unicode case mapping: `straße` and `STRASSE` are the same name). An entry is skipped, and the run says why, if its user name is missing, longer than 255 bytes, or has control or invisible characters. */
             readonly mapping: {
-                /** @description Attribute with the name that people log in with, such as `uid`. */
+                /** @description Attribute with the name that people log in with, such as `uid` or `sAMAccountName`. LDAP keeps no order among values: if there are several, the value in the entry’s RDN is used, else the first one in sort order. */
                 readonly userName: string;
                 /**
-                 * @description Cuts user names of address form at the `@`.
+                 * @description Cuts the user name at its last `@`: `anna@example.com` becomes `anna`.
                  * @default false
                  */
                 readonly localPartOnly?: boolean;
-                /** @description Attribute with the full name. Empty = none is taken. */
+                /** @description Attribute with the full name, such as `displayName`. Names longer than 512 characters are cut; values that are not printable text are ignored. Leave empty for no full names. */
                 readonly fullName?: string | null;
-                /** @description Attributes with e-mail addresses, separated by comma. The first address found is the primary one. */
+                /** @description Attributes with e-mail addresses, separated by commas. The first address found is the primary one, unless another has the prefix `SMTP:` (as in `proxyAddresses`). The prefix `smtp:` is removed; values with other prefixes, and duplicates, are left out. Leave empty for no e-mail addresses. */
                 readonly emailAddresses?: (string | readonly string[]) | null;
-                /** @description Attribute that tells people apart for ever. Empty = chosen from what the server offers. */
+                /** @description Attribute that identifies an entry permanently, through renames and moves. Leave empty to use the one of the vendor: entryUUID, objectGUID, nsUniqueId, GUID, ipaUniqueID or ibm-entryUuid. After a change, removals are withheld until the users are linked by the new attribute. */
                 readonly uniqueId?: string | null;
             };
-            /** @default {} */
+            /**
+             * @description When runs start, and what they do to users that are missing or disabled. A run never disables or deletes an administrator if nobody could sign in as administrator afterwards; it lists such removals as `withheld`.
+             * @default {}
+             */
             readonly options?: {
-                /** @default {} */
+                /**
+                 * @description When runs start by themselves.
+                 * @default {}
+                 */
                 readonly schedule?: {
                     /**
-                     * @description Whether runs start by themselves.
+                     * @description Whether the schedule starts runs.
                      * @default false
                      */
                     readonly enabled?: boolean;
                     /**
-                     * @description `rate(...)` or `cron(...)` as EventBridge Scheduler takes it.
+                     * @description `rate(...)` or `cron(...)`, as EventBridge Scheduler accepts it. The first run of a rate comes one period after the rate was saved, at the next full minute; saving it unchanged does not restart the period.
                      * @default rate(1 hour)
                      */
                     readonly expression?: string;
                     /**
-                     * @description IANA time zone that `cron(...)` is meant in.
+                     * @description IANA time zone of a `cron(...)` expression.
                      * @default UTC
                      */
                     readonly timeZone?: string;
-                    /** @description Ignored, so that what was shown can be sent back. */
+                    /** @description Shown by `GET`. Ignored in requests, so that you can send back the settings as they were shown. */
                     readonly next?: unknown;
                 };
                 /**
-                 * @description What happens to directory users that are gone or out of scope.
+                 * @description What happens to directory users that a complete read did not find, because they are gone or out of scope. In any case they get `directory.missingSince`, and the run lists them once as `updated`.
                  * @default keep
                  * @enum {string}
                  */
                 readonly missingUsers?: "keep" | "disable" | "delete";
                 /**
-                 * @description How long somebody has to be missing before. 0 = not at all.
+                 * @description How many days a user must be missing before `missingUsers` applies.
                  * @default 0
                  */
                 readonly gracePeriodDays?: number;
                 /**
-                 * @description How many users one run may remove. With more, it removes nobody until an administrator approves.
+                 * @description How many users one run may disable or delete. A run that would exceed both limits withholds all removals until an administrator approves them.
                  * @default {}
                  */
                 readonly removalLimit?: {
                     /**
-                     * @description Of the directory users known.
+                     * @description Percentage of the known directory users.
                      * @default 10
                      */
                     readonly percent?: number;
                     /**
-                     * @description So many are always allowed.
+                     * @description Number of removals that is always allowed.
                      * @default 20
                      */
                     readonly atLeast?: number;
                 };
                 /**
-                 * @description What happens to entries that the directory marks disabled.
+                 * @description What happens to entries that the directory marks disabled. `disable`: their users are disabled. `skip`: the entries and their users are left alone. `import`: they are treated like any other entry.
                  * @default disable
                  * @enum {string}
                  */
                 readonly disabledUsers?: "disable" | "skip" | "import";
             };
             /**
-             * @description Given to users when a run creates them, and never again.
+             * @description Privileges of users that a run creates. Existing users keep theirs; to change those, use `POST /api/users/apply-default-privileges`. `none` and `admin` can’t be combined with other privileges.
              * @default [
              *       "login"
              *     ]
              */
             readonly defaultPrivileges?: readonly ("none" | "admin" | "login" | "changePassword" | "archive" | "modifyArchiveProfiles" | "export" | "modifyExportProfiles" | "delete")[];
-            /** @description Ignored, so that what was shown can be sent back. */
+            /** @description Shown by `GET`. Ignored in requests, so that you can send back the settings as they were shown. */
             readonly warnings?: unknown;
         };
         readonly TriedSettings: {
+            /** @description How to connect to the directory. */
             readonly connection: {
-                /** @description DNS names or IP addresses (IPv6 in brackets), with `:port` where it is not the usual one. Tried in this order. */
+                /** @description DNS names or IP addresses (IPv6 in brackets), tried in this order; add `:port` if it is not the default port. A read takes everything from one server; if that server fails, the read starts over with the next one. A server that fails during a login is tried last for the next minute. */
                 readonly servers: readonly string[];
                 /**
-                 * @description `none`: LDAP on 389. `tls`: StartTLS on 389. `ssl`: LDAPS on 636.
+                 * @description `none`: LDAP on port 389. `tls`: StartTLS on port 389. `ssl`: LDAPS on port 636.
                  * @default none
                  * @enum {string}
                  */
                 readonly encryption?: "none" | "tls" | "ssl";
                 /**
-                 * @description Accepts any certificate, which protects from nobody: prefer `caCertificates`.
+                 * @description Accepts any certificate, so anyone on the network path can read and change everything. Use `caCertificates` instead. Needs encryption.
                  * @default false
                  */
                 readonly ignoreCertificateWarnings?: boolean;
-                /** @description PEM bundle to trust in place of the system’s. Empty = the system’s. */
+                /** @description PEM bundle of the certificates to trust instead of the system’s, for a private CA. Leave empty to trust the system’s. Needs encryption. */
                 readonly caCertificates?: string | null;
-                /** @description DN, or what else the server takes for a bind, of the user that reads the directory. Empty = anonymous. */
+                /** @description Bind DN: the user that reads the directory. Other bind names that the server accepts are allowed, such as a user principal name of Active Directory. Leave empty to read anonymously. */
                 readonly administrativeDn?: string | null;
-                /** @description Of `administrativeDn`. Never shown. Left out = the stored one. */
+                /** @description Password of `administrativeDn`. Never shown. Leave out to keep the stored password; without `administrativeDn`, it is deleted. */
                 readonly password?: string;
-                /** @description Ignored, so that what was shown can be sent back. */
+                /** @description Shown by `GET`. Ignored in requests, so that you can send back the settings as they were shown. */
                 readonly passwordSet?: boolean;
-                /** @description Whose rules hold. Empty = as the server tells. */
+                /** @description Vendor whose rules apply to the unique id, to disabled accounts and to presets. `ds389` includes FreeIPA, `activeDirectory` includes Samba. Leave empty to detect the vendor from the root DSE. */
                 readonly vendor?: ("" | "openLdap" | "ds389" | "activeDirectory" | "eDirectory" | "apacheDs" | "unknown") | null;
-                /** @default {} */
+                /**
+                 * @description Time limits in seconds.
+                 * @default {}
+                 */
                 readonly timeouts?: {
                     /**
-                     * @description For connecting to one server, with encryption.
+                     * @description For connecting to one server: name lookup, TCP connection and TLS handshake together.
                      * @default 5
                      */
                     readonly connectSeconds?: number;
                     /**
-                     * @description For one answer, such as a page of people.
+                     * @description For each request of a read: a bind, a page or a look-up.
                      * @default 10
                      */
                     readonly operationSeconds?: number;
                     /**
-                     * @description For one login, whatever it takes; the auth function itself has 20 seconds.
+                     * @description For one whole login, with every server that is tried. The auth function itself stops after 20 seconds.
                      * @default 15
                      */
                     readonly loginSeconds?: number;
                 };
             };
-            /** @default {} */
+            /**
+             * @description Which entries become users. A run searches them in pages of 1,000 entries and requests the mapped attributes, the unique id, and the attributes by which the vendor marks disabled accounts.
+             * @default {}
+             */
             readonly scope?: {
-                /** @description Where to search. Empty = the directory’s default naming context, or its only one. */
+                /** @description Base of the search. Leave empty to use `defaultNamingContext` of the root DSE or, if the server has none, its only naming context. */
                 readonly baseDn?: string | null;
-                /** @description Who is a user: a filter of RFC 4515. Empty = every entry. */
+                /** @description Search filter (RFC 4515) that selects the people; searched exactly as written. Leave empty to search `(objectClass=*)`, that is, every entry. */
                 readonly filter?: string | null;
                 /**
-                 * @description Everything below the base, or its own children only.
+                 * @description Search scope (RFC 4511). `subtree` (wholeSubtree): the base and everything below it. `oneLevel` (singleLevel): only the immediate children of the base.
                  * @default subtree
                  * @enum {string}
                  */
@@ -555,92 +579,98 @@ export interface components {
             readonly mapping?: {
                 readonly userName?: string | null;
                 /**
-                 * @description Cuts user names of address form at the `@`.
+                 * @description Cuts the user name at its last `@`: `anna@example.com` becomes `anna`.
                  * @default false
                  */
                 readonly localPartOnly?: boolean;
-                /** @description Attribute with the full name. Empty = none is taken. */
+                /** @description Attribute with the full name, such as `displayName`. Names longer than 512 characters are cut; values that are not printable text are ignored. Leave empty for no full names. */
                 readonly fullName?: string | null;
-                /** @description Attributes with e-mail addresses, separated by comma. The first address found is the primary one. */
+                /** @description Attributes with e-mail addresses, separated by commas. The first address found is the primary one, unless another has the prefix `SMTP:` (as in `proxyAddresses`). The prefix `smtp:` is removed; values with other prefixes, and duplicates, are left out. Leave empty for no e-mail addresses. */
                 readonly emailAddresses?: (string | readonly string[]) | null;
-                /** @description Attribute that tells people apart for ever. Empty = chosen from what the server offers. */
+                /** @description Attribute that identifies an entry permanently, through renames and moves. Leave empty to use the one of the vendor: entryUUID, objectGUID, nsUniqueId, GUID, ipaUniqueID or ibm-entryUuid. After a change, removals are withheld until the users are linked by the new attribute. */
                 readonly uniqueId?: string | null;
             };
-            /** @default {} */
+            /**
+             * @description When runs start, and what they do to users that are missing or disabled. A run never disables or deletes an administrator if nobody could sign in as administrator afterwards; it lists such removals as `withheld`.
+             * @default {}
+             */
             readonly options?: {
-                /** @default {} */
+                /**
+                 * @description When runs start by themselves.
+                 * @default {}
+                 */
                 readonly schedule?: {
                     /**
-                     * @description Whether runs start by themselves.
+                     * @description Whether the schedule starts runs.
                      * @default false
                      */
                     readonly enabled?: boolean;
                     /**
-                     * @description `rate(...)` or `cron(...)` as EventBridge Scheduler takes it.
+                     * @description `rate(...)` or `cron(...)`, as EventBridge Scheduler accepts it. The first run of a rate comes one period after the rate was saved, at the next full minute; saving it unchanged does not restart the period.
                      * @default rate(1 hour)
                      */
                     readonly expression?: string;
                     /**
-                     * @description IANA time zone that `cron(...)` is meant in.
+                     * @description IANA time zone of a `cron(...)` expression.
                      * @default UTC
                      */
                     readonly timeZone?: string;
-                    /** @description Ignored, so that what was shown can be sent back. */
+                    /** @description Shown by `GET`. Ignored in requests, so that you can send back the settings as they were shown. */
                     readonly next?: unknown;
                 };
                 /**
-                 * @description What happens to directory users that are gone or out of scope.
+                 * @description What happens to directory users that a complete read did not find, because they are gone or out of scope. In any case they get `directory.missingSince`, and the run lists them once as `updated`.
                  * @default keep
                  * @enum {string}
                  */
                 readonly missingUsers?: "keep" | "disable" | "delete";
                 /**
-                 * @description How long somebody has to be missing before. 0 = not at all.
+                 * @description How many days a user must be missing before `missingUsers` applies.
                  * @default 0
                  */
                 readonly gracePeriodDays?: number;
                 /**
-                 * @description How many users one run may remove. With more, it removes nobody until an administrator approves.
+                 * @description How many users one run may disable or delete. A run that would exceed both limits withholds all removals until an administrator approves them.
                  * @default {}
                  */
                 readonly removalLimit?: {
                     /**
-                     * @description Of the directory users known.
+                     * @description Percentage of the known directory users.
                      * @default 10
                      */
                     readonly percent?: number;
                     /**
-                     * @description So many are always allowed.
+                     * @description Number of removals that is always allowed.
                      * @default 20
                      */
                     readonly atLeast?: number;
                 };
                 /**
-                 * @description What happens to entries that the directory marks disabled.
+                 * @description What happens to entries that the directory marks disabled. `disable`: their users are disabled. `skip`: the entries and their users are left alone. `import`: they are treated like any other entry.
                  * @default disable
                  * @enum {string}
                  */
                 readonly disabledUsers?: "disable" | "skip" | "import";
             };
             /**
-             * @description Given to users when a run creates them, and never again.
+             * @description Privileges of users that a run creates. Existing users keep theirs; to change those, use `POST /api/users/apply-default-privileges`. `none` and `admin` can’t be combined with other privileges.
              * @default [
              *       "login"
              *     ]
              */
             readonly defaultPrivileges?: readonly ("none" | "admin" | "login" | "changePassword" | "archive" | "modifyArchiveProfiles" | "export" | "modifyExportProfiles" | "delete")[];
-            /** @description Ignored, so that what was shown can be sent back. */
+            /** @description Shown by `GET`. Ignored in requests, so that you can send back the settings as they were shown. */
             readonly warnings?: unknown;
         };
         readonly NewUser: {
-            /** @description What the user logs in with. Unique without upper and lower case, at most 255 bytes. */
+            /** @description The name with which the user logs in. Unique in any letter case, at most 255 bytes. */
             readonly userName: string;
-            /** @description Empty or null = none. */
+            /** @description Full name. Empty or null = none. */
             readonly fullName?: string | null;
-            /** @description The first is the primary one. Null = none. */
+            /** @description E-mail addresses; the first one is the primary address. Null = none. */
             readonly emailAddresses?: readonly string[] | null;
             /**
-             * @description Who verifies the password: this system, or the directory.
+             * @description Who verifies the password. `integrated`: this system. `directory`: the directory.
              * @default integrated
              * @enum {string}
              */
@@ -652,7 +682,7 @@ export interface components {
              */
             readonly status?: "active" | "disabled";
             /**
-             * @description `none` and `admin` stand alone.
+             * @description `none` and `admin` can’t be combined with other privileges.
              * @default [
              *       "login"
              *     ]
@@ -660,14 +690,14 @@ export interface components {
             readonly privileges?: readonly ("none" | "admin" | "login" | "changePassword" | "archive" | "modifyArchiveProfiles" | "export" | "modifyExportProfiles" | "delete")[];
         };
         readonly UserPatch: {
-            /** @description What the user logs in with. Unique without upper and lower case, at most 255 bytes. */
+            /** @description The name with which the user logs in. Unique in any letter case, at most 255 bytes. */
             readonly userName?: string;
-            /** @description Empty or null = none. */
+            /** @description Full name. Empty or null = none. */
             readonly fullName?: string | null;
-            /** @description The first is the primary one. Null = none. */
+            /** @description E-mail addresses; the first one is the primary address. Null = none. */
             readonly emailAddresses?: readonly string[] | null;
             /**
-             * @description Who verifies the password: this system, or the directory.
+             * @description Who verifies the password. `integrated`: this system. `directory`: the directory.
              * @enum {string}
              */
             readonly authentication?: "integrated" | "directory";
@@ -676,19 +706,19 @@ export interface components {
              * @enum {string}
              */
             readonly status?: "active" | "disabled";
-            /** @description `none` and `admin` stand alone. */
+            /** @description `none` and `admin` can’t be combined with other privileges. */
             readonly privileges?: readonly ("none" | "admin" | "login" | "changePassword" | "archive" | "modifyArchiveProfiles" | "export" | "modifyExportProfiles" | "delete")[];
-            /** @description Of a user who becomes integrated, and only then. */
+            /** @description Password of a user whose `authentication` this patch sets to `integrated`; otherwise not allowed. */
             readonly password?: string;
         };
         /**
-         * @description `hostNotFound`: no server of the directory has an address; `connectionRefused`: the directory does not take connections; `connectionTimeout`: the directory does not answer; `connectionLost`: the directory has closed the connection; `notLdap`: what answers is no LDAP server; `startTlsRefused`: the directory does not offer StartTLS; `certificateRefused`: the directory’s certificate is not trusted; `encryptionRequired`: the directory wants encryption; `bindRefused`: the directory refuses administrative DN or password; `operationTimeout`: the directory did not answer in time; `baseNotFound`: the base DN does not exist; `baseUnknown`: no base DN is set and the directory names none; `readRefused`: the administrative user may not read the base; `uniqueIdMissing`: no unique id can be read; `directoryError`: the directory has answered with another fault; `directoryUnavailable`: no directory can say now whether the password is right; `notConfigured`: there are no settings yet; `invalidRequest`: `errors` names every fault of the input; `malformedPath`: the path has a malformed percent escape; `malformedJson`: the body is no JSON text in UTF-8; `unsupportedMediaType`: the body has another content type than JSON; `payloadTooLarge`: the body is too long; `notAuthenticated`: no session of an active administrator; `throttled`: too many attempts have failed; `Retry-After` says when the next one is looked at; `notFound`: there is no such thing; `methodNotAllowed`: the address takes other methods; `Allow` names them; `conflict`: it contradicts what is stored, or others keep changing it; `userNameTaken`: another user has this name; `lastAdministrator`: nobody would be left who may administrate; `versionMismatch`: it has been changed since it was read; `runActive`: a run is active; `runId` names it; `runNotActive`: the run is over already; `nothingWithheld`: the run has withheld nothing, or it has been approved already; `leaseLost`: another run has taken over; `timeLimit`: it has taken too long; whether it was done is not known; `interrupted`: the run stopped without telling how it ended; `storeUnavailable`: a service that this system needs does not answer; `internal`: an unexpected error; `requestId` finds it in the log.
+         * @description `hostNotFound`: the name of no directory server could be resolved; `connectionRefused`: the directory server refuses connections; `connectionTimeout`: the directory server does not answer; `connectionLost`: the directory server closed the connection; `notLdap`: the server that answers is not an LDAP server; `startTlsRefused`: the directory server does not support StartTLS; `certificateRefused`: the certificate of the directory server is not trusted; `encryptionRequired`: the directory server requires encryption; `bindRefused`: the directory server refuses the bind DN or its password; `operationTimeout`: the directory server did not answer in time; `baseNotFound`: the base DN does not exist; `baseUnknown`: no base DN is set, and the directory server names none; `readRefused`: the bind DN may not read the base; `uniqueIdMissing`: no unique id of entries can be read; `directoryError`: the directory server answered with another error; `directoryUnavailable`: no directory server can verify the password at the moment; `notConfigured`: no settings are saved yet; `invalidRequest`: the input is invalid; `errors` lists every fault; `malformedPath`: the path contains a malformed percent escape; `malformedJson`: the body is not valid JSON in UTF-8; `unsupportedMediaType`: the content type of the body is not JSON; `payloadTooLarge`: the body is too long; `notAuthenticated`: wrong user name or password, or no session of an active administrator; `throttled`: too many failed attempts; `Retry-After` says when the next one is allowed; `notFound`: the address names nothing that exists; `methodNotAllowed`: the address does not support this method; `Allow` lists those that it supports; `conflict`: the request contradicts what is stored, or others keep changing it; `userNameTaken`: another user has this user name; `lastAdministrator`: no active administrator would be left; `versionMismatch`: it has been changed since you read it; `runActive`: a run is active; `runId` is its id; `runNotActive`: the run has already ended; `nothingWithheld`: the run has withheld no removals, or they can no longer be approved; `leaseLost`: another run has taken over; `timeLimit`: the request took too long; check whether it was carried out; `interrupted`: the run stopped without reporting how it ended; `storeUnavailable`: a service that this system depends on does not answer; `internal`: an unexpected error; search the log for `requestId`.
          * @enum {string}
          */
         readonly ErrorCode: "hostNotFound" | "connectionRefused" | "connectionTimeout" | "connectionLost" | "notLdap" | "startTlsRefused" | "certificateRefused" | "encryptionRequired" | "bindRefused" | "operationTimeout" | "baseNotFound" | "baseUnknown" | "readRefused" | "uniqueIdMissing" | "directoryError" | "directoryUnavailable" | "notConfigured" | "invalidRequest" | "malformedPath" | "malformedJson" | "unsupportedMediaType" | "payloadTooLarge" | "notAuthenticated" | "throttled" | "notFound" | "methodNotAllowed" | "conflict" | "userNameTaken" | "lastAdministrator" | "versionMismatch" | "runActive" | "runNotActive" | "nothingWithheld" | "leaseLost" | "timeLimit" | "interrupted" | "storeUnavailable" | "internal";
-        /** @description A session that has just been opened. */
+        /** @description A new session. */
         readonly Session: {
-            /** @description For `Authorization: Bearer`. */
+            /** @description Token for `Authorization: Bearer`. */
             readonly token: string;
             /**
              * Format: date-time
@@ -699,27 +729,27 @@ export interface components {
         };
         /** @description A user. */
         readonly User: {
-            /** @description The account. Stays for ever: key other data on it. */
+            /** @description Id of the account. Never changes, so use it as the key of related data. */
             readonly id: string;
-            /** @description What the user logs in with. */
+            /** @description The name with which the user logs in. */
             readonly userName: string;
             readonly fullName: string | null;
-            /** @description The first is the primary one. */
+            /** @description The first one is the primary address. */
             readonly emailAddresses: readonly string[];
             /** @enum {string} */
             readonly authentication: "integrated" | "directory";
             /** @enum {string} */
             readonly status: "active" | "disabled";
-            /** @description What `sync` has disabled, it enables again. */
+            /** @description Who disabled the user. A run enables only users that a run (`sync`) disabled. */
             readonly disabledBy: ("admin" | "sync") | null;
             readonly privileges: readonly ("none" | "admin" | "login" | "changePassword" | "archive" | "modifyArchiveProfiles" | "export" | "modifyExportProfiles" | "delete")[];
-            /** @description The entry that the user is tied to; null = to none. */
+            /** @description The directory entry that the user is linked to; null = none. */
             readonly directory: {
-                /** @description The directory’s own unique id. */
+                /** @description Unique id of the entry in the directory. */
                 readonly id: string;
-                /** @description Distinguished name, as the directory spells it. */
+                /** @description Distinguished name, in the spelling of the directory. */
                 readonly dn: string;
-                /** @description Since when no complete read has shown this person. */
+                /** @description Since when complete reads have not found the entry; null = it is not missing. */
                 readonly missingSince: string | null;
             } | null;
             /**
@@ -732,10 +762,10 @@ export interface components {
              * @description RFC 3339, UTC.
              */
             readonly updatedAt: string;
-            /** @description One more with every write; also the entity tag. */
+            /** @description Increases with every write. Also the entity tag. */
             readonly version: number;
         };
-        /** @description Who calls, and until when. */
+        /** @description The signed-in user, and when the session ends. */
         readonly CurrentSession: {
             readonly user: components["schemas"]["User"];
             /**
@@ -770,14 +800,14 @@ export interface components {
                 readonly depth: "subtree" | "oneLevel";
             };
             readonly mapping: {
-                /** @description Name of an attribute; empty = none. */
+                /** @description Attribute name; empty = none. */
                 readonly userName: string;
                 readonly localPartOnly: boolean;
-                /** @description Name of an attribute; empty = none. */
+                /** @description Attribute name; empty = none. */
                 readonly fullName: string;
-                /** @description Names of attributes, separated by comma. */
+                /** @description Attribute names, separated by commas. */
                 readonly emailAddresses: string;
-                /** @description Name of an attribute; empty = none. */
+                /** @description Attribute name; empty = none. */
                 readonly uniqueId: string;
             };
             readonly options: {
@@ -785,7 +815,7 @@ export interface components {
                     readonly enabled: boolean;
                     readonly expression: string;
                     readonly timeZone: string;
-                    /** @description When the next runs start, five at most. Empty = none will; null = nobody can tell now. */
+                    /** @description Start times of the next runs, at most five. Empty = no run will start; null = unknown at the moment. */
                     readonly next: readonly string[] | null;
                 };
                 /** @enum {string} */
@@ -799,67 +829,70 @@ export interface components {
                 readonly disabledUsers: "disable" | "skip" | "import";
             };
             readonly defaultPrivileges: readonly ("none" | "admin" | "login" | "changePassword" | "archive" | "modifyArchiveProfiles" | "export" | "modifyExportProfiles" | "delete")[];
-            /** @description What is allowed and still should not stay as it is. */
+            /** @description What is allowed but should be changed. */
             readonly warnings: readonly string[];
         };
-        /** @description What a test of settings has found. */
+        /** @description The result of a settings test. */
         readonly SettingsTest: {
             readonly ok: boolean;
-            /** @description In order; ends with the first that fails. */
+            /** @description The stages in order, up to the first that fails. */
             readonly stages: readonly {
                 /**
-                 * @description `nameResolution`: the server has an address; `connect`: it takes connections; `tls`: encryption and certificate; `bind`: administrative DN and password; `rootDse`: what the server says of itself; `base`: the base DN exists; `attributes`: what is mapped can be read; `filter`: it finds people.
+                 * @description `nameResolution`: resolves the name of the server; `connect`: connects to the server; `tls`: negotiates encryption and checks the certificate; `bind`: binds with the bind DN and its password; `rootDse`: reads what the server says about itself; `base`: looks for the base DN; `attributes`: checks that the bind DN can read the mapped attributes; `filter`: searches with the filter.
                  * @enum {string}
                  */
                 readonly name: "nameResolution" | "connect" | "tls" | "bind" | "rootDse" | "base" | "attributes" | "filter";
                 readonly ok: boolean;
                 readonly code?: components["schemas"]["ErrorCode"];
-                /** @description What was found, or what failed and what to do about it. */
+                /** @description What the stage found, or what failed and what to do about it. */
                 readonly detail: string;
-                /** @description Milliseconds it took. */
+                /** @description Duration in milliseconds. */
                 readonly ms: number;
             }[];
-            /** @description The server’s own first. Empty without encryption. */
+            /** @description The certificate chain, starting with the server’s own certificate. Empty without encryption. */
             readonly certificates: readonly {
                 readonly subject: string;
                 readonly issuer: string;
-                /** @description DNS names and IP addresses it is made for. */
+                /** @description DNS names and IP addresses for which the certificate is valid. */
                 readonly names: readonly string[];
                 /**
                  * Format: date-time
                  * @description RFC 3339, UTC.
                  */
                 readonly validTo: string;
-                /** @description Negative when it has expired. */
+                /** @description Days until the certificate expires; negative = expired. */
                 readonly daysLeft: number;
             }[];
             readonly server: {
-                /** @description As in the settings. */
+                /** @description The server, as written in the settings. */
                 readonly name: string;
                 /**
-                 * @description Whose rules hold.
+                 * @description Vendor whose rules apply.
                  * @enum {string}
                  */
                 readonly vendor: "openLdap" | "ds389" | "activeDirectory" | "eDirectory" | "apacheDs" | "unknown";
-                /** @enum {string} */
+                /**
+                 * @description Vendor according to the root DSE.
+                 * @enum {string}
+                 */
                 readonly detectedVendor: "openLdap" | "ds389" | "activeDirectory" | "eDirectory" | "apacheDs" | "unknown";
-                /** @description Name and version, in the server’s own words where it has any. */
+                /** @description Product name and version, as the server reports them if it does. */
                 readonly product: string;
                 readonly offers: {
                     readonly paging: boolean;
                     readonly startTls: boolean;
                     readonly passwordPolicy: boolean;
                 };
-                /** @description The attribute that people are told apart by. */
+                /** @description Attribute with the unique id that the bind DN could read; null = none. */
                 readonly uniqueId: string | null;
-                /** @description Attributes that tell whether an account is disabled. */
+                /** @description Attributes that mark disabled accounts. */
                 readonly statusAttributes: readonly {
                     readonly name: string;
-                    /** @description On one of the first entries in scope. */
+                    /** @description Whether one of the first entries in scope has the attribute. */
                     readonly seen: boolean;
                 }[];
             } | null;
-            /** @description What is usual in directories like this, for the fields that are empty: a merge patch for the settings. */
+            /** @description A JSON merge patch for the settings: the usual values of this vendor, for fields that are empty. Null = none. */
             readonly presets: {
                 readonly scope: {
                     readonly filter?: string;
@@ -870,18 +903,18 @@ export interface components {
                     readonly emailAddresses?: string;
                 };
             } | null;
-            /** @description People found; null = it did not get that far. */
+            /** @description Number of people found; null = the test did not get that far. */
             readonly count: number | null;
             /**
-             * @description `all`: everybody; `capped`: there are more; `none`: nobody, for it did not get that far.
+             * @description `all`: everybody was counted; `capped`: counting stopped; there are or may be more; `none`: the test did not get that far.
              * @enum {string}
              */
             readonly counted: "all" | "capped" | "none";
-            /** @description The first entries, as a run would take them. */
+            /** @description The first entries, as a run would map them. */
             readonly sample: readonly ({
-                /** @description Distinguished name, as the directory spells it. */
+                /** @description Distinguished name, in the spelling of the directory. */
                 readonly dn: string;
-                /** @description What the directory has in each mapped attribute. */
+                /** @description Values of each mapped attribute in the directory. */
                 readonly attributes: {
                     readonly [key: string]: readonly string[];
                 };
@@ -891,26 +924,26 @@ export interface components {
                 readonly directoryId: string;
                 readonly disabled: boolean;
             } | {
-                /** @description Distinguished name, as the directory spells it. */
+                /** @description Distinguished name, in the spelling of the directory. */
                 readonly dn: string;
-                /** @description What the directory has in each mapped attribute. */
+                /** @description Values of each mapped attribute in the directory. */
                 readonly attributes: {
                     readonly [key: string]: readonly string[];
                 };
-                /** @description Why this entry is no user. */
+                /** @description Why a run would skip this entry. */
                 readonly skipped: string;
             })[];
-            /** @description What works and is likely not meant that way. */
+            /** @description What works but is probably not intended. */
             readonly warnings: readonly string[];
         };
-        /** @description The run that was asked for. */
+        /** @description The id of the run. */
         readonly StartedRun: {
             readonly runId: string;
         };
         /** @description A page of a list. */
         readonly RunPage: {
             readonly items: readonly components["schemas"]["Run"][];
-            /** @description For the next page; null = the last. */
+            /** @description Pass it back as `?next=` for the next page; null = this is the last page. */
             readonly next: string | null;
         };
         /** @description A run of the synchronisation. */
@@ -918,19 +951,19 @@ export interface components {
             readonly id: string;
             readonly dryRun: boolean;
             /**
-             * @description `schedule`: the schedule; `api`: a call; `console`: a call of the console.
+             * @description `schedule`: the schedule; `api`: a call of the API; `console`: a call from the console.
              * @enum {string}
              */
             readonly trigger: "schedule" | "api" | "console";
-            /** @description User name of the administrator; null = the schedule. */
+            /** @description User name of the administrator who started the run; null = the schedule started it. */
             readonly requestedBy: string | null;
             /**
-             * @description `running`: waits or works; `succeeded`: everything was done; `partial`: not everybody could be read, so nobody was removed; `failed`: `error` says why; `cancelled`: an administrator has stopped it, or it found another run at work: `error` says so.
+             * @description `running`: is queued or in progress; `succeeded`: did everything; `partial`: could not read or verify everybody, so some or all removals were not carried out; `failed`: stopped because of an error; see `error`; `cancelled`: an administrator stopped it, or another run was active; see `error`.
              * @enum {string}
              */
             readonly status: "running" | "succeeded" | "partial" | "failed" | "cancelled";
             /**
-             * @description `queued`: waits to be taken up; `reading`: reads the directory; `planning`: decides; `verifying`: looks again for users that are missing; `applying`: writes; `finished`: is over.
+             * @description `queued`: waits to start; `reading`: reads the directory; `planning`: decides what to change; `verifying`: looks again for missing users; `applying`: writes the changes; `finished`: has ended.
              * @enum {string}
              */
             readonly stage: "queued" | "reading" | "planning" | "verifying" | "applying" | "finished";
@@ -941,16 +974,16 @@ export interface components {
             readonly startedAt: string;
             readonly finishedAt: string | null;
             readonly progress: {
-                /** @description Entries read. */
+                /** @description Entries read so far. */
                 readonly read: number;
-                /** @description Changes decided. */
+                /** @description Changes decided so far. */
                 readonly planned: number;
-                /** @description Changes written. */
+                /** @description Changes written so far. */
                 readonly applied: number;
             };
-            /** @description Entries that the last complete read has shown: what `progress.read` may be measured by. null = none yet. */
+            /** @description Number of entries in the last complete read, to compare `progress.read` with. Null = no complete read yet. */
             readonly expectedEntries: number | null;
-            /** @description Users per kind of change. */
+            /** @description Number of users for each kind of change. */
             readonly totals: {
                 readonly created: number;
                 readonly updated: number;
@@ -964,10 +997,10 @@ export interface components {
                 readonly conflict: number;
                 readonly withheld: number;
             };
-            /** @description Whether everybody in scope was read; null = the read is not over. */
+            /** @description Whether everybody in scope was read; null = the read has not ended. */
             readonly completeness: {
                 readonly complete: boolean;
-                /** @description Why it is not complete. */
+                /** @description Why the read is not complete. */
                 readonly reasons: readonly string[];
             } | null;
             readonly settingsVersion: string | null;
@@ -977,21 +1010,21 @@ export interface components {
                 /** @description What to do about it. */
                 readonly advice: string | null;
             } | null;
-            /** @description What an administrator should know although nothing failed. */
+            /** @description What an administrator should know, although nothing failed. */
             readonly notices: readonly string[];
-            /** @description The run whose withheld removals this one applies. */
+            /** @description Id of the run whose withheld removals this run applies. */
             readonly approves: string | null;
         };
         /** @description A page of a list. */
         readonly ChangePage: {
             readonly items: readonly components["schemas"]["Change"][];
-            /** @description For the next page; null = the last. */
+            /** @description Pass it back as `?next=` for the next page; null = this is the last page. */
             readonly next: string | null;
         };
-        /** @description What a run did to one user. */
+        /** @description A line of a run: what it did to one user or entry. */
         readonly Change: {
             /**
-             * @description `created`: a new user; `updated`: `fields` tells what; `renamed`: another user name or another DN; `linked`: a user made by hand, tied to its entry; `disabled`: by the synchronisation; `enabled`: by the synchronisation, which had disabled it; `deleted`: by the synchronisation; `unchanged`: only counted, never listed; `skipped`: an entry that can’t be a user; `conflict`: left alone because of a contradiction; `withheld`: a removal that was not done.
+             * @description `created`: a new user; `updated`: `fields` has the old and new values; `renamed`: has another user name or another DN; `linked`: a user created by hand, now linked to its entry; `disabled`: disabled by the run; `enabled`: enabled by the run, after an earlier run had disabled it; `deleted`: deleted by the run; `unchanged`: nothing to change; counted but never listed; `skipped`: an entry that cannot become a user; see `reason`; `conflict`: left alone because of a contradiction; see `reason`; `withheld`: a removal that was not carried out; see `reason`.
              * @enum {string}
              */
             readonly kind: "created" | "updated" | "renamed" | "linked" | "disabled" | "enabled" | "deleted" | "unchanged" | "skipped" | "conflict" | "withheld";
@@ -1011,35 +1044,35 @@ export interface components {
         /** @description A page of a list. */
         readonly UserPage: {
             readonly items: readonly components["schemas"]["User"][];
-            /** @description For the next page; null = the last. */
+            /** @description Pass it back as `?next=` for the next page; null = this is the last page. */
             readonly next: string | null;
         };
-        /** @description Who has got the default privileges. */
+        /** @description The result of applying the default privileges. */
         readonly AppliedPrivileges: {
             readonly dryRun: boolean;
-            /** @description Entity tag of the settings that they are from. */
+            /** @description Entity tag of the settings with these default privileges. */
             readonly settingsVersion: string;
             /** @description The default privileges. */
             readonly privileges: readonly ("none" | "admin" | "login" | "changePassword" | "archive" | "modifyArchiveProfiles" | "export" | "modifyExportProfiles" | "delete")[];
-            /** @description Directory users that this call has looked at. */
+            /** @description Directory users that this call has processed. */
             readonly totals: {
-                /** @description Had others. */
+                /** @description Had other privileges. */
                 readonly changed: number;
-                /** @description Had these already. */
+                /** @description Already had these privileges. */
                 readonly unchanged: number;
-                /** @description Administrators, who are left as they are. */
+                /** @description Administrators, whose privileges are never changed by this call. */
                 readonly kept: number;
             };
-            /** @description The first 100 changes of this call, by name. */
+            /** @description The first 100 changes of this call, in the order of user names. */
             readonly items: readonly {
                 readonly userName: string;
                 readonly from: readonly ("none" | "admin" | "login" | "changePassword" | "archive" | "modifyArchiveProfiles" | "export" | "modifyExportProfiles" | "delete")[];
                 readonly to: readonly ("none" | "admin" | "login" | "changePassword" | "archive" | "modifyArchiveProfiles" | "export" | "modifyExportProfiles" | "delete")[];
             }[];
-            /** @description Where the next call goes on; null = everybody was looked at. */
+            /** @description Where the next call continues; null = all users are processed. */
             readonly next: string | null;
         };
-        /** @description What a login comes to. */
+        /** @description The outcome of a login. */
         readonly LoginOutcome: {
             /** @constant */
             readonly outcome: "accepted";
@@ -1048,10 +1081,11 @@ export interface components {
             /** @constant */
             readonly outcome: "rejected";
             /**
-             * @description `invalidCredentials`: no such user, or not this password; `passwordExpired`: the directory says so; `passwordMustChange`: the directory says so; `accountLocked`: the directory says so; `accountDisabled`: disabled here or in the directory; `accountExpired`: the directory says so; `notPermitted`: without the privilege to log in, or not now or from here; `throttled`: too many attempts have failed.
+             * @description `invalidCredentials`: wrong user name or password; `passwordExpired`: the password has expired in the directory; `passwordMustChange`: the directory requires a new password; `accountLocked`: the account is locked in the directory; `accountDisabled`: the account is disabled, here or in the directory; `accountExpired`: the account has expired in the directory; `notPermitted`: the user lacks the privilege to log in, or the directory does not permit it at this time or from this place; `throttled`: too many failed attempts.
              * @enum {string}
              */
             readonly reason: "invalidCredentials" | "passwordExpired" | "passwordMustChange" | "accountLocked" | "accountDisabled" | "accountExpired" | "notPermitted" | "throttled";
+            /** @description For `throttled`. */
             readonly retryAfterSeconds?: number;
         };
         /** @description A page of a list. */
@@ -1060,17 +1094,17 @@ export interface components {
                 /** @enum {string} */
                 readonly name: "none" | "admin" | "login" | "changePassword" | "archive" | "modifyArchiveProfiles" | "export" | "modifyExportProfiles" | "delete";
                 readonly description: string;
-                /** @description Whether it stands alone. */
+                /** @description Whether the privilege can’t be combined with others. */
                 readonly exclusive: boolean;
             }[];
-            /** @description For the next page; null = the last. */
+            /** @description Pass it back as `?next=` for the next page; null = this is the last page. */
             readonly next: string | null;
         };
-        /** @description Whether the API reaches what it needs. */
+        /** @description Whether the API can reach its stores. */
         readonly Health: {
             /** @enum {string} */
             readonly status: "ok" | "degraded";
-            /** @description Only for administrators. */
+            /** @description Shown to administrators only. */
             readonly checks?: readonly {
                 /** @enum {string} */
                 readonly name: "users" | "settings";
@@ -1078,32 +1112,32 @@ export interface components {
                 readonly code?: components["schemas"]["ErrorCode"];
             }[];
         };
-        /** @description A fault (RFC 9457). */
+        /** @description A fault, as a problem document (RFC 9457). */
         readonly Problem: {
             /** @constant */
             readonly type: "about:blank";
             /** @description The status in words. */
             readonly title: string;
             readonly status: number;
-            /** @description What happened, in a sentence for people. */
+            /** @description What happened, worded for people. */
             readonly detail: string;
             readonly code: components["schemas"]["ErrorCode"];
             /** @description What to do about it. */
             readonly advice?: string;
-            /** @description Every fault of the input. */
+            /** @description Every fault of the input, for `invalidRequest`. */
             readonly errors?: readonly {
-                /** @description Dotted; positions in lists are numbers; empty = the whole document. */
+                /** @description Path of the field: names and list positions, separated by dots. Empty = the whole document. */
                 readonly path: string;
                 readonly message: string;
             }[];
-            /** @description The run that is in the way. */
+            /** @description The active run, for `runActive`. */
             readonly runId?: string;
-            /** @description Finds the line in the log. */
+            /** @description Id of the request in the log. */
             readonly requestId?: string;
         };
     };
     responses: {
-        /** @description `malformedJson`: the body is no JSON text in UTF-8. */
+        /** @description `malformedJson`: the body is not valid JSON in UTF-8. */
         readonly malformedJson: {
             headers: {
                 readonly [name: string]: unknown;
@@ -1117,10 +1151,10 @@ export interface components {
                 };
             };
         };
-        /** @description `notAuthenticated`: no session of an active administrator. */
+        /** @description `notAuthenticated`: wrong user name or password, or no session of an active administrator. */
         readonly notAuthenticated: {
             headers: {
-                /** @description How to sign in. */
+                /** @description The authentication scheme. */
                 readonly "WWW-Authenticate": "Bearer";
                 readonly [name: string]: unknown;
             };
@@ -1147,7 +1181,7 @@ export interface components {
                 };
             };
         };
-        /** @description `unsupportedMediaType`: the body has another content type than JSON. */
+        /** @description `unsupportedMediaType`: the content type of the body is not JSON. */
         readonly unsupportedMediaType: {
             headers: {
                 readonly [name: string]: unknown;
@@ -1161,7 +1195,7 @@ export interface components {
                 };
             };
         };
-        /** @description `invalidRequest`: `errors` names every fault of the input. */
+        /** @description `invalidRequest`: the input is invalid; `errors` lists every fault. */
         readonly invalidRequest: {
             headers: {
                 readonly [name: string]: unknown;
@@ -1175,10 +1209,10 @@ export interface components {
                 };
             };
         };
-        /** @description `throttled`: too many attempts have failed; `Retry-After` says when the next one is looked at. */
+        /** @description `throttled`: too many failed attempts; `Retry-After` says when the next one is allowed. */
         readonly throttled: {
             headers: {
-                /** @description Seconds. */
+                /** @description Seconds until the next attempt is allowed. */
                 readonly "Retry-After": number;
                 readonly [name: string]: unknown;
             };
@@ -1191,7 +1225,7 @@ export interface components {
                 };
             };
         };
-        /** @description `internal`: an unexpected error; `requestId` finds it in the log. */
+        /** @description `internal`: an unexpected error; search the log for `requestId`. */
         readonly internal: {
             headers: {
                 readonly [name: string]: unknown;
@@ -1205,7 +1239,7 @@ export interface components {
                 };
             };
         };
-        /** @description `directoryUnavailable`: no directory can say now whether the password is right; `storeUnavailable`: a service that this system needs does not answer; `timeLimit`: it has taken too long; whether it was done is not known. */
+        /** @description `directoryUnavailable`: no directory server can verify the password at the moment; `storeUnavailable`: a service that this system depends on does not answer; `timeLimit`: the request took too long; check whether it was carried out. */
         readonly "directoryUnavailable-or-storeUnavailable-or-timeLimit": {
             headers: {
                 readonly [name: string]: unknown;
@@ -1219,7 +1253,7 @@ export interface components {
                 };
             };
         };
-        /** @description `storeUnavailable`: a service that this system needs does not answer; `timeLimit`: it has taken too long; whether it was done is not known. */
+        /** @description `storeUnavailable`: a service that this system depends on does not answer; `timeLimit`: the request took too long; check whether it was carried out. */
         readonly "storeUnavailable-or-timeLimit": {
             headers: {
                 readonly [name: string]: unknown;
@@ -1233,7 +1267,7 @@ export interface components {
                 };
             };
         };
-        /** @description `notFound`: there is no such thing. */
+        /** @description `notFound`: the address names nothing that exists. */
         readonly notFound: {
             headers: {
                 readonly [name: string]: unknown;
@@ -1247,7 +1281,7 @@ export interface components {
                 };
             };
         };
-        /** @description `conflict`: it contradicts what is stored, or others keep changing it. */
+        /** @description `conflict`: the request contradicts what is stored, or others keep changing it. */
         readonly conflict: {
             headers: {
                 readonly [name: string]: unknown;
@@ -1261,7 +1295,7 @@ export interface components {
                 };
             };
         };
-        /** @description `versionMismatch`: it has been changed since it was read. */
+        /** @description `versionMismatch`: it has been changed since you read it. */
         readonly versionMismatch: {
             headers: {
                 readonly [name: string]: unknown;
@@ -1275,7 +1309,7 @@ export interface components {
                 };
             };
         };
-        /** @description `notConfigured`: there are no settings yet. */
+        /** @description `notConfigured`: no settings are saved yet. */
         readonly notConfigured: {
             headers: {
                 readonly [name: string]: unknown;
@@ -1289,7 +1323,7 @@ export interface components {
                 };
             };
         };
-        /** @description `notConfigured`: there are no settings yet; `runActive`: a run is active; `runId` names it. */
+        /** @description `notConfigured`: no settings are saved yet; `runActive`: a run is active; `runId` is its id. */
         readonly "notConfigured-or-runActive": {
             headers: {
                 readonly [name: string]: unknown;
@@ -1303,7 +1337,7 @@ export interface components {
                 };
             };
         };
-        /** @description `internal`: an unexpected error; `requestId` finds it in the log; `leaseLost`: another run has taken over. */
+        /** @description `internal`: an unexpected error; search the log for `requestId`; `leaseLost`: another run has taken over. */
         readonly "internal-or-leaseLost": {
             headers: {
                 readonly [name: string]: unknown;
@@ -1317,7 +1351,7 @@ export interface components {
                 };
             };
         };
-        /** @description `malformedPath`: the path has a malformed percent escape. */
+        /** @description `malformedPath`: the path contains a malformed percent escape. */
         readonly malformedPath: {
             headers: {
                 readonly [name: string]: unknown;
@@ -1331,7 +1365,7 @@ export interface components {
                 };
             };
         };
-        /** @description `runNotActive`: the run is over already. */
+        /** @description `runNotActive`: the run has already ended. */
         readonly runNotActive: {
             headers: {
                 readonly [name: string]: unknown;
@@ -1345,7 +1379,7 @@ export interface components {
                 };
             };
         };
-        /** @description `notConfigured`: there are no settings yet; `nothingWithheld`: the run has withheld nothing, or it has been approved already; `runActive`: a run is active; `runId` names it. */
+        /** @description `notConfigured`: no settings are saved yet; `nothingWithheld`: the run has withheld no removals, or they can no longer be approved; `runActive`: a run is active; `runId` is its id. */
         readonly "notConfigured-or-nothingWithheld-or-runActive": {
             headers: {
                 readonly [name: string]: unknown;
@@ -1359,7 +1393,7 @@ export interface components {
                 };
             };
         };
-        /** @description `userNameTaken`: another user has this name. */
+        /** @description `userNameTaken`: another user has this user name. */
         readonly userNameTaken: {
             headers: {
                 readonly [name: string]: unknown;
@@ -1373,7 +1407,7 @@ export interface components {
                 };
             };
         };
-        /** @description `conflict`: it contradicts what is stored, or others keep changing it; `notConfigured`: there are no settings yet. */
+        /** @description `conflict`: the request contradicts what is stored, or others keep changing it; `notConfigured`: no settings are saved yet. */
         readonly "conflict-or-notConfigured": {
             headers: {
                 readonly [name: string]: unknown;
@@ -1387,7 +1421,7 @@ export interface components {
                 };
             };
         };
-        /** @description `malformedJson`: the body is no JSON text in UTF-8; `malformedPath`: the path has a malformed percent escape. */
+        /** @description `malformedJson`: the body is not valid JSON in UTF-8; `malformedPath`: the path contains a malformed percent escape. */
         readonly "malformedJson-or-malformedPath": {
             headers: {
                 readonly [name: string]: unknown;
@@ -1401,7 +1435,7 @@ export interface components {
                 };
             };
         };
-        /** @description `conflict`: it contradicts what is stored, or others keep changing it; `lastAdministrator`: nobody would be left who may administrate; `userNameTaken`: another user has this name. */
+        /** @description `conflict`: the request contradicts what is stored, or others keep changing it; `lastAdministrator`: no active administrator would be left; `userNameTaken`: another user has this user name. */
         readonly "conflict-or-lastAdministrator-or-userNameTaken": {
             headers: {
                 readonly [name: string]: unknown;
@@ -1415,7 +1449,7 @@ export interface components {
                 };
             };
         };
-        /** @description `conflict`: it contradicts what is stored, or others keep changing it; `lastAdministrator`: nobody would be left who may administrate. */
+        /** @description `conflict`: the request contradicts what is stored, or others keep changing it; `lastAdministrator`: no active administrator would be left. */
         readonly "conflict-or-lastAdministrator": {
             headers: {
                 readonly [name: string]: unknown;
@@ -1429,7 +1463,7 @@ export interface components {
                 };
             };
         };
-        /** @description `timeLimit`: it has taken too long; whether it was done is not known. */
+        /** @description `timeLimit`: the request took too long; check whether it was carried out. */
         readonly timeLimit: {
             headers: {
                 readonly [name: string]: unknown;
@@ -1460,7 +1494,7 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description The administrator that calls. */
+            /** @description The administrator who makes the call. */
             readonly 200: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1517,7 +1551,7 @@ export interface operations {
             };
         };
         readonly responses: {
-            /** @description The session, also as cookie. */
+            /** @description The session. The token is also set as a cookie. */
             readonly 200: {
                 headers: {
                     /** @description The cookie `session`: HttpOnly, SameSite=Strict. */
@@ -1569,7 +1603,7 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description There is no session any more. */
+            /** @description The session has ended. */
             readonly 204: {
                 headers: {
                     /** @description The cookie `session`: HttpOnly, SameSite=Strict. */
@@ -1599,16 +1633,16 @@ export interface operations {
                  *     }
                  */
                 readonly "application/json": {
-                    /** @description Only without a session, or that of the session. */
+                    /** @description Required without a session. With a session, leave it out. */
                     readonly userName?: string;
                     readonly currentPassword: string;
-                    /** @description At least 8 characters, at most 1,024 bytes. */
+                    /** @description At least 8 characters and at most 1,024 bytes of UTF-8. */
                     readonly newPassword: string;
                 };
             };
         };
         readonly responses: {
-            /** @description It counts from now on. */
+            /** @description The new password is in effect. */
             readonly 204: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1715,7 +1749,7 @@ export interface operations {
         readonly parameters: {
             readonly query?: never;
             readonly header?: {
-                /** @description Entity tag of what was read. What has another one by now is not touched. */
+                /** @description Entity tag of what you read. If it has changed since, the call fails with `versionMismatch`. */
                 readonly "If-Match"?: string;
             };
             readonly path?: never;
@@ -1882,7 +1916,7 @@ export interface operations {
             };
         };
         readonly responses: {
-            /** @description What was found. */
+            /** @description The result of the test. */
             readonly 200: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1992,7 +2026,7 @@ export interface operations {
                  */
                 readonly "application/json": {
                     /**
-                     * @description Decides and reports everything, and changes nothing.
+                     * @description Decides and reports everything, but changes nothing.
                      * @default false
                      */
                     readonly dryRun?: boolean;
@@ -2000,7 +2034,7 @@ export interface operations {
             };
         };
         readonly responses: {
-            /** @description The run waits to be taken up. */
+            /** @description The run is queued. */
             readonly 202: {
                 headers: {
                     /** @description Address of the run. */
@@ -2029,9 +2063,9 @@ export interface operations {
     readonly listRuns: {
         readonly parameters: {
             readonly query?: {
-                /** @description Items a page. */
+                /** @description Maximum number of items on a page. */
                 readonly limit?: number;
-                /** @description Of the page before: what its `next` was. */
+                /** @description `next` of the previous page. */
                 readonly next?: string;
             };
             readonly header?: never;
@@ -2174,9 +2208,9 @@ export interface operations {
             readonly query?: {
                 /** @description Only changes of this kind. */
                 readonly kind?: "created" | "updated" | "renamed" | "linked" | "disabled" | "enabled" | "deleted" | "unchanged" | "skipped" | "conflict" | "withheld";
-                /** @description Items a page. */
+                /** @description Maximum number of items on a page. */
                 readonly limit?: number;
-                /** @description Of the page before: what its `next` was. */
+                /** @description `next` of the previous page. */
                 readonly next?: string;
             };
             readonly header?: never;
@@ -2243,7 +2277,7 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description It will stop. */
+            /** @description The run will stop. */
             readonly 202: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2280,7 +2314,7 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description The run that applies them waits to be taken up. */
+            /** @description The run that applies the removals is queued. */
             readonly 202: {
                 headers: {
                     /** @description Address of the run. */
@@ -2307,15 +2341,15 @@ export interface operations {
     readonly listUsers: {
         readonly parameters: {
             readonly query?: {
-                /** @description Beginning of the user name, or a whole e-mail address. Upper and lower case are the same. */
+                /** @description Beginning of a user name, or a whole e-mail address, in any letter case. */
                 readonly search?: string;
-                /** @description Only users of this authentication. */
+                /** @description Only users with this authentication. */
                 readonly authentication?: "integrated" | "directory";
-                /** @description Only users of this status. */
+                /** @description Only users with this status. */
                 readonly status?: "active" | "disabled";
-                /** @description Items a page. */
+                /** @description Maximum number of items on a page. */
                 readonly limit?: number;
-                /** @description Of the page before: what its `next` was. */
+                /** @description `next` of the previous page. */
                 readonly next?: string;
             };
             readonly header?: never;
@@ -2443,7 +2477,7 @@ export interface operations {
         readonly parameters: {
             readonly query?: never;
             readonly header?: {
-                /** @description Entity tag of what was read. What has another one by now is not touched. */
+                /** @description Entity tag of what you read. If it has changed since, the call fails with `versionMismatch`. */
                 readonly "If-Match"?: string;
             };
             readonly path?: never;
@@ -2458,17 +2492,17 @@ export interface operations {
                  */
                 readonly "application/json": {
                     /**
-                     * @description Decides and reports everything, and changes nothing.
+                     * @description Decides and reports everything, but changes nothing.
                      * @default false
                      */
                     readonly dryRun?: boolean;
-                    /** @description Where the call before has stopped: what its `next` was. */
+                    /** @description `next` of the previous call. Leave out to start from the beginning. */
                     readonly next?: string | null;
                 };
             };
         };
         readonly responses: {
-            /** @description What was done or, in a dry run, would be. */
+            /** @description What the call did or, in a dry run, would do. */
             readonly 200: {
                 headers: {
                     /** @description For `If-Match`. */
@@ -2533,7 +2567,7 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description The user as it is now. */
+            /** @description The user after the call. */
             readonly 200: {
                 headers: {
                     /** @description For `If-Match`. */
@@ -2580,7 +2614,7 @@ export interface operations {
         readonly parameters: {
             readonly query?: never;
             readonly header?: {
-                /** @description Entity tag of what was read. What has another one by now is not touched. */
+                /** @description Entity tag of what you read. If it has changed since, the call fails with `versionMismatch`. */
                 readonly "If-Match"?: string;
             };
             readonly path: {
@@ -2594,7 +2628,7 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description There is no such user any more. */
+            /** @description The user is deleted. */
             readonly 204: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2614,7 +2648,7 @@ export interface operations {
         readonly parameters: {
             readonly query?: never;
             readonly header?: {
-                /** @description Entity tag of what was read. What has another one by now is not touched. */
+                /** @description Entity tag of what you read. If it has changed since, the call fails with `versionMismatch`. */
                 readonly "If-Match"?: string;
             };
             readonly path: {
@@ -2645,7 +2679,7 @@ export interface operations {
             };
         };
         readonly responses: {
-            /** @description The user as it is now. */
+            /** @description The user after the call. */
             readonly 200: {
                 headers: {
                     /** @description For `If-Match`. */
@@ -2714,13 +2748,13 @@ export interface operations {
                  *     }
                  */
                 readonly "application/json": {
-                    /** @description At least 8 characters, at most 1,024 bytes. */
+                    /** @description At least 8 characters and at most 1,024 bytes of UTF-8. */
                     readonly password: string;
                 };
             };
         };
         readonly responses: {
-            /** @description It counts from now on, and failed attempts are forgotten. */
+            /** @description The new password is in effect, and failed attempts are forgotten. */
             readonly 204: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2764,7 +2798,7 @@ export interface operations {
             };
         };
         readonly responses: {
-            /** @description What the login comes to. */
+            /** @description The outcome of the login. */
             readonly 200: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2820,7 +2854,7 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description All of them. */
+            /** @description All privileges. */
             readonly 200: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2895,7 +2929,7 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description It does. */
+            /** @description The API works. */
             readonly 200: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2910,7 +2944,7 @@ export interface operations {
                 };
             };
             readonly 500: components["responses"]["internal"];
-            /** @description It does not reach a store. */
+            /** @description The API cannot reach a store. */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2941,7 +2975,7 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description OpenAPI 3.1. */
+            /** @description The description, OpenAPI 3.1. */
             readonly 200: {
                 headers: {
                     readonly [name: string]: unknown;

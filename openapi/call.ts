@@ -1,6 +1,6 @@
 /**
- * How a call of the API is described: the parts in which calls differ, and the operation made of them. Knows no particular
- * call.
+ * How a call of the API is described: the parts in which calls differ, and the OpenAPI operation made of them. Knows no
+ * particular call.
  */
 import type * as z from 'zod';
 import type { ZodOpenApiOperationObject, ZodOpenApiParameterObject, ZodOpenApiResponseObject } from 'zod-openapi';
@@ -8,21 +8,22 @@ import type { ErrorCode } from '../lib/errors.ts';
 import * as example from './example.ts';
 import { problemResponses } from './problem.ts';
 
+/** The groups of calls. */
 export const TAGS = [
-  { name: 'Session', description: 'Signing in and out.' },
-  { name: 'Settings', description: 'The directory, who of it becomes a user, and when.' },
-  { name: 'Runs', description: 'Runs of the synchronisation, and what they did.' },
+  { name: 'Session', description: 'Signing in and out, and the caller’s own password.' },
+  { name: 'Settings', description: 'The directory, which of its entries become users, and when.' },
+  { name: 'Runs', description: 'Runs of the synchronisation and their changes.' },
   { name: 'Users', description: 'The user database.' },
   { name: 'System', description: 'The system itself.' },
 ] as const;
 
-/** A call, as far as it differs from the others. */
+/** A call: the parts in which calls differ. */
 export interface DescribedCall {
   readonly id: string;
   readonly tag: (typeof TAGS)[number]['name'];
   readonly summary: string;
   readonly description?: string;
-  /** Who may call; default: administrators, that is, by token or cookie. `anybody`: a session makes a difference. */
+  /** Who may call. Default: administrators. `open`: everybody. `anybody`: everybody; a session changes the answer. */
   readonly access?: 'open' | 'anybody';
   readonly query?: z.ZodObject;
   readonly ifMatch?: true;
@@ -33,10 +34,11 @@ export interface DescribedCall {
     readonly mergePatch?: true;
   };
   readonly answers: Readonly<Record<number, DescribedAnswer>>;
-  /** Besides those that follow from the rest. */
+  /** Possible faults, in addition to those that follow from the other parts. */
   readonly faults?: readonly ErrorCode[];
 }
 
+/** An answer of a call, other than a fault. */
 export interface DescribedAnswer {
   readonly description: string;
   readonly schema?: z.ZodType | { readonly type: 'object' };
@@ -47,14 +49,17 @@ export interface DescribedAnswer {
 /** Calls by method and path, such as `GET /api/runs/{id}`. */
 export type DescribedCalls = Readonly<Record<string, DescribedCall>>;
 
+/** The header with the entity tag of what is answered. */
 export const ETAG = { ETag: header('For `If-Match`.') };
+/** The header that sets or deletes the session cookie. */
 export const SIGNED_IN_COOKIE = { 'Set-Cookie': header('The cookie `session`: HttpOnly, SameSite=Strict.') };
+/** The header with the address of a new resource. */
 export const LOCATION = (of: string) => ({ Location: header(`Address of the ${of}.`) });
 
 const IF_MATCH: ZodOpenApiParameterObject = {
   name: 'If-Match',
   in: 'header',
-  description: 'Entity tag of what was read. What has another one by now is not touched.',
+  description: 'Entity tag of what you read. If it has changed since, the call fails with `versionMismatch`.',
   schema: { type: 'string' },
 };
 
@@ -77,7 +82,7 @@ const PATH_PARAMETERS: Readonly<Record<string, ZodOpenApiParameterObject>> = {
   },
 };
 
-/** The operation of a call; its faults include those that follow from its parts. */
+/** The OpenAPI operation of a call. Its faults include those that follow from its parts, such as a body. */
 export function describeCall(path: string, call: DescribedCall): ZodOpenApiOperationObject {
   const { id, tag, summary, description, access, query, ifMatch, body, answers, faults = [] } = call;
   const names = [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]!);

@@ -1,6 +1,6 @@
 /**
- * The description of the administration API (OpenAPI 3.1), made of the schemas that validate requests, those of answers, and
- * the table from fault to status. Joins the calls of every resource; what calls do is in functions/api.ts.
+ * The description of the administration API (OpenAPI 3.1): joins the calls of all resources with the schemas that
+ * validate requests. What the calls do is in functions/api-handler.ts.
  */
 import { readFileSync } from 'node:fs';
 import { createDocument } from 'zod-openapi';
@@ -19,22 +19,22 @@ import { SYSTEM_CALLS } from './system.ts';
 import { USER_CALLS } from './user.ts';
 
 const DESCRIPTION = `
-JSON in UTF-8; times in RFC 3339, UTC; ids are opaque. Unknown fields and query parameters are refused.
+Bodies are JSON in UTF-8, at most ${MAX_BODY_BYTES / 1024} KB long. Times are RFC 3339 in UTC; ids are opaque. Unknown
+fields and query parameters are refused.
 
-**Faults** are problem documents (RFC 9457) with a stable \`code\`; a 422 names every fault of the input at once. Any call may
-answer with a 500 or 503, and an address that takes other methods with \`methodNotAllowed\`, status 405.
+**Faults** are problem documents (RFC 9457) with a stable \`code\`; a 422 lists every fault of the input. Any call may
+fail with 500 or 503. A method that an address does not support fails with \`methodNotAllowed\`, status 405.
 
-**Lists** are \`{items, next}\`: pass \`next\` back as \`?next=\` for the next page, until it is null.
+**Lists** have the form \`{items, next}\`: for the next page, pass \`next\` back as \`?next=\`, until it is null.
 
-**Lost updates** are prevented by \`If-Match\` with the \`ETag\` of what was read; without it, the last writer wins.
+**Lost updates** are prevented by \`If-Match\` with the \`ETag\` of what you read; without it, the last write wins.
 
-**Names in paths** are percent-encoded. API Gateway decodes paths before they are looked at, which loses what \`/\`, \`?\` and
-\`%\` were: write names with such characters as \`~\` and the base64url of their UTF-8, as \`Location\` of a created user does.
-
-**Bodies** have at most ${MAX_BODY_BYTES / 1024} KB.
+**User names in paths** are percent-encoded. API Gateway decodes a path before the function sees it, so \`/\`, \`?\` and
+\`%\` in a name get lost. If a name has such characters, write \`~\` followed by the base64url of its UTF-8 instead, as
+the \`Location\` of a created user does.
 `;
 
-/** In the order of the document. */
+/** Every call, in the order of the document. */
 const CALLS: DescribedCalls = {
   ...SESSION_CALLS,
   ...SETTINGS_CALLS,
@@ -43,7 +43,7 @@ const CALLS: DescribedCalls = {
   ...SYSTEM_CALLS,
 };
 
-/** The description as a value; it can be written as JSON or YAML as it stands. */
+/** The description as a value that can be written as JSON or YAML. */
 export function describeApi() {
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
     readonly version: string;
@@ -61,7 +61,7 @@ export function describeApi() {
       description: DESCRIPTION.trim(),
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
-    servers: [{ url: '/', description: 'Where this description was found.' }],
+    servers: [{ url: '/', description: 'The deployment that serves this description.' }],
     tags: [...TAGS],
     security: [{ bearer: [] }, { cookie: [] }],
     paths,
@@ -75,12 +75,12 @@ export function describeApi() {
         ErrorCode: errorCode,
       },
       securitySchemes: {
-        bearer: { type: 'http', scheme: 'bearer', description: 'The token of a session.' },
+        bearer: { type: 'http', scheme: 'bearer', description: 'The token of a session, from `POST /api/session`.' },
         cookie: {
           type: 'apiKey',
           in: 'cookie',
           name: 'session',
-          description: 'The cookie of a session. For anything but GET it counts only in requests of the same site.',
+          description: 'The cookie of a session. Except for GET, it is accepted only in same-origin requests.',
         },
       },
     },

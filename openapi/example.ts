@@ -1,4 +1,4 @@
-/** What the examples of the description show: one imaginary company, in the types of lib/. */
+/** The examples of the description: one imaginary company, in the types of lib/. Knows no call. */
 import type { SettingsTest } from '../lib/administration/settings.ts';
 import type { AppliedPrivileges } from '../lib/administration/default-privilege.ts';
 import type { Change, Run } from '../lib/sync/run.ts';
@@ -8,6 +8,7 @@ import type { PublicUser } from '../lib/user/user.ts';
 
 const RUN_ID = '20260504T100000000Z-5f3a9c21';
 
+/** An administrator, created by hand. */
 export const administrator: PublicUser = {
   id: 'c0a7f9d4-58ba-4a0e-9a4b-5d0f3d9be001',
   userName: 'admin',
@@ -23,6 +24,7 @@ export const administrator: PublicUser = {
   version: 1,
 };
 
+/** A user from the directory. */
 export const person: PublicUser = {
   id: '0b8f6c3e-0d4e-4b55-9f0a-3a4f8f6f7a10',
   userName: 'anna.weber',
@@ -42,6 +44,7 @@ export const person: PublicUser = {
   version: 1,
 };
 
+/** The body that creates a user. */
 export const newPerson = {
   userName: 'guest.auditor',
   fullName: 'Guest Auditor',
@@ -49,6 +52,7 @@ export const newPerson = {
   privileges: ['login', 'export'],
 };
 
+/** The user that `newPerson` creates. */
 export const createdPerson: PublicUser = {
   ...administrator,
   id: 'd2719a4f-1c77-4d0b-8a52-9fd5f3f6b3c2',
@@ -58,12 +62,14 @@ export const createdPerson: PublicUser = {
   privileges: ['login', 'export'],
 };
 
+/** The body that changes a password. */
 export const passwordChange = {
   userName: 'admin',
   currentPassword: 'correct horse battery staple',
   newPassword: 'correct horses eat no staples',
 };
 
+/** The result of applying the default privileges. */
 export const appliedPrivileges: AppliedPrivileges = {
   dryRun: true,
   settingsVersion: '7b0e5c51-62ae-4bd1-9f1b-1b8ac1d25a90',
@@ -73,6 +79,7 @@ export const appliedPrivileges: AppliedPrivileges = {
   next: null,
 };
 
+/** The body that saves settings. */
 export const settingsDocument = {
   connection: {
     servers: ['ldap1.example.com', 'ldap2.example.com'],
@@ -89,6 +96,7 @@ export const settingsDocument = {
   },
 };
 
+/** The settings that `settingsDocument` becomes. */
 export const shownSettings: PresentedSettings = {
   connection: {
     servers: ['ldap1.example.com', 'ldap2.example.com'],
@@ -124,6 +132,7 @@ export const shownSettings: PresentedSettings = {
   warnings: [],
 };
 
+/** The result of testing the settings. */
 export const settingsTest: SettingsTest = {
   ok: true,
   stages: [
@@ -165,6 +174,7 @@ export const settingsTest: SettingsTest = {
   warnings: [],
 };
 
+/** A finished run. */
 export const run: Run = {
   id: RUN_ID,
   dryRun: false,
@@ -184,8 +194,10 @@ export const run: Run = {
   approves: null,
 };
 
+/** The answer to a started run. */
 export const startedRun = { runId: RUN_ID };
 
+/** A line of the run. */
 export const change: Change = {
   kind: 'updated',
   userId: person.id,

@@ -1,4 +1,4 @@
-/** `npm run openapi`: writes the description where people and tools look for it, and where the API function takes it from. */
+/** `npm run openapi`: writes every file that is generated from the schemas. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describeApi } from './document.ts';

@@ -1,4 +1,4 @@
-/** The problem document, and how a call's faults become its responses: one per status, each with the codes it may have. */
+/** The problem document, and the responses for the faults of a call: one for each status, with its possible codes. */
 import { STATUS_CODES } from 'node:http';
 import * as z from 'zod';
 import type { ZodOpenApiResponseObject } from 'zod-openapi';
@@ -6,37 +6,50 @@ import { STATUS } from '../functions/http.ts';
 import type { ErrorCode } from '../lib/errors.ts';
 import { CODE_MEANINGS, errorCode } from './code.ts';
 
+/** The body of every fault. */
 export const problem = z
   .strictObject({
     type: z.literal('about:blank'),
     title: z.string().describe('The status in words.'),
     status: z.int().min(400).max(599),
-    detail: z.string().describe('What happened, in a sentence for people.'),
+    detail: z.string().describe('What happened, worded for people.'),
     code: errorCode,
     advice: z.string().exactOptional().describe('What to do about it.'),
     errors: z
       .array(
         z.strictObject({
-          path: z.string().describe('Dotted; positions in lists are numbers; empty = the whole document.'),
+          path: z
+            .string()
+            .describe('Path of the field: names and list positions, separated by dots. Empty = the whole document.'),
           message: z.string(),
         }),
       )
       .exactOptional()
-      .describe('Every fault of the input.'),
-    runId: z.string().exactOptional().describe('The run that is in the way.'),
-    requestId: z.string().exactOptional().describe('Finds the line in the log.'),
+      .describe('Every fault of the input, for `invalidRequest`.'),
+    runId: z.string().exactOptional().describe('The active run, for `runActive`.'),
+    requestId: z.string().exactOptional().describe('Id of the request in the log.'),
   })
-  .meta({ id: 'Problem', description: 'A fault (RFC 9457).' });
+  .meta({ id: 'Problem', description: 'A fault, as a problem document (RFC 9457).' });
 
-/** Headers that come with a status, whatever the call. */
+/** Headers that every response of a status has. */
 const HEADERS: Readonly<Record<number, ZodOpenApiResponseObject['headers']>> = {
   401: {
-    'WWW-Authenticate': { schema: { type: 'string', const: 'Bearer' }, required: true, description: 'How to sign in.' },
+    'WWW-Authenticate': {
+      schema: { type: 'string', const: 'Bearer' },
+      required: true,
+      description: 'The authentication scheme.',
+    },
   },
-  429: { 'Retry-After': { schema: { type: 'integer', minimum: 1 }, required: true, description: 'Seconds.' } },
+  429: {
+    'Retry-After': {
+      schema: { type: 'integer', minimum: 1 },
+      required: true,
+      description: 'Seconds until the next attempt is allowed.',
+    },
+  },
 };
 
-/** The responses of a call that may have these faults, by status. Equal ones are one component of the document. */
+/** The responses of a call with these possible faults, by status. Equal responses share one component. */
 export function problemResponses(codes: readonly ErrorCode[]): Record<string, ZodOpenApiResponseObject> {
   const byStatus = Map.groupBy([...new Set(codes)].sort(), (code) => STATUS[code]);
   return Object.fromEntries([...byStatus].map(([status, codes]) => [status, problemResponse(status, codes)]));
@@ -56,7 +69,7 @@ function problemResponse(status: number, codes: readonly ErrorCode[]): ZodOpenAp
     content: {
       'application/problem+json': {
         schema: {
-          // Not beside the reference: some readers show only one of the two then.
+          // Not next to the reference, because some readers then show only one of the two.
           allOf: [
             { $ref: '#/components/schemas/Problem' },
             { type: 'object', properties: { status: { const: status }, code: { enum: [...codes] } } },

@@ -1,18 +1,19 @@
-/** Describes the calls about runs of the synchronisation. */
+/** Describes the calls about runs of the synchronisation. What a run does is in lib/sync/. */
 import { changeQuery, runQuery, syncOptions } from '../lib/administration/request-schema.ts';
 import * as answer from './answer.ts';
 import { LOCATION } from './call.ts';
 import type { DescribedAnswer, DescribedCalls } from './call.ts';
 import * as example from './example.ts';
 
+/** The calls under `/api/sync` and `/api/runs`. */
 export const RUN_CALLS: DescribedCalls = {
   'POST /api/sync': {
     id: 'startRun',
     tag: 'Runs',
     summary: 'Start a run',
-    description: 'Without a body, a real one.',
+    description: 'Without a body, starts a real run.',
     body: { schema: syncOptions, example: { dryRun: true }, optional: true },
-    answers: { 202: startedRun('The run waits to be taken up.') },
+    answers: { 202: startedRun('The run is queued.') },
     faults: ['notConfigured', 'runActive', 'leaseLost'],
   },
   'GET /api/runs': {
@@ -27,14 +28,14 @@ export const RUN_CALLS: DescribedCalls = {
   'GET /api/runs/{id}': {
     id: 'getRun',
     tag: 'Runs',
-    summary: 'Show a run with its progress',
+    summary: 'Show a run and its progress',
     answers: { 200: { description: 'The run.', schema: answer.run, example: example.run } },
     faults: ['notFound'],
   },
   'GET /api/runs/{id}/changes': {
     id: 'listChanges',
     tag: 'Runs',
-    summary: 'List what a run did, a line per user',
+    summary: 'List what a run did, one line per user',
     query: changeQuery,
     answers: {
       200: {
@@ -48,9 +49,10 @@ export const RUN_CALLS: DescribedCalls = {
   'POST /api/runs/{id}/cancel': {
     id: 'cancelRun',
     tag: 'Runs',
-    summary: 'Stop the active run at its next step',
+    summary: 'Cancel a run',
+    description: 'The run stops at its next step.',
     answers: {
-      202: { description: 'It will stop.', schema: answer.startedRun, example: example.startedRun },
+      202: { description: 'The run will stop.', schema: answer.startedRun, example: example.startedRun },
     },
     faults: ['notFound', 'runNotActive'],
   },
@@ -58,8 +60,8 @@ export const RUN_CALLS: DescribedCalls = {
     id: 'approveRun',
     tag: 'Runs',
     summary: 'Approve the removals that a run has withheld',
-    description: 'Starts a run that looks for each of the users once more and removes those that are still missing.',
-    answers: { 202: startedRun('The run that applies them waits to be taken up.') },
+    description: 'Starts a run that looks for each of these users again and removes those that are still missing.',
+    answers: { 202: startedRun('The run that applies the removals is queued.') },
     faults: ['notFound', 'nothingWithheld', 'notConfigured', 'runActive', 'leaseLost'],
   },
 };

@@ -1,4 +1,4 @@
-/** Describes the calls that sign in and out and change the own password. */
+/** Describes the calls that sign in, sign out and change the caller's own password. */
 import { credentials, passwordChange } from '../lib/administration/request-schema.ts';
 import { SESSION_SECONDS } from '../lib/login/session.ts';
 import * as answer from './answer.ts';
@@ -6,17 +6,20 @@ import { SIGNED_IN_COOKIE } from './call.ts';
 import type { DescribedCalls } from './call.ts';
 import * as example from './example.ts';
 
+/** The calls under `/api/session`. */
 export const SESSION_CALLS: DescribedCalls = {
   'POST /api/session': {
     id: 'signIn',
     tag: 'Session',
     summary: 'Sign in',
-    description: `Opens a session of ${SESSION_SECONDS / 3_600} hours. Only active users with the privilege \`admin\` get one.`,
+    description:
+      `Opens a session of ${SESSION_SECONDS / 3_600} hours. ` +
+      'Only active users with the privilege `admin` can sign in.',
     access: 'open',
     body: { schema: credentials, example: { userName: 'admin', password: 'correct horse battery staple' } },
     answers: {
       200: {
-        description: 'The session, also as cookie.',
+        description: 'The session. The token is also set as a cookie.',
         schema: answer.session,
         example: {
           token: 'Zk3hQw1qv0b8m2d5s7Xr9TtYyUuIiOoPpAaSsDdFfGg',
@@ -31,10 +34,10 @@ export const SESSION_CALLS: DescribedCalls = {
   'GET /api/session': {
     id: 'whoAmI',
     tag: 'Session',
-    summary: 'Who am I',
+    summary: 'Show who is signed in',
     answers: {
       200: {
-        description: 'The administrator that calls.',
+        description: 'The administrator who makes the call.',
         schema: answer.currentSession,
         example: { user: example.administrator, expiresAt: '2026-05-04T18:00:00.000Z' },
       },
@@ -44,22 +47,22 @@ export const SESSION_CALLS: DescribedCalls = {
     id: 'signOut',
     tag: 'Session',
     summary: 'Sign out',
-    description: 'Ends the session at once, and takes the cookie back. Without a session there is nothing to end.',
+    description: 'Ends the session immediately and deletes the cookie. Without a session, the call does nothing.',
     access: 'anybody',
-    answers: { 204: { description: 'There is no session any more.', headers: SIGNED_IN_COOKIE } },
+    answers: { 204: { description: 'The session has ended.', headers: SIGNED_IN_COOKIE } },
   },
   'PUT /api/session/password': {
     id: 'changeOwnPassword',
     tag: 'Session',
-    summary: 'Change the own password',
+    summary: 'Change your own password',
     description:
-      'For integrated users with the privilege `changePassword` or `admin`; the session tells who that is, or `userName` where ' +
-      'there is none. The current password is verified as in a login, which takes the privilege to log in. Without a session ' +
-      'everything but a change is one 401. Ends every session of the user but the one that calls, which lasts as long as a ' +
-      'new one.',
+      'For integrated users with the privilege `changePassword` or `admin`. The session identifies the user; without ' +
+      'a session, `userName` does. The current password is verified as in a login, so the user also needs the ' +
+      'privilege `login` or `admin`. Without a session, every failure to verify the user is the same 401. Ends all ' +
+      'sessions of the user except the one that makes the call, which lasts as long as a new session.',
     access: 'anybody',
     body: { schema: passwordChange, example: example.passwordChange },
-    answers: { 204: { description: 'It counts from now on.' } },
+    answers: { 204: { description: 'The new password is in effect.' } },
     faults: ['notAuthenticated', 'notFound', 'conflict', 'throttled', 'directoryUnavailable'],
   },
 };

@@ -1,4 +1,4 @@
-/** Describes the calls about the settings. */
+/** Describes the calls about the settings. Their schema is in lib/administration/settings-schema.ts. */
 import { settings, triedSettings } from '../lib/administration/settings-schema.ts';
 import * as answer from './answer.ts';
 import { ETAG } from './call.ts';
@@ -12,6 +12,7 @@ const settingsAnswer: DescribedAnswer = {
   headers: ETAG,
 };
 
+/** The calls under `/api/settings`. */
 export const SETTINGS_CALLS: DescribedCalls = {
   'GET /api/settings': {
     id: 'getSettings',
@@ -24,7 +25,7 @@ export const SETTINGS_CALLS: DescribedCalls = {
     id: 'saveSettings',
     tag: 'Settings',
     summary: 'Replace the settings',
-    description: 'Moves the schedule too. A password that is left out stays as it is stored.',
+    description: 'Also updates the schedule. If you leave out the password, the stored one is kept.',
     ifMatch: true,
     body: { schema: settings, example: example.settingsDocument },
     answers: { 200: settingsAnswer },
@@ -33,13 +34,13 @@ export const SETTINGS_CALLS: DescribedCalls = {
   'POST /api/settings/test': {
     id: 'testSettings',
     tag: 'Settings',
-    summary: 'Test settings',
+    summary: 'Test settings without saving them',
     description:
-      'Tries the settings in the body, or the stored ones where there is no body, stage by stage, and shows the first people ' +
-      'they find. The user name need not be mapped yet. Changes nothing, and ends within 25 seconds.',
+      'Tests the settings in the body, or the stored ones if there is no body, in stages, and shows the first people ' +
+      'found. Unlike when saving, `mapping.userName` may be empty. Changes nothing, and ends within 25 seconds.',
     body: { schema: triedSettings, example: example.settingsDocument, optional: true },
     answers: {
-      200: { description: 'What was found.', schema: answer.settingsTest, example: example.settingsTest },
+      200: { description: 'The result of the test.', schema: answer.settingsTest, example: example.settingsTest },
     },
     faults: ['notConfigured'],
   },

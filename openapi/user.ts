@@ -1,4 +1,4 @@
-/** Describes the calls about users. */
+/** Describes the calls about users. Their schemas are in lib/administration/user-schema.ts and answer.ts. */
 import { defaultPrivilegeRequest, typedPassword, userQuery } from '../lib/administration/request-schema.ts';
 import { newPassword, newUser, userPatch } from '../lib/administration/user-schema.ts';
 import * as answer from './answer.ts';
@@ -6,11 +6,12 @@ import { ETAG, LOCATION } from './call.ts';
 import type { DescribedAnswer, DescribedCalls } from './call.ts';
 import * as example from './example.ts';
 
+/** The calls under `/api/users`. */
 export const USER_CALLS: DescribedCalls = {
   'GET /api/users': {
     id: 'listUsers',
     tag: 'Users',
-    summary: 'List users, by name',
+    summary: 'List users in the order of their names',
     query: userQuery,
     answers: {
       200: {
@@ -24,7 +25,8 @@ export const USER_CALLS: DescribedCalls = {
     id: 'createUser',
     tag: 'Users',
     summary: 'Create a user by hand',
-    description: 'Only the user name is required. To log in, an integrated user needs a password.',
+    description:
+      'Only the user name is required. An integrated user needs a password to log in; set it with a separate call.',
     body: { schema: newUser, example: example.newPerson },
     answers: {
       201: {
@@ -39,17 +41,17 @@ export const USER_CALLS: DescribedCalls = {
   'POST /api/users/apply-default-privileges': {
     id: 'applyDefaultPrivileges',
     tag: 'Users',
-    summary: 'Give the default privileges to people of the directory who have others',
+    summary: 'Give the default privileges to directory users who have others',
     description:
-      'For administrators who have changed their mind: a run gives them to users that it creates, and never again. Never ' +
-      'touches integrated users and administrators; default privileges that are `admin` are refused. Works for about 20 ' +
-      'seconds and tells in `next` where to go on. The `ETag` is that of the settings: with it in `If-Match`, what a dry run ' +
-      'has shown is what is done.',
+      'A run gives the default privileges only to users that it creates; this call gives them to existing directory ' +
+      'users. It leaves integrated users and administrators alone, and is refused if the default privilege is ' +
+      '`admin`. It works for about 20 seconds; if there is more to do, `next` says where to continue. The `ETag` ' +
+      'is that of the settings: send it as `If-Match` to apply the same privileges as a dry run showed.',
     ifMatch: true,
     body: { schema: defaultPrivilegeRequest, example: { dryRun: true } },
     answers: {
       200: {
-        description: 'What was done or, in a dry run, would be.',
+        description: 'What the call did or, in a dry run, would do.',
         schema: answer.appliedPrivileges,
         example: example.appliedPrivileges,
         headers: ETAG,
@@ -69,8 +71,9 @@ export const USER_CALLS: DescribedCalls = {
     tag: 'Users',
     summary: 'Change or rename a user',
     description:
-      'A JSON merge patch (RFC 7396): what is left out stays. Another `authentication` unties a user from its entry, or drops ' +
-      'its password; the next run ties users of the directory by their name.',
+      'Takes a JSON merge patch (RFC 7396): fields that you leave out stay unchanged. Changing `authentication` to ' +
+      '`integrated` removes the link to the directory entry; changing it to `directory` deletes the password, and ' +
+      'the next run links the user to the entry with the same user name.',
     ifMatch: true,
     body: { schema: userPatch, example: { fullName: 'Anna Weber', status: 'active' }, mergePatch: true },
     answers: { 200: userAnswer() },
@@ -81,27 +84,27 @@ export const USER_CALLS: DescribedCalls = {
     tag: 'Users',
     summary: 'Delete a user',
     ifMatch: true,
-    answers: { 204: { description: 'There is no such user any more.' } },
+    answers: { 204: { description: 'The user is deleted.' } },
     faults: ['notFound', 'lastAdministrator', 'conflict', 'versionMismatch'],
   },
   'PUT /api/users/{userName}/password': {
     id: 'setPassword',
     tag: 'Users',
     summary: 'Set the password of an integrated user',
-    description: 'Ends every session of the user but the one that calls.',
+    description: 'Ends all sessions of the user except the one that makes the call.',
     body: { schema: newPassword, example: { password: 'correct horse battery staple' } },
-    answers: { 204: { description: 'It counts from now on, and failed attempts are forgotten.' } },
+    answers: { 204: { description: 'The new password is in effect, and failed attempts are forgotten.' } },
     faults: ['notFound', 'conflict'],
   },
   'POST /api/users/{userName}/test-authentication': {
     id: 'testAuthentication',
     tag: 'Users',
-    summary: 'Try what a login would answer',
-    description: 'Neither reads nor counts failed attempts.',
+    summary: 'Show what a login would answer',
+    description: 'Ignores failed attempts and counts none.',
     body: { schema: typedPassword, example: { password: 'correct horse battery staple' } },
     answers: {
       200: {
-        description: 'What the login comes to.',
+        description: 'The outcome of the login.',
         schema: answer.loginOutcome,
         example: { outcome: 'accepted', user: example.person },
       },
@@ -111,5 +114,5 @@ export const USER_CALLS: DescribedCalls = {
 };
 
 function userAnswer(): DescribedAnswer {
-  return { description: 'The user as it is now.', schema: answer.user, example: example.person, headers: ETAG };
+  return { description: 'The user after the call.', schema: answer.user, example: example.person, headers: ETAG };
 }

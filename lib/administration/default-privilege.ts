@@ -69,13 +69,13 @@ export async function applyDefaultPrivileges(
   }
   if (expectedVersion !== null && expectedVersion !== stored.version) {
     throw new ServiceError('versionMismatch', 'the settings have been changed since they were read', {
-      advice: 'Look at a dry run again, and go on if it still makes sense.',
+      advice: 'Do another dry run and, if the result still makes sense, continue.',
     });
   }
   const privileges = stored.settings.defaultPrivileges;
   if (privileges.includes('admin')) {
-    throw new ServiceError('conflict', 'the default privilege is "admin", which is given to users one by one only', {
-      advice: 'Change the default privileges, or make the users meant administrators by hand.',
+    throw new ServiceError('conflict', 'the default privilege is "admin", which can be given to single users only', {
+      advice: 'Change the default privileges, or give single users the privilege "admin".',
     });
   }
   const totals = { changed: 0, unchanged: 0, kept: 0 };
@@ -110,7 +110,7 @@ export async function applyDefaultPrivileges(
     }
     if (undecided.length > 0) {
       throw new ServiceError('conflict', `others keep changing ${undecided.length} of the users`, {
-        advice: 'What was written stays. Repeat the call.',
+        advice: 'Repeat the call. The changes made so far are kept.',
         retryable: true,
       });
     }

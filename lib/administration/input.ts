@@ -24,7 +24,7 @@ export function parseInput<T>(schema: z.ZodType<T>, document: unknown): Parsed<T
 
 /** One line of text: trimmed, at most `maxLength` characters, no control characters. */
 export function textLine(maxLength: number) {
-  return z.string().trim().max(maxLength).refine(isPrintable, 'contains control characters');
+  return z.string().trim().max(maxLength).refine(isPrintable, 'must not contain control characters');
 }
 
 /** As `textLine`, where nothing, null and the empty text are the same. */
@@ -49,7 +49,7 @@ export function refuseRepetition(texts: readonly unknown[], context: z.core.$Ref
   for (const [position, text] of texts.entries()) {
     if (typeof text !== 'string') continue;
     const key = text.toLowerCase();
-    if (seen.has(key)) context.addIssue({ code: 'custom', path: [position], message: 'is named twice' });
+    if (seen.has(key)) context.addIssue({ code: 'custom', path: [position], message: 'must not be listed twice' });
     seen.add(key);
   }
 }
@@ -64,7 +64,7 @@ export function refuse<T>(fault: (value: T) => string | null) {
 
 function toFaults(issue: z.core.$ZodIssue): InputFault[] {
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({ path: dotted([...issue.path, key]), message: 'is not known here; remove it' }));
+    return issue.keys.map((key) => ({ path: dotted([...issue.path, key]), message: 'is unknown; remove it' }));
   }
   return [{ path: dotted(issue.path), message: issue.message }];
 }

@@ -1,6 +1,6 @@
 /**
- * Validation of query strings and of the small bodies of the administration API. Settings and users have schemas of their
- * own.
+ * Validates query strings and the small bodies of the administration API. Knows neither settings nor users, which have
+ * schemas of their own.
  */
 import * as z from 'zod';
 import type { DefaultPrivilegeRequest } from './default-privilege.ts';
@@ -18,8 +18,8 @@ const MAX_RUNS = 100;
 const DEFAULT_CHANGES = 100;
 const MAX_CHANGES = 1_000;
 
-/** What is typed into a form for signing in: long enough for everybody, and no more is looked at. */
 const MAX_CURSOR_LENGTH = 4_096;
+/** Longest user name or password that a sign-in looks at, in characters. */
 const MAX_TYPED_LENGTH = 1_024;
 
 const pageSize = (fallback: number, max: number) =>
@@ -29,89 +29,112 @@ const pageSize = (fallback: number, max: number) =>
     .optional()
     .transform((text) => (text === undefined ? fallback : Number(text)))
     .pipe(z.int().min(1).max(max))
-    // Text on the wire, and a number to whoever writes it.
-    .meta({ type: 'integer', minimum: 1, maximum: max, default: fallback, description: 'Items a page.' });
+    // A query parameter is text; the API description calls it an integer.
+    .meta({
+      type: 'integer',
+      minimum: 1,
+      maximum: max,
+      default: fallback,
+      description: 'Maximum number of items on a page.',
+    });
 
-const next = z.string().max(MAX_CURSOR_LENGTH).exactOptional().describe('Of the page before: what its `next` was.');
-const dryRun = z.boolean().default(false).describe('Decides and reports everything, and changes nothing.');
+const next = z.string().max(MAX_CURSOR_LENGTH).exactOptional().describe('`next` of the previous page.');
+const dryRun = z.boolean().default(false).describe('Decides and reports everything, but changes nothing.');
 
+/** The body of a sign-in. */
 export const credentials = z.strictObject({
   userName: z.string().max(MAX_TYPED_LENGTH),
   password: z.string().max(MAX_TYPED_LENGTH),
 });
 
+/** The body with a password to test. */
 export const typedPassword = z.strictObject({ password: z.string().max(MAX_TYPED_LENGTH) });
 
+/** The body that changes the caller's own password. */
 export const passwordChange = z.strictObject({
-  userName: credentials.shape.userName.exactOptional().describe('Only without a session, or that of the session.'),
+  userName: credentials.shape.userName
+    .exactOptional()
+    .describe('Required without a session. With a session, leave it out.'),
   currentPassword: credentials.shape.password,
   newPassword: newPassword.shape.password,
 });
 
+/** The body that starts a run. */
 export const syncOptions = z.strictObject({ dryRun });
 
+/** The body that applies the default privileges. */
 export const defaultPrivilegeRequest = z.strictObject({
   dryRun,
-  next: z.string().max(MAX_CURSOR_LENGTH).nullish().describe('Where the call before has stopped: what its `next` was.'),
+  next: z
+    .string()
+    .max(MAX_CURSOR_LENGTH)
+    .nullish()
+    .describe('`next` of the previous call. Leave out to start from the beginning.'),
 });
 
+/** The query of a list of runs. */
 export const runQuery = z.strictObject({ limit: pageSize(DEFAULT_RUNS, MAX_RUNS), next });
 
+/** The query of the lines of a run. */
 export const changeQuery = z.strictObject({
   kind: z.enum(CHANGE_KINDS).exactOptional().describe('Only changes of this kind.'),
   limit: pageSize(DEFAULT_CHANGES, MAX_CHANGES),
   next,
 });
 
+/** The query of a list of users. */
 export const userQuery = z.strictObject({
   search: z
     .string()
     .max(320)
     .exactOptional()
-    .describe('Beginning of the user name, or a whole e-mail address. Upper and lower case are the same.'),
-  authentication: z.enum(['integrated', 'directory']).exactOptional().describe('Only users of this authentication.'),
-  status: z.enum(['active', 'disabled']).exactOptional().describe('Only users of this status.'),
+    .describe('Beginning of a user name, or a whole e-mail address, in any letter case.'),
+  authentication: z.enum(['integrated', 'directory']).exactOptional().describe('Only users with this authentication.'),
+  status: z.enum(['active', 'disabled']).exactOptional().describe('Only users with this status.'),
   limit: pageSize(DEFAULT_USERS, MAX_USERS),
   next,
 });
 
-/** `{userName, password}` of a sign-in. Whether they can be any is for the login to say. */
+/** Parses `{userName, password}` of a sign-in. The login decides whether they are valid. */
 export function parseCredentials(body: unknown): Parsed<{ readonly userName: string; readonly password: string }> {
   return parseInput(credentials, body);
 }
 
-/** `{password}` as somebody types it to log in. */
+/** Parses `{password}` to test, as a user would type it to log in. */
 export function parseTypedPassword(body: unknown): Parsed<{ readonly password: string }> {
   return parseInput(typedPassword, body);
 }
 
-/** The passwords of whoever changes the own one, and who that is where no session tells. */
+/** Parses `{currentPassword, newPassword, userName?}`; `userName` identifies a caller without a session. */
 export function parsePasswordChange(
   body: unknown,
 ): Parsed<{ readonly userName?: string; readonly currentPassword: string; readonly newPassword: string }> {
   return parseInput(passwordChange, body);
 }
 
-/** `{dryRun?, next?}` */
+/** Parses `{dryRun?, next?}`. */
 export function parseDefaultPrivilegeRequest(body: unknown): Parsed<DefaultPrivilegeRequest> {
   return parseInput(defaultPrivilegeRequest, body);
 }
 
-/** `{dryRun?}`; no body is a real run. */
+/** Parses `{dryRun?}`; no body means a real run. */
 export function parseSyncOptions(body: unknown): Parsed<{ readonly dryRun: boolean }> {
   return parseInput(syncOptions, body === undefined ? {} : body);
 }
 
+/** Parses `limit` and `next` of a list of runs; `limit` is 20 by default, at most 100. */
 export function parseRunQuery(query: unknown): Parsed<{ readonly limit: number; readonly next?: string }> {
   return parseInput(runQuery, query);
 }
 
+/** Parses `kind`, `limit` and `next` of the lines of a run; `limit` is 100 by default, at most 1,000. */
 export function parseChangeQuery(
   query: unknown,
 ): Parsed<{ readonly kind?: ChangeKind; readonly limit: number; readonly next?: string }> {
   return parseInput(changeQuery, query);
 }
 
+/** Parses filters, `limit` and `next` of a list of users; `limit` is 50 by default, at most 200. */
 export function parseUserQuery(query: unknown): Parsed<UserQuery> {
   return parseInput(userQuery, query);
 }

@@ -39,16 +39,16 @@ export async function approveRun(
 ): Promise<Run> {
   const withheld = await getRun(ports.runs, runId);
   if (withheld.status === 'running') throw runActive(runId);
-  if (withheld.dryRun) throw nothingWithheld('a dry run withholds nothing; start a real run first');
-  if (withheld.totals.withheld === 0) throw nothingWithheld('this run has withheld nothing');
+  if (withheld.dryRun) throw nothingWithheld('a dry run withholds no removals; start a real run first');
+  if (withheld.totals.withheld === 0) throw nothingWithheld('this run has withheld no removals');
   if (withheld.settingsVersion !== (await ports.settings.read())?.version) {
     throw nothingWithheld(
-      'the settings have changed since these removals were withheld; start a new run and look at it',
+      'the settings have changed since these removals were withheld; start a new run and check what it withholds',
     );
   }
   // The lease first: a claim that could not be followed by a run would be lost.
   return await begin(ports, { ...request, dryRun: false, approves: runId }, async () =>
-    (await ports.runs.claimWithheld(runId)) ? null : nothingWithheld('these removals have been approved already'),
+    (await ports.runs.claimWithheld(runId)) ? null : nothingWithheld('these removals have already been approved'),
   );
 }
 
@@ -56,7 +56,7 @@ export async function approveRun(
 export async function cancelRun(runs: RunStore, runId: string): Promise<void> {
   await getRun(runs, runId);
   if (await runs.requestCancel(runId)) return;
-  throw new ServiceError('runNotActive', 'this run is over already');
+  throw new ServiceError('runNotActive', 'this run has already ended');
 }
 
 /** @throws ServiceError `notFound` */
@@ -94,7 +94,7 @@ async function begin(
     await startSync({ runId: run.id, dryRun, trigger, requestedBy });
   } catch (cause) {
     const message = 'the sync function could not be started';
-    const advice = 'Try again; if this repeats, see whether the function is there and not throttled.';
+    const advice = 'Try again. If it fails again, check that the sync function exists and is not throttled.';
     await end({ status: 'failed', error: { code: 'storeUnavailable', message, advice } });
     throw new ServiceError('storeUnavailable', message, { cause, advice, retryable: true });
   }
@@ -104,7 +104,7 @@ async function begin(
 function runActive(runId: string): ServiceError {
   return new ServiceError('runActive', 'a run is active', {
     runId,
-    advice: 'Wait until it is over, or cancel it.',
+    advice: 'Wait until it ends, or cancel it.',
   });
 }
 

@@ -36,10 +36,11 @@ export function presentSettings(
   const warnings = [...settingsWarnings(settings)];
   if (working !== null && !isAtWork(schedule, working)) {
     warnings.push(
-      'The schedule is not what these settings say, as after a deployment that changes it: save the settings again.',
+      'The schedule in effect differs from these settings, for example after a deployment. Save the settings again.',
     );
   }
-  if (schedule.enabled && next?.length === 0) warnings.push('The schedule names no time that is still to come.');
+  if (schedule.enabled && next?.length === 0)
+    warnings.push('The schedule has no time in the future. Change options.schedule.expression.');
   return {
     ...settings,
     connection: { ...settings.connection, passwordSet: password !== '' },
@@ -59,11 +60,14 @@ export function settingsWarnings({ connection, defaultPrivileges }: Settings): r
   const warnings: string[] = [];
   if (connection.ignoreCertificateWarnings) {
     warnings.push(
-      'Any certificate is accepted, so anyone on the way can read and change everything, passwords included. Put the certificate of your CA into caCertificates instead.',
+      'Any certificate is accepted, so anyone on the network path can read and change everything, including ' +
+        'passwords. Put the certificate of your CA into caCertificates instead.',
     );
   }
   if (connection.encryption === 'none') {
-    warnings.push('The connection is not encrypted: every password that is verified crosses the network as it is.');
+    warnings.push(
+      'The connection is not encrypted: passwords cross the network in plain text. Set encryption to "tls" or "ssl".',
+    );
   }
   if (defaultPrivileges.includes('admin')) {
     warnings.push('Every user that the synchronisation creates becomes an administrator.');

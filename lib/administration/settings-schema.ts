@@ -22,7 +22,7 @@ import { PRIVILEGES, privilegesFault } from '../user/privilege.ts';
 import { expressionFault, timeZoneFault } from '../settings/schedule.ts';
 import { type Settings, VENDORS } from '../settings/settings.ts';
 
-// All together stay below the 64 KiB that a secret may have.
+// Together, these limits keep the settings within the 64 KiB of a secret.
 const MAX_SERVERS = 16;
 const MAX_DN_LENGTH = 2_048;
 const MAX_FILTER_LENGTH = 4_096;
@@ -31,7 +31,9 @@ const MAX_ATTRIBUTE_LIST_LENGTH = 1_024;
 const MAX_CERTIFICATES_LENGTH = 32_768;
 const MAX_PASSWORD_LENGTH = 1_024;
 
-/** Like `refuse`, for texts that may be empty. */
+const ONLY_SHOWN = 'Shown by `GET`. Ignored in requests, so that you can send back the settings as they were shown.';
+
+/** Like `refuse`, but accepts the empty text. */
 function refuseText(fault: (text: string) => string | null) {
   return refuse((text: string) => (text === '' ? null : fault(text)));
 }
@@ -40,30 +42,41 @@ const seconds = (fallback: number, max: number) => z.int().min(1).max(max).defau
 
 const server = textLine(300).superRefine(refuse(serverFault));
 
-const timeouts = z.strictObject({
-  connectSeconds: seconds(5, 60).describe('For connecting to one server, with encryption.'),
-  operationSeconds: seconds(10, 300).describe('For one answer, such as a page of people.'),
-  loginSeconds: seconds(15, 15).describe('For one login, whatever it takes; the auth function itself has 20 seconds.'),
-});
+const timeouts = z
+  .strictObject({
+    connectSeconds: seconds(5, 60).describe(
+      'For connecting to one server: name lookup, TCP connection and TLS handshake together.',
+    ),
+    operationSeconds: seconds(10, 300).describe('For each request of a read: a bind, a page or a look-up.'),
+    loginSeconds: seconds(15, 15).describe(
+      'For one whole login, with every server that is tried. The auth function itself stops after 20 seconds.',
+    ),
+  })
+  .describe('Time limits in seconds.');
 
 const connection = z
   .strictObject({
     servers: z
       .array(server)
-      .min(1, 'name at least one server')
+      .min(1, 'must name at least one server')
       .max(MAX_SERVERS)
       .superRefine(refuseRepetition, LIST_EVEN_SO)
       .describe(
-        'DNS names or IP addresses (IPv6 in brackets), with `:port` where it is not the usual one. Tried in this order.',
+        'DNS names or IP addresses (IPv6 in brackets), tried in this order; add `:port` if it is not the default ' +
+          'port. A read takes everything from one server; if that server fails, the read starts over with the next ' +
+          'one. A server that fails during a login is tried last for the next minute.',
       ),
     encryption: z
       .enum(['none', 'tls', 'ssl'])
       .default('none')
-      .describe('`none`: LDAP on 389. `tls`: StartTLS on 389. `ssl`: LDAPS on 636.'),
+      .describe('`none`: LDAP on port 389. `tls`: StartTLS on port 389. `ssl`: LDAPS on port 636.'),
     ignoreCertificateWarnings: z
       .boolean()
       .default(false)
-      .describe('Accepts any certificate, which protects from nobody: prefer `caCertificates`.'),
+      .describe(
+        'Accepts any certificate, so anyone on the network path can read and change everything. Use `caCertificates` ' +
+          'instead. Needs encryption.',
+      ),
     caCertificates: z
       .string()
       .trim()
@@ -71,124 +84,191 @@ const connection = z
       .nullish()
       .transform((text) => text ?? '')
       .superRefine(refuseText(certificatesFault))
-      .describe('PEM bundle to trust in place of the system’s. Empty = the system’s.'),
+      .describe(
+        'PEM bundle of the certificates to trust instead of the system’s, for a private CA. Leave empty to trust the ' +
+          'system’s. Needs encryption.',
+      ),
     administrativeDn: optionalTextLine(MAX_DN_LENGTH)
       .superRefine(refuseText(bindNameFault))
       .describe(
-        'DN, or what else the server takes for a bind, of the user that reads the directory. Empty = anonymous.',
+        'Bind DN: the user that reads the directory. Other bind names that the server accepts are allowed, such as a ' +
+          'user principal name of Active Directory. Leave empty to read anonymously.',
       ),
     password: z
       .string()
       .max(MAX_PASSWORD_LENGTH)
       .optional()
-      .describe('Of `administrativeDn`. Never shown. Left out = the stored one.'),
-    passwordSet: z.boolean().optional().describe('Ignored, so that what was shown can be sent back.'),
+      .describe(
+        'Password of `administrativeDn`. Never shown. Leave out to keep the stored password; without ' +
+          '`administrativeDn`, it is deleted.',
+      ),
+    passwordSet: z.boolean().optional().describe(ONLY_SHOWN),
     vendor: z
-      .enum(['', ...VENDORS], { error: `must be one of: ${VENDORS.join(', ')}; empty = detected` })
+      .enum(['', ...VENDORS], { error: `must be one of: ${VENDORS.join(', ')}; leave empty to detect the vendor` })
       .nullish()
       .transform((vendor) => vendor ?? '')
-      .describe('Whose rules hold. Empty = as the server tells.'),
+      .describe(
+        'Vendor whose rules apply to the unique id, to disabled accounts and to presets. `ds389` includes FreeIPA, ' +
+          '`activeDirectory` includes Samba. Leave empty to detect the vendor from the root DSE.',
+      ),
     timeouts: timeouts.prefault({}),
   })
   .superRefine(
     (connection, context) => {
       const fault = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
       if (connection.encryption === 'none') {
-        const needless = 'means nothing without encryption; set encryption to "tls" or "ssl", or leave this out';
+        const needless = 'needs encryption; set encryption to "tls" or "ssl", or leave this out';
         if (connection.ignoreCertificateWarnings) fault('ignoreCertificateWarnings', needless);
         if (connection.caCertificates) fault('caCertificates', needless);
       }
       if (connection.administrativeDn === '' && connection.password) {
-        fault('administrativeDn', 'is required: name the user that the password belongs to');
+        fault('administrativeDn', 'is required with a password; name the user that the password belongs to');
       }
     },
-    // All faults at once: these are told beside those of the fields themselves.
+    // Reports these faults together with those of the fields.
     OBJECT_EVEN_SO,
-  );
+  )
+  .describe('How to connect to the directory.');
 
-const scope = z.strictObject({
-  baseDn: optionalTextLine(MAX_DN_LENGTH)
-    .superRefine(
-      refuseText((dn) => (parseDistinguishedName(dn) ? null : 'is no DN; write it like dc=mycompany,dc=local')),
-    )
-    .describe('Where to search. Empty = the directory’s default naming context, or its only one.'),
-  filter: z
-    .string()
-    .trim()
-    .max(MAX_FILTER_LENGTH)
-    .nullish()
-    .transform((text) => text ?? '')
-    .superRefine(refuseText(filterFault))
-    .describe('Who is a user: a filter of RFC 4515. Empty = every entry.'),
-  depth: z
-    .enum(['subtree', 'oneLevel'])
-    .default('subtree')
-    .describe('Everything below the base, or its own children only.'),
-});
+const scope = z
+  .strictObject({
+    baseDn: optionalTextLine(MAX_DN_LENGTH)
+      .superRefine(
+        refuseText((dn) => (parseDistinguishedName(dn) ? null : 'is not a DN; write it as in dc=mycompany,dc=local')),
+      )
+      .describe(
+        'Base of the search. Leave empty to use `defaultNamingContext` of the root DSE or, if the server has none, ' +
+          'its only naming context.',
+      ),
+    filter: z
+      .string()
+      .trim()
+      .max(MAX_FILTER_LENGTH)
+      .nullish()
+      .transform((text) => text ?? '')
+      .superRefine(refuseText(filterFault))
+      .describe(
+        'Search filter (RFC 4515) that selects the people; searched exactly as written. Leave empty to search ' +
+          '`(objectClass=*)`, that is, every entry.',
+      ),
+    depth: z
+      .enum(['subtree', 'oneLevel'])
+      .default('subtree')
+      .describe(
+        'Search scope (RFC 4511). `subtree` (wholeSubtree): the base and everything below it. `oneLevel` ' +
+          '(singleLevel): only the immediate children of the base.',
+      ),
+  })
+  .describe(
+    'Which entries become users. A run searches them in pages of 1,000 entries and requests the mapped attributes, ' +
+      'the unique id, and the attributes by which the vendor marks disabled accounts.',
+  );
 
 const optionalAttribute = optionalTextLine(MAX_ATTRIBUTE_LENGTH).superRefine(refuseText(attributeFault));
 
-const mapping = z.strictObject({
-  userName: textLine(MAX_ATTRIBUTE_LENGTH)
-    .superRefine(refuse(attributeFault))
-    .describe('Attribute with the name that people log in with, such as `uid`.'),
-  localPartOnly: z.boolean().default(false).describe('Cuts user names of address form at the `@`.'),
-  fullName: optionalAttribute.describe('Attribute with the full name. Empty = none is taken.'),
-  emailAddresses: z
-    .union([textLine(MAX_ATTRIBUTE_LIST_LENGTH), z.array(textLine(MAX_ATTRIBUTE_LENGTH)).max(32)], {
-      error: 'must be attribute names separated by comma',
-    })
-    .nullish()
-    .transform((names) => attributeList(typeof names === 'string' ? names : (names ?? []).join(',')).join(', '))
-    .superRefine(refuseText((names) => attributeList(names).map(attributeFault).find(Boolean) ?? null))
-    .describe('Attributes with e-mail addresses, separated by comma. The first address found is the primary one.'),
-  uniqueId: optionalAttribute.describe(
-    'Attribute that tells people apart for ever. Empty = chosen from what the server offers.',
-  ),
-});
+const mapping = z
+  .strictObject({
+    userName: textLine(MAX_ATTRIBUTE_LENGTH)
+      .superRefine(refuse(attributeFault))
+      .describe(
+        'Attribute with the name that people log in with, such as `uid` or `sAMAccountName`. LDAP keeps no order ' +
+          'among values: if there are several, the value in the entry’s RDN is used, else the first one in sort ' +
+          'order.',
+      ),
+    localPartOnly: z
+      .boolean()
+      .default(false)
+      .describe('Cuts the user name at its last `@`: `anna@example.com` becomes `anna`.'),
+    fullName: optionalAttribute.describe(
+      'Attribute with the full name, such as `displayName`. Names longer than 512 characters are cut; values that ' +
+        'are not printable text are ignored. Leave empty for no full names.',
+    ),
+    emailAddresses: z
+      .union([textLine(MAX_ATTRIBUTE_LIST_LENGTH), z.array(textLine(MAX_ATTRIBUTE_LENGTH)).max(32)], {
+        error: 'must be attribute names, separated by commas',
+      })
+      .nullish()
+      .transform((names) => attributeList(typeof names === 'string' ? names : (names ?? []).join(',')).join(', '))
+      .superRefine(refuseText((names) => attributeList(names).map(attributeFault).find(Boolean) ?? null))
+      .describe(
+        'Attributes with e-mail addresses, separated by commas. The first address found is the primary one, unless ' +
+          'another has the prefix `SMTP:` (as in `proxyAddresses`). The prefix `smtp:` is removed; values with other ' +
+          'prefixes, and duplicates, are left out. Leave empty for no e-mail addresses.',
+      ),
+    uniqueId: optionalAttribute.describe(
+      'Attribute that identifies an entry permanently, through renames and moves. Leave empty to use the one of the ' +
+        'vendor: entryUUID, objectGUID, nsUniqueId, GUID, ipaUniqueID or ibm-entryUuid. After a change, removals are ' +
+        'withheld until the users are linked by the new attribute.',
+    ),
+  })
+  .describe(
+    'Which attributes become the fields of a user. User names are trimmed, normalised to NFC, and compared without ' +
+      'letter case (by full Unicode case mapping: `straße` and `STRASSE` are the same name). An entry is skipped, ' +
+      'and the run says why, if its user name is missing, longer than 255 bytes, or has control or invisible ' +
+      'characters.',
+  );
 
-// Before anything is mapped, the test of settings shows what is usual in a directory like this.
+// While nothing is mapped, the settings test suggests a mapping that is usual for the vendor.
 const triedMapping = mapping.extend({ userName: optionalAttribute });
 
-const options = z.strictObject({
-  schedule: z
-    .strictObject({
-      enabled: z.boolean().default(false).describe('Whether runs start by themselves.'),
-      expression: textLine(256)
-        .superRefine(refuse(expressionFault))
-        .default('rate(1 hour)')
-        .describe('`rate(...)` or `cron(...)` as EventBridge Scheduler takes it.'),
-      timeZone: textLine(64)
-        .superRefine(refuse(timeZoneFault))
-        .default('UTC')
-        .describe('IANA time zone that `cron(...)` is meant in.'),
-      next: z.unknown().optional().describe('Ignored, so that what was shown can be sent back.'),
-    })
-    .prefault({}),
-  missingUsers: z
-    .enum(['keep', 'disable', 'delete'])
-    .default('keep')
-    .describe('What happens to directory users that are gone or out of scope.'),
-  gracePeriodDays: z
-    .int()
-    .min(0)
-    .max(3_650)
-    .default(0)
-    .describe('How long somebody has to be missing before. 0 = not at all.'),
-  removalLimit: z
-    .strictObject({
-      percent: z.number().min(0).max(100).default(10).describe('Of the directory users known.'),
-      atLeast: z.int().min(0).max(10_000_000).default(20).describe('So many are always allowed.'),
-    })
-    .prefault({})
-    .describe('How many users one run may remove. With more, it removes nobody until an administrator approves.'),
-  disabledUsers: z
-    .enum(['disable', 'skip', 'import'])
-    .default('disable')
-    .describe('What happens to entries that the directory marks disabled.'),
-});
+const options = z
+  .strictObject({
+    schedule: z
+      .strictObject({
+        enabled: z.boolean().default(false).describe('Whether the schedule starts runs.'),
+        expression: textLine(256)
+          .superRefine(refuse(expressionFault))
+          .default('rate(1 hour)')
+          .describe(
+            '`rate(...)` or `cron(...)`, as EventBridge Scheduler accepts it. The first run of a rate comes one ' +
+              'period after the rate was saved, at the next full minute; saving it unchanged does not restart the ' +
+              'period.',
+          ),
+        timeZone: textLine(64)
+          .superRefine(refuse(timeZoneFault))
+          .default('UTC')
+          .describe('IANA time zone of a `cron(...)` expression.'),
+        next: z.unknown().optional().describe(ONLY_SHOWN),
+      })
+      .prefault({})
+      .describe('When runs start by themselves.'),
+    missingUsers: z
+      .enum(['keep', 'disable', 'delete'])
+      .default('keep')
+      .describe(
+        'What happens to directory users that a complete read did not find, because they are gone or out of scope. ' +
+          'In any case they get `directory.missingSince`, and the run lists them once as `updated`.',
+      ),
+    gracePeriodDays: z
+      .int()
+      .min(0)
+      .max(3_650)
+      .default(0)
+      .describe('How many days a user must be missing before `missingUsers` applies.'),
+    removalLimit: z
+      .strictObject({
+        percent: z.number().min(0).max(100).default(10).describe('Percentage of the known directory users.'),
+        atLeast: z.int().min(0).max(10_000_000).default(20).describe('Number of removals that is always allowed.'),
+      })
+      .prefault({})
+      .describe(
+        'How many users one run may disable or delete. A run that would exceed both limits withholds all removals ' +
+          'until an administrator approves them.',
+      ),
+    disabledUsers: z
+      .enum(['disable', 'skip', 'import'])
+      .default('disable')
+      .describe(
+        'What happens to entries that the directory marks disabled. `disable`: their users are disabled. `skip`: the ' +
+          'entries and their users are left alone. `import`: they are treated like any other entry.',
+      ),
+  })
+  .describe(
+    'When runs start, and what they do to users that are missing or disabled. A run never disables or deletes an ' +
+      'administrator if nobody could sign in as administrator afterwards; it lists such removals as `withheld`.',
+  );
 
-/** The document as it is sent. */
+/** The settings document, as a caller sends it to save settings. */
 export const settings = z.strictObject({
   connection,
   scope: scope.prefault({}),
@@ -198,22 +278,25 @@ export const settings = z.strictObject({
     .array(z.enum(PRIVILEGES))
     .superRefine(refuse(privilegesFault), LIST_EVEN_SO)
     .default(['login'])
-    .describe('Given to users when a run creates them, and never again.'),
-  warnings: z.unknown().optional().describe('Ignored, so that what was shown can be sent back.'),
+    .describe(
+      'Privileges of users that a run creates. Existing users keep theirs; to change those, use `POST ' +
+        '/api/users/apply-default-privileges`. `none` and `admin` can’t be combined with other privileges.',
+    ),
+  warnings: z.unknown().optional().describe(ONLY_SHOWN),
 });
 
-/** The document as it is tried. */
+/** The settings document, as a caller sends it to test settings: `mapping` may be missing or incomplete. */
 export const triedSettings = settings.extend({ mapping: triedMapping.prefault({}) });
 
-/** The settings with their defaults and the password, undefined where it was left out; or every fault at once. */
+/** The settings with their defaults, and the password (undefined = left out); or every fault at once. */
 export type ParsedSettings = Parsed<{ readonly settings: Settings; readonly password: string | undefined }>;
 
-/** Reads a settings document. What GET has shown may be sent back: `passwordSet`, `next` and `warnings` are ignored. */
+/** Parses settings to save. Ignores `passwordSet`, `next` and `warnings`, so that callers can return what GET shows. */
 export function parseSettings(document: unknown): ParsedSettings {
   return parseBy(settings, document);
 }
 
-/** As `parseSettings`, where no user name needs to be mapped yet: settings to try, not to save. */
+/** Parses settings to test: like `parseSettings`, but the user name need not be mapped yet. */
 export function parseTriedSettings(document: unknown): ParsedSettings {
   return parseBy(triedSettings, document);
 }
@@ -234,31 +317,30 @@ function serverFault(text: string): string | null {
 }
 
 function attributeFault(name: string): string | null {
-  return isAttributeName(name) ? null : `"${name}" is no attribute name; write it like uid or mail`;
+  return isAttributeName(name) ? null : `"${name}" is not an attribute name; write it as in uid or mail`;
 }
 
-/** A DN, or whatever else a server takes as the name of a bind: `reader@example.org`, `EXAMPLE\reader`. */
+/** The fault of a bind name: a DN, or another name that a server accepts: `reader@example.org`, `EXAMPLE\reader`. */
 function bindNameFault(name: string): string | null {
-  // As a bind name these two switch the client library to SASL.
-  if (/^(?:external|plain)$/i.test(name)) return 'is the name of a SASL mechanism; write the DN of the user that reads';
-  if (/(^|[^\\])[,+]\s*$/.test(name))
-    return 'ends with a comma or plus sign; remove it, or add what is missing behind it';
+  // These two bind names make the client library use SASL.
+  if (/^(?:external|plain)$/i.test(name)) return 'is the name of a SASL mechanism; write the DN of a user';
+  if (/(^|[^\\])[,+]\s*$/.test(name)) return 'must not end with a comma or a plus sign; remove it or complete the DN';
   if (name.includes('=') && parseDistinguishedName(name) === null)
-    return 'is no DN; write it like cn=reader,dc=mycompany,dc=local';
+    return 'is not a DN; write it as in cn=reader,dc=mycompany,dc=local';
   return null;
 }
 
 function filterFault(text: string): string | null {
   const parsed = parseFilter(text);
-  return parsed.kind === 'filter' ? null : `is no filter: ${parsed.message}, at position ${parsed.position}`;
+  return parsed.kind === 'filter' ? null : `is not a filter: ${parsed.message}, at position ${parsed.position}`;
 }
 
 function certificatesFault(text: string): string | null {
-  if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) return 'holds a private key; leave only the certificates';
+  if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) return 'must not contain a private key; keep only certificates';
   const certificates = text.match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? [];
-  if (certificates.length === 0) return 'holds no PEM certificate (-----BEGIN CERTIFICATE-----)';
+  if (certificates.length === 0) return 'must contain a PEM certificate (-----BEGIN CERTIFICATE-----)';
   const broken = certificates.findIndex((certificate) => !isCertificate(certificate));
-  return broken === -1 ? null : `the certificate at place ${broken + 1} can't be read`;
+  return broken === -1 ? null : `certificate ${broken + 1} of ${certificates.length} can't be read; copy it again`;
 }
 
 function isCertificate(pem: string): boolean {

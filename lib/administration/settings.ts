@@ -97,7 +97,7 @@ export async function saveSettings(
     const stored = await store.read();
     if (expectedVersion !== null && stored?.version !== expectedVersion) {
       throw new ServiceError('versionMismatch', 'the settings have been changed since they were read', {
-        advice: 'Read the settings again, and repeat the change if it still makes sense.',
+        advice: 'Read the settings again and, if the change still makes sense, repeat it.',
       });
     }
     const { settings, password } = completeSettings(parseSettings(document), stored);
@@ -105,7 +105,7 @@ export async function saveSettings(
     if (version === null) continue;
     return { stored: { settings, password, version }, schedule: await moveSchedule(schedule, settings) };
   }
-  throw new ServiceError('conflict', 'others keep changing the settings; nothing was written', { retryable: true });
+  throw new ServiceError('conflict', 'others keep changing the settings; nothing was saved', { retryable: true });
 }
 
 /** The settings are stored by now, so whatever fails here is no refusal of them. */
@@ -115,7 +115,7 @@ async function moveSchedule(schedule: ScheduleStore, { options }: Settings): Pro
   } catch (cause) {
     if (!(cause instanceof ServiceError)) throw cause;
     const message = `the settings are saved, but the schedule could not be moved: ${cause.message}`;
-    const advice = 'Save the settings again; if that fails, change options.schedule.';
+    const advice = 'Save the settings again. If that fails, change options.schedule.';
     throw new ServiceError('storeUnavailable', message, { cause, advice, retryable: true });
   }
 }
@@ -148,7 +148,9 @@ export async function testSettings(
       ...(mapped.mapping.userName === '' ? [] : sampleWarnings(test.sample, mapped)),
     ];
     if (test.ok && test.count === 0) {
-      warnings.push('Nobody was found. Check base DN and filter, and whether the bind user may read the people there.');
+      warnings.push(
+        'Nobody was found. Check the base DN, the filter, and whether the bind DN may read the entries there.',
+      );
     }
     return {
       ...test,
@@ -182,7 +184,7 @@ function completeSettings(
     // A bind with a name and no password succeeds on many servers, as nobody (RFC 4513, 5.1.2).
     const fault: InputFault = {
       path: 'connection.password',
-      message: 'is required with an administrativeDn; leave both empty to read anonymously',
+      message: 'is required with an administrativeDn; leave out both to read anonymously',
     };
     throw invalidRequest([fault]);
   }
@@ -207,10 +209,10 @@ function sampleWarnings(sample: readonly Entry[], { mapping, options }: Settings
   const count = (number: number, sentence: string): void => {
     if (number > 0) warnings.push(`${number} of the first ${sample.length} ${sentence}`);
   };
-  count(sample.length - people.length, 'would be skipped; the sample tells why.');
+  count(sample.length - people.length, 'would be skipped; the sample says why.');
   count(
     sample.filter((entry) => attributeValues(entry, mapping.userName).length > 1).length,
-    `have several values of ${mapping.userName}; the one in the entry's name, else the first by letter, is taken.`,
+    `have several values of ${mapping.userName}; the value in the RDN, else the first in sort order, is used.`,
   );
   if (mapping.fullName !== '') {
     count(people.filter(({ fullName }) => fullName === null).length, `have no ${mapping.fullName}.`);
@@ -220,6 +222,6 @@ function sampleWarnings(sample: readonly Entry[], { mapping, options }: Settings
     count(without, `have no e-mail address in ${addressAttributes}.`);
   }
   const repeated = people.length - new Set(people.map(({ nameKey }) => nameKey)).size;
-  count(repeated, 'have the user name of another one; none of those would be applied.');
+  count(repeated, 'have the same user name as another entry; a run would leave all of these alone.');
   return warnings;
 }

@@ -1,6 +1,6 @@
 /**
- * Validation of what administrators send about users: creation, JSON merge patch, password. Knows no store; what depends on
- * other users is decided in administration.ts.
+ * Validates what administrators send about users: creation, JSON merge patch, password. Knows no store: checks against
+ * other users are in users.ts.
  */
 import * as z from 'zod';
 import { LIST_EVEN_SO, optionalTextLine, parseInput, refuse, refuseRepetition } from './input.ts';
@@ -16,16 +16,16 @@ const MAX_FULL_NAME_LENGTH = 512;
 const MAX_ADDRESS_LENGTH = 320;
 const MAX_ADDRESSES = 200;
 
-/** A user to create, defaults filled in. */
+/** A user to create, with all defaults. */
 export interface NewUser extends Profile {
   readonly authentication: Authentication;
   readonly status: UserStatus;
   readonly privileges: readonly Privilege[];
 }
 
-/** What is to change; what is absent stays. */
+/** The fields to change; absent fields stay unchanged. */
 export type UserPatch = { readonly [Field in keyof NewUser]?: NewUser[Field] | undefined } & {
-  /** Only for a user that is to be integrated. */
+  /** Only together with `authentication: 'integrated'`. */
   readonly password?: string | undefined;
 };
 
@@ -37,17 +37,17 @@ const userName = z
     context.addIssue({ code: 'custom', message: parsed.reason });
     return z.NEVER;
   })
-  .describe('What the user logs in with. Unique without upper and lower case, at most 255 bytes.');
+  .describe('The name with which the user logs in. Unique in any letter case, at most 255 bytes.');
 
 const fullName = optionalTextLine(MAX_FULL_NAME_LENGTH)
   .transform((text) => (text === '' ? null : text))
-  .describe('Empty or null = none.');
+  .describe('Full name. Empty or null = none.');
 
 function addressesFault(addresses: readonly string[]): string | null {
-  return exceedAddressBytes(addresses) ? `has more than ${MAX_ADDRESS_BYTES / 1024} KB of addresses` : null;
+  return exceedAddressBytes(addresses) ? `must be at most ${MAX_ADDRESS_BYTES / 1024} KB in total` : null;
 }
 
-const address = z.string().trim().max(MAX_ADDRESS_LENGTH).regex(EMAIL_ADDRESS, 'is no e-mail address');
+const address = z.string().trim().max(MAX_ADDRESS_LENGTH).regex(EMAIL_ADDRESS, 'is not an e-mail address');
 
 const emailAddresses = z
   .array(address)
@@ -56,18 +56,19 @@ const emailAddresses = z
   .superRefine(refuse(addressesFault), LIST_EVEN_SO)
   .nullish()
   .transform((addresses) => addresses ?? [])
-  .describe('The first is the primary one. Null = none.');
+  .describe('E-mail addresses; the first one is the primary address. Null = none.');
 
 const authentication = z
   .enum(['integrated', 'directory'])
-  .describe('Who verifies the password: this system, or the directory.');
+  .describe('Who verifies the password. `integrated`: this system. `directory`: the directory.');
 const status = z.enum(['active', 'disabled']).describe('Disabled users can’t log in.');
 
 const privileges = z
   .array(z.enum(PRIVILEGES))
   .superRefine(refuse(privilegesFault), LIST_EVEN_SO)
-  .describe('`none` and `admin` stand alone.');
+  .describe('`none` and `admin` can’t be combined with other privileges.');
 
+/** The body that creates a user. */
 export const newUser = z.strictObject({
   userName,
   fullName,
@@ -77,10 +78,15 @@ export const newUser = z.strictObject({
   privileges: privileges.default(['login']),
 });
 
+/** The body that sets a password. */
 export const newPassword = z.strictObject({
-  password: z.string().superRefine(refuse(passwordFault)).describe('At least 8 characters, at most 1,024 bytes.'),
+  password: z
+    .string()
+    .superRefine(refuse(passwordFault))
+    .describe('At least 8 characters and at most 1,024 bytes of UTF-8.'),
 });
 
+/** The body that changes a user. */
 export const userPatch = z.strictObject({
   userName: userName.optional(),
   fullName: fullName.optional(),
@@ -88,23 +94,25 @@ export const userPatch = z.strictObject({
   authentication: authentication.optional(),
   status: status.optional(),
   privileges: privileges.optional(),
-  password: newPassword.shape.password.optional().describe('Of a user who becomes integrated, and only then.'),
+  password: newPassword.shape.password
+    .optional()
+    .describe('Password of a user whose `authentication` this patch sets to `integrated`; otherwise not allowed.'),
 });
 
-/** The body that creates a user: only the user name is required. */
+/** Parses a user to create; only the user name is required. */
 export function parseNewUser(body: unknown): Parsed<NewUser> {
   return parseInput<NewUser>(newUser, body);
 }
 
-/** A JSON merge patch (RFC 7396): null takes a full name or all e-mail addresses away, and nothing else. */
+/** Parses a JSON merge patch (RFC 7396). Null removes the full name or all e-mail addresses; other fields refuse it. */
 export function parseUserPatch(body: unknown): Parsed<UserPatch> {
   const parsed = parseInput(userPatch, body);
   if (parsed.kind === 'invalid') return parsed;
   if (parsed.value.password !== undefined && parsed.value.authentication !== 'integrated') {
-    const message = 'is taken with "authentication": "integrated" only; else it has a call of its own';
+    const message = 'needs "authentication": "integrated"; otherwise use PUT /api/users/{userName}/password';
     return { kind: 'invalid', faults: [{ path: 'password', message }] };
   }
-  // What is absent has to stay absent: the schemas read it as "nothing".
+  // The schemas turn absent fields into defaults. Absent fields must stay absent, or the patch would change them.
   const named = Object.keys(body as object);
   return {
     kind: 'valid',
@@ -112,7 +120,7 @@ export function parseUserPatch(body: unknown): Parsed<UserPatch> {
   };
 }
 
-/** `{password}` as an administrator sets it. */
+/** Parses `{password}`, as an administrator sets it. */
 export function parseNewPassword(body: unknown): Parsed<{ readonly password: string }> {
   return parseInput(newPassword, body);
 }

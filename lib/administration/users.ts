@@ -134,9 +134,13 @@ export function createAdministration(users: UserStore, clock: Clock): Administra
         if (stored.id === verified.id && stored.version === verified.version) {
           return patchUser(stored, {}, clock.now(), passwordHash);
         }
-        throw new ServiceError('conflict', 'others have changed this user meanwhile; the password is as it was', {
-          retryable: true,
-        });
+        throw new ServiceError(
+          'conflict',
+          'others have changed this user in the meantime; the password was not changed',
+          {
+            retryable: true,
+          },
+        );
       });
     },
   };
@@ -184,19 +188,19 @@ function writeOf(previous: User, user: User | null): UserWrite {
 
 function refuseDirectoryUser({ authentication }: Pick<User, 'authentication'>): void {
   if (authentication === 'integrated') return;
-  throw new ServiceError('conflict', 'the directory keeps the password of this user', {
+  throw new ServiceError('conflict', 'the password of this user is kept in the directory', {
     advice: 'Change the password in the directory, or set "authentication" to "integrated" first.',
   });
 }
 
 function userNameTaken(): ServiceError {
-  return new ServiceError('userNameTaken', 'there is a user of this name already', {
-    advice: 'User names are compared without upper and lower case. Choose another name.',
+  return new ServiceError('userNameTaken', 'there is already a user of this name', {
+    advice: 'Letter case does not distinguish user names. Choose another name.',
   });
 }
 
 function versionMismatch(): ServiceError {
-  return new ServiceError('versionMismatch', 'this has been changed since it was read', {
-    advice: 'Read it again, and repeat the change if it still makes sense.',
+  return new ServiceError('versionMismatch', 'the user has been changed since it was read', {
+    advice: 'Read the user again and, if the change still makes sense, repeat it.',
   });
 }

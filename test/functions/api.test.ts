@@ -540,7 +540,7 @@ describe('settings', () => {
     const { body: saved } = await api.call('PUT', '/api/settings', { body: moved });
 
     expect(moved.options.schedule).toEqual({ ...DOCUMENT.options.schedule, next: [] });
-    expect(moved.warnings.join()).toMatch(/The schedule is not what these settings say/);
+    expect(moved.warnings.join()).toMatch(/The schedule in effect differs from these settings/);
     expect(saved.options.schedule.next).toHaveLength(5);
     expect(saved.warnings.join()).not.toMatch(/schedule/);
   });

@@ -255,7 +255,7 @@ describe('signed in', () => {
 
     expect(code).toBe(4);
     expect(errors).toContain('\n  connection.servers: is required\n');
-    expect(errors).toContain('\n  colour: is not known here; remove it\n');
+    expect(errors).toContain('\n  colour: is unknown; remove it\n');
     expect(told.output).toBe('');
     expect(JSON.parse(told.errors)).toMatchObject({ code: 'invalidRequest' });
   });

@@ -76,9 +76,9 @@ describe('what is wrong with the document is refused before anything is asked of
       'a bind DN with a trailing comma',
       { administrativeDn: `cn=reader,${BASE},` },
       'connection.administrativeDn',
-      /ends with a comma/,
+      /must not end with a comma/,
     ],
-    ['an unknown vendor', { vendor: 'acme' }, 'connection.vendor', /must be one of: openLdap, .*empty = detected/],
+    ['an unknown vendor', { vendor: 'acme' }, 'connection.vendor', /must be one of: openLdap, .*leave empty to detect/],
   ])('%s', async (_what, connection, path, message) => {
     await expect(tryOut(1, { connection })).rejects.toMatchObject({
       code: 'invalidRequest',

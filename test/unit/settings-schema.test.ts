@@ -107,7 +107,7 @@ test('a schedule whose times are all over is shown with a warning', () => {
   const shown = presentSettings({ settings: over, password: '', version: 'v1' }, { ...schedule, start: null }, NOW);
 
   expect(shown.options.schedule.next).toEqual([]);
-  expect(shown.warnings).toContain('The schedule names no time that is still to come.');
+  expect(shown.warnings).toContain('The schedule has no time in the future. Change options.schedule.expression.');
 });
 
 test('settings that accept any certificate are shown with a warning', () => {
@@ -227,7 +227,7 @@ describe('servers', () => {
   test('none at all, and one that is named twice, are refused', () => {
     expect(faultsIn('connection', { servers: [] })[0]?.path).toBe('connection.servers');
     expect(faultsIn('connection', { servers: ['a', 'b', 'A'] })).toEqual([
-      { path: 'connection.servers.2', message: 'is named twice' },
+      { path: 'connection.servers.2', message: 'must not be listed twice' },
     ]);
   });
 });
@@ -265,7 +265,10 @@ describe('certificates', () => {
 
     const [fault] = faultsIn('connection', { encryption: 'tls', caCertificates: pem + broken });
 
-    expect(fault).toEqual({ path: 'connection.caCertificates', message: "the certificate at place 2 can't be read" });
+    expect(fault).toEqual({
+      path: 'connection.caCertificates',
+      message: "certificate 2 of 2 can't be read; copy it again",
+    });
   });
 
   test('a private key among them is refused', () => {
@@ -305,7 +308,7 @@ describe('names and filters', () => {
   });
 
   test.each(['example.org', 'dc=example;dc=org', 'dc=a,', '=org', 'ou=R<D'])('%s is no base', (baseDn) => {
-    expect(faultsIn('scope', { baseDn })[0]?.message).toMatch(/is no DN/);
+    expect(faultsIn('scope', { baseDn })[0]?.message).toMatch(/is not a DN/);
   });
 
   test('a malformed filter is refused with the position of its fault', () => {
@@ -336,8 +339,8 @@ describe('settings to try', () => {
     expect(parseTriedSettings({ connection, mapping: { userName: '1x' }, colour: 'red' })).toEqual({
       kind: 'invalid',
       faults: [
-        { path: 'mapping.userName', message: expect.stringMatching(/no attribute name/) as string },
-        { path: 'colour', message: 'is not known here; remove it' },
+        { path: 'mapping.userName', message: expect.stringMatching(/not an attribute name/) as string },
+        { path: 'colour', message: 'is unknown; remove it' },
       ],
     });
   });
@@ -347,7 +350,7 @@ test.each(['cn=reader,dc=example,dc=org,', 'cn=reader, ', 'cn=reader+'])('a bind
   expect(faultsIn('connection', { administrativeDn: name, password: 'x' })).toEqual([
     {
       path: 'connection.administrativeDn',
-      message: expect.stringMatching(/^ends with a comma or plus sign/) as string,
+      message: expect.stringMatching(/^must not end with a comma or a plus sign/) as string,
     },
   ]);
 });

@@ -26,7 +26,7 @@ test('addresses that are too many bytes together are refused, though each is sho
 
   expect(parseUserPatch({ emailAddresses })).toEqual({
     kind: 'invalid',
-    faults: [{ path: 'emailAddresses', message: 'has more than 16 KB of addresses' }],
+    faults: [{ path: 'emailAddresses', message: 'must be at most 16 KB in total' }],
   });
 });
 
