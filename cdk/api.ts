@@ -48,7 +48,7 @@ export class Api extends Construct {
     this.handler = new ProductFunction(this, 'Function', {
       defaults,
       entry: 'api.ts',
-      description: 'Rollcall: the administration API.',
+      description: 'Rollcall: serves the administration API.',
       timeout: Duration.seconds(29),
       memorySize: 1024,
       environment: {
@@ -75,8 +75,7 @@ export class Api extends Construct {
     for (const route of routes) {
       Validations.of(route).acknowledge({
         id: 'AwsSolutions-APIG4',
-        reason:
-          'The function checks the session of every call but those that need none; its users are the product’s own.',
+        reason: 'The function itself checks the session of every call that needs one.',
       });
     }
 
@@ -99,12 +98,12 @@ export class Api extends Construct {
 
     monitoring.alarm(this, 'ServerErrors', {
       metric: this.httpApi.metricServerError({ statistic: 'Sum' }),
-      summary: 'The administration API has answered with a 5xx status.',
+      summary: 'The administration API has answered a request with a 5xx status.',
       article: 'administration-api-fails',
     });
     monitoring.alarm(this, 'Throttled', {
       metric: this.handler.metricThrottles(),
-      summary: 'Lambda has refused to run the administration API.',
+      summary: 'Lambda has throttled the API function: some requests were not answered.',
       article: 'function-throttled',
     });
   }

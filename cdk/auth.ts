@@ -20,7 +20,7 @@ export class Auth extends Construct {
     this.handler = new ProductFunction(this, 'Function', {
       defaults,
       entry: 'auth.ts',
-      description: 'Rollcall: verifies a user name and a password.',
+      description: 'Rollcall: verifies a user name and password.',
       timeout: Duration.seconds(20),
       environment: {
         usersTable: data.users.tableName,
@@ -47,7 +47,7 @@ export class Auth extends Construct {
     });
     monitoring.alarm(this, 'Throttled', {
       metric: this.handler.metricThrottles(),
-      summary: 'Lambda has refused to verify logins.',
+      summary: 'Lambda has throttled the auth function: some logins were not verified.',
       article: 'function-throttled',
     });
   }

@@ -26,7 +26,7 @@ export class Console extends Construct {
     this.handler = new ProductFunction(this, 'Function', {
       defaults: { ...defaults, network: undefined },
       entry: 'console.ts',
-      description: 'Rollcall: the pages.',
+      description: 'Rollcall: serves the web pages.',
       environment: {},
       assets: {
         'docs/index.html': 'console/docs/index.html',
@@ -48,8 +48,7 @@ export class Console extends Construct {
     for (const route of routes) {
       Validations.of(route).acknowledge({
         id: 'AwsSolutions-APIG4',
-        reason:
-          'The pages are open to everybody: they hold nothing of the deployment, and what they ask the API, it checks.',
+        reason: 'The pages are public: they hold no data of the deployment, and the API checks every call they make.',
       });
     }
   }

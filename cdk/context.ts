@@ -47,18 +47,18 @@ export function readContext(node: Node): DeploymentContext {
   };
 
   const alarmEmail = text('alarmEmail');
-  check(alarmEmail === '' || /^[^\s@]+@[^\s@]+$/.test(alarmEmail), 'alarmEmail: not an e-mail address');
+  check(alarmEmail === '' || /^[^\s@]+@[^\s@]+$/.test(alarmEmail), 'alarmEmail: must be an e-mail address');
   const syncIntervalMinutes = Number(text('syncIntervalMinutes', '60'));
   check(
     Number.isInteger(syncIntervalMinutes) &&
       syncIntervalMinutes >= 0 &&
       syncIntervalMinutes <= LONGEST_INTERVAL_MINUTES,
-    `syncIntervalMinutes: give a whole number of minutes from 0 to ${LONGEST_INTERVAL_MINUTES}`,
+    `syncIntervalMinutes: must be a whole number from 0 to ${LONGEST_INTERVAL_MINUTES}`,
   );
   const logRetention = RETENTIONS.get(text('logRetentionDays', '30'));
-  check(logRetention !== undefined, `logRetentionDays: give one of ${[...RETENTIONS.keys()].join(', ')}`);
+  check(logRetention !== undefined, `logRetentionDays: must be one of ${[...RETENTIONS.keys()].join(', ')}`);
   const logLevel = LOG_LEVELS.get(text('logLevel', 'INFO').toUpperCase());
-  check(logLevel !== undefined, `logLevel: give one of ${[...LOG_LEVELS.keys()].join(', ')}`);
+  check(logLevel !== undefined, `logLevel: must be one of ${[...LOG_LEVELS.keys()].join(', ')}`);
 
   const vpc: VpcContext = {
     vpcId: text('vpcId'),
@@ -69,25 +69,26 @@ export function readContext(node: Node): DeploymentContext {
     routeTableIds: list('routeTableIds'),
   };
   if (vpc.vpcId !== '') {
-    check(vpc.subnetIds.length > 0, 'subnetIds: vpcId needs at least one private subnet');
+    check(vpc.subnetIds.length > 0, 'subnetIds: must name at least one private subnet of vpcId');
     check(
       vpc.subnetIds.length === vpc.availabilityZones.length,
-      'availabilityZones: name the zone of each subnet, in the order of subnetIds',
+      'availabilityZones: must name the zone of each subnet, in the order of subnetIds',
     );
     check(
       !vpc.vpcEndpoints || vpc.routeTableIds.length > 0,
-      'routeTableIds: name the route tables of these subnets, for the endpoint of DynamoDB; or set vpcEndpoints=false where the subnets reach AWS already',
+      'routeTableIds: must name the route tables of the subnets, for the DynamoDB endpoint; ' +
+        'set vpcEndpoints=false instead if the subnets already reach AWS',
     );
     check(
       vpc.directoryPorts.length > 0 &&
         vpc.directoryPorts.every((port) => Number.isInteger(port) && port > 0 && port < 65_536),
-      'directoryPorts: give port numbers separated by commas',
+      'directoryPorts: must be port numbers separated by commas',
     );
-    check(['true', 'false'].includes(text('vpcEndpoints', 'true')), 'vpcEndpoints: give true or false');
+    check(['true', 'false'].includes(text('vpcEndpoints', 'true')), 'vpcEndpoints: must be true or false');
   }
 
   if (faults.length > 0 || logRetention === undefined || logLevel === undefined)
-    throw new Error(`unusable context: ${faults.join('; ')}`);
+    throw new Error(`invalid context: ${faults.join('; ')}`);
   return {
     alarmEmail: alarmEmail === '' ? undefined : alarmEmail,
     syncIntervalMinutes,

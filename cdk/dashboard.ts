@@ -44,7 +44,7 @@ export class Dashboard extends Construct {
             productMetric('usersRead', 'Maximum'),
             productMetric('withheld', 'Maximum'),
           ]),
-          graph('Duration of a run', [productMetric('runDuration', 'Maximum')]),
+          graph('Run duration', [productMetric('runDuration', 'Maximum')]),
         ],
         [
           graph('Logins', [
@@ -52,39 +52,43 @@ export class Dashboard extends Construct {
             productMetric('loginRejected', 'Sum'),
             productMetric('loginFault', 'Sum'),
           ]),
-          graph('Latency of the directory', [
+          graph('Directory latency', [
             productMetric('directoryLatency', 'p50'),
             productMetric('directoryLatency', 'p99'),
           ]),
-          graph('Duration of a login', [
+          graph('Login duration', [
             auth.handler.metricDuration({ statistic: 'p50' }),
             auth.handler.metricDuration({ statistic: 'p99' }),
           ]),
         ],
         [
-          graph('API', [
+          graph('API requests', [
             api.httpApi.metricCount(),
             api.httpApi.metricClientError({ statistic: 'Sum' }),
             api.httpApi.metricServerError({ statistic: 'Sum' }),
           ]),
-          graph('Latency of the API', [api.httpApi.metricLatency({ statistic: 'p99' })]),
-          graph('Faults of the functions', [
+          graph('API latency', [api.httpApi.metricLatency({ statistic: 'p99' })]),
+          graph('Function errors and throttles', [
             ...functions.map((handler) => handler.metricErrors()),
             ...functions.map((handler) => handler.metricThrottles()),
           ]),
         ],
         [
           graph(
-            'Capacity read',
+            'Read capacity consumed',
             [data.users, data.operations].map((table) => table.metricConsumedReadCapacityUnits()),
           ),
           graph(
-            'Capacity written',
+            'Write capacity consumed',
             [data.users, data.operations].map((table) => table.metricConsumedWriteCapacityUnits()),
           ),
           graph('Failed starts', [sync.failures.metricApproximateNumberOfMessagesVisible({ statistic: 'Maximum' })]),
         ],
-        [graph('Age of changes that become events', [events.handler.metric('IteratorAge', { statistic: 'Maximum' })])],
+        [
+          graph('Age of changes waiting to become events', [
+            events.handler.metric('IteratorAge', { statistic: 'Maximum' }),
+          ]),
+        ],
       ],
     });
   }

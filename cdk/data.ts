@@ -67,7 +67,7 @@ export class Data extends Construct {
     });
     Validations.of(this.settingsSecret).acknowledge({
       id: 'AwsSolutions-SMG4',
-      reason: 'The bind password belongs to the directory; its administrator changes it there and saves it here.',
+      reason: 'The bind password belongs to the directory: an administrator changes it there and then saves it here.',
     });
 
     this.administratorSecret = new Secret(this, 'Administrator', {
@@ -81,8 +81,7 @@ export class Data extends Construct {
     });
     Validations.of(this.administratorSecret).acknowledge({
       id: 'AwsSolutions-SMG4',
-      reason:
-        'Used once, to create the first administrator; the password in use is kept as a hash in the user database.',
+      reason: 'Used once, to create the first administrator; the user database keeps the current password as a hash.',
     });
   }
 }

@@ -41,14 +41,14 @@ export class Events extends Construct {
 
   constructor(scope: Construct, id: string, { data, monitoring, defaults }: EventsProps) {
     super(scope, id);
-    this.bus = new EventBus(this, 'Bus', { description: 'Rollcall: what has become of users and runs.' });
+    this.bus = new EventBus(this, 'Bus', { description: 'Rollcall: changes to users, and finished runs.' });
     this.failures = new FailureQueue(this, 'Failures');
 
     this.handler = new ProductFunction(this, 'Function', {
       // It reaches no directory, so it needs no private network.
       defaults: { ...defaults, network: undefined },
       entry: 'events.ts',
-      description: 'Rollcall: tells the event bus what has become of users and runs.',
+      description: 'Rollcall: publishes changes to users, and finished runs, on the event bus.',
       timeout: Duration.minutes(1),
       environment: { operationsTable: data.operations.tableName, eventBus: this.bus.eventBusName },
     });
@@ -85,17 +85,17 @@ export class Events extends Construct {
     monitoring.alarm(this, 'Late', {
       metric: this.handler.metric('IteratorAge', { statistic: Stats.MAXIMUM }),
       threshold: Duration.minutes(15).toMilliseconds(),
-      summary: 'Changes of users or runs have waited for 15 minutes to become events.',
+      summary: 'Changes to users or runs have been waiting for 15 minutes to become events.',
       article: 'events-are-late',
     });
     monitoring.alarm(this, 'GivenUp', {
       metric: this.failures.metricApproximateNumberOfMessagesVisible({ statistic: Stats.MAXIMUM }),
-      summary: 'Changes of users or runs have not become events and are no longer retried.',
+      summary: 'Changes to users or runs could not be turned into events and are no longer retried.',
       article: 'events-given-up',
     });
     monitoring.alarm(this, 'Throttled', {
       metric: this.handler.metricThrottles(),
-      summary: 'Lambda has refused to turn changes into events.',
+      summary: 'Lambda has throttled the events function: events are delayed.',
       article: 'function-throttled',
     });
   }

@@ -12,7 +12,7 @@ export class FailureQueue extends Queue {
     });
     Validations.of(this).acknowledge({
       id: 'AwsSolutions-SQS3',
-      reason: 'It is a dead-letter queue itself.',
+      reason: 'This queue is itself a dead-letter queue.',
     });
   }
 }

@@ -104,7 +104,7 @@ export class ProductFunction extends LambdaFunction {
     );
     Validations.of(role).acknowledge({
       id: 'AwsSolutions-IAM5[Resource::*]',
-      reason: 'Lambda attaches the function to the VPC with these actions, which know no resource in advance.',
+      reason: 'Lambda needs these actions to attach the function to the VPC; its network interfaces do not exist yet.',
     });
   }
 }

@@ -48,11 +48,11 @@ export class RollcallStack extends Stack {
     const output = (name: string, value: string, description: string) =>
       new CfnOutput(this, name, { value, description });
     output('ApiUrl', api.url, 'Address of the administration API.');
-    output('AuthFunctionName', auth.handler.functionName, 'The login service invokes this function.');
-    output('AuthFunctionArn', auth.handler.functionArn, 'What its role needs lambda:InvokeFunction on.');
-    output('SyncFunctionName', sync.handler.functionName, 'Runs the synchronisation.');
-    output('EventBusName', events.bus.eventBusName, 'Rules on this bus receive the events.');
-    output('UsersTableName', data.users.tableName, 'The user database.');
-    output('AdministratorSecretName', data.administratorSecret.secretName, 'Holds the first password of admin.');
+    output('AuthFunctionName', auth.handler.functionName, 'Function that the login service invokes.');
+    output('AuthFunctionArn', auth.handler.functionArn, 'The login service needs lambda:InvokeFunction on this ARN.');
+    output('SyncFunctionName', sync.handler.functionName, 'Function that runs the synchronisation.');
+    output('EventBusName', events.bus.eventBusName, 'Event bus: rules on it receive the events.');
+    output('UsersTableName', data.users.tableName, 'Table that holds the users.');
+    output('AdministratorSecretName', data.administratorSecret.secretName, 'Secret with the first password of admin.');
   }
 }

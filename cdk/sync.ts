@@ -33,7 +33,7 @@ export class Sync extends Construct {
     this.handler = new ProductFunction(this, 'Function', {
       defaults,
       entry: 'sync.ts',
-      description: 'Rollcall: one synchronisation run.',
+      description: 'Rollcall: carries out one synchronisation run.',
       timeout: Duration.minutes(15),
       memorySize: 2048,
       environment: {
@@ -129,17 +129,17 @@ export class Sync extends Construct {
     }
     monitoring.alarm(this, 'RemovalsWithheld', {
       metric: productMetric('withheld', 'Maximum'),
-      summary: 'A run would have disabled or deleted suspiciously many users and has not done it.',
+      summary: 'A run has withheld removals: it has not disabled or deleted users who seem to have left the directory.',
       article: 'removals-withheld',
     });
     monitoring.alarm(this, 'StartFailed', {
       metric: this.failures.metricApproximateNumberOfMessagesVisible({ statistic: 'Maximum' }),
-      summary: 'A synchronisation could not be started or ended without an answer.',
+      summary: 'A synchronisation run could not be started, or ended without a result.',
       article: 'failed-starts-in-the-queue',
     });
     monitoring.alarm(this, 'Throttled', {
       metric: this.handler.metricThrottles(),
-      summary: 'Lambda has refused to run the synchronisation.',
+      summary: 'Lambda has throttled the sync function: the start of a run was delayed.',
       article: 'function-throttled',
     });
   }

@@ -61,11 +61,11 @@ export function storeUnavailable(service: string, cause: unknown): ServiceError 
   // Without a status nothing was answered: the network.
   const retryable =
     TRANSIENT_ERRORS.has(name) || (cause instanceof Error ? status === undefined || status >= 500 : false);
-  return new ServiceError('storeUnavailable', `${service} gave no answer: ${name}`, {
+  return new ServiceError('storeUnavailable', `${service} request failed: ${name}`, {
     cause,
     retryable,
     advice: retryable
       ? 'Try again later.'
-      : `Deploy the stack again: ${service} refuses requests that the deployment should have made possible.`,
+      : `Deploy the stack again: ${service} refused a request that the deployment should allow.`,
   });
 }

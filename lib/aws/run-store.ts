@@ -179,7 +179,7 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
           ...(dead?.status === 'running' ? [{ Put: { TableName, Item: toRunItem(present(dead, lease)) } }] : []),
         ]);
         if (failed === null) return started;
-        if (failed[1] === true && failed[0] !== true) throw new TypeError(`a run ${run.id} exists already`);
+        if (failed[1] === true && failed[0] !== true) throw new TypeError(`run ${run.id} already exists`);
         // Somebody else was faster: the lease, read again, tells who.
         await waitForTry(tries, 'TransactionConflict');
       }

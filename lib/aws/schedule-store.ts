@@ -82,7 +82,7 @@ export function createScheduleStore({
         return wanted;
       } catch (error) {
         if (!(error instanceof ValidationException)) throw error;
-        const message = 'EventBridge Scheduler refuses this expression or its time zone';
+        const message = 'is refused by EventBridge Scheduler; check the expression and the time zone';
         throw invalidRequest([{ path: 'options.schedule.expression', message }]);
       }
     },

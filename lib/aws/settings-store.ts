@@ -58,7 +58,9 @@ export function createSettingsStore({ client, secretId: SecretId }: SettingsStor
     async write(settings, password, expectedVersion) {
       const SecretString = JSON.stringify({ settings, password });
       if (Buffer.byteLength(SecretString) > LARGEST_SECRET) {
-        const message = `is too long: all settings together may have ${LARGEST_SECRET} bytes; name only the CAs that are needed`;
+        const message =
+          `is too long: all settings together must fit into ${LARGEST_SECRET} bytes; ` +
+          'keep only the CA certificates that are needed';
         throw invalidRequest([{ path: 'connection.caCertificates', message }]);
       }
       const current = await readCurrent();
@@ -127,8 +129,9 @@ function parseObject(text: string): object | null {
 }
 
 function damaged(secretId: string): ServiceError {
-  return new ServiceError('storeUnavailable', `the secret ${secretId} does not hold what this system stores there`, {
+  return new ServiceError('storeUnavailable', `the secret ${secretId} has unexpected content`, {
     advice:
-      'Restore its previous version in Secrets Manager. For the settings, the value {} also helps: then save them anew.',
+      'Restore the previous version of the secret in Secrets Manager. ' +
+      'For the settings secret, you can also store {} and save the settings again.',
   });
 }

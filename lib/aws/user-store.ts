@@ -221,7 +221,7 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
       }
       if (items.length === 0) return 'written';
       if (items.length > ITEMS_IN_TRANSACTION)
-        throw new TypeError(`${items.length} items are too many for one transaction`);
+        throw new TypeError(`${items.length} items exceed the ${ITEMS_IN_TRANSACTION} of one transaction`);
       await addresses.prepare(writes);
       const failed = await writeItems(client, items);
       const result = failed === null ? 'written' : 'lostRace';

@@ -46,7 +46,7 @@ export function toStatement(table: string, write: UserWrite): { Statement: strin
       Parameters: unchangedParameters(write.previous),
     };
   }
-  throw new TypeError(`a ${write.kind} is only written together with others`);
+  throw new TypeError(`writeEach accepts no ${write.kind}; use writeTogether`);
 }
 
 const WHERE_UNCHANGED = 'WHERE "nameKey" = ? AND "id" = ? AND "version" = ?';
