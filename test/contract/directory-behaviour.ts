@@ -1,6 +1,6 @@
 /**
- * What the Directory port does on every server: each behaviour with its name, how it is shown on a running server, and, where a
- * product can't show it, the reason. docs/directories.md has the same as a table.
+ * The behaviours of the Directory port on every server: for each its name, a test on a running server, and the products
+ * that can't show it, with the reason. docs/directories.md has the same as a table. Starts no server.
  */
 import { Client, InsufficientAccessError } from 'ldapts';
 import { expect, onTestFinished } from 'vitest';
@@ -24,23 +24,27 @@ import {
 import { aSettings } from '../support/people.ts';
 import { type Read, readAll } from '../support/read-all.ts';
 
+/** One behaviour of the Directory port. */
 export interface Behaviour {
+  /** The name of the test, and of the row in docs/directories.md. */
   readonly name: string;
-  /** Why a product can't show it. */
+  /** The reason, for each product that can't show the behaviour. */
   readonly notApplicable?: Readonly<Partial<Record<Product, string>>>;
   /**
+   * Tests the behaviour.
    * @param server loaded with `fixtureOf` its product
-   * @param startAnother starts a second server of the same product with the same people
+   * @param startAnother starts a second server of the same product, with the same people and other certificates
    */
   readonly show: (server: DirectoryServer, startAnother: StartAnother) => Promise<void>;
 }
 
+/** Starts a server with these certificates. */
 export type StartAnother = (certificates: Certificates) => Promise<DirectoryServer>;
 
-/** More than a page of 1,000, and more than SIZE_LIMIT. */
+/** More people than a page of 1,000, and more than SIZE_LIMIT. */
 const CROWD = 1100;
 const PHOTO = Buffer.from('ffd8ffe000104a464946000101', 'hex');
-// A certificate, because servers look into values of this attribute.
+// A real certificate, because servers check the values of this attribute.
 const CERTIFICATE = Buffer.from(
   [
     'MIIBeTCCAR+gAwIBAgIUDCD08SjfeDHpeK7cD8nm5Xu1lXkwCgYIKoZIzj0EAwIwETEPMA0GA1UEAwwGdGFnZ2VkMCAXDTI2MTEyMzA1MjEx',
@@ -93,7 +97,7 @@ const PEOPLE: readonly PersonFixture[] = [
 
 const REFERENCE = 'ldap://other.example.com/ou=over-there,ou=elsewhere,dc=example,dc=com';
 
-/** What only servers with the classes of the RFCs can hold. */
+/** Entries that need the object classes of the RFCs. */
 const ENTRIES: readonly FixtureEntry[] = [
   {
     dn: `ou=over-there,ou=elsewhere,${BASE_DN}`,
@@ -135,7 +139,7 @@ const ENTRIES: readonly FixtureEntry[] = [
   },
 ];
 
-/** What a server of this product is loaded with. */
+/** The people and entries for a server of this product. */
 export function fixtureOf(product: Product): DirectoryServerOptions {
   return {
     people: PEOPLE.filter(({ below }) => product !== 'apacheds' || below !== 'ou=planes'),
@@ -150,7 +154,7 @@ interface Over {
   readonly password?: string;
 }
 
-/** The directory as the reader sees it without encryption, unless told otherwise. Closed when the test is over. */
+/** The directory, read as the reader and without encryption unless `over` says otherwise. Closed after the test. */
 function open(server: DirectoryServer, { connection, scope, mapping, password }: Over = {}): Directory {
   const settings = aSettings({
     connection: { servers: [`127.0.0.1:${server.ldapPort}`], administrativeDn: server.readerDn, ...connection },
@@ -182,7 +186,7 @@ function encrypted(
   return { servers: [`${host}:${port}`], encryption, caCertificates: server.caPem };
 }
 
-/** A certificate is refused with its reason by either kind of encryption, and accepted where warnings are ignored. */
+/** Both kinds of encryption refuse the certificate with its reason, and accept it if warnings are ignored. */
 async function expectRefused(
   server: DirectoryServer,
   reason: RegExp,
@@ -200,7 +204,7 @@ async function expectRefused(
   }
 }
 
-/** People whose names are told apart by nothing but spelling: read, found again by id, and logged in by the DN that was read. */
+/** Reads people with unusual names, finds each again by its id, and logs each in with the DN that was read. */
 async function expectOddNames(server: DirectoryServer, kind: keyof typeof ODD_NAMES): Promise<void> {
   const directory = open(server, { scope: below(server, `ou=${kind}`), mapping: { fullName: 'cn' } });
   const read = await readAll(directory);
@@ -218,6 +222,7 @@ async function expectOddNames(server: DirectoryServer, kind: keyof typeof ODD_NA
 
 const NO_OPTIONS = 'Active Directory has no attribute options';
 
+/** Every behaviour, in the order of the table. */
 export const BEHAVIOURS: readonly Behaviour[] = [
   {
     name: 'connects without encryption',

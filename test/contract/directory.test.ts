@@ -1,4 +1,4 @@
-/** The Directory port on every server that can be started here, by one list of behaviours. */
+/** The Directory port on every server that can be started here. directory-behaviour.ts has the tests. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { startApacheDs } from '../support/apacheds.ts';
@@ -8,7 +8,7 @@ import { startOpenLdap } from '../support/openldap.ts';
 import { startSamba } from '../support/samba.ts';
 import { BEHAVIOURS, fixtureOf } from './directory-behaviour.ts';
 
-/** The first start on a machine fetches packages and loads people. */
+/** The first start on a machine downloads packages and loads people. */
 const FIRST_START_MS = 600_000;
 
 type Start = (options: DirectoryServerOptions) => Promise<DirectoryServer>;
@@ -17,7 +17,7 @@ const SERVERS: readonly (readonly [string, Product, Start])[] = [
   ['OpenLDAP', 'openldap', startOpenLdap],
   ['389 Directory Server', 'ds389', startDs389],
   ['Samba Active Directory', 'samba', startSamba],
-  // Seldom met and slow to load: part of `npm run test:all`.
+  // Rarely used and slow to load, so only `npm run test:all` includes it.
   ...(process.env.ROLLCALL_TEST_ALL ? [['ApacheDS', 'apacheds', startApacheDs] as const] : []),
 ];
 

@@ -1,4 +1,4 @@
-/** What is particular to each vendor, on its own server: how it is known, what marks people disabled, what is usually mapped. */
+/** The rules of each vendor, on a server of that vendor: detection, disabled accounts, usual filter and mapping. */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { openDirectory } from '../../lib/ldap/directory.ts';
 import { mapEntry } from '../../lib/directory/mapping.ts';
@@ -15,7 +15,7 @@ import { startOpenLdap } from '../support/openldap.ts';
 import { aSettings } from '../support/people.ts';
 import { startSamba } from '../support/samba.ts';
 
-/** The first start on a machine fetches packages and loads people. */
+/** The first start on a machine downloads packages and loads people. */
 const FIRST_START_MS = 600_000;
 
 type Start = (options: DirectoryServerOptions) => Promise<DirectoryServer>;
@@ -24,7 +24,7 @@ const SERVERS: readonly (readonly [string, Vendor, Start, readonly string[]])[] 
   ['OpenLDAP', 'openLdap', startOpenLdap, ['pwdAccountLockedTime']],
   ['389 Directory Server', 'ds389', startDs389, ['nsAccountLock']],
   ['Samba Active Directory', 'activeDirectory', startSamba, ['userAccountControl', 'accountExpires']],
-  // Seldom met and slow to load: part of `npm run test:all`.
+  // Rarely used and slow to load, so only `npm run test:all` includes it.
   ...(process.env['ROLLCALL_TEST_ALL']
     ? [['ApacheDS', 'apacheDs', startApacheDs, ['pwdAccountLockedTime']] as const]
     : []),

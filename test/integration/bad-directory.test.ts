@@ -1,6 +1,6 @@
 /**
- * Whole runs against LDAP servers that fail or mislead, over real TCP: whatever a server does, nobody is removed who has not
- * been proven gone, and the run says what happened and what to do.
+ * Whole runs against LDAP servers that fail or mislead, over real TCP: whatever a server does, a run removes only users
+ * who are proven gone, and says what happened and what to do.
  */
 import { afterEach, expect, describe, test } from 'vitest';
 import { openDirectory } from '../../lib/ldap/directory.ts';
@@ -36,7 +36,7 @@ function sendPeople(reply: Reply, from: number, to: number): void {
   for (let number = from; number < to; number += 1) reply.entry(dnOf(number), person(number));
 }
 
-/** Answers a read of people; every other search (for an id) finds what it asks for, as if everybody were there. */
+/** Answers reads of people by `answer`. A search for ids finds every id, as if everybody were there. */
 function people(answer: (asked: SearchAsked, reply: Reply) => void): Script {
   return {
     search(asked, reply) {
@@ -54,7 +54,7 @@ function people(answer: (asked: SearchAsked, reply: Reply) => void): Script {
   };
 }
 
-/** A house that knows 40 people of this server, and deletes whoever is missing. */
+/** A house that has synchronised 40 people from the server, and deletes missing users. */
 async function startKnown(): Promise<House> {
   script = people((_asked, reply) => {
     sendPeople(reply, 0, 40);

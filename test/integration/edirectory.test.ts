@@ -1,4 +1,7 @@
-/** eDirectory, by the entries of test/fixtures/edirectory.ldif and the results of its documentation: it can't be started here. */
+/**
+ * eDirectory can't be started here, so a scripted server returns the entries of test/fixtures/edirectory.ldif and the
+ * results described in its documentation.
+ */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -17,7 +20,7 @@ const SUFFIX = 'ou=people,o=example';
 let rootDse: Recorded;
 let people: readonly Recorded[];
 
-/** LDIF as the fixture has it (RFC 2849): comments, one value a line, base64 after two colons. */
+/** Reads the LDIF of the fixture (RFC 2849): comments, one value per line, base64 after two colons. */
 function parseLdif(text: string): Recorded[] {
   const blocks = text
     .replaceAll(/^#.*\n/gm, '')

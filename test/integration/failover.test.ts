@@ -1,6 +1,6 @@
 /**
- * Several servers of one directory, of which the first refuses, hangs, or dies in mid-read: a read is from one server from
- * beginning to end, a login goes on at once, and a server that is well again is used again.
+ * Several servers of one directory. The first one refuses, hangs, or dies in mid-read: a read always uses one server
+ * from beginning to end, a login continues at once on the next server, and a server that has recovered is used again.
  */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 
@@ -20,7 +20,7 @@ import {
   startScriptedLdapServer,
 } from '../support/scripted-ldap-server.ts';
 
-/** More than a page, so that there is a middle of the read. */
+/** More people than one page, so that a read can fail in the middle. */
 const COUNT = 1200;
 const ANNA: PersonFixture = { cn: 'anna', userName: 'anna', below: 'ou=people', password: 'Password of anna 1' };
 const CONNECT_SECONDS = 0.3;
@@ -46,7 +46,7 @@ async function scripted(script: Script): Promise<ScriptedServer> {
   return server;
 }
 
-/** A port that accepts connections and says nothing. */
+/** A server that accepts connections and never answers. */
 const silent = (): Promise<ScriptedServer> => scripted({ raw: () => {} });
 
 const addressOf = ({ port }: { readonly port: number }): string => `127.0.0.1:${port}`;
@@ -70,7 +70,7 @@ function settingsFor(servers: readonly string[]): Parameters<House['configure']>
 }
 
 describe('a read', () => {
-  /** Shows two people who are nowhere else, and then what the test says. */
+  /** Returns two people whom no other server has on the first page, then does what the test says. */
   function ghosts(afterwards: (reply: Reply) => void): Script {
     const show = (reply: Reply): void => {
       for (const name of ['ghost1', 'ghost2']) {
@@ -194,13 +194,13 @@ describe('a read', () => {
 });
 
 describe('a login', () => {
-  /** A minute passes when a test says so. */
+  /** `pass` moves the clock; it stands still otherwise. */
   function openFor(servers: readonly string[]): { login: () => Promise<number>; pass: (ms: number) => void } {
     let time = Date.now();
     const directory = openDirectory(aSettings(settingsFor(servers)), real.readerPassword, () => new Date(time));
     onTestFinished(() => directory.close());
     return {
-      /** Succeeds; gives the milliseconds it took. */
+      /** Expects success; returns the milliseconds it took. */
       async login() {
         const started = performance.now();
         expect(await directory.verifyPassword(dnOf(ANNA), ANNA.password!)).toEqual({ kind: 'accepted' });
@@ -212,7 +212,7 @@ describe('a login', () => {
     };
   }
 
-  /** A server that knows anna, as long as it is well. */
+  /** A server that accepts every bind while `mood.well` is true, and does not answer otherwise. */
   async function moody(): Promise<{ address: string; binds: () => number; mood: { well: boolean } }> {
     const mood = { well: true };
     const bind = (_asked: BindAsked, reply: Reply): void => {

@@ -1,6 +1,6 @@
 /**
- * Why a login is rejected, as real servers put it: result codes, the password-policy control, Active Directory's sub-codes and
- * the words of vendors, each brought about on the server that has it.
+ * The reasons why a login is rejected, from real servers: result codes, the password policy control, Active Directory's
+ * sub-codes and the messages of vendors, each caused on the server that has it.
  */
 import { Attribute, Change } from 'ldapts';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -21,7 +21,7 @@ import { startOpenLdap } from '../support/openldap.ts';
 import { startSamba } from '../support/samba.ts';
 import { aSettings } from '../support/people.ts';
 
-/** The first start on a machine fetches packages and loads people. */
+/** The first start on a machine downloads packages and loads people. */
 const FIRST_START_MS = 600_000;
 const WRONG = 'Wrong Pass 1';
 const ACCEPTED: BindResult = { kind: 'accepted' };
@@ -36,10 +36,10 @@ function person(userName: string, attributes: PersonFixture['attributes'] = {}):
   return { cn: userName, userName, below: 'ou=people', password: passwordOf(userName), attributes };
 }
 
-/** People that every server has. */
+/** The people on every server. */
 const PLAIN = [person('anna'), person('guessed'), { ...person('disabled'), disabled: true }];
 
-/** What a login of this person gets, by default with the right password. */
+/** The result of a login of this person, by default with the right password. */
 async function logIn(server: DirectoryServer, userName: string, password = passwordOf(userName)): Promise<BindResult> {
   const connection = { servers: [`127.0.0.1:${server.ldapPort}`], administrativeDn: server.readerDn };
   const directory = openDirectory(aSettings({ connection }), server.readerPassword, () => new Date());
@@ -58,7 +58,7 @@ async function replace(server: DirectoryServer, dn: string, values: Readonly<Rec
   await asRoot(server, (client) => client.modify(dn, changes));
 }
 
-/** The right password, a wrong one, and one of nobody. */
+/** Logs in with the right password, with a wrong one, and as a person who does not exist. */
 async function tryPasswords(server: DirectoryServer, userName: string): Promise<BindResult[]> {
   return [
     await logIn(server, userName),
@@ -106,7 +106,7 @@ describe('OpenLDAP', () => {
     expect(await logIn(server, 'guessed')).toEqual(rejected('accountLocked'));
   });
 
-  // Its policy knows locked accounts only.
+  // Its policy has no code for disabled accounts, only for locked ones.
   test('tells that an administrator has disabled an account', async () => {
     expect(await logIn(server, 'disabled')).toEqual(rejected('accountLocked'));
   });
@@ -120,7 +120,7 @@ describe('OpenLDAP', () => {
     expect(await logIn(server, 'graceful')).toEqual(rejected('passwordExpired'));
   });
 
-  // The bind succeeds.
+  // The bind itself succeeds.
   test('tells that a password must be changed', async () => {
     expect(await logIn(server, 'reset')).toEqual(rejected('passwordMustChange'));
   });
@@ -159,7 +159,7 @@ describe('389 Directory Server', () => {
     expect(await logIn(server, 'guessed')).toEqual(rejected('accountLocked'));
   });
 
-  // To anybody: it looks at the account before it looks at the password.
+  // Even with a wrong password: it checks the account before the password.
   test('tells that an administrator has disabled an account', async () => {
     expect(await logIn(server, 'disabled')).toEqual(rejected('accountDisabled'));
     expect(await logIn(server, 'disabled', WRONG)).toEqual(rejected('accountDisabled'));
@@ -176,7 +176,7 @@ describe('389 Directory Server', () => {
     expect(await logIn(server, 'graceful')).toEqual(rejected('passwordExpired'));
   });
 
-  // The bind succeeds.
+  // The bind itself succeeds.
   test('tells that a password must be changed', async () => {
     expect(await logIn(server, 'reset')).toEqual(rejected('passwordMustChange'));
   });
@@ -224,7 +224,7 @@ describe('Samba Active Directory', () => {
   });
 });
 
-// Seldom met and slow to load: part of `npm run test:all`.
+// Rarely used and slow to load, so only `npm run test:all` includes it.
 describe.each(process.env['ROLLCALL_TEST_ALL'] ? ['ApacheDS'] : [])('%s', () => {
   let server: DirectoryServer;
 

@@ -1,4 +1,4 @@
-/** What a server can do to a read, and what the Directory port makes of it: never an end that looks like everybody. */
+/** The ways in which a server can cut a read short: the Directory port never reports such a read as complete. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 
 import { openDirectory } from '../../lib/ldap/directory.ts';
@@ -50,7 +50,7 @@ function person(number: number): [dn: string, attributes: Record<string, readonl
   ];
 }
 
-/** Answers the look at the first entries with one, and every page by what the test says. */
+/** Answers each page by `answer`, and a search without paging with one person. */
 function pages(answer: (page: NonNullable<SearchAsked['page']>, reply: Reply) => void): NonNullable<Script['search']> {
   return (asked, reply) => {
     if (asked.page !== null) return answer(asked.page, reply);
@@ -200,7 +200,7 @@ describe('a read is not complete, and keeps what it got,', () => {
   });
 
   test('when the server announces the end of the connection', async () => {
-    // RFC 4511 section 4.4.1: an extended response with message id 0; here with result code unavailable.
+    // Notice of disconnection (RFC 4511 section 4.4.1): an extended response with message id 0, here "unavailable".
     const notice = Buffer.from(
       `3024020100781f0a0134040004008a16${Buffer.from('1.3.6.1.4.1.1466.20036').toString('hex')}`,
       'hex',

@@ -1,6 +1,6 @@
 /**
- * The test of settings as an administrator meets it: what is wrong has its own code and says what to do, within its deadline
- * whatever answers on the port; what works shows the server, its certificates and the first people.
+ * The settings test as an administrator sees it: every fault has its own code and says what to do, in time whatever
+ * answers on the port. If all is well, it shows the server, its certificates and the first people.
  */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -25,7 +25,7 @@ interface Document {
 const BASE = 'dc=example,dc=com';
 const PASSWORD = 'reads-only-1';
 
-/** Tries settings for a server on this port; one second for each step. */
+/** Tests settings for a server on this port, with time limits of one second. */
 async function tryOut(port: number, { connection, ...others }: Document = {}): Promise<SettingsTest> {
   const clock = { now: () => new Date() };
   const document = {
@@ -52,7 +52,7 @@ async function scripted(script: Script): Promise<number> {
 
 const sayNothing: Script = { raw: () => {} };
 
-/** Entries with these attributes, whatever is asked for. */
+/** Answers every search with entries that have these attributes. */
 function people(...entries: readonly Readonly<Record<string, readonly string[]>>[]): Search {
   return (asked, reply) => {
     for (const [place, attributes] of entries.entries()) {

@@ -1,6 +1,6 @@
 /**
- * ApacheDS for tests: the jars of Debian's packages. It can be loaded through LDAP only, so the loaded
- * folder is kept.
+ * ApacheDS for tests, from the jars of Debian's packages. It can be loaded only through LDAP, which is slow, so the
+ * loaded folder is kept.
  */
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -32,7 +32,7 @@ const KEY_STORE_PASSWORD = 'changeit';
 const START_MS = 60_000;
 const STOP_MS = 30_000;
 
-// From the first of the api on: what apacheds uses without depending on it.
+// From libapache-directory-api-java on: packages that apacheds uses without depending on them.
 const PACKAGES = {
   name: 'apacheds',
   wanted: `apacheds libapacheds-java libapacheds-i18n-java libapacheds-kerberos-codec-java libantlr-java
@@ -44,7 +44,10 @@ const PACKAGES = {
   needs: (): boolean => false,
 };
 
-/** @throws Error with one line that says what is missing and why */
+/**
+ * Starts ApacheDS.
+ * @throws Error with one line that says what is missing and why
+ */
 export async function startApacheDs(options: DirectoryServerOptions): Promise<DirectoryServer> {
   const root = await unpackPackages(PACKAGES);
   const { certificates = makeCertificates({ names: ['127.0.0.1'] }) } = options;
@@ -91,7 +94,7 @@ async function launch(root: string, folder: string, keyStore: Buffer, stopMs: nu
     'commons-logging',
   ];
   const classPath = [join(root, 'usr/share/apacheds/lib/*'), ...more.map((name) => join(jars, `${name}.jar`))];
-  // It makes certificates with classes that Java hides since version 16.
+  // It makes certificates with classes that Java has hidden since version 16.
   const hidden = ['sun.security.x509', 'sun.security.util', 'java.lang'].flatMap((name) =>
     ['--add-exports', '--add-opens'].flatMap((option) => [option, `java.base/${name}=ALL-UNNAMED`]),
   );
@@ -99,7 +102,7 @@ async function launch(root: string, folder: string, keyStore: Buffer, stopMs: nu
   const listOf = (name: string): string =>
     new RegExp(`^${name}="([^"]*)"`, 'm').exec(defaults)![1]!.replaceAll(/\\\n/g, '');
   return startServer(async (ldapPort, ldapsPort) => {
-    // What an earlier start has made of the configuration is for other ports.
+    // The configuration left by an earlier start has other ports.
     await rm(join(folder, 'conf'), { recursive: true, force: true });
     for (const name of ['conf', 'log', 'cache', 'partitions', 'run']) {
       await mkdir(join(folder, name), { recursive: true });
@@ -128,7 +131,10 @@ async function launch(root: string, folder: string, keyStore: Buffer, stopMs: nu
   });
 }
 
-/** The shipped configuration, which already holds the base, listening here only and with access control. */
+/**
+ * The shipped configuration, which already contains the base, changed to listen on 127.0.0.1 only and to control
+ * access.
+ */
 async function configuration(root: string, folder: string, ldapPort: number, ldapsPort: number): Promise<string> {
   const shipped = await readFile(join(root, 'etc/apacheds/config.ldif'), 'utf8');
   return shipped
@@ -145,7 +151,7 @@ ads-certificatePassword: ${KEY_STORE_PASSWORD}`,
     );
 }
 
-/** Rights as X.501 has them: items in subentries of the base. */
+/** Access rights in the form of X.501: subentries of the base. */
 function accessEntries(hidden: boolean): FixtureEntry[] {
   const everybody = subentry('readers', '{}', aci('grant', 'allUsers', 10));
   const unlessReader = subentry('hidden', `{ base "${HIDDEN}" }`, aci('deny', `name { "${dnOf(READER)}" }`, 20));
@@ -155,8 +161,11 @@ function accessEntries(hidden: boolean): FixtureEntry[] {
 function aci(effect: 'grant' | 'deny', users: string, precedence: number): string {
   const rights = ['Read', 'ReturnDN', 'Browse', 'Compare', 'FilterMatch', 'DiscloseOnError'];
   const operational = 'entryUUID, modifyTimestamp, createTimestamp';
-  const items = `entry, allUserAttributeTypesAndValues, attributeType { ${operational} }, allAttributeValues { ${operational} }`;
-  const permission = `protectedItems { ${items} }, grantsAndDenials { ${rights.map((right) => effect + right).join()} }`;
+  const items =
+    `entry, allUserAttributeTypesAndValues, attributeType { ${operational} }, ` +
+    `allAttributeValues { ${operational} }`;
+  const effects = rights.map((right) => effect + right).join();
+  const permission = `protectedItems { ${items} }, grantsAndDenials { ${effects} }`;
   return (
     `{ identificationTag "${effect}", precedence ${precedence}, authenticationLevel none, ` +
     `itemOrUserFirst userFirst: { userClasses { ${users} }, userPermissions { { ${permission} } } } }`

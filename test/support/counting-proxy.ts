@@ -1,19 +1,27 @@
 /**
- * A TCP proxy in front of a real server, to count the connections that are made and to break the ones that are open, or all of
- * them once the server has said so much.
+ * A TCP proxy in front of a real server. It counts connections and can break them, on demand or after a number of bytes
+ * from the server. Knows no protocol.
  */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
+/** A running proxy. */
 export interface CountingProxy {
+  /** On 127.0.0.1. */
   readonly port: number;
+  /** Connections accepted so far. */
   readonly connections: number;
+  /** Connections that are still open. */
   readonly openSockets: number;
+  /** Breaks all open connections. */
   dropConnections(): void;
   stop(): Promise<void>;
 }
 
-/** `diesAfterBytes`: what the server may send before every connection breaks, the open ones and those to come. */
+/**
+ * Starts a proxy in front of a port on 127.0.0.1.
+ * @param diesAfterBytes after this many bytes from the server, all open connections break and new ones are refused
+ */
 export async function startCountingProxy(targetPort: number, diesAfterBytes = Infinity): Promise<CountingProxy> {
   const sockets = new Set<Socket>();
   let connections = 0;

@@ -1,6 +1,6 @@
 /**
- * Real directory servers for tests, all alike: the same people on each, a bind user that may read but not everybody, and an
- * administrator to change things with. What is special about a vendor is in the file of its name.
+ * What the real directory servers for tests have in common: the same people, a reader account that may not see
+ * everybody, and an administrator who may change everything. The file of each product has what is special about it.
  */
 import { createHash, hash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -10,74 +10,82 @@ import { Client } from 'ldapts';
 
 import type { Certificates } from '../../local/certificate.ts';
 
-/** A product that is tested. lib/settings.ts has the families that products belong to. */
+/** A product that is tested. `Vendor` in lib/settings/settings.ts is the family it belongs to. */
 export type Product = 'openldap' | 'ds389' | 'samba' | 'apacheds';
 
+/** A running server. */
 export interface DirectoryServer {
   readonly product: Product;
-  /** As people call it. */
+  /** For people to read. */
   readonly name: string;
   /** On 127.0.0.1. */
   readonly ldapPort: number;
   readonly ldapsPort: number;
   readonly baseDn: string;
-  /** Reads everything but what is below ou=hidden, and past the size limits where the server can make such a difference. */
+  /**
+   * The reader: sees everything except below ou=hidden. Its paged searches have no size limit, if the server can do
+   * that.
+   */
   readonly readerDn: string;
   readonly readerPassword: string;
-  /** May do everything. */
+  /** The administrator: may do everything. */
   readonly rootDn: string;
   readonly rootPassword: string;
-  /** The authority to trust. */
+  /** The certificate of the authority to trust. */
   readonly caPem: string;
-  /** Where the user name of a person is. */
+  /** The attribute with the user name. */
   readonly userNameAttribute: 'uid' | 'sAMAccountName';
-  /** Tells people from everything else. */
+  /** Matches all people and nothing else. */
   readonly peopleFilter: string;
   readonly idAttribute: 'entryUUID' | 'nsUniqueId' | 'objectGUID';
-  /** Ends the server and removes its folder. May be called again. */
+  /** Stops the server and removes its folder. May be called more than once. */
   stop(): Promise<void>;
 }
 
+/** What a server is started with. */
 export interface DirectoryServerOptions {
   readonly people: readonly PersonFixture[];
-  /** Whole entries besides. Not on Active Directory, whose classes are others. */
+  /** Other entries. Not for Active Directory, which has other object classes. */
   readonly entries?: readonly FixtureEntry[];
-  /** Default: an authority of its own, and a server certificate for 127.0.0.1 and no other name. */
+  /** Default: a new authority, and a server certificate for 127.0.0.1 only. */
   readonly certificates?: Certificates;
 }
 
-/** One person, as every vendor can have it. */
+/** A person that every vendor can store. */
 export interface PersonFixture {
-  /** Names the entry: the value of its RDN. */
+  /** The value of the RDN. */
   readonly cn: string;
   /** At most 20 ASCII characters (Active Directory). */
   readonly userName: string;
-  /** Where the entry is: RDNs up to the base, for example `ou=sales,ou=people`. */
+  /** The RDNs between the entry and the base, for example `ou=sales,ou=people`. */
   readonly below: string;
-  /** Long and mixed enough for every server's rules. Without one the person can't log in. */
+  /** Must satisfy the password rules of every server. Without a password, the person can't log in. */
   readonly password?: string;
-  /** Whether an administrator has locked the account, the way that is usual on the server. Default false. */
+  /** Whether an administrator has disabled the account, in the server's usual way. Default false. */
   readonly disabled?: boolean;
-  /** More of them, or others instead of the plain ones (sn, displayName, mail). */
+  /** More attributes, or other values for the default ones (sn, displayName, mail). */
   readonly attributes?: Readonly<Record<string, readonly (string | Buffer)[]>>;
 }
 
+/** The base of all servers but Active Directory. */
 export const BASE_DN = 'dc=example,dc=com';
-/** Below it is what the reader must not see. */
+/** The unit that the reader must not see into. */
 export const HIDDEN = 'ou=hidden';
+/** The reader's own entry. */
 export const READER: PersonFixture = {
   cn: 'reader',
   userName: 'reader',
   below: 'ou=services',
   password: 'Reader Päss 1',
 };
-/** Entries that a search without paging returns to the reader, where a server has such a limit. */
+/** The most entries that a search without paging returns to the reader, on servers that have such a limit. */
 export const SIZE_LIMIT = 500;
 
+/** The DN of a person. */
 export const dnOf = ({ cn, below }: Pick<PersonFixture, 'cn' | 'below'>, baseDn = BASE_DN): string =>
   `cn=${escapeRdn(cn)},${below},${baseDn}`;
 
-/** What is alike on all servers but Active Directory, as these fixtures set them up. */
+/** What all servers but Active Directory have in common. */
 export const USUAL = {
   baseDn: BASE_DN,
   readerDn: dnOf(READER),
@@ -86,7 +94,7 @@ export const USUAL = {
   peopleFilter: '(objectClass=inetOrgPerson)',
 } as const satisfies Partial<DirectoryServer>;
 
-/** The units that people are in, those above before those below. */
+/** The units of these people, parents first. */
 export function unitsOf(people: readonly PersonFixture[]): string[] {
   const units = new Set<string>();
   for (const { below } of people) {
@@ -104,14 +112,16 @@ function escapeRdn(value: string): string {
     .replace(/ $/, '\\ ');
 }
 
+/** Values by attribute name. */
 export type Attributes = Readonly<Record<string, readonly (string | Buffer)[]>>;
 
+/** An entry to load. */
 export interface FixtureEntry {
   readonly dn: string;
   readonly attributes: Attributes;
 }
 
-/** Entries as LDIF (RFC 2849). Everything in base64, so that any value will do. */
+/** Entries as LDIF (RFC 2849), with all values in base64, so that any value is allowed. */
 export function toLdif(entries: readonly FixtureEntry[]): string {
   const line = (name: string, value: string | Buffer): string => `${name}:: ${Buffer.from(value).toString('base64')}`;
   return entries
@@ -122,8 +132,11 @@ export function toLdif(entries: readonly FixtureEntry[]): string {
     .join('\n\n');
 }
 
-/** Base, units and people for servers with the classes of RFC 4519 and RFC 2798. `more`: attributes by
- * relative DN. */
+/**
+ * Base, units and people, for servers with the object classes of RFC 4519 and RFC 2798.
+ * @param disabledMark the attributes of disabled accounts
+ * @param more further attributes of the base ('') and of units, by their DN without the base
+ */
 export function standardEntries(
   people: readonly PersonFixture[],
   disabledMark: Attributes,
@@ -150,25 +163,25 @@ export function standardEntries(
   ];
 }
 
-/** What a person has whatever the vendor. */
+/** The attributes of a person that are the same for every vendor. */
 export function plainAttributes({ userName, attributes }: PersonFixture): Attributes {
   return { sn: [userName], displayName: [userName], mail: [`${userName}@example.com`], ...attributes };
 }
 
-/** The salt follows from the name, so that the same people make the same file. */
+/** The salt depends only on the name, so that the same people give the same LDIF. */
 function saltedHash({ userName, password }: PersonFixture): string {
   const salt = hash('sha256', userName, 'buffer').subarray(0, 8);
   const digest = createHash('sha1').update(password!).update(salt).digest();
   return `{SSHA}${Buffer.concat([digest, salt]).toString('base64')}`;
 }
 
-/** A folder of its own for one server. */
+/** A new folder for one server. */
 export async function makeServerFolder(product: Product): Promise<{ path: string; remove: () => Promise<void> }> {
   const path = await mkdtemp(join(tmpdir(), `rollcall-${product}-`));
   return { path, remove: () => rm(path, { recursive: true, force: true }) };
 }
 
-/** Changes the directory as its administrator. */
+/** Runs `change` on a connection that is bound as the administrator. */
 export async function asRoot<T>(
   server: Pick<DirectoryServer, 'ldapPort' | 'rootDn' | 'rootPassword'>,
   change: (client: Client) => Promise<T>,

@@ -1,5 +1,5 @@
 /**
- * 389 Directory Server for tests: ns-slapd alone, unpacked from Debian's packages, without its installer and without systemd.
+ * 389 Directory Server for tests: only ns-slapd, unpacked from Debian's packages, without installer and systemd.
  * @see https://www.port389.org/docs/389ds/howto/quickstart.html and cn=config in the server's own template-dse.ldif
  */
 import { execFile } from 'node:child_process';
@@ -34,7 +34,7 @@ const ROOT_DN = 'cn=Directory Manager';
 const ROOT_PASSWORD = 'Manager Pass 1';
 const START_MS = 60_000;
 
-// What ns-slapd itself loads. Its installer, its manual pages and SNMP are not needed.
+// Only what ns-slapd itself loads: no installer, no manual pages, no SNMP.
 const PACKAGES = {
   name: '389-ds',
   wanted: ['389-ds-base', '389-ds-base-libs', 'libnss3', 'libnss3-tools', 'libnspr4'],
@@ -60,7 +60,10 @@ async function findInstallation(): Promise<Installation> {
   };
 }
 
-/** @throws Error with one line that says what is missing and why */
+/**
+ * Starts 389 Directory Server.
+ * @throws Error with one line that says what is missing and why
+ */
 export async function startDs389(options: DirectoryServerOptions): Promise<DirectoryServer> {
   const installation = await findInstallation();
   const { certificates = makeCertificates({ names: ['127.0.0.1'] }) } = options;
@@ -69,7 +72,7 @@ export async function startDs389(options: DirectoryServerOptions): Promise<Direc
     const ldif = toLdif([...loadedEntries(options), ...(options.entries ?? [])]);
     const madeOf = [installation.root, await readFile(import.meta.filename, 'utf8'), ldif];
     await copyPrepared('ds389', madeOf, (path) => load(installation, path, ldif), folder.path);
-    // The server's semaphore has the name of this folder, and two servers must not share one.
+    // The server names its semaphore after this folder, and two servers must not share one.
     const configuration = join(folder.path, basename(folder.path));
     await rename(join(folder.path, 'config'), configuration);
     await importCertificate(installation, configuration, certificates);
@@ -80,7 +83,7 @@ export async function startDs389(options: DirectoryServerOptions): Promise<Direc
         folder: folder.path,
         environment: installation.environment,
         startMs: START_MS,
-        // Its folder is thrown away, so there is nothing to wait for.
+        // Its folder is removed, so it need not shut down cleanly.
         stopMs: 0,
       };
     });
@@ -106,7 +109,7 @@ export async function startDs389(options: DirectoryServerOptions): Promise<Direc
   }
 }
 
-/** People, with the rights in the entries they hold for, as this server has it. */
+/** The people. On this server, access rights are attributes of the entries they apply to. */
 function loadedEntries({ people }: DirectoryServerOptions): FixtureEntry[] {
   const reader = dnOf(READER);
   const everybody = `(version 3.0; acl "people read"; allow (read, search, compare) userdn = "ldap:///anyone";)`;
@@ -122,7 +125,7 @@ function loadedEntries({ people }: DirectoryServerOptions): FixtureEntry[] {
   );
 }
 
-/** A server's folder with these entries, as it is before the first start. */
+/** Makes a server's folder with these entries, ready for the first start. */
 async function load(installation: Installation, folder: string, ldif: string): Promise<void> {
   for (const name of ['config/schema', 'db', 'ldif', 'bak', 'log', 'lock', 'run', 'tmp']) {
     await mkdir(join(folder, name), { recursive: true, mode: 0o700 });
@@ -138,12 +141,14 @@ async function load(installation: Installation, folder: string, ldif: string): P
   await writeFile(file, ldif);
   const load = ['ldif2db', '-D', join(folder, 'config'), '-n', 'userRoot', '-i', file];
   await run(installation.server, load, { env: installation.environment }).catch((error: unknown) => {
-    throw new Error(`ldif2db refused the people: ${(error as { stderr: string }).stderr.trim()}`, { cause: error });
+    throw new Error(`ldif2db could not load the people: ${(error as { stderr: string }).stderr.trim()}`, {
+      cause: error,
+    });
   });
   await rm(file);
 }
 
-/** dse.ldif from the template of the package. The server writes to it, so it is made anew for every start. */
+/** Writes dse.ldif from the template of the package. The server changes the file, so every start writes it again. */
 async function writeConfiguration(
   { root, plugins }: Installation,
   configuration: string,
@@ -166,7 +171,7 @@ async function writeConfiguration(
     ds_port: `${ldapPort}`,
     ds_user: userInfo().username,
     rootdn: ROOT_DN,
-    // Clear text is refused here.
+    // The server refuses a clear-text password here.
     ds_passwd: `{SHA}${createHash('sha1').update(ROOT_PASSWORD).digest('base64')}`,
     ds_suffix: BASE_DN,
     config_dir: configuration,
@@ -191,7 +196,7 @@ nsslapd-return-original-entrydn: off
 nsslapd-enable-upgrade-hash: off
 ${secure}nsslapd-port:`,
     );
-  // Two blank lines in a row end the file for its parser.
+  // The parser takes two blank lines in a row for the end of the file.
   await writeFile(
     join(configuration, 'dse.ldif'),
     `${entries.trim()}\n\n${toLdif(ownEntries(plugins, inFolder('db/userRoot')))}\n`,
@@ -200,7 +205,7 @@ ${secure}nsslapd-port:`,
 
 function ownEntries(plugins: string, database: string): FixtureEntry[] {
   const backend = 'cn=userRoot,cn=ldbm database,cn=plugins,cn=config';
-  // The server would add the two plugins itself, with the folder that its packager had in mind.
+  // The server would add the two plugins itself, with the folder of an installed package.
   const plugin = (name: string, library: string, type: string): FixtureEntry => ({
     dn: `cn=${name},cn=plugins,cn=config`,
     attributes: {
@@ -224,7 +229,7 @@ function ownEntries(plugins: string, database: string): FixtureEntry[] {
       attributes: {
         objectClass: ['top', 'extensibleObject'],
         cn: ['config'],
-        // Otherwise it takes a share of all the memory of the machine.
+        // Otherwise the cache takes a share of the machine's memory.
         'nsslapd-cache-autosize': ['0'],
         'nsslapd-dbcachesize': ['33554432'],
       },
@@ -252,7 +257,7 @@ function ownEntries(plugins: string, database: string): FixtureEntry[] {
   ];
 }
 
-/** Puts the certificate into the NSS database that the server looks for in its configuration folder. */
+/** Puts the certificate into the NSS database in the configuration folder, where the server looks for it. */
 async function importCertificate(
   { root, environment }: Installation,
   configuration: string,

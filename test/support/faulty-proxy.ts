@@ -1,13 +1,21 @@
-/** An HTTP proxy before a local DynamoDB that misbehaves as the real one sometimes does. Knows its protocol, no table. */
+/**
+ * An HTTP proxy in front of a local DynamoDB. It fails in the ways that the real one sometimes does. Knows no table.
+ */
 import { createServer, request as forward } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 
 /**
- * What happens to one request: `throttle` refuses it; `drop` has it carried out and loses the answer; `inProgress`
- * has it carried out and says that it still is; `conflict` cancels a transaction; `collide` refuses a single write; a list refuses the statements of a batch
- * at these places and carries out the others; a promise holds the request back until it resolves.
+ * What happens to one request:
+ * - `throttle`: refused because of throttling
+ * - `fail`: refused with a server error
+ * - `drop`: carried out, but the answer is lost
+ * - `inProgress`: carried out, but the answer says that the transaction is still in progress
+ * - `conflict`: the transaction is cancelled because of a conflict
+ * - `collide`: a single write is refused because of a transaction
+ * - a list: the statements of a batch at these positions are refused, the others carried out
+ * - a promise: the request waits until it resolves
  */
 export type Mishap =
   | 'none'
@@ -20,17 +28,20 @@ export type Mishap =
   | readonly number[]
   | Promise<void>;
 
+/** A running proxy. */
 export interface FaultyProxy {
+  /** Where clients connect instead of DynamoDB. */
   readonly url: string;
-  /** Requests seen, by operation. */
+  /** The number of requests so far, by operation. */
   readonly seen: Map<string, number>;
-  /** Is asked before each request of the operation: the first one is number 1. */
+  /** Called for each request; the first one of an operation has number 1. */
   decide: (operation: string, number: number) => Mishap;
   stop(): Promise<void>;
 }
 
 const JSON_TYPE = { 'content-type': 'application/x-amz-json-1.0' };
 
+/** Starts a proxy in front of `target`, a URL. Until a test sets `decide`, it passes on every request. */
 export async function startFaultyProxy(target: string): Promise<FaultyProxy> {
   const seen = new Map<string, number>();
   const server = createServer((incoming, outgoing) => {

@@ -1,16 +1,22 @@
-/** A TCP proxy in front of an LDAP server that counts what passes: requests of the client, bytes of the server. */
+/**
+ * A TCP proxy in front of an LDAP server that counts the requests of clients and the bytes of the server. Knows no
+ * operation.
+ */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
+/** A running proxy. */
 export interface LdapMeter {
+  /** On 127.0.0.1. */
   readonly port: number;
-  /** LDAP messages that clients have sent. */
+  /** LDAP messages that clients have sent so far. */
   readonly requests: number;
-  /** Bytes that the server has sent. */
+  /** Bytes that the server has sent so far. */
   readonly answeredBytes: number;
   stop(): Promise<void>;
 }
 
+/** Starts a proxy in front of a port on 127.0.0.1. */
 export async function startLdapMeter(targetPort: number): Promise<LdapMeter> {
   const sockets = new Set<Socket>();
   let requests = 0;
@@ -53,7 +59,7 @@ export async function startLdapMeter(targetPort: number): Promise<LdapMeter> {
   };
 }
 
-/** Counts the messages that begin in what it is given: SEQUENCE, length, content (RFC 4511 section 4.1.1). */
+/** Counts the messages that are complete with the data: SEQUENCE, length, content (RFC 4511 section 4.1.1). */
 function makeMessageCounter(): (data: Buffer) => number {
   let waiting = Buffer.alloc(0);
   return (data) => {
@@ -68,7 +74,7 @@ function makeMessageCounter(): (data: Buffer) => number {
   };
 }
 
-/** Of the message that the bytes begin with; null while they do not tell it. */
+/** The length of the message at the start of the bytes; null if there are too few bytes to tell. */
 function messageLength(bytes: Buffer): number | null {
   const first = bytes[1];
   if (first === undefined) return null;

@@ -1,4 +1,4 @@
-/** OpenLDAP for tests, beside the other vendors. */
+/** OpenLDAP for the tests that run on every product. */
 import { makeCertificates } from '../../local/certificate.ts';
 import { startSlapd } from '../../local/slapd.ts';
 import {
@@ -16,7 +16,8 @@ import {
 } from './directory-server.ts';
 
 /**
- * slapd loads people faster than a prepared folder is copied. An entry cn=policy below the base is everybody's password policy.
+ * Starts OpenLDAP. It needs no prepared folder, because slapd loads people faster than a folder is copied. An entry
+ * cn=policy below the base, if there is one, is the password policy for everybody.
  * @throws Error with one line that says what is missing and why
  */
 export async function startOpenLdap(options: DirectoryServerOptions): Promise<DirectoryServer> {

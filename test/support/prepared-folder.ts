@@ -1,4 +1,4 @@
-/** Folders that take long to make: made once on this machine, kept in the project's cache, copied for every use. */
+/** Folders that take long to make: made once per machine, kept in the project's cache, copied for every use. */
 import { execFile } from 'node:child_process';
 import { hash } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -13,9 +13,9 @@ const run = promisify(execFile);
 const KEPT_MS = 7 * 86_400_000;
 
 /**
- * Fills `target` with a copy of what `make` puts into a folder.
- * @param name of what is in it, for people who look into the cache
- * @param madeOf everything that decides what is in it: the same values bring the same folder again
+ * Fills `target` with a copy of the folder that `make` fills.
+ * @param name of the content, for people who look into the cache
+ * @param madeOf everything that the content depends on: for the same values, `make` runs only once
  */
 export async function copyPrepared(
   name: string,
@@ -31,7 +31,7 @@ export async function copyPrepared(
     try {
       await make(work);
       await rename(work, prepared).catch(() => {
-        // Another process was first; what it made is the same.
+        // Another process was faster, and its folder is the same.
       });
     } finally {
       await rm(work, { recursive: true, force: true });
@@ -40,11 +40,11 @@ export async function copyPrepared(
   }
   await utimes(prepared, new Date(), new Date());
   await mkdir(target, { recursive: true });
-  // Databases are files with holes in them: as large as they may grow, but not on the disk.
+  // Databases are sparse files: as large as they may grow, but small on disk. Keep the copies sparse.
   await run('cp', ['-a', '--sparse=always', `${prepared}/.`, target]);
 }
 
-/** Removes what nobody has used for long, for example because it is made of something else by now. */
+/** Removes folders that have not been used for long, for example because they now depend on other values. */
 async function forget(all: string): Promise<void> {
   for (const name of await readdir(all)) {
     const path = join(all, name);

@@ -1,13 +1,14 @@
 /**
- * The program inside the box that samba.ts makes: starts the server that its arguments name, on the ports that are fixed in it,
- * and carries connections to them from listeners outside, which it is handed. Ends with whoever started it.
+ * The program inside the box of samba.ts: starts the server given as its arguments, which listens on fixed ports, and
+ * forwards connections to them from listeners outside the box. It receives the listeners from its parent, and ends with
+ * it.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Inside the box this address is the server's own. */
+/** The address of the server inside the box. */
 const ADDRESS = '127.0.0.2';
 const PORTS = [389, 636];
 

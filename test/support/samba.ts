@@ -1,7 +1,7 @@
 /**
- * Samba as an Active Directory domain controller for tests, of which only the LDAP service is started. Its ports are fixed in its
- * code and its packages expect to be installed, so it runs in a box: namespaces of its own, in which the unpacked packages lie over
- * /usr and all ports are free. That takes root, or a kernel that lets users make namespaces.
+ * Samba as an Active Directory domain controller for tests, with its LDAP service only. Its ports are fixed in the code
+ * and its packages must be installed, so it runs in a box: in its own namespaces, where the unpacked packages are
+ * mounted over /usr and all ports are free. This needs root, or a kernel that allows unprivileged user namespaces.
  */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -32,7 +32,7 @@ const BASE_DN = 'DC=example,DC=com';
 const ROOT_PASSWORD = 'Administrator Pass 1';
 const START_MS = 30_000;
 
-// Whatever they need is laid over /usr with them, so everything that is not installed comes along.
+// They are mounted over /usr together with all their dependencies, except those that are installed.
 const PACKAGES = {
   name: 'samba',
   wanted: [
@@ -49,17 +49,20 @@ const PACKAGES = {
 
 const LIBRARIES = `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/samba`;
 
-// Namespaces of its own, then the packages over /usr, then the command that follows the root of the packages.
+// Enters new namespaces, mounts the packages over /usr, then runs the command that follows the folder of the packages.
 const ENTER = 'mount -t overlay overlay -o "lowerdir=$1/usr:/usr" /usr && ip link set lo up && shift && exec "$@"';
 const AS_USER = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
 const BOX = ['--mount', '--net', ...AS_USER, 'sh', '-c', ENTER, 'sh'];
 
-/** @throws Error with one line that says what is missing and why */
+/**
+ * Starts Samba.
+ * @throws Error with one line that says what is missing and why
+ */
 export async function startSamba(options: DirectoryServerOptions): Promise<DirectoryServer> {
   const root = await unpackPackages(PACKAGES);
   await run('unshare', [...BOX, root, 'true']).catch((error: unknown) => {
     const words = ((error as { stderr?: string }).stderr || (error as Error).message).trim();
-    throw new Error(`samba needs namespaces of its own, as root or with unprivileged user namespaces: ${words}`, {
+    throw new Error(`Samba needs root, or a kernel that allows unprivileged user namespaces: ${words}`, {
       cause: error,
     });
   });
@@ -107,7 +110,7 @@ export async function startSamba(options: DirectoryServerOptions): Promise<Direc
   }
 }
 
-// Access rights of the file shares take real root and POSIX ACLs, and nobody reads those shares here: that step is left out.
+// Setting access rights on the file shares needs real root and POSIX ACLs. No test reads the shares, so skip that step.
 const PROVISION = `
 import sys, runpy, samba.provision
 samba.provision.setsysvolacl = lambda *a, **k: None
@@ -133,7 +136,8 @@ async function provision(root: string, folder: string): Promise<void> {
   for (const name of ['log', 'tls', 'run']) await mkdir(join(folder, name), { recursive: true });
 }
 
-// A deny for one account on one unit, inherited by what is below (MS-DTYP section 2.5.1): list, read properties, list object.
+// Denies one account access to one unit and everything below it: list, read properties, list object (MS-DTYP section
+// 2.5.1).
 const HIDE = `
 import sys
 from samba.auth import system_session
@@ -157,12 +161,13 @@ async function load(root: string, folder: string, people: readonly PersonFixture
   const file = join(folder, 'people.ldif');
   await writeFile(file, ldif);
   await inBox(root, ['ldbadd', '--nosync', `--configfile=${configuration}`, '-H', database, file]);
-  // Over LDAP a domain controller lets nobody say when a password was set.
+  // A domain controller does not let LDAP clients set this time.
   const dated = people.filter(({ attributes }) => attributes?.['pwdLastSet'] !== undefined);
   for (const person of dated) {
-    const change = `changetype: modify\nreplace: pwdLastSet\npwdLastSet: ${String(person.attributes!['pwdLastSet']![0])}`;
+    const time = String(person.attributes!['pwdLastSet']![0]);
+    const change = `changetype: modify\nreplace: pwdLastSet\npwdLastSet: ${time}`;
     await writeFile(file, `dn: ${dnOf(person, BASE_DN)}\n${change}\n`);
-    // As the server does it for itself (DSDB_CONTROL_BYPASS_PASSWORD_HASH_OID).
+    // The control that Samba itself uses (DSDB_CONTROL_BYPASS_PASSWORD_HASH_OID).
     const bypass = '--controls=local_oid:1.3.6.1.4.1.7165.4.3.12:0';
     await inBox(root, ['ldbmodify', bypass, `--configfile=${configuration}`, '-H', database, file]);
   }
@@ -172,12 +177,12 @@ async function load(root: string, folder: string, people: readonly PersonFixture
   await inBox(root, ['/usr/bin/python3', '-c', HIDE, configuration, database, ...names]);
 }
 
-/** MS-ADTS section 2.2.16: a normal account, disabled or not, that may be without a password. */
+/** userAccountControl (MS-ADTS section 2.2.16): a normal account, perhaps disabled, perhaps without a password. */
 function accountControl({ password, disabled }: PersonFixture): number {
   return 0x200 + (disabled === true ? 0x2 : 0) + (password === undefined ? 0x20 : 0);
 }
 
-/** Users need their own classes, and a password comes in quotes and UTF-16 (MS-ADTS section 3.1.1.3.1.5). */
+/** People need the class user, and a password must be in quotes and UTF-16 (MS-ADTS section 3.1.1.3.1.5). */
 function activeDirectoryLdif(people: readonly PersonFixture[]): string {
   return toLdif([
     ...unitsOf(people).map((unit) => ({
@@ -223,7 +228,7 @@ async function writeConfiguration(folder: string): Promise<void> {
     'usershare path': '',
     'log file': `${folder}/log/log.%m`,
     'idmap_ldb:use rfc2307': 'yes',
-    // Otherwise it refuses simple binds without TLS.
+    // Otherwise Samba refuses simple binds without TLS.
     'ldap server require strong auth': 'no',
     'tls enabled': 'yes',
     'tls certfile': `${folder}/tls/server.pem`,
@@ -238,7 +243,7 @@ async function inBox(root: string, command: readonly string[]): Promise<void> {
   const options = { env: { ...process.env, LD_LIBRARY_PATH: LIBRARIES }, maxBuffer: 64 * 1024 * 1024 };
   await run('unshare', [...BOX, root, ...command], options).catch((error: unknown) => {
     const words = (error as { stderr: string }).stderr.trim().split('\n').slice(-3).join('; ');
-    throw new Error(`samba could not be prepared: ${words}`, { cause: error });
+    throw new Error(`preparing Samba failed: ${words}`, { cause: error });
   });
 }
 
@@ -254,7 +259,7 @@ async function startBox(root: string, folder: string): Promise<{ ports: number[]
   const log = await open(join(folder, 'server.log'), 'w');
   const samba = ['samba', '-i', '-M', 'single', '--debug-stdout', '-s', join(folder, 'etc/smb.conf')];
   const program = [process.execPath, join(import.meta.dirname, 'samba-box.ts'), ...samba];
-  // With a namespace for processes too: when the first one in it ends, the kernel ends the others.
+  // In a process namespace too, so that the kernel ends all processes when the first one ends.
   const box = spawn('unshare', ['--pid', '--fork', '--kill-child', ...BOX, root, ...program], {
     cwd: folder,
     env: { ...process.env, BOX_LIBRARIES: LIBRARIES, NODE_OPTIONS: '' },
@@ -276,7 +281,7 @@ async function startBox(root: string, folder: string): Promise<{ ports: number[]
   if (!(await Promise.race([ready, exited.then(() => false)]))) {
     await stop();
     const words = await readFile(join(folder, 'server.log'), 'utf8');
-    throw new Error(`samba did not start: ${words.trim().split('\n').slice(-3).join('; ')}`);
+    throw new Error(`Samba did not start: ${words.trim().split('\n').slice(-3).join('; ')}`);
   }
   for (const [index, listener] of listeners.entries()) {
     await new Promise<void>((resolve, reject) => {

@@ -1,64 +1,78 @@
 /**
- * A small LDAP server over real TCP that misbehaves as a test tells it to. Its BER is its own, so that a fault in the
- * client's library does not hide itself here.
+ * A small LDAP server over real TCP that misbehaves in the way a test tells it to. It has its own BER code, so that a
+ * fault of the client's library shows.
  */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 
+/** Values by attribute name. */
 export type Attributes = Readonly<Record<string, readonly (string | Uint8Array)[]>>;
 
+/** A bind request. */
 export interface BindAsked {
   readonly name: string;
   readonly password: string;
 }
 
+/** A search request. */
 export interface SearchAsked {
   readonly baseDn: string;
   readonly scope: 'base' | 'one' | 'sub';
   readonly sizeLimit: number;
-  /** As sent, BER. */
+  /** The BER bytes as sent. */
   readonly filter: Buffer;
   readonly attributes: readonly string[];
-  /** null: no paged results control in the request. */
+  /** The paged results control; null if the request has none. */
   readonly page: { readonly size: number; readonly cookie: string } | null;
 }
 
+/** Sends answers to one request. */
 export interface Reply {
+  /** Sends a search result entry. */
   entry(dn: string, attributes: Attributes): void;
+  /** Sends a search result reference. */
   reference(...urls: readonly string[]): void;
-  /** The result. `cookie`: of a paged results control, '' = no more pages; left out = no such control. Default code 0. */
+  /**
+   * Sends the result; `code` is 0 by default. `cookie` adds a paged results control: '' for the last page. Without
+   * `cookie`, there is no control.
+   */
   done(result?: { readonly code?: number; readonly diagnostic?: string; readonly cookie?: string }): void;
-  /** Sends bytes as they are. */
+  /** Sends raw bytes. */
   bytes(bytes: Uint8Array | string): void;
-  /** Closes the connection when everything has been sent. */
+  /** Closes the connection after everything is sent. */
   hangUp(): void;
 }
 
+/** How the server answers. */
 export interface Script {
-  /** Default: offers paging, one naming context dc=example,dc=com. */
+  /** Default: OFFERS_PAGING. */
   readonly rootDse?: Attributes;
-  /** Default: success. */
+  /** Answers binds. Default: success. */
   readonly bind?: (asked: BindAsked, reply: Reply) => void;
-  /** Every search but the one for the root DSE. Default: nothing found. */
+  /** Answers every search except the one for the root DSE. Default: success without entries. */
   readonly search?: (asked: SearchAsked, reply: Reply) => void;
-  /** Extended requests, for example StartTLS. Default: protocolError. */
+  /** Answers extended requests, for example StartTLS. Default: protocolError. */
   readonly extended?: (reply: Reply) => void;
-  /** Everything that comes in, instead of the above. */
+  /** Receives all bytes, instead of the functions above. */
   readonly raw?: (data: Buffer, reply: Reply) => void;
 }
 
+/** A running server. */
 export interface ScriptedServer {
+  /** On 127.0.0.1. */
   readonly port: number;
+  /** Connections accepted so far. */
   readonly connections: number;
-  /** `bind`, `search`, `unbind`, `extended` in the order they came, over all connections. */
+  /** The kinds of all requests so far, in order: `bind`, `search`, `unbind`, `extended`. */
   readonly requests: readonly string[];
-  /** Connections that are not closed yet. */
+  /** Connections that are still open. */
   readonly openSockets: number;
-  /** Destroys the connections that are open, from this side. */
+  /** Closes all open connections at once. */
   dropConnections(): void;
   stop(): Promise<void>;
 }
 
+/** A root DSE with paging and one naming context, dc=example,dc=com. */
 export const OFFERS_PAGING: Attributes = {
   namingContexts: ['dc=example,dc=com'],
   supportedControl: ['1.2.840.113556.1.4.319'],
@@ -67,6 +81,7 @@ export const OFFERS_PAGING: Attributes = {
 
 const PAGED_RESULTS_OID = '1.2.840.113556.1.4.319';
 
+/** Starts the server. It reads `script` at every request, so a test may change it. */
 export async function startScriptedLdapServer(script: Script): Promise<ScriptedServer> {
   const sockets = new Set<Socket>();
   const requests: string[] = [];
@@ -83,7 +98,7 @@ export async function startScriptedLdapServer(script: Script): Promise<ScriptedS
         return;
       }
       received = Buffer.concat([received, data]);
-      // After StartTLS comes a handshake, which no script takes part in.
+      // After StartTLS the client starts a handshake; no script answers it.
       if (received[0] !== 0x30) received = Buffer.alloc(0);
       for (let message = readTlv(received, 0); message !== null; message = readTlv(received, 0)) {
         received = received.subarray(message.end);
@@ -128,7 +143,7 @@ export async function startScriptedLdapServer(script: Script): Promise<ScriptedS
         socket.end();
         return;
       default:
-        throw new Error(`request 0x${operation!.tag.toString(16)} is not in the script`);
+        throw new Error(`unexpected LDAP request 0x${operation!.tag.toString(16)}`);
     }
   }
 
@@ -153,7 +168,7 @@ export async function startScriptedLdapServer(script: Script): Promise<ScriptedS
   };
 }
 
-/** One LDAP message with an entry, for scripts that cut or change its bytes. */
+/** The bytes of a search result entry, for scripts that cut or change them. */
 export function entryMessage(messageId: number, dn: string, attributes: Attributes): Buffer {
   const list = Object.entries(attributes).map(([type, values]) =>
     tlv(0x30, string(type), tlv(0x31, ...values.map((value) => tlv(0x04, Buffer.from(value as string))))),

@@ -1,4 +1,4 @@
-/** What servers of different vendors say, brought into the one vocabulary of this system. */
+/** Translates what servers of different vendors return into the vocabulary of Rollcall. */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
@@ -29,7 +29,7 @@ function aRootDse(over: Partial<RootDse> = {}): RootDse {
   };
 }
 
-/** As Active Directory and Samba write it, with the NUL at the end. */
+/** The message that Active Directory and Samba send, with the NUL at its end. */
 function activeDirectory(subCode: string): string {
   return `80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data ${subCode}, v1db1\0`;
 }
