@@ -1,7 +1,6 @@
 /**
- * Gives the default privileges to people of the directory who have others, where an administrator has changed their mind
- * about them: a run gives them at creation only. Integrated users and administrators are never touched, and nobody becomes
- * an administrator. Knows no HTTP.
+ * Gives the current default privileges to existing directory users, because a run gives them only to users that it
+ * creates. Never changes integrated users and administrators, and makes nobody an administrator. Knows no HTTP.
  */
 import { patchUser } from './users.ts';
 import { ServiceError } from '../errors.ts';
@@ -13,50 +12,52 @@ import { samePrivileges } from '../user/privilege.ts';
 import type { User } from '../user/user.ts';
 import { userNameKey } from '../user/user-name.ts';
 
+/** The ports that applying the default privileges needs. */
 export interface DefaultPrivilegePorts {
   readonly settings: SettingsStore;
   readonly users: UserStore;
   readonly clock: Clock;
 }
 
+/** What a caller asks for. */
 export interface DefaultPrivilegeRequest {
-  /** Decides and tells everything, and writes nothing. */
+  /** Decides and reports everything, but writes nothing. */
   readonly dryRun: boolean;
-  /** Where an earlier call has stopped; null or undefined = at the beginning. */
+  /** `next` of the previous call; null or undefined = start from the beginning. */
   readonly next?: string | null | undefined;
 }
 
-/** What one call has done or, in a dry run, would do. Whoever is looked at counts in one of the totals. */
+/** What one call did or, in a dry run, would do. Every directory user processed counts in one of the totals. */
 export interface AppliedPrivileges {
   readonly dryRun: boolean;
   readonly settingsVersion: string;
-  /** The default privileges of the settings. */
+  /** The default privileges in the settings. */
   readonly privileges: readonly Privilege[];
-  /** `kept`: administrators. */
+  /** `kept`: administrators, who keep their privileges. */
   readonly totals: Readonly<Record<'changed' | 'unchanged' | 'kept', number>>;
-  /** The first 100 changes, in the order of names. */
+  /** The first 100 changes, in the order of user names. */
   readonly items: readonly {
     readonly userName: string;
     readonly from: readonly Privilege[];
     readonly to: readonly Privilege[];
   }[];
-  /** Where to go on; null = everybody was looked at. */
+  /** Where the next call continues; null = all users are processed. */
   readonly next: string | null;
 }
 
-/** After this no further page is begun: API Gateway waits 29 s. */
+/** After this time, no further page is started: API Gateway waits 29 s. */
 const LIMIT_MS = 20_000;
 const USERS_TOGETHER = 200;
 const MAX_ITEMS = 100;
 const MAX_RACES = 5;
 
 /**
- * Goes through the directory users in the order of their names, for about 20 s. Whoever has been given the privileges has
- * them, whatever happens next: the same call again finds such a user unchanged.
+ * Processes the directory users in the order of their names, for about 20 s. Changes are final, even if the call fails
+ * later: a repeated call counts these users as unchanged.
  *
- * @param expectedVersion of the settings, as the administrator has seen them; null = whatever they are
- * @throws ServiceError `notConfigured`, `versionMismatch`, `invalidRequest` for a `next` that was not given out, `conflict`
- *   where the default privilege is `admin` or others keep changing a user
+ * @param expectedVersion the version of the settings that the administrator has seen; null = any
+ * @throws ServiceError `notConfigured`; `versionMismatch`; `invalidRequest` for an unknown `next`; `conflict` if the
+ *   default privilege is `admin`, or if others keep changing a user; `storeUnavailable`
  */
 export async function applyDefaultPrivileges(
   { settings, users, clock }: DefaultPrivilegePorts,
@@ -81,7 +82,7 @@ export async function applyDefaultPrivileges(
   const totals = { changed: 0, unchanged: 0, kept: 0 };
   const items: AppliedPrivileges['items'][number][] = [];
 
-  /** Decides for each user and writes; one that others have changed meanwhile is read and decided again. */
+  /** Decides for each user and writes. A user that others have changed in the meantime is read and decided again. */
   async function settle(people: readonly User[]): Promise<void> {
     let undecided = people;
     for (let race = 0; race < MAX_RACES && undecided.length > 0; race += 1) {
@@ -104,7 +105,7 @@ export async function applyDefaultPrivileges(
           if (items.length < MAX_ITEMS) items.push({ userName, from, to: privileges });
         }
       }
-      // Whoever has gone, or left the directory, is none of these users any more.
+      // Users that were deleted or became integrated are no longer concerned.
       const again = lost.length === 0 ? [] : [...(await users.getMany(lost)).values()];
       undecided = again.filter(({ authentication }) => authentication === 'directory');
     }

@@ -1,49 +1,52 @@
 /**
- * Foreign documents against zod schemas: the value, or every fault with its dotted path and a sentence that says what to do.
- * Knows no document in particular.
+ * Parses documents by zod schemas: gives the value, or every fault with its dotted path and how to correct it. Knows no
+ * particular document.
  */
-// As a namespace, so that bundlers can leave out what is not used: 360 KB of languages.
+// As a namespace, so that bundlers can drop unused parts: 360 KB of translations.
 import * as z from 'zod';
 import type { InputFault } from '../errors.ts';
 import { isPrintable } from '../printable.ts';
 
-/** A document that has passed, or all that is wrong with it. */
+/** The value of a valid document, or all faults of an invalid one. */
 export type Parsed<T> =
   | { readonly kind: 'valid'; readonly value: T }
   | { readonly kind: 'invalid'; readonly faults: readonly InputFault[] };
 
-/** Faults told at once; a document with more has another problem than its details. */
+/** Most faults reported at once. More are no help: such a document is wrong as a whole. */
 const MAX_FAULTS = 100;
 
-/** Runs a schema over a document. The path of a document that is wrong as a whole is empty. */
+/** Parses a document by a schema. Gives at most 100 faults; the path of a fault of the whole document is empty. */
 export function parseInput<T>(schema: z.ZodType<T>, document: unknown): Parsed<T> {
   const result = schema.safeParse(document, { error: describe });
   if (result.success) return { kind: 'valid', value: result.data };
   return { kind: 'invalid', faults: result.error.issues.flatMap(toFaults).slice(0, MAX_FAULTS) };
 }
 
-/** One line of text: trimmed, at most `maxLength` characters, no control characters. */
+/** A schema for one line of text: trimmed, at most `maxLength` characters, no control characters. */
 export function textLine(maxLength: number) {
   return z.string().trim().max(maxLength).refine(isPrintable, 'must not contain control characters');
 }
 
-/** As `textLine`, where nothing, null and the empty text are the same. */
+/** Like `textLine`, but optional: a missing value and null become the empty text. */
 export function optionalTextLine(maxLength: number) {
   return textLine(maxLength)
     .nullish()
     .transform((text) => text ?? '');
 }
 
-/** For checks of a whole list that are told beside the faults of its items, which may be of any type then. */
+/** Makes a check of a whole list run even if items are faulty. The items can then have any type. */
 export const LIST_EVEN_SO = { when: ({ value }: z.core.ParsePayload): boolean => Array.isArray(value) };
 
-/** For checks of a whole object that are told beside the faults of its fields, which may be of any type then. */
+/** Makes a check of a whole object run even if fields are faulty. The fields can then have any type. */
 export const OBJECT_EVEN_SO = {
   when: ({ value }: z.core.ParsePayload): boolean =>
     typeof value === 'object' && value !== null && !Array.isArray(value),
 };
 
-/** Tells which texts of a list repeat an earlier one, compared without case. For `superRefine` with `LIST_EVEN_SO`. */
+/**
+ * Adds a fault for each text of a list that repeats an earlier one, in any letter case. For `superRefine` with
+ * `LIST_EVEN_SO`.
+ */
 export function refuseRepetition(texts: readonly unknown[], context: z.core.$RefinementCtx): void {
   const seen = new Set<string>();
   for (const [position, text] of texts.entries()) {
@@ -54,7 +57,7 @@ export function refuseRepetition(texts: readonly unknown[], context: z.core.$Ref
   }
 }
 
-/** Adds the sentence that a function finds wrong with a value, if it finds one. For `superRefine`. */
+/** Adds the fault that a function finds in a value, unless it returns null. For `superRefine`. */
 export function refuse<T>(fault: (value: T) => string | null) {
   return (value: T, context: z.core.$RefinementCtx): void => {
     const message = fault(value);
@@ -73,7 +76,7 @@ function dotted(path: readonly PropertyKey[]): string {
   return path.map(String).join('.');
 }
 
-/** Words for what zod finds by itself; a schema's own messages are used as they are. Values are never quoted. */
+/** The messages of zod's own checks. A schema's own messages take precedence. Never quotes a value. */
 function describe(issue: z.core.$ZodRawIssue): string {
   if (issue.code === 'invalid_type') {
     return issue.input === undefined ? 'is required' : `must be ${TYPE_NAMES[issue.expected] ?? issue.expected}`;

@@ -1,6 +1,6 @@
 /**
- * Runs on behalf of an administrator: starting one, approving what one has withheld, cancelling one. Knows no HTTP; what
- * carries a run out is asked by name and works on its own.
+ * Starts and cancels runs, and approves withheld removals, on behalf of an administrator. Knows no HTTP and carries out
+ * no run: it asks the sync function to do so.
  */
 import { ServiceError } from '../errors.ts';
 import type { Clock } from '../clock.ts';
@@ -10,6 +10,7 @@ import type { SettingsStore } from '../settings/settings-store.ts';
 import { newRun, newRunId } from '../sync/run.ts';
 import type { Run, RunRequest } from '../sync/run.ts';
 
+/** The ports that runs are controlled with. */
 export interface RunControlPorts {
   readonly runs: RunStore;
   readonly settings: SettingsStore;
@@ -18,19 +19,20 @@ export interface RunControlPorts {
 }
 
 /**
- * Stores a run, which takes the lease, and asks for it to be carried out.
+ * Stores a new run, which takes the lease, and asks the sync function to carry it out.
  *
- * @throws ServiceError `runActive` with the run that is; `notConfigured`; `storeUnavailable` when the sync function could
- *   not be asked, which ends the run as failed
+ * @throws ServiceError `runActive` with the id of the active run; `notConfigured`; `leaseLost`; `storeUnavailable`,
+ *   also if the sync function could not be started, in which case the run has failed
  */
 export async function startRun(ports: RunControlPorts, request: RunRequest): Promise<Run> {
   return await begin(ports, request, async () => null);
 }
 
 /**
- * Starts a run that applies the removals which another one has withheld; they are verified again before.
+ * Starts a run that applies the withheld removals of another run, after checking them again.
  *
- * @throws ServiceError `notFound`, `nothingWithheld` (also when they have been approved already), and as startRun
+ * @throws ServiceError `notFound`; `nothingWithheld`, also if the removals have been approved or the settings have
+ *   changed; and the faults of startRun
  */
 export async function approveRun(
   ports: RunControlPorts,
@@ -46,27 +48,27 @@ export async function approveRun(
       'the settings have changed since these removals were withheld; start a new run and check what it withholds',
     );
   }
-  // The lease first: a claim that could not be followed by a run would be lost.
+  // Takes the lease first: if no run could follow, the claim would be lost.
   return await begin(ports, { ...request, dryRun: false, approves: runId }, async () =>
     (await ports.runs.claimWithheld(runId)) ? null : nothingWithheld('these removals have already been approved'),
   );
 }
 
-/** Asks a run to stop at its next step. @throws ServiceError `notFound`, `runNotActive` */
+/** Makes a run stop at its next step. @throws ServiceError `notFound`, `runNotActive` */
 export async function cancelRun(runs: RunStore, runId: string): Promise<void> {
   await getRun(runs, runId);
   if (await runs.requestCancel(runId)) return;
   throw new ServiceError('runNotActive', 'this run has already ended');
 }
 
-/** @throws ServiceError `notFound` */
+/** The run with this id. @throws ServiceError `notFound` */
 export async function getRun(runs: RunStore, runId: string): Promise<Run> {
   const run = await runs.get(runId);
   if (run === null) throw new ServiceError('notFound', 'there is no run of this id');
   return run;
 }
 
-/** `refusal`: what, once the lease is taken, still stands against the run. */
+/** Starts a run. `refusal` is asked after the lease is taken, and ends the run if it gives a fault. */
 async function begin(
   { runs, settings, startSync, clock }: RunControlPorts,
   request: RunRequest,

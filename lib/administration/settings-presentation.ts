@@ -1,5 +1,5 @@
 /**
- * Settings as an administrator sees them: without the password, with the next runs and with warnings. Knows neither
+ * Presents settings to an administrator: without the password, with the next runs and with warnings. Knows neither
  * validation nor stores.
  */
 import { nextRuns } from '../settings/schedule.ts';
@@ -21,10 +21,10 @@ export type PresentedSettings = Omit<Settings, 'connection' | 'options'> & {
 };
 
 /**
- * The document as GET shows it. The next runs are those of the schedule that is at work, which is not the settings' own
- * where somebody else has moved it.
+ * The settings as GET shows them. The next runs are those of the schedule in effect, which differs from the settings if
+ * somebody has changed it elsewhere; a warning says so.
  *
- * @param working null where it can't be asked
+ * @param working the schedule in effect; null = unknown
  */
 export function presentSettings(
   { settings, password }: StoredSettings,
@@ -49,13 +49,13 @@ export function presentSettings(
   };
 }
 
-/** What a disabled schedule would do does not matter. */
+/** Whether the schedule in effect is the wanted one. While it is disabled, expression and time zone do not matter. */
 function isAtWork(wanted: OptionSettings['schedule'], working: WorkingSchedule): boolean {
   if (!wanted.enabled || !working.enabled) return wanted.enabled === working.enabled;
   return wanted.expression === working.expression && wanted.timeZone === working.timeZone;
 }
 
-/** What is allowed and still should not stay as it is, one sentence each. */
+/** Warnings about settings that are allowed but should be changed, as whole sentences. */
 export function settingsWarnings({ connection, defaultPrivileges }: Settings): readonly string[] {
   const warnings: string[] = [];
   if (connection.ignoreCertificateWarnings) {

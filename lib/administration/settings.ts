@@ -1,5 +1,5 @@
 /**
- * Reading and saving the settings, and trying them out, on behalf of an administrator. Knows no HTTP and no LDAP.
+ * Reads, saves and tests the settings on behalf of an administrator. Knows no HTTP and no LDAP.
  */
 import { invalidRequest, ServiceError } from '../errors.ts';
 import type { InputFault } from '../errors.ts';
@@ -14,14 +14,14 @@ import { settingsWarnings } from './settings-presentation.ts';
 import { parseSettings, type ParsedSettings, parseTriedSettings } from './settings-schema.ts';
 import { type Presets, type Settings, type StoredSettings, withPresets } from '../settings/settings.ts';
 
-/** How long the test of settings may take, whatever the servers do; the caller's patience is 25 s. */
+/** Time limit of a settings test, whatever the servers do. The API promises an answer within 25 s. */
 const TEST_LIMIT_MS = 24_000;
 const MAX_RACES = 5;
 
-/** One of the first entries found, as sync would take it, or why sync would skip it. */
+/** One of the first entries found: the person that a run would map it to, or why a run would skip it. */
 export type SampleUser = {
   readonly dn: string;
-  /** What the directory has in each mapped attribute, by its name in lower case. */
+  /** Values of the mapped attributes in the directory, by attribute name in lower case. */
   readonly attributes: Entry['attributes'];
 } & (
   | {
@@ -34,35 +34,41 @@ export type SampleUser = {
   | { readonly skipped: string }
 );
 
-/** For fields that are empty, in the shape of the settings: a JSON merge patch. */
+/** The vendor's usual values for empty fields, as a JSON merge patch for the settings. */
 export interface OfferedPresets {
   readonly scope: Partial<Presets['scope']>;
   readonly mapping: Partial<Presets['mapping']>;
 }
 
+/** The result of a settings test. */
 export type SettingsTest = Omit<DirectoryTest, 'presets' | 'sample'> & {
   /**
-   * What is usual in directories like this, for the fields that are empty; null where none is or the check did not get that
-   * far. The sample is made with it when no user name is mapped.
+   * The vendor's usual values for the fields that are empty; null if no field is, or if the test did not get that far.
+   * The sample is mapped with them if no user name is mapped.
    */
   readonly presets: OfferedPresets | null;
   readonly sample: readonly SampleUser[];
 };
 
-/** What an administrator has saved, and what has become of its schedule. */
+/** The saved settings, and the schedule in effect. */
 export interface SettingsInEffect {
   readonly stored: StoredSettings;
-  /** null where it can't be asked. */
+  /** null = unknown, because the scheduler could not be asked. */
   readonly schedule: WorkingSchedule | null;
 }
 
+/** The ports that the settings need. */
 export interface ConfigurationPorts {
   readonly settings: SettingsStore;
   readonly schedule: ScheduleStore;
   readonly openDirectory: OpenDirectory;
 }
 
-/** null while nothing is configured. @throws ServiceError `storeUnavailable` for the settings themselves only */
+/**
+ * The saved settings and the schedule in effect; null if no settings are saved.
+ *
+ * @throws ServiceError `storeUnavailable` if the settings can't be read; an unknown schedule is no fault
+ */
 export async function readSettings({
   settings,
   schedule,
@@ -81,12 +87,12 @@ async function readSchedule(schedule: ScheduleStore): Promise<WorkingSchedule | 
 }
 
 /**
- * Replaces the settings and moves the schedule. The password is kept when the document leaves it out, and dropped when no
- * administrative DN is left that it could belong to.
+ * Replaces the settings and updates the schedule. Keeps the stored password if the document leaves it out; deletes it
+ * if the document has no bind DN.
  *
- * @param expectedVersion the version the administrator has seen; null = whatever is stored
- * @throws ServiceError `invalidRequest` with every fault, `versionMismatch`, `conflict`, `storeUnavailable` (also when the
- *   settings are saved and the schedule could not be moved: saving again moves it)
+ * @param expectedVersion the version that the administrator has seen; null = any
+ * @throws ServiceError `invalidRequest` with every fault, `versionMismatch`, `conflict`, `storeUnavailable` (also if
+ *   the settings are saved but the schedule could not be updated; saving again updates it)
  */
 export async function saveSettings(
   { settings: store, schedule }: ConfigurationPorts,
@@ -108,24 +114,25 @@ export async function saveSettings(
   throw new ServiceError('conflict', 'others keep changing the settings; nothing was saved', { retryable: true });
 }
 
-/** The settings are stored by now, so whatever fails here is no refusal of them. */
+/** Updates the schedule. The settings are already saved, so no fault here may look like a refusal of them. */
 async function moveSchedule(schedule: ScheduleStore, { options }: Settings): Promise<WorkingSchedule> {
   try {
     return await schedule.apply(options.schedule);
   } catch (cause) {
     if (!(cause instanceof ServiceError)) throw cause;
-    const message = `the settings are saved, but the schedule could not be moved: ${cause.message}`;
+    const message = `the settings are saved, but the schedule could not be updated: ${cause.message}`;
     const advice = 'Save the settings again. If that fails, change options.schedule.';
     throw new ServiceError('storeUnavailable', message, { cause, advice, retryable: true });
   }
 }
 
 /**
- * The staged check of settings and a look at the first people they find. Changes nothing.
+ * Tests settings in stages and shows the first people they find. Changes nothing, and ends within 24 s.
  *
- * @param document settings to try, with or without a mapping; undefined = the stored ones. A password that is left out is the
- *   stored one.
- * @throws ServiceError `invalidRequest`; `notConfigured` when there is neither a document nor anything stored
+ * @param document settings to test, with or without a mapping; undefined = the stored ones. If the password is left
+ *   out, the stored one is used.
+ * @throws ServiceError `invalidRequest`; `notConfigured` if there are neither a document nor stored settings;
+ *   `storeUnavailable`
  */
 export async function testSettings(
   { settings: store, openDirectory }: ConfigurationPorts,
@@ -163,7 +170,7 @@ export async function testSettings(
   }
 }
 
-/** Of the presets, those for fields that are empty. */
+/** The presets of the fields that are empty; null if there are none. */
 function offerPresets({ scope, mapping }: Settings, presets: Presets): OfferedPresets | null {
   const forEmpty = <T extends object>(given: T, usual: Partial<T>): Partial<T> =>
     Object.fromEntries(Object.entries(usual).filter(([field]) => given[field as keyof T] === '')) as Partial<T>;
@@ -171,7 +178,7 @@ function offerPresets({ scope, mapping }: Settings, presets: Presets): OfferedPr
   return Object.values(offered).every((fields) => Object.keys(fields).length === 0) ? null : offered;
 }
 
-/** A valid document with the password that goes with it. */
+/** The settings of a valid document, with the password to use. */
 function completeSettings(
   parsed: ParsedSettings,
   stored: StoredSettings | null,
@@ -181,7 +188,7 @@ function completeSettings(
   if (settings.connection.administrativeDn === '') return { settings, password: '' };
   const password = parsed.value.password ?? stored?.password ?? '';
   if (password === '') {
-    // A bind with a name and no password succeeds on many servers, as nobody (RFC 4513, 5.1.2).
+    // On many servers, a bind with a name but no password succeeds anonymously (RFC 4513 section 5.1.2).
     const fault: InputFault = {
       path: 'connection.password',
       message: 'is required with an administrativeDn; leave out both to read anonymously',
@@ -199,7 +206,7 @@ function showEntry(entry: Entry, { mapping, options }: Settings): SampleUser {
   return { dn, attributes, userName, fullName, emailAddresses, directoryId, disabled };
 }
 
-/** What the first entries tell about the mapping. */
+/** Warnings about the mapping, from the first entries. */
 function sampleWarnings(sample: readonly Entry[], { mapping, options }: Settings): string[] {
   const people = sample
     .map((entry) => mapEntry(entry, mapping, options.disabledUsers))

@@ -1,55 +1,55 @@
 /**
- * What administrators do to users by hand, and users to their own password. Every write is conditional on what was read, and
- * none of them leaves the system without an active administrator. Knows no HTTP; bodies arrive validated (user-schema.ts).
+ * Changes users on behalf of administrators, and passwords on behalf of their users. Every write is conditional on what
+ * was read, and none leaves the system without an active administrator. Knows no HTTP; its input is validated
+ * (user-schema.ts).
  */
 import { randomUUID } from 'node:crypto';
 import { ServiceError } from '../errors.ts';
 import { hashPassword } from '../user/password.ts';
 import type { Clock } from '../clock.ts';
 import type { UserStore, UserWrite } from '../user/user-store.ts';
-
 import type { PublicUser, User } from '../user/user.ts';
 import { isActiveAdministrator, isWayIn, PROFILE_FIELDS } from '../user/user.ts';
 import { userNameKey } from '../user/user-name.ts';
 import type { NewUser, UserPatch } from './user-schema.ts';
 
 /**
- * A null `expectedVersion` takes the user as it is; any other one is compared, so that nothing is changed that the
- * administrator has not seen.
+ * The changes to users. With an `expectedVersion`, a change is refused if the user has another version, so that an
+ * administrator changes only what they have seen; null = any version.
  */
 export interface Administration {
-  /** @throws ServiceError `notFound` */
+  /** The user with this name, in any letter case. @throws ServiceError `notFound` */
   get(userName: string): Promise<User>;
-  /** @throws ServiceError `userNameTaken` */
+  /** Creates a user without a password and without a link to the directory. @throws ServiceError `userNameTaken` */
   create(user: NewUser): Promise<User>;
   /**
-   * Changes fields, the user name (rename) and the way of authentication. Leaving the directory drops the link to it; going
-   * to the directory drops the password, and the next run links the user by its name.
+   * Changes fields, including the user name (a rename) and the authentication. A change to `integrated` removes the
+   * link to the directory; a change to `directory` deletes the password, and the next run links the user by its name.
    *
-   * @returns the user as it is now; unchanged, and unwritten, when the patch asks for nothing new
+   * @returns the user after the change; if the patch changes nothing, nothing is written
    * @throws ServiceError `notFound`, `versionMismatch`, `userNameTaken`, `lastAdministrator`, `conflict`
    */
   patch(userName: string, patch: UserPatch, expectedVersion: number | null): Promise<User>;
-  /** @throws ServiceError `notFound`, `versionMismatch`, `lastAdministrator`, `conflict` */
+  /** Deletes a user. @throws ServiceError `notFound`, `versionMismatch`, `lastAdministrator`, `conflict` */
   remove(userName: string, expectedVersion: number | null): Promise<void>;
   /**
-   * For integrated users. Ends every session of the user.
+   * Sets the password of an integrated user and ends all sessions of the user.
    *
-   * @throws ServiceError `notFound`, `conflict` for a user whose password the directory keeps
+   * @throws ServiceError `notFound`; `conflict` for a directory user
    */
   setPassword(userName: string, password: string): Promise<User>;
   /**
-   * As `setPassword`, for a user who may and who has just logged in with the old password.
+   * Like `setPassword`, for a user who may change it and has just logged in with the old password.
    *
-   * @param verified the user as the login has found it; nothing is written to a record that has changed since
-   * @throws ServiceError `conflict` for a user whose password the directory keeps or that has been changed meanwhile,
-   *   `notFound`
+   * @param verified the user as the login found it; if the record has changed since, nothing is written
+   * @throws ServiceError `conflict` for a directory user, or if the user has been changed in the meantime; `notFound`
    */
   changeOwnPassword(verified: PublicUser, password: string): Promise<User>;
 }
 
 const MAX_RACES = 5;
 
+/** Makes the administration of the users in a store. */
 export function createAdministration(users: UserStore, clock: Clock): Administration {
   async function get(userName: string): Promise<User> {
     const user = await users.get(userName);
@@ -57,7 +57,7 @@ export function createAdministration(users: UserStore, clock: Clock): Administra
     return user;
   }
 
-  /** Reads, decides and writes until nobody else was in between. `decide` gives null to write nothing. */
+  /** Reads, decides and writes, again if somebody else wrote in between. If `decide` gives null, nothing is written. */
   async function change(
     userName: string,
     expectedVersion: number | null,
@@ -81,8 +81,8 @@ export function createAdministration(users: UserStore, clock: Clock): Administra
   }
 
   /**
-   * Where a write takes an active administrator away: a check that another one is still there when it happens, so that two
-   * administrators can't remove each other at the same moment.
+   * If a write takes away an active administrator: a check, part of the same transaction, that another one still
+   * exists. So two administrators can't remove each other at the same moment.
    */
   async function keepAdministrator(stored: User, next: User | null): Promise<UserWrite[]> {
     const loses = next === null || !isActiveAdministrator(next) || (isWayIn(stored) && !isWayIn(next));
@@ -147,10 +147,10 @@ export function createAdministration(users: UserStore, clock: Clock): Administra
 }
 
 /**
- * The user's next version with the patch in it; null when that changes nothing. Ends the sessions of a user whose name, status,
- * privileges, authentication or password change.
+ * The next version of a user, with the patch applied; null if the patch changes nothing. If name, status, privileges,
+ * authentication or password change, the sessions of the user end.
  *
- * @param passwordHash of the new password, where there is one: the patch's own is never stored
+ * @param passwordHash the hash of the new password, if there is one; the password in the patch is ignored
  */
 export function patchUser(stored: User, patch: UserPatch, now: Date, passwordHash?: string): User | null {
   const next = applyPatch(stored, patch, passwordHash);
@@ -161,7 +161,7 @@ export function patchUser(stored: User, patch: UserPatch, now: Date, passwordHas
   return succeed(stored, endsSessions ? { ...next, sessionsValidFrom: now.toISOString() } : next, now);
 }
 
-/** The record with the patch in it; null when that changes nothing. */
+/** The record with the patch applied; null if the patch changes nothing. */
 function applyPatch(stored: User, patch: UserPatch, passwordHash: string | undefined): User | null {
   const { status, authentication, password: _typed, ...fields } = patch;
   let next: User = { ...stored, ...(fields as Partial<User>) };
