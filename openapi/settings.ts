@@ -1,6 +1,6 @@
 /** Describes the calls about the settings. Their schema is in lib/administration/settings-schema.ts. */
 import { settings, triedSettings } from '../lib/administration/settings-schema.ts';
-import * as answer from './answer.ts';
+import * as answer from './settings-answer.ts';
 import { ETAG } from './call.ts';
 import type { DescribedAnswer, DescribedCalls } from './call.ts';
 import * as example from './example.ts';
