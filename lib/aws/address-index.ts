@@ -1,16 +1,16 @@
 /**
- * Finds users by e-mail address, without a look at their records. The first address of a user is in the user's own item; each
- * further one is a *hint*, an item of its own in the users table. Knows where a user may be, never whether: what it finds is
- * worth a look at the record, no more.
+ * Finds users by e-mail address without reading their records. A user's first address is in the user's own item; each
+ * further address is a *hint*, an item of its own in the users table. Knows where a user may be, not whether: callers
+ * check what it finds against the records.
  *
- * Hints are written before the record that needs them and removed after the record that needs them no longer, each by itself.
- * So a user of one address costs nothing more, nobody pays for a transaction, and a crash in between leaves a hint that no
- * record needs, never a record that lacks one. With several writers:
- * - A removal may come late, when the account has got its address back. The hint is then of the version that brought it back,
- *   and a removal takes none that is newer than the record it was written for.
- * - Whoever is about to lose a race may be late with a hint of an older version. It takes the place of no newer one.
- * - Another account under the same name has hints of its own, because the id is part of their keys: versions compare only
- *   within one account.
+ * Hints are written before the record that needs them and removed after the record that no longer needs them, each by
+ * itself. So users with one address cost nothing extra, no write needs a transaction, and a crash in between can leave
+ * a hint without a record, but never a record without its hints. With several writers:
+ * - A removal may come late, when the user has got the address back. The hint then has the version that brought it
+ *   back, and a removal never deletes a hint that is newer than the record it was written for.
+ * - A writer that is about to lose a race may bring an older version of a hint. It never replaces a newer one.
+ * - Another user who takes the same name later has separate hints, because the user's id is part of a hint's key.
+ *   Versions are compared only within one user.
  */
 import { hash } from 'node:crypto';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
@@ -24,29 +24,37 @@ import type { Item } from './client.ts';
 import { USERS_TABLE } from './environment.ts';
 import { BEYOND_NAMES, indexedAddress, userAfter, userBefore } from './user-item.ts';
 
+/** The index of all e-mail addresses. Its methods throw ServiceError `storeUnavailable`. */
 export interface AddressIndex {
   /**
-   * Name keys of those who may have the address, in order, behind `after`. Some may have had it once, and a name may come
-   * twice; what was written a moment ago may be missing.
+   * The name keys, in order and after `after`, of users who may have the address. Former owners of the address may be
+   * among them, a name may come twice, and a write of the last moments may be missing.
    *
-   * @param together keys a request reads
+   * @param together keys to read per request
    */
   find(address: string, after: string | null, together: number): AsyncGenerator<string>;
-  /** To be called before the writes are tried. */
+  /** Writes the hints that the writes need. Call it before the writes. */
   prepare(writes: readonly UserWrite[]): Promise<void>;
-  /** To be called when their results are known. Never fails them: what it can't remove does no harm. */
+  /**
+   * Removes the hints that are no longer needed. Call it with the results of the writes. Ignores a store that is
+   * unavailable, because a hint that stays does no harm.
+   */
   settle(writes: readonly UserWrite[], results: readonly WriteResult[]): Promise<void>;
 }
 
-/** An item without `id`, which tells it from a user, and without `listShard`, which keeps it out of the list index. */
+/**
+ * A further address as an item. It has no `id`, which tells it from a user, and no `listShard`, which keeps it out of
+ * the list index.
+ */
 export interface Hint {
-  /** The owner's name key first, so that the index has hints where their owners are. */
+  /** Begins with the owner's name key, so that the address index sorts hints by their owners. */
   readonly nameKey: string;
   readonly addressKey: string;
-  /** Of the record that has the address. */
+  /** Version of the record that has the address. */
   readonly version: number;
 }
 
+/** The address index on DynamoDB, in the users table. */
 export function createAddressIndex(client: DynamoDBDocumentClient, usersTable: string): AddressIndex {
   return {
     async *find(address, after, together) {
@@ -81,7 +89,8 @@ export function createAddressIndex(client: DynamoDBDocumentClient, usersTable: s
           Parameters: [nameKey, addressKey, version],
         })),
       );
-      // Left over, or another writer's. Rare, so one by one: a batch has no statement for "put unless newer".
+      // These hints exist already: left over, or from another writer. Rare, so one by one: a batch has no statement for
+      // "put unless newer".
       const present = hints.filter((_, place) => results[place]!.refused);
       await inFlight(present, async (hint) => {
         await wasWritten(
@@ -100,7 +109,8 @@ export function createAddressIndex(client: DynamoDBDocumentClient, usersTable: s
     async settle(writes, results) {
       const needless = writes.flatMap((write, place) => {
         if (results[place] === 'written') return without(hintsOf(userBefore(write)), hintsOf(userAfter(write)));
-        // Nobody else has the id of a user that was not created. Other hints may be the winner's, who needs them.
+        // A user that was not created has an id of its own, so nobody needs its hints. Other hints may belong to the
+        // winner.
         return write.kind === 'create' ? hintsOf(write.user) : [];
       });
       const removals = needless.map(({ nameKey, version }) => ({
@@ -110,14 +120,14 @@ export function createAddressIndex(client: DynamoDBDocumentClient, usersTable: s
       try {
         await executeStatements(client, removals);
       } catch (error) {
-        // The writes have been done or lost; a hint too many changes nothing about that.
+        // The writes are done or lost already; a leftover hint changes neither.
         if (!(error instanceof ServiceError)) throw error;
       }
     },
   };
 }
 
-/** One for each address but the first. */
+/** A user's hints: one for each address after the first. */
 export function hintsOf(user: User | null): Hint[] {
   if (user === null || user.emailAddresses.length < 2) return [];
   const { id, version } = user;
@@ -126,7 +136,7 @@ export function hintsOf(user: User | null): Hint[] {
   return [...new Set(further)]
     .filter((addressKey) => addressKey !== first)
     .map((addressKey) => {
-      // Id and address as a hash, because a key has an end, and addresses may be long.
+      // Id and address as a hash, because addresses may be long and the length of a key is limited.
       const which = hash('sha256', `${id}\n${addressKey}`, 'base64url').slice(0, 16);
       return { nameKey: owner + BEYOND_NAMES + which, addressKey, version };
     });

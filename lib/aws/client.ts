@@ -1,6 +1,6 @@
 /**
- * The DynamoDB client of all stores, and what the SDK leaves to its callers: how often to try again what was answered in part,
- * how many requests are in flight, and reading or writing many items. Knows no table.
+ * The DynamoDB client of all stores, and what the SDK leaves to its callers: retries of incomplete answers, a limit on
+ * the requests in flight, and reads and writes of many items. Knows no table.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -20,10 +20,11 @@ import type { TransactWriteCommandInput } from '@aws-sdk/lib-dynamodb';
 import { randomUUID } from 'node:crypto';
 import { CLIENT_DEFAULTS, storeUnavailable, TRANSIENT_ERRORS, translateFaults } from './fault.ts';
 
+/** An item, or the key of one, as plain values. */
 export type Item = Record<string, unknown>;
 
 const SERVICE = 'DynamoDB';
-/** Requests of one call in flight. */
+/** Requests in flight per call. */
 const IN_FLIGHT = 8;
 const MAX_TRIES = 10;
 const FIRST_DELAY_MS = 25;
@@ -32,13 +33,13 @@ const KEYS_TOGETHER = 100;
 const STATEMENTS_TOGETHER = 25;
 
 /**
- * A client whose calls throw nothing but ServiceError `storeUnavailable`, failed conditions and cancelled transactions. It
- * tries again what is throttled or lost, keeps its connections, and is closed with `destroy()`.
+ * A client that throws only ServiceError `storeUnavailable`, failed conditions and cancelled transactions. It retries
+ * throttled and lost requests and keeps its connections open. Close it with `destroy()`.
  */
 export function createDynamoDbClient(config: DynamoDBClientConfig = {}): DynamoDBDocumentClient {
   const client = new DynamoDBClient({ ...CLIENT_DEFAULTS, ...config });
-  // Not in the SDK's list of what to repeat: a single write that met a transaction. Marked below the SDK's retries, for them
-  // to see.
+  // The SDK does not retry a single write that collided with a transaction. This step is below its retries, so that
+  // they see the mark.
   client.middlewareStack.add(
     (next) => async (args) => {
       try {
@@ -50,22 +51,23 @@ export function createDynamoDbClient(config: DynamoDBClientConfig = {}): DynamoD
     },
     { step: 'deserialize', priority: 'high', name: 'retryConflicts' },
   );
-  // It walks through every answer for a log that nobody reads: a fifth of what reading the users takes.
+  // The logger walks through every answer for a log that nobody reads: a fifth of the time it takes to read the users.
   client.middlewareStack.remove('loggerMiddleware');
   translateFaults(client, SERVICE, ['ConditionalCheckFailedException', 'TransactionCanceledException']);
   return DynamoDBDocumentClient.from(client);
 }
 
 /**
- * Waits before the next try, longer and longer and by chance (full jitter).
- * @throws ServiceError `storeUnavailable` after the last one
+ * Waits before the next try, for a random time (full jitter) up to a limit that doubles with every try.
+ * @param tries tries so far
+ * @throws ServiceError `storeUnavailable` after the last try
  */
 export async function waitForTry(tries: number, reason: string): Promise<void> {
   if (tries >= MAX_TRIES) throw storeUnavailable(SERVICE, reason);
   await sleep(Math.random() * Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** tries));
 }
 
-/** Carries out `work` for every part, some at a time; ends early with the first failure. */
+/** Runs `work` for every part, a few at a time. After a failure it starts no more work and throws that failure. */
 export async function inFlight<T>(parts: readonly T[], work: (part: T) => Promise<void>): Promise<void> {
   const rest = parts.values();
   let failed = false;
@@ -83,13 +85,17 @@ export async function inFlight<T>(parts: readonly T[], work: (part: T) => Promis
   await Promise.all(Array.from({ length: Math.min(IN_FLIGHT, parts.length) }, lane));
 }
 
+/** The parts in order, in chunks of `size`; the last chunk may be smaller. */
 export function chunksOf<T>(parts: readonly T[], size: number): T[][] {
   return Array.from({ length: Math.ceil(parts.length / size) }, (_, index) =>
     parts.slice(index * size, (index + 1) * size),
   );
 }
 
-/** The current items of these keys, by table and in no order; absent ones are left out. Keys must not repeat. */
+/**
+ * The current items with these keys, by table and in no order; keys without an item are left out. Keys must not repeat.
+ * @throws ServiceError `storeUnavailable`
+ */
 export async function readItems(
   client: DynamoDBDocumentClient,
   keys: readonly { readonly table: string; readonly key: Item }[],
@@ -113,16 +119,22 @@ export async function readItems(
   return found;
 }
 
+/** The result of one statement. */
 export interface StatementResult {
-  /** Its condition has failed, or it inserts what is there already. */
+  /** Its condition failed, or it inserts an item that exists already. */
   readonly refused: boolean;
-  /** What RETURNING gives. */
+  /** The item that the RETURNING clause gives. */
   readonly item: Item | undefined;
-  /** Sent more than once: an earlier time may have done what this one was refused. */
+  /** It was sent more than once: an earlier try may have done what the last one was refused. */
   readonly repeated: boolean;
 }
 
-/** Carries out PartiQL statements that write, each by itself, in no order; the results are in theirs. None may share a key. */
+/**
+ * Executes PartiQL statements that write, each by itself and in no order; the results are in the order of the
+ * statements. No two statements may share a key.
+ * @throws ServiceError `storeUnavailable`
+ * @see https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchExecuteStatement.html
+ */
 export async function executeStatements(
   client: DynamoDBDocumentClient,
   statements: readonly { readonly Statement: string; readonly Parameters: unknown[] }[],
@@ -157,8 +169,11 @@ export async function executeStatements(
 const REFUSALS: ReadonlySet<string> = new Set(['ConditionalCheckFailed', 'DuplicateItem']);
 
 /**
- * Writes all or nothing, and once however often it is sent: the token makes repetitions known to DynamoDB (for 10 minutes).
- * @returns null when written; else, by position, whether that item's condition has failed
+ * Writes all items or none, and writes them once even if the request is repeated: DynamoDB recognizes repetitions by
+ * the token, for 10 minutes.
+ * @returns null when written; otherwise, by position, whether the condition of that item failed
+ * @throws ServiceError `storeUnavailable`
+ * @see https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
  */
 export async function writeItems(
   client: DynamoDBDocumentClient,
@@ -181,12 +196,12 @@ export async function writeItems(
   }
 }
 
-/** A time as DynamoDB's TTL has it. */
+/** A time in epoch seconds, the unit of DynamoDB's TTL, rounded up. */
 export function epochSeconds(time: Date): number {
   return Math.ceil(time.getTime() / 1_000);
 }
 
-/** Whether a write was done; false = its condition has failed. */
+/** Waits for a write: true if it was done, false if its condition failed. Other errors pass. */
 export async function wasWritten(write: Promise<unknown>): Promise<boolean> {
   try {
     await write;

@@ -1,6 +1,6 @@
 /**
- * Stands in for @aws-sdk/credential-provider-node in the bundles: Lambda hands a function its credentials as environment
- * variables, which stay valid as long as the instance lives. Knows no profile, no metadata service, no single sign-on.
+ * Replaces @aws-sdk/credential-provider-node in the bundles: Lambda gives a function its credentials as environment
+ * variables, which stay valid as long as the instance lives. Knows no profiles, metadata service or single sign-on.
  */
 
 interface Credentials {
@@ -10,7 +10,7 @@ interface Credentials {
 }
 
 /**
- * The provider that the SDK's clients ask for credentials.
+ * The provider that the SDK's clients ask for credentials. It throws an Error when the variables are not set.
  * @see https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
  */
 export function defaultProvider(): () => Promise<Credentials> {

@@ -1,9 +1,9 @@
 /**
- * The names that the stack and its functions agree on: environment variables, index and key names. Imports nothing, so
- * that cdk/ can share it with the code it deploys.
+ * The names that the stack and its functions share: environment variables, indexes, keys and metrics. Imports nothing,
+ * so that cdk/ can import it.
  */
 
-/** Environment variables of the functions. Every function has a subset; reading an absent one throws. */
+/** Environment variables of the functions. Each function has only those it needs. */
 export const ENVIRONMENT = {
   usersTable: 'USERS_TABLE',
   operationsTable: 'OPERATIONS_TABLE',
@@ -16,58 +16,63 @@ export const ENVIRONMENT = {
   logLevel: 'LOG_LEVEL',
 } as const;
 
+/** An environment variable, by its name in ENVIRONMENT. */
 export type EnvironmentName = keyof typeof ENVIRONMENT;
 
-/** Users: one item a user, and one (without `id`) for each further e-mail address of a user. */
+/** The users table: one item per user, and one (without `id`) for each further e-mail address of a user. */
 export const USERS_TABLE = {
   partitionKey: 'nameKey',
-  /** The access path for sync and lists: `listShard` spreads the users over LIST_SHARDS partitions, each in name order. */
+  /** The index for runs and lists: `listShard` spreads the users over LIST_SHARDS partitions, each in name order. */
   listIndex: 'list',
   listPartitionKey: 'listShard',
-  /** All that the index carries besides the keys. Each byte of it is read by every synchronisation. */
+  /** The attributes in this index besides the keys. Every run reads each byte of them. */
   listProjection: ['linkKey', 'fingerprint', 'authentication', 'disabledBy'],
-  /** The access path of searches by e-mail address: an address' users in name order, and nothing but the keys. */
+  /** The index for searches by e-mail address: the users of an address in name order, keys only. */
   addressIndex: 'address',
   addressPartitionKey: 'addressKey',
 } as const;
 
-/** Index partitions: 1,000 writes a second each, and as many queries a list page costs. */
+/** Partitions of the list index. Each takes 1,000 writes a second, and each costs a page of a list one more query. */
 export const LIST_SHARDS = 8;
 
-/** Operations: runs, their changes, the lease, attempts, sessions. `expiresAt` is the TTL attribute, epoch seconds. */
+/**
+ * The operations table: runs, their lines, the lease, failed attempts, sessions and rename marks. `expiresAt` is the
+ * TTL attribute, in epoch seconds.
+ */
 export const OPERATIONS_TABLE = { partitionKey: 'pk', sortKey: 'sk', ttl: 'expiresAt' } as const;
 
-/** The partition of all runs; their sort key is the run's id, so that they lie in the order of time. */
+/** The partition key of all runs. Their sort key is the run's id, which puts them in order of time. */
 export const RUN_PARTITION = 'run';
 
-/** The one item that says which run may write. */
+/** The key of the lease, the one item that says which run may write. */
 export const LEASE_KEY = { pk: 'lease', sk: 'sync' } as const;
 
-/** How the partition keys of everything else begin. The stores make keys with them, and the IAM policies limit roles to them. */
+/** Prefixes of all other partition keys. The stores build keys from them, and the IAM policies limit roles to them. */
 export const OPERATIONS_PREFIX = {
-  /** Lines of one run, in chunks; behind it the run's id. */
+  /** Lines of one run, in chunks. The run's id follows. */
   changes: 'changes#',
-  /** Failed logins at one name; behind it the name key. */
+  /** Failed logins with one name. The name key follows. */
   attempts: 'attempts#',
-  /** One session; behind it the hash of its token. */
+  /** One session. The hash of its token follows. */
   session: 'session#',
-  /** Marks that a record has gone by a rename; behind it the user's id. */
+  /** Marks that a rename has removed a record from its key. The user's id follows. */
   renamed: 'renamed#',
 } as const;
 
-/** Namespace of the CloudWatch metrics, and their names. Alarms and dashboard use the same ones as the functions. */
+/** Namespace of the CloudWatch metrics. */
 export const METRICS_NAMESPACE = 'Rollcall';
 
-/** The value of the one dimension, `service`, that every metric has. LoginRejected has `reason` besides. */
+/** The value of the dimension `service`, which every metric has. LoginRejected also has the dimension `reason`. */
 export const METRICS_SERVICE = 'rollcall';
 
+/** Names of the metrics, shared by functions, alarms and dashboard. */
 export const METRICS = {
   usersRead: 'UsersRead',
   runDuration: 'RunDuration',
   runSucceeded: 'RunSucceeded',
   runPartial: 'RunPartial',
   runFailed: 'RunFailed',
-  // One per kind of change, by the kind's name in the run's totals.
+  // One metric per kind of change, under the kind's name in a run's totals.
   created: 'Created',
   updated: 'Updated',
   renamed: 'Renamed',
@@ -85,12 +90,15 @@ export const METRICS = {
 } as const;
 
 /**
- * Node's own options for the function that synchronizes, in megabytes. What a page of people leaves behind dies before it is
- * taken for old: measured with 200,000 people, the peak of the whole process is 235 MB instead of 295.
+ * Node options of the sync function; the size is in megabytes. Objects of one page of people then die before they are
+ * promoted to the old generation: with 200,000 people, memory of the whole process peaked at 235 MB instead of 295.
  */
 export const SYNC_NODE_OPTIONS = '--max-semi-space-size=32';
 
-/** Reads an environment variable; a missing one is a fault of the deployment. */
+/**
+ * Reads an environment variable.
+ * @throws Error when it is missing or empty: a fault of the deployment
+ */
 export function readEnvironment(name: EnvironmentName, variables: Record<string, string | undefined>): string {
   const value = variables[ENVIRONMENT[name]];
   if (value === undefined || value === '') throw new Error(`environment variable ${ENVIRONMENT[name]} is not set`);

@@ -1,4 +1,6 @@
-/** Puts events onto a bus of EventBridge, in their order as far as EventBridge has one. Knows nothing of what they tell. */
+/**
+ * Puts events onto an EventBridge bus, in their order as far as EventBridge keeps one. Knows nothing of what they say.
+ */
 import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 import type { EventBridgeClientConfig, PutEventsRequestEntry } from '@aws-sdk/client-eventbridge';
 import type { PublishEvents } from '../event/event-bus.ts';
@@ -7,26 +9,30 @@ import { CLIENT_DEFAULTS, storeUnavailable, translateFaults } from './fault.ts';
 
 const SERVICE = 'EventBridge';
 const ENTRIES_TOGETHER = 10;
-/** Of all entries of a request; the largest event, all addresses of a user changed, has less (MAX_ADDRESS_BYTES). */
+/**
+ * Limit for all entries of a request. The largest event, in which all of a user's addresses change, is smaller
+ * (MAX_ADDRESS_BYTES).
+ */
 const BYTES_TOGETHER = 256 * 1024;
-/** What EventBridge counts for an entry's time. */
+/** Size that EventBridge counts for an entry's time. */
 const TIME_BYTES = 14;
 
+/** The bus, and the client that reaches it. */
 export interface EventBusOptions {
   readonly client: EventBridgeClient;
   readonly busName: string;
 }
 
-/** A client whose calls throw nothing but ServiceError `storeUnavailable`. */
+/** A client that throws only ServiceError `storeUnavailable`. */
 export function createEventBridgeClient(config: EventBridgeClientConfig = {}): EventBridgeClient {
   return translateFaults(new EventBridgeClient({ ...CLIENT_DEFAULTS, ...config }), SERVICE, []);
 }
 
 /**
- * Gives what publishes events. It resolves to how many of them, from the first, the bus has taken; what follows may have
- * been taken in part and is to be sent again.
+ * Creates the function that publishes events. It resolves to the number of events, counted from the first, that the bus
+ * has taken. Some of the events after these may have been taken too; send all of them again.
  *
- * Errors: `storeUnavailable` when it took none.
+ * Errors: `storeUnavailable` when the bus took none.
  *
  * @see https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
  * @see https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html (limits, entries that fail)
@@ -42,7 +48,8 @@ export function createPublisher({ client, busName }: EventBusOptions): PublishEv
   return async (events) => {
     let taken = 0;
     for (const entries of requestsOf(events.map((event) => toEntry(event, busName)))) {
-      // What is taken need not be sent again. The rest fails once more if it must, and then at its beginning.
+      // After a partial success, report what was taken: the caller sends the rest again, and a lasting fault throws
+      // then.
       const added = await put(entries).catch((error: unknown) => {
         if (taken === 0) throw error;
         return 0;
@@ -57,7 +64,7 @@ export function createPublisher({ client, busName }: EventBusOptions): PublishEv
 function toEntry(event: ProductEvent, EventBusName: string): PutEventsRequestEntry {
   const { source: Source, type: DetailType, time } = event;
   const Time = new Date(time);
-  // A record that somebody has edited by hand may hold anything, and must not hold up those behind it.
+  // A record edited by hand may hold anything, and must not block the records behind it.
   const when = Number.isNaN(Time.getTime()) ? {} : { Time };
   return { EventBusName, Source, DetailType, ...when, Detail: JSON.stringify(event) };
 }

@@ -1,10 +1,10 @@
 /**
- * Turns what a client of the AWS SDK throws into the one fault that the core knows: a store that gives no answer. Does it
- * in the client, so that no adapter can forget it. Errors that are answers (a failed condition) pass.
+ * Translates the errors of AWS SDK clients into the one fault that the core knows: an unavailable store. Does so inside
+ * the client, so that no adapter can forget it. Errors that are answers (a failed condition) pass.
  */
 import { ServiceError } from '../errors.ts';
 
-/** What every client is made with: more connections than a run needs, and an end to waiting. */
+/** Configuration of every client: retries, and time limits that end every wait. */
 export const CLIENT_DEFAULTS = {
   maxAttempts: 6,
   retryMode: 'standard',
@@ -37,7 +37,10 @@ interface Middlewares {
   };
 }
 
-/** `answers`: names of the errors that the adapter itself looks at. */
+/**
+ * Makes the client throw ServiceError `storeUnavailable` in place of the SDK's errors, and returns it.
+ * @param answers names of the errors that pass, because the adapter handles them
+ */
 export function translateFaults<C>(client: C, service: string, answers: readonly string[]): C {
   (client as Middlewares).middlewareStack.add(
     (next) => async (args) => {
@@ -53,12 +56,14 @@ export function translateFaults<C>(client: C, service: string, answers: readonly
   return client;
 }
 
-/** The fault for an error of the SDK, or for the name of one. */
+/**
+ * The fault `storeUnavailable` for an error of the SDK, or for the name of one. A ServiceError is returned as it is.
+ */
 export function storeUnavailable(service: string, cause: unknown): ServiceError {
   if (cause instanceof ServiceError) return cause;
   const name = cause instanceof Error ? cause.name : String(cause);
   const status = (cause as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
-  // Without a status nothing was answered: the network.
+  // Without a status there was no response: a network fault.
   const retryable =
     TRANSIENT_ERRORS.has(name) || (cause instanceof Error ? status === undefined || status >= 500 : false);
   return new ServiceError('storeUnavailable', `${service} request failed: ${name}`, {

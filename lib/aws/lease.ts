@@ -1,7 +1,7 @@
-/** The condition that the lease of the one active run is still held. */
+/** The condition that a run still holds the lease. Knows no request that it becomes part of. */
 import type { Fence } from '../user/user-store.ts';
 
-/** To merge into a write of the lease, or a check of it. */
+/** The condition, to be merged into a write of the lease or a check of it. */
 export function heldBy({ runId, token }: Fence) {
   return {
     ConditionExpression: '#runId = :runId AND #token = :token',

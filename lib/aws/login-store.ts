@@ -1,6 +1,6 @@
 /**
- * What a login reads and remembers, in DynamoDB: users and failed attempts. Decides nothing: what a failure costs is the
- * core's business.
+ * The store of logins in DynamoDB: users and failed attempts. Decides nothing: the core decides what a failed attempt
+ * costs.
  */
 import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
@@ -12,6 +12,7 @@ import { epochSeconds, readItems, wasWritten } from './client.ts';
 import { OPERATIONS_PREFIX } from './environment.ts';
 import { fromUserItem, isPossibleKey, unchanged } from './user-item.ts';
 
+/** The tables that a login reads and writes. */
 export interface LoginStoreOptions {
   readonly client: DynamoDBDocumentClient;
   readonly usersTable: string;
@@ -19,15 +20,19 @@ export interface LoginStoreOptions {
   readonly clock: Clock;
 }
 
-/** The `blockedUntil` of failures that nobody has given one yet. */
+/** `blockedUntil` of attempts that have never been blocked. */
 const NEVER_BLOCKED = new Date(0).toISOString();
-/** Names that can't be stored have no user and no attempts; nothing is counted for them. */
+
+/**
+ * The login store on DynamoDB. A name that cannot be a key has no user and no attempts, and its failures are not
+ * counted. Errors: `storeUnavailable`.
+ */
 export function createLoginStore({ client, usersTable, operationsTable, clock }: LoginStoreOptions): LoginStore {
   const now = (): number => epochSeconds(clock.now());
 
   return {
-    // One request over both tables: a login waits for DynamoDB once. Consistent, so that a failure that another instance
-    // has just counted is seen, and a user whom an administrator has just disabled stays out.
+    // One request for both tables, so that a login waits for DynamoDB once. The read is consistent: it sees a failure
+    // that another instance has just counted, and a user whom an administrator has just disabled.
     async find(userName) {
       const nameKey = userNameKey(userName);
       if (!isPossibleKey(nameKey)) return { user: null, attempts: null };
@@ -45,7 +50,8 @@ export function createLoginStore({ client, usersTable, operationsTable, clock }:
             : null,
       };
     },
-    // Sent twice by a retry, the second one fails: the caller then waits a moment, which costs nobody anything.
+    // If a retry sends it twice, the second one fails its condition; the caller then waits a moment, which does no
+    // harm.
     async setAttempts(userName, previous, next) {
       const nameKey = userNameKey(userName);
       if (!isPossibleKey(nameKey)) return true;
@@ -68,7 +74,7 @@ export function createLoginStore({ client, usersTable, operationsTable, clock }:
         ),
       );
     },
-    // Counted twice by a retry, it errs on the safe side.
+    // If a retry counts a failure twice, that errs on the safe side.
     async countFailure(userName, forgetAt) {
       const nameKey = userNameKey(userName);
       if (!isPossibleKey(nameKey)) return 1;
@@ -78,10 +84,10 @@ export function createLoginStore({ client, usersTable, operationsTable, clock }:
             new UpdateCommand({
               TableName: operationsTable,
               Key: attemptsKey(nameKey),
-              // What was counted first says how long it is remembered.
+              // The first failure decides how long the attempts are remembered.
               UpdateExpression:
-                'SET blockedUntil = if_not_exists(blockedUntil, :never), expiresAt = if_not_exists(expiresAt, :forgetAt) ' +
-                'ADD failures :one',
+                'SET blockedUntil = if_not_exists(blockedUntil, :never), ' +
+                'expiresAt = if_not_exists(expiresAt, :forgetAt) ADD failures :one',
               ConditionExpression: 'attribute_not_exists(pk) OR expiresAt > :now',
               ExpressionAttributeValues: {
                 ':never': NEVER_BLOCKED,
@@ -98,7 +104,7 @@ export function createLoginStore({ client, usersTable, operationsTable, clock }:
       } catch (error) {
         if (!(error instanceof ConditionalCheckFailedException)) throw error;
       }
-      // What is there has expired and only waits to be removed.
+      // The stored attempts have expired and only wait for DynamoDB to delete them.
       await wasWritten(
         client.send(
           new DeleteCommand({

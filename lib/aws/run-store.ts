@@ -1,15 +1,15 @@
 /**
- * Runs in DynamoDB: their records, the lease of the one that is active, and the lines they leave per user.
+ * Runs in DynamoDB: their records, the lease of the active run, and the lines they leave per user.
  *
- * The lease is one item that is never deleted, so that its token only ever grows:
+ * The lease is one item that is never deleted, so that its token only grows:
  *
  *     free --start--> held, queued --takeUp--> held --heartbeat--> held --finish--> free
  *                       |                       |
- *                       +---- silent for LEASE_MS, then start of another run ----> held by that one
+ *                       +---- silent for LEASE_MS, then start of another run ----> held by the other run
  *
- * Every arrow but heartbeat gives a new token. Every write of a run is conditional on run id and token, so the old holder
- * can do nothing any more, however late it wakes up. What a run shows while it works is kept in the lease, for its record is
- * written twice only: at its start and at its end.
+ * Every arrow except heartbeat gives a new token. Every write of a run is conditional on its id and token, so a former
+ * holder can write nothing, however late it wakes up. The lease also holds the progress of the active run, because a
+ * run's record is written only twice: at its start and at its end.
  */
 import { randomUUID } from 'node:crypto';
 import { promisify } from 'node:util';
@@ -29,29 +29,30 @@ import { storeUnavailable } from './fault.ts';
 import { LEASE_KEY, OPERATIONS_PREFIX, RUN_PARTITION } from './environment.ts';
 import { heldBy } from './lease.ts';
 
+/** The table of runs, and the clock for leases and expiry. */
 export interface RunStoreOptions {
   readonly client: DynamoDBDocumentClient;
   readonly operationsTable: string;
   readonly clock: Clock;
 }
 
-/** The lease as stored; without `runId` it is free. */
+/** The lease as stored. Without `runId` it is free. */
 interface Lease extends RunState {
   readonly runId?: string;
   readonly token: number;
   /** Epoch milliseconds. */
   readonly heldUntil: number;
-  /** Chunks of changes so far. */
+  /** Number of chunks of lines so far. */
   readonly chunks: number;
   readonly cancelRequested?: boolean;
-  /** Entries that the last complete read has shown. */
+  /** Number of entries that the last complete read found. */
   readonly lastRead?: number;
 }
 
 const RUNS = 'runs';
 const KEPT_MS = 90 * 24 * 60 * 60 * 1_000;
 const LINES_TOGETHER = 1_000;
-/** An item may have 400 KB. */
+/** In bytes; DynamoDB limits an item to 400 KB. */
 const LARGEST_CHUNK = 200_000;
 const CHUNKS_READ_TOGETHER = 4;
 const CHUNK_DIGITS = 8;
@@ -59,6 +60,7 @@ const CHUNK_DIGITS = 8;
 const compress = promisify(gzip);
 const decompress = promisify(gunzip);
 
+/** The run store on DynamoDB. Keeps runs and their lines for 90 days. Errors: those of the port. */
 export function createRunStore({ client, operationsTable: TableName, clock }: RunStoreOptions): RunStore {
   const nowMs = (): number => clock.now().getTime();
   const expiry = (): number => epochSeconds(new Date(nowMs() + KEPT_MS));
@@ -70,7 +72,7 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
     return (Item as Lease | undefined) ?? null;
   }
 
-  /** Both as of one moment: read one after the other, a run that ends in between would look interrupted. */
+  /** Reads both at the same moment: with two separate reads, a run that ends in between would look interrupted. */
   async function readRunAndLease(runId: string): Promise<{ run: Run | null; lease: Lease | null }> {
     for (let tries = 1; ; tries += 1) {
       try {
@@ -85,7 +87,7 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
           lease: (lease as Lease | undefined) ?? null,
         };
       } catch (error) {
-        // Heartbeats collide with it; anything else is a fault.
+        // A heartbeat at the same moment cancels the read. Anything else is a fault.
         if (!(error instanceof TransactionCanceledException)) throw error;
         await waitForTry(tries, 'TransactionConflict');
       }
@@ -106,7 +108,7 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
     return run && present(run, lease);
   }
 
-  /** The fenced update of the lease; gives what the lease is after it. */
+  /** Updates the lease if the fence still holds it, and gives the updated lease. */
   async function updateLease(fence: Fence, UpdateExpression: string, values: Item): Promise<Lease> {
     const held = heldBy(fence);
     try {
@@ -153,7 +155,7 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
     async start(run) {
       for (let tries = 1; ; tries += 1) {
         const lease = await readLease();
-        // An earlier try whose answer was lost.
+        // An earlier try succeeded, but its answer was lost.
         if (tries > 1 && lease?.runId === run.id) return tookLease(run, lease);
         if (lease?.runId !== undefined && lease.heldUntil > nowMs()) {
           return { kind: 'active', activeRunId: lease.runId };
@@ -180,7 +182,7 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
         ]);
         if (failed === null) return started;
         if (failed[1] === true && failed[0] !== true) throw new TypeError(`run ${run.id} already exists`);
-        // Somebody else was faster: the lease, read again, tells who.
+        // Another run was faster: the lease, read again, shows which.
         await waitForTry(tries, 'TransactionConflict');
       }
     },
@@ -192,7 +194,7 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
             TableName,
             Key: LEASE_KEY,
             UpdateExpression: 'SET #token = #token + :one, stage = :reading, heldUntil = :until, takenUpBy = :me',
-            // A retry whose first try was done finds itself there.
+            // If the first try succeeded, a retry finds its own mark.
             ConditionExpression: 'runId = :runId AND (stage = :queued OR takenUpBy = :me)',
             ExpressionAttributeNames: { '#token': 'token' },
             ExpressionAttributeValues: {
@@ -225,7 +227,7 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
     async saveChanges(fence, changes) {
       if (changes.length === 0) return;
       const parts = (await Promise.all(chunksOf(changes, LINES_TOGETHER).map(pack))).flat();
-      // The numbers are taken first: a lost answer leaves a gap, and never two chunks of one number.
+      // Reserve the numbers first: a lost answer then leaves a gap, and never two chunks with one number.
       const { chunks } = await updateLease(fence, 'ADD chunks :count', { ':count': parts.length });
       const first = chunks - parts.length;
       await inFlight([...parts.entries()], async ([index, lines]) => {
@@ -241,7 +243,9 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
         Update: {
           TableName,
           Key: LEASE_KEY,
-          UpdateExpression: `SET #token = #token + :one${complete ? ', lastRead = :read' : ''} REMOVE runId, cancelRequested, takenUpBy`,
+          UpdateExpression:
+            `SET #token = #token + :one${complete ? ', lastRead = :read' : ''} ` +
+            'REMOVE runId, cancelRequested, takenUpBy',
           ...held,
           ExpressionAttributeValues: {
             ...held.ExpressionAttributeValues,
@@ -276,7 +280,7 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
     },
     async listChanges(runId, { kind, limit, next }) {
       const list = `changes of ${runId}`;
-      // The first line of the page: its chunk and its place there.
+      // The first line of the page: its chunk, and its position in the chunk.
       const [from = '', place = '0'] = next === undefined ? [] : decodeCursor(list, next).split(':');
       const items: Change[] = [];
       for await (const { sk, lines } of readChunks(runId, from || '0')) {
@@ -308,7 +312,7 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
             TableName,
             Key: runKey(runId),
             UpdateExpression: 'SET claimedBy = :me',
-            // A retry whose first try was done finds itself there.
+            // If the first try succeeded, a retry finds its own mark.
             ConditionExpression: 'attribute_exists(pk) AND (attribute_not_exists(claimedBy) OR claimedBy = :me)',
             ExpressionAttributeValues: { ':me': randomUUID() },
           }),
@@ -330,7 +334,7 @@ function tookLease(run: Run, { token, lastRead }: Lease): StartResult & { readon
   return { kind: 'started', run: { ...run, expectedEntries: lastRead ?? null }, fence: { runId: run.id, token } };
 }
 
-/** The condition that the lease still is what was read; a heartbeat moves its end, everything else its token. */
+/** The condition that the lease is still as it was read: a heartbeat changes `heldUntil`, any other write the token. */
 function asRead(lease: Lease | null) {
   if (lease === null) return { ConditionExpression: 'attribute_not_exists(pk)' };
   return {
@@ -340,12 +344,13 @@ function asRead(lease: Lease | null) {
   };
 }
 
+/** A run from its stored item, without the attributes that only the store knows. */
 export function fromRunItem(item: Item): Run {
   const { pk: _pk, sk: _sk, expiresAt: _expiresAt, claimedBy: _claimedBy, ...run } = item;
   return run as unknown as Run;
 }
 
-/** Lines as chunks that fit into items, in their order. */
+/** Compresses lines into chunks that fit into items, in their order. */
 async function pack(lines: readonly Change[]): Promise<Buffer[]> {
   const packed = await compress(JSON.stringify(lines));
   if (packed.length <= LARGEST_CHUNK) return [packed];

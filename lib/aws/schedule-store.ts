@@ -1,8 +1,8 @@
 /**
- * The schedule of the synchronisation in EventBridge Scheduler. Moves it, and leaves what it starts and how as deployed.
+ * The schedule of the synchronisation in EventBridge Scheduler. Changes when it fires; leaves its target as deployed.
  *
- * A rate gets a StartDate, which is its first run, so that everybody can tell the others from it; without one Scheduler fires
- * at once, and keeps to itself from when it counts on.
+ * A rate is stored with a StartDate, its first run, so that everybody can work out the later ones. Without a StartDate,
+ * Scheduler fires at once and does not tell from when it counts.
  *
  * @see https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#rate-based
  */
@@ -24,13 +24,14 @@ import type { WorkingSchedule } from '../settings/schedule.ts';
 import { firstRun } from '../settings/schedule.ts';
 import { CLIENT_DEFAULTS, translateFaults } from './fault.ts';
 
-/** A client whose calls throw nothing but ServiceError `storeUnavailable` and refused values. */
+/** A client that throws only ServiceError `storeUnavailable` and ValidationException. */
 export function createSchedulerClient(config: SchedulerClientConfig = {}): SchedulerClient {
   return translateFaults(new SchedulerClient({ ...CLIENT_DEFAULTS, ...config }), 'EventBridge Scheduler', [
     'ValidationException',
   ]);
 }
 
+/** The schedule to read and change, by its name and group. */
 export interface ScheduleStoreOptions {
   readonly client: SchedulerClient;
   readonly scheduleName: string;
@@ -38,10 +39,13 @@ export interface ScheduleStoreOptions {
   readonly clock: Clock;
 }
 
-/** Who looks at the settings does not wait longer for the next runs. */
+/** The longest time that a request for the settings waits for the next runs. */
 const READ_LIMIT_MS = 3_000;
 
-/** Errors: `invalidRequest` for an expression or a time zone that Scheduler refuses; `storeUnavailable`. */
+/**
+ * The schedule store on EventBridge Scheduler. Errors: `invalidRequest` for an expression or time zone that Scheduler
+ * refuses; `storeUnavailable`.
+ */
 export function createScheduleStore({
   client,
   scheduleName,
@@ -61,7 +65,7 @@ export function createScheduleStore({
       const start = firstRun(expression, clock.now());
       const wanted: WorkingSchedule = { enabled, expression, timeZone, start };
       if (isSame(working, wanted)) return working;
-      // An update replaces the whole schedule: what it does not name falls back to its default.
+      // An update replaces the whole schedule: a property that it leaves out falls back to its default.
       const { Description, EndDate, KmsKeyArn, Target, FlexibleTimeWindow, ActionAfterCompletion } = stored;
       const update = {
         ...key,
@@ -69,7 +73,7 @@ export function createScheduleStore({
         ScheduleExpressionTimezone: timeZone,
         State: enabled ? 'ENABLED' : 'DISABLED',
         Description,
-        // The stored one would be refused once it is five minutes old.
+        // Not the stored date, which Scheduler refuses once it is five minutes old.
         StartDate: start ?? undefined,
         EndDate,
         KmsKeyArn,
@@ -99,7 +103,7 @@ function toWorking(stored: GetScheduleCommandOutput): WorkingSchedule {
   };
 }
 
-/** Whether nothing is to be moved: a rate without start was not set by us. */
+/** Whether the schedule needs no change. A rate without a start was not set by this store. */
 function isSame(working: WorkingSchedule, wanted: WorkingSchedule): boolean {
   return (
     working.enabled === wanted.enabled &&

@@ -1,4 +1,4 @@
-/** Sessions of administrators in DynamoDB, under the hash of their token. Never sees the token. */
+/** Sessions of administrators in DynamoDB, stored under the hash of their token. Never sees the token. */
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import type { PutCommandInput } from '@aws-sdk/lib-dynamodb';
 import { DeleteCommand, GetCommand, PutCommand } from '@aws-sdk/lib-dynamodb';
@@ -7,12 +7,14 @@ import type { Session, SessionStore } from '../login/session.ts';
 import { epochSeconds, wasWritten } from './client.ts';
 import { OPERATIONS_PREFIX } from './environment.ts';
 
+/** The table of sessions, and the clock for their expiry. */
 export interface SessionStoreOptions {
   readonly client: DynamoDBDocumentClient;
   readonly operationsTable: string;
   readonly clock: Clock;
 }
 
+/** The session store on DynamoDB. Errors: `storeUnavailable`. */
 export function createSessionStore({ client, operationsTable, clock }: SessionStoreOptions): SessionStore {
   const put = (tokenHash: string, session: Session): PutCommandInput => {
     const expiresAt = epochSeconds(new Date(session.expiresAt));
@@ -31,7 +33,7 @@ export function createSessionStore({ client, operationsTable, clock }: SessionSt
         new GetCommand({ TableName: operationsTable, Key: keyOf(tokenHash), ConsistentRead: true }),
       );
       const session = Item?.session as Session | undefined;
-      // DynamoDB removes what has expired, but hours later.
+      // DynamoDB deletes expired items, but hours later.
       return session !== undefined && Date.parse(session.expiresAt) > clock.now().getTime() ? session : null;
     },
     async delete(tokenHash) {

@@ -1,7 +1,7 @@
 /**
- * Settings and bind password as ONE secret, so that server, filter and password always belong together. The secret's
- * version is theirs; `{}` is what the deployment puts there and means: nothing is configured. No content of the secret
- * reaches an error.
+ * Settings and bind password as ONE secret, so that server, filter and password always belong together. The version of
+ * the secret is the version of the settings. The deployment stores `{}`, which means that nothing is configured. No
+ * error contains anything of the secret.
  */
 import { randomUUID } from 'node:crypto';
 import {
@@ -19,24 +19,28 @@ import { CLIENT_DEFAULTS, storeUnavailable, translateFaults } from './fault.ts';
 
 const SERVICE = 'Secrets Manager';
 const CURRENT = 'AWSCURRENT';
-/** Where a new version waits until it becomes the current one; each one takes the label from the one before. */
+/** Label of a new version until it becomes the current one. Each new version takes it from the one before. */
 const CANDIDATE = 'ROLLCALL_CANDIDATE';
 /** Secrets Manager's limit, in bytes. */
 const LARGEST_SECRET = 65_536;
 
-/** A client whose calls throw nothing but ServiceError `storeUnavailable` and refused parameters. */
+/** A client that throws only ServiceError `storeUnavailable` and InvalidParameterException. */
 export function createSecretsManagerClient(config: SecretsManagerClientConfig = {}): SecretsManagerClient {
   const client = new SecretsManagerClient({ ...CLIENT_DEFAULTS, ...config });
   return translateFaults(client, SERVICE, ['InvalidParameterException']);
 }
 
+/** The secret that holds the settings. */
 export interface SettingsStoreOptions {
   readonly client: SecretsManagerClient;
   /** Name or ARN. */
   readonly secretId: string;
 }
 
-/** Errors besides the port's: `invalidRequest` when the document is too long, `storeUnavailable` for a damaged secret. */
+/**
+ * The settings store on Secrets Manager. Errors: `invalidRequest` when the document is too long; `storeUnavailable`,
+ * also for a damaged secret.
+ */
 export function createSettingsStore({ client, secretId: SecretId }: SettingsStoreOptions): SettingsStore {
   async function readCurrent(): Promise<{ version: string; content: Omit<StoredSettings, 'version'> | null }> {
     const { version, document } = await readSecret(client, SecretId);
@@ -52,8 +56,8 @@ export function createSettingsStore({ client, secretId: SecretId }: SettingsStor
       return content && { ...content, version };
     },
     /**
-     * A compare-and-swap: the new version is put beside the current one, and takes its label only if the label still is
-     * where it was read.
+     * A compare-and-swap: stores the new version beside the current one, then moves the label AWSCURRENT to it, but
+     * only from the version that was read before.
      */
     async write(settings, password, expectedVersion) {
       const SecretString = JSON.stringify({ settings, password });
@@ -86,9 +90,9 @@ export function createSettingsStore({ client, secretId: SecretId }: SettingsStor
         return version;
       } catch (error) {
         if (!(error instanceof InvalidParameterException)) throw error;
-        // Which of the reasons for that error it is, the label itself tells.
+        // That error has several reasons; the label shows which one it was.
         const now = await readSecret(client, SecretId);
-        // A retry whose first try was done.
+        // An earlier try succeeded, but its answer was lost.
         if (now.version === version) return version;
         if (now.version !== current.version) return null;
         throw storeUnavailable(SERVICE, error);
@@ -97,7 +101,10 @@ export function createSettingsStore({ client, secretId: SecretId }: SettingsStor
   };
 }
 
-/** What the deployment has generated for the first administrator. */
+/**
+ * The user name and password that the deployment generated for the first administrator.
+ * @throws ServiceError `storeUnavailable`, also for a damaged secret
+ */
 export async function readAdministratorPassword(
   client: SecretsManagerClient,
   secretId: string,
@@ -118,7 +125,7 @@ async function readSecret(
   return { version: VersionId, document };
 }
 
-// The parser's own error would quote what it could not parse.
+// The parser's own error would quote the secret.
 function parseObject(text: string): object | null {
   try {
     const value: unknown = JSON.parse(text);

@@ -1,10 +1,12 @@
-/** Asks the sync function to carry out a run that is stored and waits, and does not wait for it. */
+/**
+ * Asks the sync function to carry out a queued run, and does not wait for it. Knows nothing of the run but its request.
+ */
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import type { StartSync } from '../sync/sync-starter.ts';
 import { CLIENT_DEFAULTS, translateFaults } from './fault.ts';
 
 /**
- * Gives what starts runs.
+ * Creates the function that starts queued runs. Errors: `storeUnavailable`.
  *
  * @see https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html (InvocationType `Event`)
  */

@@ -1,6 +1,6 @@
 /**
- * Reads records of the tables' streams, as Lambda hands them over, into events. Knows what of the tables is worth one: users
- * and runs that are over; nothing else that is kept there. Of a user's record it passes on the public part alone.
+ * Turns records of the tables' streams, as Lambda delivers them, into events. Knows which items become events: users
+ * and finished runs, nothing else. Of a user's record it passes on only the public part.
  * @see https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
  */
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
@@ -15,7 +15,7 @@ import { fromRunItem } from './run-store.ts';
 import { fromUserItem } from './user-item.ts';
 import { type Arrival, readArrival, renameMarkKey } from './user-trail.ts';
 
-/** What is read of a record; Lambda's own has more. */
+/** The part of Lambda's stream record that is read here. */
 export interface StreamRecord {
   readonly dynamodb?: {
     /** Epoch seconds. */
@@ -26,13 +26,17 @@ export interface StreamRecord {
   };
 }
 
+/** The table that the reader looks up, and the client for it. */
 export interface StreamReaderOptions {
   readonly client: DynamoDBDocumentClient;
-  /** Holds the marks of renames. */
+  /** Holds the rename marks. */
   readonly operationsTable: string;
 }
 
-/** The records' events, in their order. Reads the operations table only where a user's record has gone without a successor. */
+/**
+ * Creates the function that turns records into their events, in order. It reads the operations table only when a user's
+ * record has left its key and no other record has taken that key. Errors: `storeUnavailable`.
+ */
 export function createStreamReader({ client, operationsTable }: StreamReaderOptions): ReadEvents {
   return async (records) => {
     const changes = records.map(readChange);
@@ -44,7 +48,10 @@ export function createStreamReader({ client, operationsTable }: StreamReaderOpti
     }));
   };
 
-  /** The marks that are there. The transaction that took the record away has written its mark, so it is seen here. */
+  /**
+   * The marks that exist for these users. The transaction that removed the record wrote the mark, so the mark is
+   * visible here.
+   */
   async function readRenameMarks(gone: readonly User[]): Promise<ReadonlySet<string>> {
     const keys = new Map(gone.map((user) => [markOf(user), renameMarkKey(user)]));
     const found = await readItems(
@@ -60,14 +67,14 @@ function markOf(user: User): string {
   return `${pk}:${sk}`;
 }
 
-/** What has become of one key, as far as it is a user's or of a run that is over. */
+/** The change of one key, as far as it concerns a user or a finished run. */
 interface KeyChange {
   readonly sequenceNumber: string;
   /** RFC 3339 UTC. */
   readonly at: string;
   readonly before: User | null;
   readonly after: User | null;
-  /** Of `after`. */
+  /** The arrival of `after`. */
   readonly arrival: Arrival | null;
   readonly finished: Run | null;
 }
@@ -84,7 +91,7 @@ function readChange({ dynamodb = {} }: StreamRecord): KeyChange {
   };
 }
 
-/** Whose a key was and whose it is are two questions: names are swapped and passed on. */
+/** The users before and after are judged separately, because names can be swapped and passed on. */
 function toSteps({ before, after, arrival, at }: KeyChange, renamed: ReadonlySet<string>): UserStep[] {
   if (before !== null && after?.id === before.id) {
     return [{ kind: 'changed', user: after, changes: compareUsers(before, after) }];
@@ -104,12 +111,12 @@ function toItem(image: object | undefined): Item | null {
   return image === undefined ? null : unmarshall(image as Parameters<typeof unmarshall>[0]);
 }
 
-/** Hints of further addresses lie in the users table, too, and have no id. */
+/** Hints of further addresses are in the users table, too, but have no id. */
 function toUser(item: Item | null): User | null {
   return item !== null && 'nameKey' in item && 'id' in item ? fromUserItem(item) : null;
 }
 
-/** As it was stored when it ended; what is added to it afterwards is no end. */
+/** Whether the item is a run as stored at its end. What is added to the item later is not another end. */
 function isFinishedRun(item: Item | null): item is Item {
   return item?.pk === RUN_PARTITION && item.stage === 'finished' && !('claimedBy' in item);
 }

@@ -9,27 +9,34 @@ import type { Item } from './client.ts';
 import { LIST_SHARDS } from './environment.ts';
 
 /**
- * What no user name can contain (parseUserName): in the key of an item of the users table it says that this is no user. It
- * sorts before everything that a name can go on with.
+ * A character that no user name can contain (parseUserName). In a key of the users table it marks an item that is not a
+ * user. It sorts before every character that can continue a name.
  */
 export const BEYOND_NAMES = '\u0001';
 
 /** Longest part of an address in the index, in UTF-16 code units: far below the 1,024 bytes of a key. */
 const MAX_INDEXED_LENGTH = 320;
 
-/** Every attribute but `addressKey` is always there, NULL where a user has nothing: a key of an index can't be NULL. */
+/**
+ * A user as stored. An attribute without a value is NULL; only `addressKey` is left out instead, because the key of an
+ * index cannot be NULL.
+ */
 export interface UserItem extends Item {
   readonly nameKey: string;
-  /** The partition of the list index, '0' to LIST_SHARDS - 1: by the name, so it never changes under a key. */
+  /**
+   * The partition in the list index, '0' to LIST_SHARDS - 1. Depends on the name key alone, so that it never changes
+   * for an item.
+   */
   readonly listShard: string;
-  /** The first address, for the address index, which has the others from address-index.ts. Absent where there is none. */
+  /** The first address, for the address index; address-index.ts adds the others. Absent when the user has none. */
   readonly addressKey?: string;
-  /** Attribute and id in one, as the index carries them. */
+  /** Attribute and id of the directory link as one string, the form that the index holds. */
   readonly linkKey: string | null;
   readonly dn: string | null;
   readonly missingSince: string | null;
 }
 
+/** The item to store for a user. */
 export function toUserItem({ directory, ...fields }: User): UserItem {
   const nameKey = userNameKey(fields.userName);
   const [address] = fields.emailAddresses;
@@ -44,6 +51,7 @@ export function toUserItem({ directory, ...fields }: User): UserItem {
   };
 }
 
+/** The user of a stored item, without the attributes that only the store knows. */
 export function fromUserItem(item: Item): User {
   const {
     nameKey: _nameKey,
@@ -53,23 +61,23 @@ export function fromUserItem(item: Item): User {
     ...rest
   } = item as UserItem;
   const { linkKey: link, dn, missingSince, ...fields } = rest;
-  // Names of attributes hold no colon (RFC 4512, 1.4); ids may.
+  // Attribute names contain no colon (RFC 4512, section 1.4); ids may.
   const colon = link?.indexOf(':') ?? -1;
   const directory = link && { idAttribute: link.slice(0, colon), id: link.slice(colon + 1), dn, missingSince };
   return { ...fields, directory } as unknown as User;
 }
 
-/** An address as the index has it: two that only differ far behind are one to it. */
+/** An address as the index holds it. Addresses that differ only after MAX_INDEXED_LENGTH are the same to the index. */
 export function indexedAddress(address: string): string {
   return addressKey(address).slice(0, MAX_INDEXED_LENGTH).toWellFormed();
 }
 
-/** Whether a name can be the key of a user at all. DynamoDB refuses to look for some others, and finds no user at the rest. */
+/** Whether a name key can belong to a user. For any other key, DynamoDB refuses the request or finds no user. */
 export function isPossibleKey(nameKey: string): boolean {
   return nameKey !== '' && Buffer.byteLength(nameKey) <= 1_024 && !nameKey.includes(BEYOND_NAMES);
 }
 
-/** The condition that a stored user still is the one that was read. */
+/** The condition that a stored user is still the one that was read. */
 export function unchanged({ id, version }: User) {
   return {
     ConditionExpression: '#id = :id AND #version = :version',
@@ -78,12 +86,12 @@ export function unchanged({ id, version }: User) {
   };
 }
 
-/** The record that a write replaces or takes away; null where there is none. A check does neither. */
+/** The record that a write replaces or removes; null for a create and a check. */
 export function userBefore(write: UserWrite): User | null {
   return write.kind === 'create' || write.kind === 'check' ? null : write.previous;
 }
 
-/** The record that a write leaves; null where there is none. A check leaves none of its own. */
+/** The record that a write stores; null for a delete and a check. */
 export function userAfter(write: UserWrite): User | null {
   return write.kind === 'delete' || write.kind === 'check' ? null : write.user;
 }

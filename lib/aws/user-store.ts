@@ -1,6 +1,7 @@
 /**
- * Users in DynamoDB: one item a user under its name key, an index that lists them in name order, and one that finds them by
- * address. Decides nothing about users; sees to it that every write happens once, and only to the record that was read.
+ * Users in DynamoDB: one item per user under its name key, an index that lists users in name order, and an index that
+ * finds them by address. Decides nothing about users; ensures that every write happens once, and only to the record
+ * that was read.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
@@ -21,6 +22,7 @@ import { heldBy } from './lease.ts';
 import { fromUserItem, isPossibleKey, userAfter } from './user-item.ts';
 import { keyOf, toStatement, toTransaction } from './user-write.ts';
 
+/** The tables that the store reads and writes. */
 export interface UserStoreOptions {
   readonly client: DynamoDBDocumentClient;
   readonly usersTable: string;
@@ -30,12 +32,14 @@ export interface UserStoreOptions {
 
 const LIST = 'users';
 const SCAN_SEGMENTS = 8;
-/** Links a request reads: with a request on its way for every shard, what waits in memory stays a few megabytes. */
+/** Links per request. With a request in flight for every shard, a few megabytes wait in memory. */
 const LINKS_TOGETHER = 2_000;
 const ITEMS_IN_TRANSACTION = 100;
 const SHARDS = Array.from({ length: LIST_SHARDS }, (_, shard) => String(shard));
 const FIRST_KEY = '\u0001';
 const LAST_OF_PREFIX = '\u{10FFFF}';
+
+/** The user store on DynamoDB. Errors: those of the port, and `storeUnavailable`. */
 export function createUserStore({ client, usersTable, operationsTable }: UserStoreOptions): UserStore {
   const addresses = createAddressIndex(client, usersTable);
 
@@ -66,11 +70,11 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
   }
 
   async function* readLinks(): AsyncGenerator<readonly UserLink[]> {
-    // One page of every shard is on its way while the caller works: that bounds what waits in memory.
+    // One page of every shard is in flight while the caller works: that bounds what waits in memory.
     const coming = new Map<string, Promise<LinkPage>>();
     const ask = (shard: string, from?: Item): void => {
       const page = queryLinks(shard, from);
-      // Its failure is heard when its turn comes; a caller that has stopped by then need not hear of it.
+      // A failure is thrown when the turn of its page comes. A caller that has stopped by then does not need it.
       page.catch(() => {});
       coming.set(shard, page);
     };
@@ -83,24 +87,25 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
     }
   }
 
-  /** Name keys of one shard that the query's index can tell, in order, behind `after`. */
+  /** The name keys after `after` in one shard, in order, as far as the index can tell that they match the query. */
   async function* listShard(shard: string, after: string | null, query: UserQuery): AsyncGenerator<string> {
     const prefix = userNameKey(query.search ?? '');
     const last = prefix + LAST_OF_PREFIX;
     if (prefix !== '' && !isPossibleKey(last)) return;
     const start = prefix || FIRST_KEY;
-    // The page before may have ended anywhere: with a user that was found by its address, or in another search.
+    // The previous page may have ended anywhere: with a user found by an address, or in another search.
     const first = after !== null && compareNameKeys(after, start) > 0 ? after : start;
     if (compareNameKeys(first, last) > 0) return;
     let from: Item | undefined;
-    // Names spread evenly, so twice the even part is rarely too little; a filter that lets few pass needs ever more.
+    // Names spread evenly, so twice the even share is rarely too little. A filter that few users pass needs larger
+    // pages.
     let Limit = 2 * Math.ceil((query.limit + 1) / LIST_SHARDS);
     do {
       const { Items, LastEvaluatedKey } = await client.send(
         new QueryCommand({
           TableName: usersTable,
           IndexName: USERS_TABLE.listIndex,
-          // Not begins_with: with it, a condition could not begin at the cursor as well.
+          // Not begins_with, because such a condition could not also begin at the cursor.
           KeyConditionExpression: 'listShard = :shard AND nameKey BETWEEN :first AND :last',
           ...narrow(query, {
             ':shard': shard,
@@ -145,16 +150,16 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
 
   // ------------------------------------------------------------------------------------------------------- writing
 
-  /** Writes of different users. */
+  /** Performs writes of different users. */
   async function writeRound(writes: readonly UserWrite[]): Promise<readonly WriteResult[]> {
     const answers = await executeStatements(
       client,
       writes.map((write) => toStatement(usersTable, write)),
     );
-    // Deleting what is not there is no error to DynamoDB; only the item it gives back tells the difference.
+    // DynamoDB deletes a missing item without an error; only the item it returns tells the difference.
     const isLost = (write: UserWrite, place: number): boolean =>
       answers[place]!.refused || (write.kind === 'delete' && answers[place]!.item === undefined);
-    // Where a request was sent more than once, the first time may have done it.
+    // If a request was sent more than once, an earlier try may have done the write.
     const unsure = writes.filter((write, place) => isLost(write, place) && answers[place]!.repeated);
     const stored = unsure.length > 0 ? await getMany(unsure.map(keyOf)) : null;
     return writes.map((write, place) => {
@@ -187,13 +192,13 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
       const page = keys.slice(0, query.limit);
       const users = await getMany(page);
       return {
-        // The indexes may be a moment behind the records, and an address in its index may be a former one.
+        // The indexes may lag behind the records, and the address index may hold former addresses.
         items: page.flatMap((key) => users.get(key) ?? []).filter((user) => isAskedFor(user, query)),
         next: keys.length > query.limit ? encodeCursor(LIST, page.at(-1)!) : null,
       };
     },
-    // By a scan, because it must miss nobody: whether the last administrator may go, or the first one be made, hangs on it, and
-    // an index is a moment behind. Both are rare.
+    // A scan, because no administrator may be missed and an index may lag: the answer decides whether the last
+    // administrator may be removed and whether the first one is created. Both are rare.
     async listActiveAdministrators() {
       const items = await scan({
         FilterExpression: 'contains(#privileges, :admin) AND attribute_type(disabledBy, :none)',
@@ -235,7 +240,7 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
   };
 }
 
-/** One page of a shard of the index; without `from` the last one. */
+/** One page of a shard of the list index. The last page has no `from`. */
 interface LinkPage {
   readonly shard: string;
   readonly links: UserLink[];
@@ -247,7 +252,10 @@ interface PlacedWrite {
   readonly write: UserWrite;
 }
 
-/** Writes of the same user follow each other: one batch must not hold a key twice, and their order counts. */
+/**
+ * Splits writes into rounds: writes of the same user go into different rounds, in order, because a batch must not
+ * contain a key twice.
+ */
 function roundsOf(writes: readonly UserWrite[]): readonly PlacedWrite[][] {
   const rounds: PlacedWrite[][] = [];
   const seen = new Map<string, number>();
@@ -259,13 +267,16 @@ function roundsOf(writes: readonly UserWrite[]): readonly PlacedWrite[][] {
   return rounds;
 }
 
-/** Whether the store shows that the write was done. An account's id says so for good: somebody may have changed it since. */
+/**
+ * Whether the stored record shows that the write was done. For a create, the id is enough: the record may have changed
+ * since.
+ */
 function isDone(write: UserWrite, stored: User | undefined): boolean {
   if (write.kind === 'create') return stored?.id === write.user.id;
   return write.kind === 'delete' ? stored === undefined : isDeepStrictEqual(stored, userAfter(write));
 }
 
-/** The filter of a list, as far as the index carries what it needs. */
+/** The filter of a list, as far as the index has the attributes for it. */
 function narrow({ authentication, status }: UserQuery, values: Item) {
   const filters: string[] = [];
   const all = { ...values };
@@ -291,7 +302,7 @@ function isAskedFor(user: User, { search = '', authentication, status }: UserQue
   );
 }
 
-/** Ordered streams as one ordered stream, each key once. */
+/** Merges ordered streams into one ordered stream, in which each key comes once. */
 async function* mergeKeys(streams: readonly AsyncGenerator<string>[]): AsyncGenerator<string> {
   const heads = await Promise.all(streams.map(async (stream) => ({ stream, next: await stream.next() })));
   let last: string | null = null;

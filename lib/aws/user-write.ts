@@ -1,6 +1,6 @@
 /**
- * Writes of users as DynamoDB takes them: one PartiQL statement each, or one transaction together. Every one of them happens only
- * to the record that was read. Sends nothing itself.
+ * Turns writes of users into requests to DynamoDB: one PartiQL statement per write, or one transaction for all. Every
+ * write is conditional on the record that was read. Sends nothing itself.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { TransactWriteCommandInput } from '@aws-sdk/lib-dynamodb';
@@ -12,15 +12,18 @@ import { USERS_TABLE } from './environment.ts';
 import { toUserItem, unchanged, userAfter, userBefore } from './user-item.ts';
 import { type Arrival, toRenameMark } from './user-trail.ts';
 
-// Updates never touch these: the key, and what is given at creation.
+// Updates never touch the keys and the values given at creation.
 const FIXED: ReadonlySet<string> = new Set([USERS_TABLE.partitionKey, USERS_TABLE.listPartitionKey, 'id', 'createdAt']);
 
-/** The name key that a write is about: of the record it replaces or, for a new user, of the one it makes. */
+/** The name key that a write targets: of the previous record or, for a create, of the new one. */
 export function keyOf(write: UserWrite): string {
   return userNameKey(write.kind === 'create' ? write.user.userName : write.previous.userName);
 }
 
-/** PartiQL carries a condition per statement, which BatchWriteItem can't, at the price of BatchWriteItem. */
+/**
+ * One write as a PartiQL statement: it can carry a condition, which BatchWriteItem cannot, at the same price.
+ * @throws TypeError for a rename and a check
+ */
 export function toStatement(table: string, write: UserWrite): { Statement: string; Parameters: unknown[] } {
   if (write.kind === 'create') {
     const item = toUserItem(write.user);
@@ -56,9 +59,10 @@ function unchangedParameters({ userName, id, version }: User): unknown[] {
 }
 
 /**
- * One operation a key, because a transaction may name an item only once: where one user leaves a name and another takes
- * it, the two become one put over the old record. A name that a rename leaves to nobody gets a mark besides. null = the
- * writes contradict each other: two users want one name.
+ * All writes as one transaction, with one operation per key, because a transaction may name an item only once: where
+ * one user leaves a name and another takes it, the two become one put over the old record. A name that a rename leaves
+ * free also gets a mark.
+ * @returns null if the writes contradict each other, for example when two users want one name
  */
 export function toTransaction(
   TableName: string,
