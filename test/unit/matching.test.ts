@@ -111,6 +111,6 @@ describe('a name or an id that comes twice', () => {
 });
 
 test('a name is taken when a user has it, tied to the directory or not', async () => {
-  const { isTaken } = await match([{ nameKey: 'root', linkKey: null, fingerprint: null }], []);
-  expect([isTaken('root'), isTaken('anna')]).toEqual([true, false]);
+  const matches = await match([{ nameKey: 'root', linkKey: null, fingerprint: null }], []);
+  expect([matches.isTaken('root'), matches.isTaken('anna')]).toEqual([true, false]);
 });
