@@ -273,8 +273,9 @@ export function userPath(userName: string): string {
 }
 
 /**
- * The user name in a path. Only the form that `userPath` writes is decoded; any other text is the name itself. Otherwise
- * the deletion of a user named `~dmljdGlt` would delete `victim`. A text that can't be a user name is not found.
+ * The user name in a path. Only the form that `userPath` writes is decoded; any other text is the name itself.
+ * Otherwise the deletion of a user named `~dmljdGlt` would delete `victim`. A text that can't be a user name is not
+ * found.
  */
 function userNameOf({ userName: part = '' }: Call['params']): string {
   const decoded = part.startsWith('~') ? Buffer.from(part.slice(1), 'base64url').toString() : part;

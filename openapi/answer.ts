@@ -1,7 +1,7 @@
 /**
- * The answers of the administration API, except those about settings, as schemas for its description. TypeScript compares
- * them with the types of lib/, and the tests of the API check every answer against them. Nothing in production validates
- * with them.
+ * The answers of the administration API, except those about settings, as schemas for its description. TypeScript
+ * compares them with the types of lib/, and the tests of the API check every answer against them. Nothing in production
+ * validates with them.
  */
 import * as z from 'zod';
 import type { AppliedPrivileges } from '../lib/administration/default-privilege.ts';
