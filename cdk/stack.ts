@@ -12,7 +12,7 @@
  * | `subnetIds`           | -       | with vpcId: private subnets, separated by commas |
  * | `availabilityZones`   | -       | with vpcId: the zones of these subnets, in the same order |
  * | `directoryPorts`      | 389,636 | with vpcId: ports that the functions may connect to, besides 443 |
- * | `vpcEndpoints`        | true    | with vpcId: create the endpoints for subnets without NAT; false where they exist |
+ * | `vpcEndpoints`        | true    | with vpcId: create the endpoints for subnets without NAT; false if they exist |
  * | `routeTableIds`       | -       | with vpcEndpoints: route tables of the subnets, for the DynamoDB endpoint |
  */
 import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
