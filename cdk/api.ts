@@ -1,4 +1,7 @@
-/** The administration API: HTTP API, the function behind it, what it may do, and its alarms. */
+/**
+ * The administration API: the HTTP API, the function behind it, its permissions and its alarms. Knows no routes: the
+ * function has them.
+ */
 import { Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
 import { AccessLogFormat } from 'aws-cdk-lib/aws-apigateway';
 import {
@@ -17,6 +20,7 @@ import { ProductFunction, type FunctionDefaults } from './function.ts';
 import type { Monitoring } from './monitoring.ts';
 import type { Sync } from './sync.ts';
 
+/** The parts of the stack that the API works with. */
 export interface ApiProps {
   readonly data: Data;
   readonly monitoring: Monitoring;
@@ -24,7 +28,7 @@ export interface ApiProps {
   readonly sync: Sync;
 }
 
-// No body, no query string, no header: who called what, and how it went.
+// Who called which route, and with what result. Leaves out body, query string and headers.
 const ACCESS_LOG = {
   requestId: '$context.requestId',
   time: '$context.requestTime',
@@ -38,6 +42,7 @@ const ACCESS_LOG = {
   integrationError: '$context.integrationErrorMessage',
 };
 
+/** The HTTP API and its function. `url` is its address, `httpApi` takes further routes. */
 export class Api extends Construct {
   readonly handler: ProductFunction;
   readonly httpApi: HttpApi;
@@ -149,7 +154,7 @@ export class Api extends Construct {
   private allowSync({ handler, schedule, scheduleRole }: Sync): void {
     this.handler.allow(['lambda:InvokeFunction'], [handler.functionArn]);
     this.handler.allow(['scheduler:GetSchedule', 'scheduler:UpdateSchedule'], [schedule.attrArn]);
-    // UpdateSchedule names the role again, and so hands it over again.
+    // UpdateSchedule passes the role of the schedule on again.
     this.handler.allow(['iam:PassRole'], [scheduleRole.roleArn], {
       StringEquals: { 'iam:PassedToService': 'scheduler.amazonaws.com' },
     });

@@ -1,4 +1,7 @@
-/** Logins: the function that the login service invokes, and its alarms. It has no address; who may invoke it is up to IAM. */
+/**
+ * Logins: the function that the login service invokes, its permissions and its alarms. It has no URL; IAM decides who
+ * may invoke it.
+ */
 import { Duration } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import { OPERATIONS_PREFIX } from '../lib/aws/environment.ts';
@@ -6,12 +9,14 @@ import type { Data } from './data.ts';
 import { ProductFunction, type FunctionDefaults } from './function.ts';
 import { largerOf, productMetric, type Monitoring } from './monitoring.ts';
 
+/** The parts of the stack that logins work with. */
 export interface AuthProps {
   readonly data: Data;
   readonly monitoring: Monitoring;
   readonly defaults: FunctionDefaults;
 }
 
+/** The function that verifies logins, and its alarms. */
 export class Auth extends Construct {
   readonly handler: ProductFunction;
 
@@ -29,8 +34,8 @@ export class Auth extends Construct {
       },
     });
 
-    // A login reads one user, remembers a DN, counts attempts. It can't create or delete a user, and of the operations it
-    // reaches the attempts alone: no session, no lease, no run.
+    // A login reads one user, stores a DN and counts attempts. It cannot create or delete a user. In the operations
+    // table it reaches only the attempts: no session, lease or run.
     this.handler.allow(['dynamodb:BatchGetItem', 'dynamodb:UpdateItem'], [data.users.tableArn]);
     this.handler.allow(
       ['dynamodb:BatchGetItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem'],

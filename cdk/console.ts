@@ -1,6 +1,6 @@
 /**
- * The pages: the function that serves them, the files it serves, and their addresses. It may write its log and nothing
- * else, and is in no VPC: there is nothing that it has to reach.
+ * The web pages: the function that serves them, their files and their routes. The function may only write its log, and
+ * is in no VPC, because it reaches nothing else.
  */
 import { Validations } from 'aws-cdk-lib';
 import { HttpMethod, PayloadFormatVersion } from 'aws-cdk-lib/aws-apigatewayv2';
@@ -9,15 +9,17 @@ import { Construct } from 'constructs';
 import type { Api } from './api.ts';
 import { ProductFunction, type FunctionDefaults } from './function.ts';
 
+/** The parts of the stack that the pages work with; their routes are added to the API. */
 export interface ConsoleProps {
   readonly defaults: FunctionDefaults;
   readonly api: Api;
 }
 
-// Swagger UI loads nothing from elsewhere and works under the strictest policy. Redoc 3 reports its use and asks a CDN for its
-// logo; Redoc 2 asks it too, and brings more than a hundred packages along.
+// Swagger UI loads nothing from elsewhere and works under the strictest content security policy. Redoc 3 reports its
+// use and loads its logo from a CDN; Redoc 2 loads the logo too, and brings more than a hundred packages along.
 const RENDERER = 'node_modules/swagger-ui-dist';
 
+/** The function that serves the web pages, and its routes. */
 export class Console extends Construct {
   readonly handler: ProductFunction;
 
@@ -34,7 +36,7 @@ export class Console extends Construct {
         'docs/page.js': 'console/docs/page.js',
         'docs/swagger-ui.css': `${RENDERER}/swagger-ui.css`,
         'docs/swagger-ui-bundle.js': `${RENDERER}/swagger-ui-bundle.js`,
-        // The script names it for the licenses of what is in it.
+        // The script refers to this file for the licenses of its parts.
         'docs/swagger-ui-bundle.js.LICENSE.txt': `${RENDERER}/swagger-ui-bundle.js.LICENSE.txt`,
       },
     });

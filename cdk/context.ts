@@ -1,9 +1,9 @@
-/** Reads what a deployment chose by context (the table in stack.ts) and refuses what can't be used, all faults at once. */
+/** Reads the context of a deployment (the table in stack.ts) and reports all its faults at once. */
 import { ApplicationLogLevel } from 'aws-cdk-lib/aws-lambda';
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Node } from 'constructs';
 
-/** An existing network, by the ids that a synthesis without credentials needs to be told. */
+/** An existing network. A synthesis without credentials cannot look it up, so all ids are given. */
 export interface VpcContext {
   readonly vpcId: string;
   readonly subnetIds: readonly string[];
@@ -13,9 +13,10 @@ export interface VpcContext {
   readonly routeTableIds: readonly string[];
 }
 
+/** The context of a deployment, checked and with defaults applied. */
 export interface DeploymentContext {
   readonly alarmEmail: string | undefined;
-  /** 0 = no alarm for overdue runs. */
+  /** How often a run is expected to succeed, in minutes; 0 = no alarm for overdue runs. */
   readonly syncIntervalMinutes: number;
   readonly logRetention: RetentionDays;
   readonly logLevel: ApplicationLogLevel;
@@ -30,10 +31,13 @@ const RETENTIONS = new Map<string, RetentionDays>(
     .filter((days) => days !== RetentionDays.INFINITE)
     .map((days) => [String(days), days]),
 );
-// Both intervals of the alarm must fit into the two days that CloudWatch looks back with two periods.
+// The alarm looks back two intervals, and CloudWatch allows at most two days for its two periods.
 const LONGEST_INTERVAL_MINUTES = 24 * 60;
 
-/** @throws Error that names every context value that can't be used */
+/**
+ * The context of a deployment.
+ * @throws Error that names every invalid value
+ */
 export function readContext(node: Node): DeploymentContext {
   const faults: string[] = [];
   const text = (name: string, fallback = ''): string => String(node.tryGetContext(name) ?? fallback).trim();

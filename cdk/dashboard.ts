@@ -1,4 +1,4 @@
-/** One page that answers: do people get in, and is the user database up to date? */
+/** A dashboard that answers: do people get in, and is the user database up to date? */
 import { Duration } from 'aws-cdk-lib';
 import {
   AlarmStatusWidget,
@@ -16,6 +16,7 @@ import type { Events } from './events.ts';
 import { productMetric, type Monitoring } from './monitoring.ts';
 import type { Sync } from './sync.ts';
 
+/** The parts of the stack whose metrics the dashboard shows. */
 export interface DashboardProps {
   readonly data: Data;
   readonly sync: Sync;
@@ -26,6 +27,7 @@ export interface DashboardProps {
   readonly monitoring: Monitoring;
 }
 
+/** The one dashboard of the stack. */
 export class Dashboard extends Construct {
   constructor(scope: Construct, id: string, { data, sync, auth, api, pages, events, monitoring }: DashboardProps) {
     super(scope, id);

@@ -1,4 +1,6 @@
-/** What is kept: users, operations, settings, the first administrator's password. Knows nothing of who reads it. */
+/**
+ * The stored data: users, operations, settings and the first administrator's password. Knows nothing of its readers.
+ */
 import { RemovalPolicy, SecretValue, Validations } from 'aws-cdk-lib';
 import {
   AttributeType,
@@ -13,7 +15,7 @@ import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import { OPERATIONS_TABLE, USERS_TABLE } from '../lib/aws/environment.ts';
 
-// Nothing here is ever removed by a deployment: the users are what the whole system is for.
+// No deployment ever removes these tables: the users are what the whole system is for.
 const KEPT = {
   billingMode: BillingMode.PAY_PER_REQUEST,
   encryption: TableEncryption.AWS_MANAGED,
@@ -22,6 +24,7 @@ const KEPT = {
   removalPolicy: RemovalPolicy.RETAIN,
 } as const satisfies Partial<TableProps>;
 
+/** The two tables and the two secrets. */
 export class Data extends Construct {
   readonly users: Table;
   readonly operations: Table;
@@ -60,8 +63,8 @@ export class Data extends Construct {
 
     this.settingsSecret = new Secret(this, 'Settings', {
       description: 'Rollcall: settings and the bind password of the directory, as one document.',
-      // The empty document means: nothing is configured yet. It holds nothing secret, and CloudFormation writes it only
-      // when this line changes, so never over what an administrator has saved.
+      // The empty document means that nothing is configured yet. It holds nothing secret. CloudFormation writes it only
+      // when this line changes, so it never overwrites what an administrator has saved.
       secretStringValue: SecretValue.unsafePlainText('{}'),
       removalPolicy: RemovalPolicy.RETAIN,
     });

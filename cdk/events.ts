@@ -1,6 +1,6 @@
 /**
- * Events: the bus that others subscribe to, the function that fills it from the streams of the tables, what it may do, the queue
- * of changes it has given up, and its alarms. Knows nobody who subscribes.
+ * Events: the bus that others subscribe to, the function that fills it from the streams of the tables, its permissions,
+ * the queue for changes that it has given up, and its alarms. Knows no subscribers.
  */
 import { Duration } from 'aws-cdk-lib';
 import { Stats } from 'aws-cdk-lib/aws-cloudwatch';
@@ -14,16 +14,18 @@ import { FailureQueue } from './failure-queue.ts';
 import { ProductFunction, type FunctionDefaults } from './function.ts';
 import type { Monitoring } from './monitoring.ts';
 
+/** The parts of the stack that events work with. */
 export interface EventsProps {
   readonly data: Data;
   readonly monitoring: Monitoring;
   readonly defaults: FunctionDefaults;
 }
 
-// Only users are in the list; further addresses, which lie in the same table, are not.
+// Only users have a `listShard`; further addresses, which are in the same table, have none.
 const IS_USER = { listShard: { S: FilterRule.exists() } };
 const USERS = [{ NewImage: IS_USER }, { OldImage: IS_USER }];
-// A run as it ended. No lease, session, attempt, line or mark; nor what expires, which has no new image.
+// A run as stored at its end. Leaves out leases, sessions, attempts, lines and marks, and expired items, which have no
+// new image.
 const FINISHED_RUNS = [
   {
     Keys: { pk: { S: FilterRule.isEqual(RUN_PARTITION) } },
@@ -31,9 +33,10 @@ const FINISHED_RUNS = [
   },
 ];
 
-/** A stream forgets after 24 hours. An hour before that, what has failed since is told to the queue. */
+/** A stream keeps its records for 24 hours. One hour before that, records that still fail are reported to the queue. */
 const RETRIED_FOR = Duration.hours(23);
 
+/** The event bus, the function that fills it, and its alarms. */
 export class Events extends Construct {
   readonly handler: ProductFunction;
   readonly bus: EventBus;
@@ -45,7 +48,7 @@ export class Events extends Construct {
     this.failures = new FailureQueue(this, 'Failures');
 
     this.handler = new ProductFunction(this, 'Function', {
-      // It reaches no directory, so it needs no private network.
+      // It talks to no directory, so it needs no private network.
       defaults: { ...defaults, network: undefined },
       entry: 'events.ts',
       description: 'Rollcall: publishes changes to users, and finished runs, on the event bus.',
@@ -53,7 +56,7 @@ export class Events extends Construct {
       environment: { operationsTable: data.operations.tableName, eventBus: this.bus.eventBusName },
     });
     this.handler.allow(['events:PutEvents'], [this.bus.eventBusArn]);
-    // Of the operations it reads nothing but the marks of renames; of the users, what the stream shows.
+    // In the operations table it reads only rename marks; it knows users from the stream alone.
     this.handler.allow(['dynamodb:BatchGetItem'], [data.operations.tableArn], {
       'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [`${OPERATIONS_PREFIX.renamed}*`] },
     });

@@ -1,8 +1,9 @@
-/** A queue for what could not be delivered, kept for as long as SQS keeps anything. Knows nothing of what comes in. */
+/** A queue for messages that could not be delivered. Knows nothing of their content. */
 import { Duration, Validations } from 'aws-cdk-lib';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 
+/** A dead-letter queue that keeps its messages for 14 days, the longest time that SQS allows. */
 export class FailureQueue extends Queue {
   constructor(scope: Construct, id: string) {
     super(scope, id, {

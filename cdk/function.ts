@@ -1,10 +1,10 @@
 /**
- * A function of the product with every default it has: runtime, bundle, log group, role. Knows nothing of what the single
- * functions do. Bundling needs neither network nor Docker.
+ * A Lambda function of the product with all its defaults: runtime, bundle, log group, role. Knows nothing of what a
+ * function does. Bundling needs neither network nor Docker.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { AssetHashType, DockerImage, Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
 import { PolicyStatement, Role, ServicePrincipal, type Conditions } from 'aws-cdk-lib/aws-iam';
@@ -23,19 +23,22 @@ import { buildSync } from 'esbuild';
 import { ENVIRONMENT, METRICS_NAMESPACE, METRICS_SERVICE, type EnvironmentName } from '../lib/aws/environment.ts';
 import type { Network } from './network.ts';
 
-/** What all functions of a deployment have in common. */
+/** The properties that all functions of a deployment share. */
 export interface FunctionDefaults {
   readonly logRetention: RetentionDays;
   readonly logLevel: ApplicationLogLevel;
   readonly network: Network | undefined;
 }
 
+/** The properties of one function; those of Lambda replace the defaults. */
 export interface ProductFunctionProps extends Partial<Omit<FunctionProps, 'environment'>> {
   readonly defaults: FunctionDefaults;
   /** The file in functions/ that exports `handler`. */
   readonly entry: string;
   readonly environment: Partial<Record<EnvironmentName, string>>;
-  /** Files that go beside the bundle, compressed and named `*.gz`: their names there, and where they are from the root. */
+  /**
+   * Files to put beside the bundle, compressed and named `*.gz`: from their names there to their paths in the project.
+   */
   readonly assets?: Assets;
 }
 
@@ -43,7 +46,7 @@ type Assets = Readonly<Record<string, string>>;
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/** A Lambda function whose role may do nothing but write its own log, until `allow` says more. The caller's props win. */
+/** A Lambda function whose role may only write its own log, until `allow` permits more. */
 export class ProductFunction extends LambdaFunction {
   constructor(
     scope: Construct,
@@ -84,7 +87,7 @@ export class ProductFunction extends LambdaFunction {
     if (defaults.network !== undefined) this.allowNetworkInterfaces(role);
   }
 
-  /** Lets the function do these actions on these resources, as spelled. */
+  /** Permits these actions on these resources, given as ARNs. */
   allow(actions: readonly string[], resources: readonly string[], conditions?: Conditions): void {
     this.addToRolePolicy(new PolicyStatement({ actions: [...actions], resources: [...resources], conditions }));
   }
@@ -110,16 +113,16 @@ export class ProductFunction extends LambdaFunction {
 }
 
 /**
- * One ES module with everything in it, the AWS SDK too: it loads in half the time of the runtime's own copy. Beside it its
- * assets, compressed here and not at every start.
+ * One ES module that contains everything, also the AWS SDK: it loads in half the time of the runtime's own copy. Its
+ * assets are beside it, compressed here once instead of at every start.
  */
 function bundle(entry: string, assets: Assets): Code {
   return Code.fromAsset(ROOT, {
-    // The hash of what came out: a change that touches no function deploys none.
+    // The hash of the output, so that a change that touches no function deploys none.
     assetHashType: AssetHashType.OUTPUT,
     bundling: {
       image: DockerImage.fromRegistry('unused'),
-      // Never run. The CDK takes two bundlings for the same one unless their options differ, and `local` does not count.
+      // Never run. The CDK treats two bundlings as the same unless their options differ, and ignores `local`.
       command: [entry],
       local: {
         tryBundle(folder) {
@@ -132,10 +135,11 @@ function bundle(entry: string, assets: Assets): Code {
             target: 'node24',
             format: 'esm',
             minify: true,
-            // Beside the bundle and not named in it: costs nothing at run time and decodes a stack trace afterwards.
+            // Beside the bundle and not referred to in it: costs nothing at run time, and decodes stack traces
+            // afterwards.
             sourcemap: 'external',
             mainFields: ['module', 'main'],
-            // Lambda hands over credentials as environment variables; the rest of the provider chain is dead weight.
+            // Lambda passes credentials as environment variables; the rest of the provider chain is dead weight.
             alias: { '@aws-sdk/credential-provider-node': path.join(ROOT, 'lib/aws/environment-credentials.ts') },
             logLevel: 'warning',
           });

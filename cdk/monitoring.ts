@@ -1,6 +1,6 @@
 /**
- * The alarm topic, the one way alarms are made, and the product's own metrics by name. Every alarm leads to its article in
- * docs/runbook.md. Knows nothing of what is watched.
+ * The alarm topic, the one way to make an alarm, and the product's own metrics by name. Every alarm links to its
+ * article in docs/runbook.md. Knows nothing of what is watched.
  */
 import { Duration } from 'aws-cdk-lib';
 import {
@@ -18,7 +18,7 @@ import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import { Construct } from 'constructs';
 import { METRICS, METRICS_NAMESPACE, METRICS_SERVICE } from '../lib/aws/environment.ts';
 
-/** One metric of the product, in five-minute periods unless told otherwise. */
+/** One metric of the product, in periods of five minutes by default. */
 export function productMetric(name: keyof typeof METRICS, statistic: string, period = Duration.minutes(5)): Metric {
   return new Metric({
     namespace: METRICS_NAMESPACE,
@@ -29,7 +29,7 @@ export function productMetric(name: keyof typeof METRICS, statistic: string, per
   });
 }
 
-/** The larger of two counts; one that nobody has reported counts as 0. */
+/** The larger of two counts; a count without data is 0. */
 export function largerOf(label: string, one: IMetric, other: IMetric): MathExpression {
   return new MathExpression({
     label,
@@ -39,14 +39,16 @@ export function largerOf(label: string, one: IMetric, other: IMetric): MathExpre
   });
 }
 
+/** One alarm: its metric, its texts, and CloudWatch options that replace the defaults. */
 export interface AlarmProps extends Partial<CreateAlarmOptions> {
   readonly metric: IMetric;
-  /** What has happened, one sentence. */
+  /** One sentence that says what has happened. */
   readonly summary: string;
-  /** Heading of its article in docs/runbook.md, as GitHub writes it into links. */
+  /** Heading of the article in docs/runbook.md, as GitHub writes it in links. */
   readonly article: string;
 }
 
+/** The alarm topic. Make every alarm with `alarm`. */
 export class Monitoring extends Construct {
   readonly alarms: Alarm[] = [];
   private readonly topic: Topic;
@@ -57,7 +59,10 @@ export class Monitoring extends Construct {
     if (alarmEmail !== undefined) this.topic.addSubscription(new EmailSubscription(alarmEmail));
   }
 
-  /** An alarm that goes off at one occurrence within a period and tells the topic, also when it is over. */
+  /**
+   * Makes an alarm that by default goes off at one occurrence within a period. It notifies the topic when it goes off
+   * and when it is over.
+   */
   alarm(scope: Construct, id: string, { summary, article, ...props }: AlarmProps): void {
     const alarm = new Alarm(scope, id, {
       threshold: 1,

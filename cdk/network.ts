@@ -1,4 +1,7 @@
-/** The way to a directory that is not public: an existing VPC, what may leave it, and the endpoints AWS itself is reached by. */
+/**
+ * The way to a directory that is not public: an existing VPC, the ports that functions may connect to, and the
+ * endpoints that reach AWS itself.
+ */
 import { Aws } from 'aws-cdk-lib';
 import {
   CfnVPCEndpoint,
@@ -15,20 +18,21 @@ import {
 import type { Construct } from 'constructs';
 import type { VpcContext } from './context.ts';
 
-/** Where functions run. The names are those of a function's props. */
+/** The network that functions run in, named like a function's properties. */
 export interface Network {
   readonly vpc: IVpc;
   readonly vpcSubnets: SubnetSelection;
   readonly securityGroups: readonly ISecurityGroup[] & ISecurityGroup[];
 }
 
-// What the API calls; sync and auth need Secrets Manager alone. Logs and metrics leave Lambda by its own way.
+// The services that the API calls; sync and auth need only Secrets Manager. Logs and metrics leave by Lambda's own way.
 const SERVICES = {
   SecretsManager: InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
   Scheduler: new InterfaceVpcEndpointAwsService('scheduler'),
   Lambda: InterfaceVpcEndpointAwsService.LAMBDA,
 };
 
+/** Creates the security groups and, if wanted, the endpoints in the VPC of the context. Looks nothing up in AWS. */
 export function createNetwork(scope: Construct, context: VpcContext): Network {
   const vpc = Vpc.fromVpcAttributes(scope, 'Vpc', {
     vpcId: context.vpcId,

@@ -1,19 +1,19 @@
 /**
- * The stack: data, the functions, their network and their monitoring. What a deployment may choose is context, given
- * as `cdk deploy -c name=value` or in cdk.context.json; everything else that can be set is in the product's own settings.
+ * The stack: data, functions, network and monitoring. A deployment chooses by context, given as
+ * `cdk deploy -c name=value` or in cdk.context.json; everything else is set in the settings of the product.
  *
  * | context               | default | meaning |
  * |-----------------------|---------|---------|
- * | `alarmEmail`          | none    | address that the alarm topic writes to (it must be confirmed once) |
+ * | `alarmEmail`          | none    | address that receives the alarms; its owner must confirm it once |
  * | `syncIntervalMinutes` | 60      | how often a run is expected to succeed; 0 = no alarm for overdue runs |
- * | `logRetentionDays`    | 30      | how long logs are kept; one of the lengths CloudWatch Logs offers |
+ * | `logRetentionDays`    | 30      | how long logs are kept; one of the periods that CloudWatch Logs offers |
  * | `logLevel`            | INFO    | DEBUG, INFO, WARN or ERROR |
  * | `vpcId`               | none    | put the functions into this VPC, to reach a directory that is not public |
  * | `subnetIds`           | -       | with vpcId: private subnets, separated by commas |
- * | `availabilityZones`   | -       | with vpcId: the zones of these subnets, in their order |
- * | `directoryPorts`      | 389,636 | with vpcId: ports the functions may connect to, besides 443 |
- * | `vpcEndpoints`        | true    | with vpcId: create the endpoints that subnets without NAT need; false where they exist |
- * | `routeTableIds`       | -       | with vpcEndpoints: the subnets' route tables, for the gateway endpoint of DynamoDB |
+ * | `availabilityZones`   | -       | with vpcId: the zones of these subnets, in the same order |
+ * | `directoryPorts`      | 389,636 | with vpcId: ports that the functions may connect to, besides 443 |
+ * | `vpcEndpoints`        | true    | with vpcId: create the endpoints for subnets without NAT; false if they exist |
+ * | `routeTableIds`       | -       | with vpcEndpoints: route tables of the subnets, for the DynamoDB endpoint |
  */
 import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
@@ -28,8 +28,9 @@ import { Monitoring } from './monitoring.ts';
 import { createNetwork } from './network.ts';
 import { Sync } from './sync.ts';
 
+/** The whole product as one stack. */
 export class RollcallStack extends Stack {
-  /** @throws Error that names every context value that can't be used */
+  /** @throws Error that names every invalid context value */
   constructor(scope: Construct, id: string, props?: StackProps) {
     super(scope, id, props);
     const { alarmEmail, syncIntervalMinutes, vpc, ...logging } = readContext(this.node);

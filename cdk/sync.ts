@@ -1,4 +1,7 @@
-/** The synchronisation: its function, the schedule that starts it, the queue of starts that failed, and its alarms. */
+/**
+ * The synchronisation: its function, the schedule that starts it, the queue of failed starts, its permissions and its
+ * alarms.
+ */
 import { Aws, Duration } from 'aws-cdk-lib';
 import { ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
@@ -11,14 +14,16 @@ import { FailureQueue } from './failure-queue.ts';
 import { ProductFunction, type FunctionDefaults } from './function.ts';
 import { largerOf, productMetric, type Monitoring } from './monitoring.ts';
 
+/** The parts of the stack that the synchronisation works with. */
 export interface SyncProps {
   readonly data: Data;
   readonly monitoring: Monitoring;
   readonly defaults: FunctionDefaults;
-  /** How often a run is expected to succeed; 0 = nobody expects it. */
+  /** How often a run is expected to succeed; 0 = no alarm for overdue runs. */
   readonly intervalMinutes: number;
 }
 
+/** The sync function, its schedule, and its alarms. */
 export class Sync extends Construct {
   readonly handler: ProductFunction;
   readonly schedule: CfnSchedule;
@@ -41,7 +46,7 @@ export class Sync extends Construct {
         operationsTable: data.operations.tableName,
         settingsSecret: data.settingsSecret.secretArn,
       },
-      // A run that died is never repeated blindly: the next one plans from what is stored.
+      // A run that died is never repeated blindly: the next run plans from what is stored.
       retryAttempts: 0,
       maxEventAge: Duration.minutes(15),
       onFailure: new SqsDestination(this.failures),
@@ -61,9 +66,10 @@ export class Sync extends Construct {
       new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [this.failures.queueArn] }),
     );
 
-    // The API moves expression, time zone and state whenever settings are saved, so drift is normal here. CloudFormation
-    // leaves that alone as long as this resource does not change; after a deployment that changes it, the schedule is off
-    // until settings are saved again; a warning beside the settings and the alarm for overdue runs say so.
+    // The API changes expression, time zone and state whenever settings are saved, so drift is normal here.
+    // CloudFormation leaves the drift alone as long as this resource does not change. A deployment that changes the
+    // resource turns the schedule off until settings are saved again; a warning in the settings and the alarm for
+    // overdue runs say so.
     this.schedule = new CfnSchedule(this, 'Schedule', {
       groupName: new CfnScheduleGroup(this, 'ScheduleGroup').ref,
       description: 'Rollcall: starts the synchronisation. Change it in the settings of Rollcall.',
@@ -87,7 +93,7 @@ export class Sync extends Construct {
     this.handler.allow(
       [
         'dynamodb:BatchGetItem',
-        // Before an administrator is disabled or deleted: is there another one who can sign in?
+        // Before an administrator is disabled or deleted: can another one sign in?
         'dynamodb:Scan',
         'dynamodb:PutItem',
         'dynamodb:DeleteItem',

@@ -1,22 +1,5 @@
-/** The administration API: a table from address to use case. Decides who may call; lib/ does the work. */
-import { createAdministration } from '../lib/administration/users.ts';
-import { readSettings, saveSettings, testSettings } from '../lib/administration/settings.ts';
-import type { SettingsInEffect } from '../lib/administration/settings.ts';
 import { applyDefaultPrivileges } from '../lib/administration/default-privilege.ts';
-import { invalidRequest, ServiceError } from '../lib/errors.ts';
 import type { Parsed } from '../lib/administration/input.ts';
-import type { Login } from '../lib/login/login.ts';
-import { createSignIn, FIRST_ADMINISTRATOR } from '../lib/login/sign-in.ts';
-import type { ReadGeneratedPassword } from '../lib/login/sign-in.ts';
-import type { StartSync } from '../lib/sync/sync-starter.ts';
-import type { Clock } from '../lib/clock.ts';
-import type { LoginStore } from '../lib/login/login-store.ts';
-import type { OpenDirectory } from '../lib/directory/directory.ts';
-import type { RunStore } from '../lib/sync/run-store.ts';
-import type { ScheduleStore, SettingsStore } from '../lib/settings/settings-store.ts';
-import type { SessionStore } from '../lib/login/session.ts';
-import type { UserStore } from '../lib/user/user-store.ts';
-import { mayChangePassword, PRIVILEGE_CATALOGUE } from '../lib/user/privilege.ts';
 import {
   parseChangeQuery,
   parseCredentials,
@@ -28,12 +11,29 @@ import {
   parseUserQuery,
 } from '../lib/administration/request-schema.ts';
 import { approveRun, cancelRun, getRun, startRun } from '../lib/administration/runs.ts';
-import type { Run, RunTrigger } from '../lib/sync/run.ts';
-import { endSession, readSession, renewSession, SESSION_SECONDS } from '../lib/login/session.ts';
 import { presentSettings } from '../lib/administration/settings-presentation.ts';
+import { readSettings, saveSettings, testSettings } from '../lib/administration/settings.ts';
+import type { SettingsInEffect } from '../lib/administration/settings.ts';
 import { parseNewPassword, parseNewUser, parseUserPatch } from '../lib/administration/user-schema.ts';
-import type { User } from '../lib/user/user.ts';
+/** The administration API: a table from address to use case. Decides who may call; lib/ does the work. */
+import { createAdministration } from '../lib/administration/users.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { OpenDirectory } from '../lib/directory/directory.ts';
+import { invalidRequest, ServiceError } from '../lib/errors.ts';
+import type { LoginStore } from '../lib/login/login-store.ts';
+import type { Login } from '../lib/login/login.ts';
+import type { SessionStore } from '../lib/login/session.ts';
+import { endSession, readSession, renewSession, SESSION_SECONDS } from '../lib/login/session.ts';
+import { createSignIn, FIRST_ADMINISTRATOR } from '../lib/login/sign-in.ts';
+import type { ReadGeneratedPassword } from '../lib/login/sign-in.ts';
+import type { ScheduleStore, SettingsStore } from '../lib/settings/settings-store.ts';
+import type { RunStore } from '../lib/sync/run-store.ts';
+import type { Run, RunTrigger } from '../lib/sync/run.ts';
+import type { StartSync } from '../lib/sync/sync-starter.ts';
+import { mayChangePassword, PRIVILEGE_CATALOGUE } from '../lib/user/privilege.ts';
 import { parseUserName, userNameKey } from '../lib/user/user-name.ts';
+import type { UserStore } from '../lib/user/user-store.ts';
+import type { User } from '../lib/user/user.ts';
 import { toPublicUser } from '../lib/user/user.ts';
 import { serveRoutes } from './http.ts';
 import type { Answer, Call, HttpHandler, Logger, Route } from './http.ts';

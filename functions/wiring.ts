@@ -19,11 +19,11 @@ import {
 import { createSyncStarter } from '../lib/aws/sync-starter.ts';
 import { createStreamReader } from '../lib/aws/table-stream.ts';
 import { createUserStore } from '../lib/aws/user-store.ts';
+import type { Clock } from '../lib/clock.ts';
 import { keepDirectory } from '../lib/directory/current-directory.ts';
+import type { OpenDirectory } from '../lib/directory/directory.ts';
 import { openDirectory } from '../lib/ldap/directory.ts';
 import { createLogin } from '../lib/login/login.ts';
-import type { Clock } from '../lib/clock.ts';
-import type { OpenDirectory } from '../lib/directory/directory.ts';
 import type { SyncPorts } from '../lib/sync/sync.ts';
 import type { ApiPorts } from './api-handler.ts';
 import type { AuthPorts } from './auth-handler.ts';

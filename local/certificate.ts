@@ -4,7 +4,6 @@
  */
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { isIP } from 'node:net';
-
 import forge from 'node-forge';
 
 const DAY_MS = 86_400_000;

@@ -7,7 +7,6 @@ import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-
 import { type Certificates, makeCertificates } from './certificate.ts';
 import { cacheFolder, systemName, unpackPackages } from './debian-package.ts';
 import { startServer } from './server-process.ts';

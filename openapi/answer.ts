@@ -5,11 +5,11 @@
  */
 import * as z from 'zod';
 import type { AppliedPrivileges } from '../lib/administration/default-privilege.ts';
-import type { LoginOutcome } from '../lib/login/login.ts';
 import type { RejectionReason } from '../lib/directory/directory.ts';
-import { PRIVILEGES } from '../lib/user/privilege.ts';
+import type { LoginOutcome } from '../lib/login/login.ts';
 import { CHANGE_KINDS } from '../lib/sync/run.ts';
 import type { Change, ChangeKind, Run, RunError, RunStage, RunStatus, RunTrigger } from '../lib/sync/run.ts';
+import { PRIVILEGES } from '../lib/user/privilege.ts';
 import type { PublicUser } from '../lib/user/user.ts';
 import { count, dn, page, time } from './answer-part.ts';
 import { errorCode } from './code.ts';

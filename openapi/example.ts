@@ -1,9 +1,9 @@
+import type { AppliedPrivileges } from '../lib/administration/default-privilege.ts';
+import type { PresentedSettings } from '../lib/administration/settings-presentation.ts';
 /** The examples of the description: one imaginary company, in the types of lib/. Knows no call. */
 import type { SettingsTest } from '../lib/administration/settings.ts';
-import type { AppliedPrivileges } from '../lib/administration/default-privilege.ts';
 import type { Change, Run } from '../lib/sync/run.ts';
 import { NO_TOTALS } from '../lib/sync/run.ts';
-import type { PresentedSettings } from '../lib/administration/settings-presentation.ts';
 import type { PublicUser } from '../lib/user/user.ts';
 
 const RUN_ID = '20260504T100000000Z-5f3a9c21';

@@ -1,7 +1,7 @@
 /** The answers of the administration API about settings, as schemas for its description, like answer.ts. */
 import * as z from 'zod';
-import type { OfferedPresets, SampleUser, SettingsTest } from '../lib/administration/settings.ts';
 import type { PresentedSettings } from '../lib/administration/settings-presentation.ts';
+import type { OfferedPresets, SampleUser, SettingsTest } from '../lib/administration/settings.ts';
 import type { PresentedCertificate, TestedServer, TestStage } from '../lib/directory/directory-test.ts';
 import { VENDORS } from '../lib/settings/settings.ts';
 import { PRIVILEGES } from '../lib/user/privilege.ts';

@@ -1,9 +1,9 @@
 /** Describes the calls about the settings. Their schema is in lib/administration/settings-schema.ts. */
 import { settings, triedSettings } from '../lib/administration/settings-schema.ts';
-import * as answer from './settings-answer.ts';
 import { ETAG } from './call.ts';
 import type { DescribedAnswer, DescribedCalls } from './call.ts';
 import * as example from './example.ts';
+import * as answer from './settings-answer.ts';
 
 const settingsAnswer: DescribedAnswer = {
   description: 'The settings.',

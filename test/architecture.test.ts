@@ -165,7 +165,8 @@ describe('the style of docs/architecture.md', () => {
 
   test('lines end at 120 columns, comments too', () => {
     // The name of a test is one string, and cannot be broken.
-    const isName = (line: string): boolean => /^\s*(?:(?:test|describe)\b.*\(|name: )?(?:'[^']*'|`[^`]*`),? ?/u.test(line);
+    const isName = (line: string): boolean =>
+      /^\s*(?:(?:test|describe)\b.*\(|name: )?(?:'[^']*'|`[^`]*`),? ?/u.test(line);
     const isLong = (line: string): boolean => Array.from(line).length > 120 && !isName(line);
     const long = sources
       .filter((file) => !isGenerated(file))

@@ -3,12 +3,12 @@
  * schemas of their own.
  */
 import * as z from 'zod';
+import { CHANGE_KINDS } from '../sync/run.ts';
+import type { ChangeKind } from '../sync/run.ts';
+import type { UserQuery } from '../user/user-store.ts';
 import type { DefaultPrivilegeRequest } from './default-privilege.ts';
 import { parseInput } from './input.ts';
 import type { Parsed } from './input.ts';
-import type { UserQuery } from '../user/user-store.ts';
-import { CHANGE_KINDS } from '../sync/run.ts';
-import type { ChangeKind } from '../sync/run.ts';
 import { newPassword } from './user-schema.ts';
 
 const DEFAULT_USERS = 50;

@@ -1,14 +1,14 @@
+import type { Clock } from '../clock.ts';
 /**
  * Starts and cancels runs, and approves withheld removals, on behalf of an administrator. Knows no HTTP and carries out
  * no run: it asks the sync function to do so.
  */
 import { ServiceError } from '../errors.ts';
-import type { Clock } from '../clock.ts';
-import type { StartSync } from '../sync/sync-starter.ts';
-import type { RunStore } from '../sync/run-store.ts';
 import type { SettingsStore } from '../settings/settings-store.ts';
+import type { RunStore } from '../sync/run-store.ts';
 import { newRun, newRunId } from '../sync/run.ts';
 import type { Run, RunRequest } from '../sync/run.ts';
+import type { StartSync } from '../sync/sync-starter.ts';
 
 /** The ports that runs are controlled with. */
 export interface RunControlPorts {

@@ -4,7 +4,13 @@
  */
 import { X509Certificate } from 'node:crypto';
 import * as z from 'zod';
+import { parseDistinguishedName } from '../distinguished-name.ts';
+import { attributeList, isAttributeName } from '../settings/attribute-name.ts';
 import { parseFilter } from '../settings/filter.ts';
+import { expressionFault, timeZoneFault } from '../settings/schedule.ts';
+import { parseServerAddress } from '../settings/server-address.ts';
+import { type Settings, VENDORS } from '../settings/settings.ts';
+import { PRIVILEGES, privilegesFault } from '../user/privilege.ts';
 import type { Parsed } from './input.ts';
 import {
   LIST_EVEN_SO,
@@ -15,12 +21,6 @@ import {
   refuse,
   refuseRepetition,
 } from './input.ts';
-import { attributeList, isAttributeName } from '../settings/attribute-name.ts';
-import { parseServerAddress } from '../settings/server-address.ts';
-import { parseDistinguishedName } from '../distinguished-name.ts';
-import { PRIVILEGES, privilegesFault } from '../user/privilege.ts';
-import { expressionFault, timeZoneFault } from '../settings/schedule.ts';
-import { type Settings, VENDORS } from '../settings/settings.ts';
 
 // Together, these limits keep the settings within the 64 KiB of a secret.
 const MAX_SERVERS = 16;

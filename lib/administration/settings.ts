@@ -1,18 +1,18 @@
+import type { DirectoryTest } from '../directory/directory-test.ts';
+import type { OpenDirectory } from '../directory/directory.ts';
+import type { Entry } from '../directory/entry.ts';
+import { attributeValues, mapEntry } from '../directory/mapping.ts';
 /**
  * Reads, saves and tests the settings on behalf of an administrator. Knows no HTTP and no LDAP.
  */
 import { invalidRequest, ServiceError } from '../errors.ts';
 import type { InputFault } from '../errors.ts';
-import { attributeValues, mapEntry } from '../directory/mapping.ts';
 import { attributeList } from '../settings/attribute-name.ts';
-import type { DirectoryTest } from '../directory/directory-test.ts';
-import type { Entry } from '../directory/entry.ts';
-import type { OpenDirectory } from '../directory/directory.ts';
-import type { ScheduleStore, SettingsStore } from '../settings/settings-store.ts';
 import type { WorkingSchedule } from '../settings/schedule.ts';
+import type { ScheduleStore, SettingsStore } from '../settings/settings-store.ts';
+import { type Presets, type Settings, type StoredSettings, withPresets } from '../settings/settings.ts';
 import { settingsWarnings } from './settings-presentation.ts';
 import { parseSettings, type ParsedSettings, parseTriedSettings } from './settings-schema.ts';
-import { type Presets, type Settings, type StoredSettings, withPresets } from '../settings/settings.ts';
 
 /** Time limit of a settings test, whatever the servers do. The API promises an answer within 25 s. */
 const TEST_LIMIT_MS = 24_000;

@@ -3,14 +3,14 @@
  * other users are in users.ts.
  */
 import * as z from 'zod';
-import { LIST_EVEN_SO, optionalTextLine, parseInput, refuse, refuseRepetition } from './input.ts';
-import type { Parsed } from './input.ts';
+import { EMAIL_ADDRESS, exceedAddressBytes, MAX_ADDRESS_BYTES } from '../user/email-address.ts';
 import { passwordFault } from '../user/password.ts';
 import type { Privilege } from '../user/privilege.ts';
 import { PRIVILEGES, privilegesFault } from '../user/privilege.ts';
-import type { Authentication, Profile, UserStatus } from '../user/user.ts';
-import { EMAIL_ADDRESS, exceedAddressBytes, MAX_ADDRESS_BYTES } from '../user/email-address.ts';
 import { parseUserName } from '../user/user-name.ts';
+import type { Authentication, Profile, UserStatus } from '../user/user.ts';
+import { LIST_EVEN_SO, optionalTextLine, parseInput, refuse, refuseRepetition } from './input.ts';
+import type { Parsed } from './input.ts';
 
 const MAX_FULL_NAME_LENGTH = 512;
 const MAX_ADDRESS_LENGTH = 320;

@@ -4,13 +4,13 @@
  * (user-schema.ts).
  */
 import { randomUUID } from 'node:crypto';
+import type { Clock } from '../clock.ts';
 import { ServiceError } from '../errors.ts';
 import { hashPassword } from '../user/password.ts';
-import type { Clock } from '../clock.ts';
+import { userNameKey } from '../user/user-name.ts';
 import type { UserStore, UserWrite } from '../user/user-store.ts';
 import type { PublicUser, User } from '../user/user.ts';
 import { isActiveAdministrator, isWayIn, PROFILE_FIELDS } from '../user/user.ts';
-import { userNameKey } from '../user/user-name.ts';
 import type { NewUser, UserPatch } from './user-schema.ts';
 
 /**

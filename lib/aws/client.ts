@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 /**
  * The DynamoDB client of all stores, and what the SDK leaves to its callers: retries of incomplete answers, a limit on
  * the requests in flight, and reads and writes of many items. Knows no table.
@@ -17,7 +18,6 @@ import {
   TransactWriteCommand,
 } from '@aws-sdk/lib-dynamodb';
 import type { TransactWriteCommandInput } from '@aws-sdk/lib-dynamodb';
-import { randomUUID } from 'node:crypto';
 import { CLIENT_DEFAULTS, storeUnavailable, TRANSIENT_ERRORS, translateFaults } from './fault.ts';
 
 /** An item, or the key of one, as plain values. */

@@ -5,8 +5,8 @@
 import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { DeleteCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
-import type { Attempts, LoginStore } from '../login/login-store.ts';
 import type { Clock } from '../clock.ts';
+import type { Attempts, LoginStore } from '../login/login-store.ts';
 import { userNameKey } from '../user/user-name.ts';
 import { epochSeconds, readItems, wasWritten } from './client.ts';
 import { OPERATIONS_PREFIX } from './environment.ts';

@@ -17,16 +17,16 @@ import { gunzip, gzip } from 'node:zlib';
 import { ConditionalCheckFailedException, TransactionCanceledException } from '@aws-sdk/client-dynamodb';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { GetCommand, PutCommand, QueryCommand, TransactGetCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
-import { decodeCursor, encodeCursor } from '../cursor.ts';
 import type { Clock } from '../clock.ts';
-import type { Fence } from '../user/user-store.ts';
+import { decodeCursor, encodeCursor } from '../cursor.ts';
 import type { RunStore, StartResult } from '../sync/run-store.ts';
 import type { Change, Run, RunState } from '../sync/run.ts';
 import { interruptRun, LEASE_MS, leaseLost } from '../sync/run.ts';
+import type { Fence } from '../user/user-store.ts';
 import { chunksOf, epochSeconds, inFlight, waitForTry, wasWritten, writeItems } from './client.ts';
 import type { Item } from './client.ts';
-import { storeUnavailable } from './fault.ts';
 import { LEASE_KEY, OPERATIONS_PREFIX, RUN_PARTITION } from './environment.ts';
+import { storeUnavailable } from './fault.ts';
 import { heldBy } from './lease.ts';
 
 /** The table of runs, and the clock for leases and expiry. */

@@ -17,11 +17,11 @@ import type {
   SchedulerClientConfig,
   UpdateScheduleCommandInput,
 } from '@aws-sdk/client-scheduler';
-import { invalidRequest } from '../errors.ts';
 import type { Clock } from '../clock.ts';
-import type { ScheduleStore } from '../settings/settings-store.ts';
+import { invalidRequest } from '../errors.ts';
 import type { WorkingSchedule } from '../settings/schedule.ts';
 import { firstRun } from '../settings/schedule.ts';
+import type { ScheduleStore } from '../settings/settings-store.ts';
 import { CLIENT_DEFAULTS, translateFaults } from './fault.ts';
 
 /** A client that throws only ServiceError `storeUnavailable` and ValidationException. */

@@ -1,10 +1,10 @@
 /** A user as an item of the users table, and back. Knows nothing of how items are read and written. */
 import { hash } from 'node:crypto';
+import { addressKey } from '../user/email-address.ts';
+import { userNameKey } from '../user/user-name.ts';
 import type { UserWrite } from '../user/user-store.ts';
 import type { User } from '../user/user.ts';
-import { addressKey } from '../user/email-address.ts';
 import { linkKey } from '../user/user.ts';
-import { userNameKey } from '../user/user-name.ts';
 import type { Item } from './client.ts';
 import { LIST_SHARDS } from './environment.ts';
 

@@ -5,9 +5,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { TransactWriteCommandInput } from '@aws-sdk/lib-dynamodb';
 import { compareUsers } from '../event/event.ts';
-import type { User } from '../user/user.ts';
 import { userNameKey } from '../user/user-name.ts';
 import type { UserWrite } from '../user/user-store.ts';
+import type { User } from '../user/user.ts';
 import { USERS_TABLE } from './environment.ts';
 import { toUserItem, unchanged, userAfter, userBefore } from './user-item.ts';
 import { type Arrival, toRenameMark } from './user-trail.ts';

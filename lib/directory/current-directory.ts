@@ -3,9 +3,9 @@
  * warm connections) while they stay the same.
  */
 import type { Clock } from '../clock.ts';
-import type { Directory, OpenDirectory } from './directory.ts';
 import type { SettingsStore } from '../settings/settings-store.ts';
 import type { StoredSettings } from '../settings/settings.ts';
+import type { Directory, OpenDirectory } from './directory.ts';
 
 /** The directory that the current settings describe. */
 export interface CurrentDirectory {

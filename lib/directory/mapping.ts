@@ -6,13 +6,13 @@ import { hash } from 'node:crypto';
 import { ownValues } from '../distinguished-name.ts';
 import { isPrintable } from '../printable.ts';
 import { attributeKey, attributeList } from '../settings/attribute-name.ts';
+import type { MappingSettings, OptionSettings } from '../settings/settings.ts';
 import { EMAIL_ADDRESS } from '../user/email-address.ts';
+import { exceedAddressBytes, MAX_ADDRESS_BYTES } from '../user/email-address.ts';
+import { parseUserName, userNameKey } from '../user/user-name.ts';
 import type { Profile, ProfileField } from '../user/user.ts';
 import { PROFILE_FIELDS } from '../user/user.ts';
 import type { Entry } from './entry.ts';
-import type { MappingSettings, OptionSettings } from '../settings/settings.ts';
-import { exceedAddressBytes, MAX_ADDRESS_BYTES } from '../user/email-address.ts';
-import { parseUserName, userNameKey } from '../user/user-name.ts';
 
 /** A person as the directory has it now, in the form that sync stores. */
 export interface Person extends Profile {

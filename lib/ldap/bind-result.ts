@@ -3,7 +3,6 @@
  * Directory's sub-codes, the password policy control and the messages of vendors. Sends nothing itself.
  */
 import { type PasswordPolicyValue, PasswordPolicyError } from 'ldapts';
-
 import type { BindResult } from '../directory/directory.ts';
 import { describeResult, directoryError, encryptionRequired, RESULT } from './fault.ts';
 

@@ -3,12 +3,11 @@
  * a rejection is an outcome. Knows nothing of searches.
  */
 import { PasswordPolicyControl } from 'ldapts';
-
-import { ServiceError } from '../errors.ts';
 import type { BindResult } from '../directory/directory.ts';
+import { ServiceError } from '../errors.ts';
+import { readBindResult, toldReason } from './bind-result.ts';
 import type { Connection } from './connection.ts';
 import { administratorBindFault, RESULT } from './fault.ts';
-import { readBindResult, toldReason } from './bind-result.ts';
 
 /**
  * Binds with the bind DN.

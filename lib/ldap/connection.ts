@@ -1,3 +1,4 @@
+import type { LookupAddress } from 'node:dns';
 /**
  * One connection to one LDAP server, from name resolution to close. Every operation has a deadline. A connection that
  * misses one, breaks or receives invalid LDAP is destroyed and never used again. Decides nothing about results.
@@ -7,7 +8,6 @@
  * mechanism.
  */
 import { lookup } from 'node:dns/promises';
-import type { LookupAddress } from 'node:dns';
 import { once } from 'node:events';
 import * as net from 'node:net';
 import * as tls from 'node:tls';
@@ -20,12 +20,11 @@ import {
   type SearchEntry,
   SearchRequest,
 } from 'ldapts';
-
 import { within } from '../deadline.ts';
 import { ServiceError } from '../errors.ts';
 import type { ServerAddress } from '../settings/server-address.ts';
-import { type Answer, startConversation } from './conversation.ts';
 import type { ConnectionSettings } from '../settings/settings.ts';
+import { type Answer, startConversation } from './conversation.ts';
 import { connectionLost, connectionTimeout, describeResult, networkFault, RESULT, tlsFault } from './fault.ts';
 
 const START_TLS_OID = '1.3.6.1.4.1.1466.20037'; // RFC 4511 section 4.14

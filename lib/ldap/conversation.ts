@@ -13,7 +13,6 @@ import {
   SearchReference,
   UnbindRequest,
 } from 'ldapts';
-
 import { within } from '../deadline.ts';
 import { ServiceError } from '../errors.ts';
 import { connectionLost, connectionTimeout, describeResult, networkFault, notLdap, operationTimeout } from './fault.ts';

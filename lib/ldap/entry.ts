@@ -4,10 +4,9 @@
  * nothing itself.
  */
 import type { Attribute, SearchEntry } from 'ldapts';
-
+import type { Entry } from '../directory/entry.ts';
 import { mappedAttributes } from '../directory/mapping.ts';
 import { attributeKey } from '../settings/attribute-name.ts';
-import type { Entry } from '../directory/entry.ts';
 import type { MappingSettings } from '../settings/settings.ts';
 import { disablingRule, type StatusAttribute } from './account-status.ts';
 import { readUniqueId } from './unique-id.ts';

@@ -3,7 +3,6 @@
  * the unique id, the base to search, whether a reference can lead to people. Reads no people.
  */
 import type { SearchEntry } from 'ldapts';
-
 import { dnKey, isAtOrBelow, ownTypes } from '../distinguished-name.ts';
 import { ServiceError } from '../errors.ts';
 import type { Vendor } from '../settings/settings.ts';

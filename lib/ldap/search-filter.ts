@@ -3,7 +3,6 @@
  * of an assertion unchanged. Parses no text.
  */
 import { type BerWriter, Filter as LdaptsFilter, SearchFilter } from 'ldapts';
-
 import type { Filter } from '../settings/filter.ts';
 
 const CHOICE = {

@@ -1,3 +1,6 @@
+import type { DirectoryTest, PresentedCertificate, TestedServer, TestStage } from '../directory/directory-test.ts';
+import type { ReadProof } from '../directory/directory.ts';
+import type { Entry } from '../directory/entry.ts';
 /**
  * The settings test: goes through the stages from name resolution to the filter, as an administrator would by hand, and
  * reports what each found and how long it took. Stops at the first stage that fails. Changes nothing and keeps no
@@ -5,9 +8,7 @@
  */
 import { ServiceError } from '../errors.ts';
 import type { Filter } from '../settings/filter.ts';
-import type { DirectoryTest, PresentedCertificate, TestedServer, TestStage } from '../directory/directory-test.ts';
-import type { Entry } from '../directory/entry.ts';
-import type { ReadProof } from '../directory/directory.ts';
+import type { ServerAddress } from '../settings/server-address.ts';
 import { type Settings, withPresets } from '../settings/settings.ts';
 import { bindAdministrator } from './bind.ts';
 import {
@@ -18,13 +19,12 @@ import {
   resolveServer,
   secureConnection,
 } from './connection.ts';
-import type { ServerAddress } from '../settings/server-address.ts';
-import { serverAddress } from './server-ranking.ts';
 import { makeEntryReading } from './entry.ts';
 import { isServerFault } from './fault.ts';
 import { readScope } from './reading/paged.ts';
 import { readRootDse, type RootDse } from './root-dse.ts';
 import { chooseScope, EVERYBODY, findIdSource, probe, type Scope } from './scope.ts';
+import { serverAddress } from './server-ranking.ts';
 import { VENDOR_FACTS } from './vendor.ts';
 
 /** The most people that are counted. */

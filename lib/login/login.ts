@@ -6,20 +6,20 @@
  * nothing.
  */
 import { randomUUID } from 'node:crypto';
-import type { CurrentDirectory } from '../directory/current-directory.ts';
+import type { Clock } from '../clock.ts';
 import { within } from '../deadline.ts';
+import type { CurrentDirectory } from '../directory/current-directory.ts';
+import type { BindResult, Directory, RejectionReason } from '../directory/directory.ts';
 import { isSameDn } from '../distinguished-name.ts';
 import { ServiceError } from '../errors.ts';
+import type { MappingSettings } from '../settings/settings.ts';
 import { DECOY_HASH, MAX_PASSWORD_BYTES, verifyPasswordHash } from '../user/password.ts';
+import { mayLogIn } from '../user/privilege.ts';
+import { parseUserName } from '../user/user-name.ts';
+import type { DirectoryLink, PublicUser, User } from '../user/user.ts';
+import { toPublicUser } from '../user/user.ts';
 import type { Attempts, LoginStore } from './login-store.ts';
 import { addFailure, countsAsFailure, FAILURES_KEPT_MS } from './throttle.ts';
-import type { BindResult, Directory, RejectionReason } from '../directory/directory.ts';
-import type { Clock } from '../clock.ts';
-import { mayLogIn } from '../user/privilege.ts';
-import type { MappingSettings } from '../settings/settings.ts';
-import type { DirectoryLink, PublicUser, User } from '../user/user.ts';
-import { parseUserName } from '../user/user-name.ts';
-import { toPublicUser } from '../user/user.ts';
 
 /** The outcome of a login. `retryAfterSeconds` comes with `throttled`. */
 export type LoginOutcome =

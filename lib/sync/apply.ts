@@ -1,19 +1,19 @@
+import { userNameKey } from '../user/user-name.ts';
+import type { Fence, UserStore, UserWrite, WriteResult } from '../user/user-store.ts';
+import type { User } from '../user/user.ts';
+import { batchesOf } from './batch.ts';
 /**
  * Carries out the steps of a plan, or only reports them in a dry run. Each write is conditional. After a lost race the
  * step is planned again from the stored user, for that user alone; a user that others keep changing is left to the next
  * run.
  */
 import type { Changed } from './matching.ts';
-import { batchesOf } from './batch.ts';
 import { createUser, isTiedTo, meetOccupant, occupantReason, planUser, refusePerson } from './plan.ts';
 import type { Plan } from './plan.ts';
 import { decideMissing, removeUser } from './removal.ts';
+import type { Report } from './report.ts';
 import { CHANGED_MEANWHILE, tell } from './step.ts';
 import type { PlanContext, Step } from './step.ts';
-import type { Fence, UserStore, UserWrite, WriteResult } from '../user/user-store.ts';
-import type { Report } from './report.ts';
-import type { User } from '../user/user.ts';
-import { userNameKey } from '../user/user-name.ts';
 
 /** Carries out the steps of a plan, in three ways. */
 export interface Apply {

@@ -7,8 +7,8 @@
  */
 import type { Mapped, Person } from '../directory/mapping.ts';
 import type { UserLink } from '../user/user-store.ts';
-import type { Change } from './run.ts';
 import { linkKey } from '../user/user.ts';
+import type { Change } from './run.ts';
 
 /** A person whose user is known by unique id but no longer looks like the person. */
 export interface Changed {

@@ -7,9 +7,9 @@
  * else. A user with integrated authentication is never changed.
  */
 import type { Person } from '../directory/mapping.ts';
+import { userNameKey } from '../user/user-name.ts';
 import type { User } from '../user/user.ts';
 import { profileOf } from '../user/user.ts';
-import { userNameKey } from '../user/user-name.ts';
 import type { Changed, Matches } from './matching.ts';
 import type { Present, RemovalDecision } from './removal.ts';
 import type { Change, ChangeKind } from './run.ts';

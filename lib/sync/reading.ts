@@ -1,18 +1,18 @@
+import type { Directory, DirectoryReader, ReadProof } from '../directory/directory.ts';
+import { mapEntry } from '../directory/mapping.ts';
 /**
  * Reads everybody from the directory and matches them to the stored users. If a server fails in mid-read, the next one
  * is read from the beginning and the first result is dropped, because two servers need not agree.
  */
 import { ServiceError } from '../errors.ts';
-import { mapEntry } from '../directory/mapping.ts';
-import { startMatching } from './matching.ts';
-import type { Matches } from './matching.ts';
-import type { Directory, DirectoryReader, ReadProof } from '../directory/directory.ts';
-import type { UserStore } from '../user/user-store.ts';
-import type { Report } from './report.ts';
 import type { Settings } from '../settings/settings.ts';
+import type { UserStore } from '../user/user-store.ts';
 import type { User } from '../user/user.ts';
 import { batchesOf } from './batch.ts';
+import { startMatching } from './matching.ts';
+import type { Matches } from './matching.ts';
 import { needsDecision } from './plan.ts';
+import type { Report } from './report.ts';
 
 /** The result of reading everybody. The caller closes `reader`. */
 export interface Reading {

@@ -1,15 +1,15 @@
+import type { Clock } from '../clock.ts';
+import type { ReadProof } from '../directory/directory.ts';
 /**
  * The report of a run: progress, shown whenever the lease is renewed, totals, lines, and the final record. Also detects
  * the reasons to end a run early: a lost lease, a request to cancel, the time limit.
  */
 import { ServiceError } from '../errors.ts';
-import type { Step } from './step.ts';
-import type { Clock } from '../clock.ts';
 import type { Fence } from '../user/user-store.ts';
-import type { ReadProof } from '../directory/directory.ts';
 import type { RunStore } from './run-store.ts';
 import type { Change, ChangeKind, Run, RunStage, RunState } from './run.ts';
 import { NO_TOTALS } from './run.ts';
+import type { Step } from './step.ts';
 
 /** The report of one run while it works. */
 export interface Report {

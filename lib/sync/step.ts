@@ -5,9 +5,9 @@
 import type { Person } from '../directory/mapping.ts';
 import type { OptionSettings } from '../settings/settings.ts';
 import type { Privilege } from '../user/privilege.ts';
+import type { UserWrite } from '../user/user-store.ts';
 import type { User } from '../user/user.ts';
 import { PROFILE_FIELDS } from '../user/user.ts';
-import type { UserWrite } from '../user/user-store.ts';
 import type { Change, ChangeKind, FieldValue } from './run.ts';
 
 /** The values that all decisions of one run share. */

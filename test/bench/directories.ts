@@ -5,19 +5,18 @@
  */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-
 import { createRunStore } from '../../lib/aws/run-store.ts';
 import { createUserStore } from '../../lib/aws/user-store.ts';
 import { openDirectory } from '../../lib/ldap/directory.ts';
-import { createMemoryStores } from '../support/memory-stores.ts';
+import type { Settings } from '../../lib/settings/settings.ts';
 import { newRun, newRunId } from '../../lib/sync/run.ts';
 import type { Run } from '../../lib/sync/run.ts';
-import type { Settings } from '../../lib/settings/settings.ts';
 import { synchronize } from '../../lib/sync/sync.ts';
 import { startDynamoDb } from '../../local/dynamodb.ts';
 import { startApacheDs } from '../support/apacheds.ts';
 import type { DirectoryServer, DirectoryServerOptions, Product } from '../support/directory-server.ts';
 import { startDs389 } from '../support/ds389.ts';
+import { createMemoryStores } from '../support/memory-stores.ts';
 import { startOpenLdap } from '../support/openldap.ts';
 import { aSettings } from '../support/people.ts';
 import { startSamba } from '../support/samba.ts';

@@ -4,8 +4,8 @@
  */
 import { mapEntry } from '../../lib/directory/mapping.ts';
 import type { Person } from '../../lib/directory/mapping.ts';
-import { createUser } from '../../lib/sync/plan.ts';
 import type { Settings } from '../../lib/settings/settings.ts';
+import { createUser } from '../../lib/sync/plan.ts';
 import type { User } from '../../lib/user/user.ts';
 import { aSettings } from '../support/people.ts';
 

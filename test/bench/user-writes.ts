@@ -7,8 +7,8 @@ import { BatchWriteCommand, PutCommand } from '@aws-sdk/lib-dynamodb';
 import { chunksOf, inFlight } from '../../lib/aws/client.ts';
 import { toUserItem } from '../../lib/aws/user-item.ts';
 import { createUserStore } from '../../lib/aws/user-store.ts';
-import type { User } from '../../lib/user/user.ts';
 import { userNameKey } from '../../lib/user/user-name.ts';
+import type { User } from '../../lib/user/user.ts';
 import { startDynamoDb } from '../../local/dynamodb.ts';
 import { connect, createTables } from '../support/tables.ts';
 

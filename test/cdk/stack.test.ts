@@ -1,4 +1,4 @@
-/** What the stack promises, read from the synthesized template. Bundling is left out; the local program does it. */
+/** Tests the template that the stack synthesizes. Skips bundling: the tests of the local program run the bundles. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -215,7 +215,7 @@ test('events come from users and finished runs alone, are retried as long as the
   ]);
 });
 
-test('the function of the events reads streams and marks of renames, and writes to nothing but the bus and its queue', () => {
+test('the events function reads streams and rename marks, and writes only to the bus and its queue', () => {
   expect(actions(template, 'Events', 'EventsBus')).toEqual(['events:PutEvents']);
   expect(actions(template, 'Events', 'EventsFailures')).toContain('sqs:SendMessage');
   expect(statements(template, 'Events')).toContainEqual({
@@ -346,7 +346,7 @@ test('in a VPC that has its own endpoints none is created', () => {
   synthesize({ ...VPC, vpcEndpoints: 'false' }).resourceCountIs('AWS::EC2::VPCEndpoint', 0);
 });
 
-test('unusable context is refused, all faults at once', () => {
+test('invalid context is refused, with all faults at once', () => {
   const context = {
     alarmEmail: 'nobody',
     syncIntervalMinutes: 'often',

@@ -4,9 +4,8 @@
  */
 import { Client, InsufficientAccessError } from 'ldapts';
 import { expect, onTestFinished } from 'vitest';
-
-import { openDirectory } from '../../lib/ldap/directory.ts';
 import type { Directory, ReadProof } from '../../lib/directory/directory.ts';
+import { openDirectory } from '../../lib/ldap/directory.ts';
 import type { Settings } from '../../lib/settings/settings.ts';
 import { type Certificates, makeCertificates } from '../../local/certificate.ts';
 import {

@@ -1,6 +1,5 @@
 /** The Directory port on every server that can be started here. directory-behaviour.ts has the tests. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-
 import { startApacheDs } from '../support/apacheds.ts';
 import type { DirectoryServer, DirectoryServerOptions, Product } from '../support/directory-server.ts';
 import { startDs389 } from '../support/ds389.ts';

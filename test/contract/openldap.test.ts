@@ -7,9 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'ldapts';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-
-import { openDirectory } from '../../lib/ldap/directory.ts';
 import type { Directory } from '../../lib/directory/directory.ts';
+import { openDirectory } from '../../lib/ldap/directory.ts';
 import type { Settings } from '../../lib/settings/settings.ts';
 import { makeCertificates } from '../../local/certificate.ts';
 import { type Slapd, startSlapd } from '../../local/slapd.ts';

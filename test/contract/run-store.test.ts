@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import type { Fence } from '../../lib/user/user-store.ts';
 import type { Change, Run } from '../../lib/sync/run.ts';
 import { LEASE_MS, newRun, NO_TOTALS, refuseRun } from '../../lib/sync/run.ts';
+import type { Fence } from '../../lib/user/user-store.ts';
 import { describeOnEveryStore } from '../support/stores.ts';
 import type { Stores } from '../support/stores.ts';
 

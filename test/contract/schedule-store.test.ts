@@ -9,11 +9,11 @@ import {
 } from '@aws-sdk/client-scheduler';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createScheduleStore, createSchedulerClient } from '../../lib/aws/schedule-store.ts';
-import { createMemoryStores } from '../support/memory-stores.ts';
 import { nextRuns } from '../../lib/settings/schedule.ts';
 import { serve } from '../../local/running.ts';
 import { createScheduler } from '../../local/scheduler.ts';
 import { LOCAL_CLIENT } from '../../local/template.ts';
+import { createMemoryStores } from '../support/memory-stores.ts';
 
 const stops: (() => Promise<void>)[] = [];
 afterEach(async () => {

@@ -13,11 +13,11 @@ import {
   createSettingsStore,
   readAdministratorPassword,
 } from '../../lib/aws/settings-store.ts';
-import { createMemoryStores } from '../support/memory-stores.ts';
 import type { SettingsStore } from '../../lib/settings/settings-store.ts';
 import { serve } from '../../local/running.ts';
 import { createSecretsManager } from '../../local/secrets-manager.ts';
 import { LOCAL_CLIENT } from '../../local/template.ts';
+import { createMemoryStores } from '../support/memory-stores.ts';
 import { aSettings } from '../support/people.ts';
 import { startSecrets } from '../support/secrets.ts';
 import type { Secrets } from '../support/secrets.ts';

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import type { UserLink, UserQuery, UserStore, UserWrite } from '../../lib/user/user-store.ts';
 import { encodeCursor } from '../../lib/cursor.ts';
 import { newRun } from '../../lib/sync/run.ts';
+import { compareNameKeys, userNameKey } from '../../lib/user/user-name.ts';
+import type { UserLink, UserQuery, UserStore, UserWrite } from '../../lib/user/user-store.ts';
 import type { User } from '../../lib/user/user.ts';
 import { linkKey } from '../../lib/user/user.ts';
-import { compareNameKeys, userNameKey } from '../../lib/user/user-name.ts';
 import { aUser } from '../support/people.ts';
 import { describeOnEveryStore } from '../support/stores.ts';
 import type { Stores } from '../support/stores.ts';

@@ -1,7 +1,7 @@
 /** The rules of each vendor, on a server of that vendor: detection, disabled accounts, usual filter and mapping. */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { openDirectory } from '../../lib/ldap/directory.ts';
 import { mapEntry } from '../../lib/directory/mapping.ts';
+import { openDirectory } from '../../lib/ldap/directory.ts';
 import { type Settings, type Vendor, withPresets } from '../../lib/settings/settings.ts';
 import { startApacheDs } from '../support/apacheds.ts';
 import {

@@ -7,8 +7,8 @@ import path from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import type { APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { HttpHandler } from '../../functions/http.ts';
 import { makeHandler } from '../../functions/console-handler.ts';
+import type { HttpHandler } from '../../functions/http.ts';
 import { apiEvent } from '../support/api-event.ts';
 import { faultsOf } from '../support/described.ts';
 

@@ -10,8 +10,8 @@ import { createLogin } from '../../lib/login/login.ts';
 import { describeApi } from '../../openapi/document.ts';
 import { DESCRIPTION_FILES } from '../../openapi/file.ts';
 import { apiEvent } from '../support/api-event.ts';
-import { startHouse } from '../support/house.ts';
 import { faultsOf, OPERATIONS } from '../support/described.ts';
+import { startHouse } from '../support/house.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 

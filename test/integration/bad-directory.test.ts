@@ -4,8 +4,8 @@
  */
 import { afterEach, expect, describe, test } from 'vitest';
 import { openDirectory } from '../../lib/ldap/directory.ts';
-import type { Run } from '../../lib/sync/run.ts';
 import type { Settings } from '../../lib/settings/settings.ts';
+import type { Run } from '../../lib/sync/run.ts';
 import { startHouse } from '../support/house.ts';
 import type { House } from '../support/house.ts';
 import { OFFERS_PAGING, startScriptedLdapServer } from '../support/scripted-ldap-server.ts';

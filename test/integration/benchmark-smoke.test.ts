@@ -15,7 +15,6 @@ import { createUserStore } from '../../lib/aws/user-store.ts';
 import { keepDirectory } from '../../lib/directory/current-directory.ts';
 import { openDirectory } from '../../lib/ldap/directory.ts';
 import { createLogin } from '../../lib/login/login.ts';
-import { createMemoryStores } from '../support/memory-stores.ts';
 import type { Settings } from '../../lib/settings/settings.ts';
 import type { Run } from '../../lib/sync/run.ts';
 import { startDynamoDb } from '../../local/dynamodb.ts';
@@ -25,6 +24,7 @@ import type { Slapd } from '../../local/slapd.ts';
 import { ldifOf, passwordOf, READER, settingsOf, uidOf } from '../bench/people.ts';
 import { startLdapMeter } from '../support/ldap-meter.ts';
 import type { LdapMeter } from '../support/ldap-meter.ts';
+import { createMemoryStores } from '../support/memory-stores.ts';
 import { connect, createTables } from '../support/tables.ts';
 
 const PEOPLE = 10_000;

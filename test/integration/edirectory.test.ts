@@ -5,9 +5,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { openDirectory } from '../../lib/ldap/directory.ts';
 import type { BindResult } from '../../lib/directory/directory.ts';
 import type { Entry } from '../../lib/directory/entry.ts';
+import { openDirectory } from '../../lib/ldap/directory.ts';
 import { aSettings } from '../support/people.ts';
 import { type Attributes, type Script, startScriptedLdapServer } from '../support/scripted-ldap-server.ts';
 

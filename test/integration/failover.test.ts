@@ -3,9 +3,8 @@
  * from beginning to end, a login continues at once on the next server, and a server that has recovered is used again.
  */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-
-import { openDirectory } from '../../lib/ldap/directory.ts';
 import type { Directory } from '../../lib/directory/directory.ts';
+import { openDirectory } from '../../lib/ldap/directory.ts';
 import type { Run } from '../../lib/sync/run.ts';
 import { startCountingProxy } from '../support/counting-proxy.ts';
 import { type DirectoryServer, dnOf, type PersonFixture } from '../support/directory-server.ts';

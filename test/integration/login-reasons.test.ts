@@ -4,8 +4,8 @@
  */
 import { Attribute, Change } from 'ldapts';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { openDirectory } from '../../lib/ldap/directory.ts';
 import type { BindResult } from '../../lib/directory/directory.ts';
+import { openDirectory } from '../../lib/ldap/directory.ts';
 import { startApacheDs } from '../support/apacheds.ts';
 import {
   asRoot,
@@ -18,8 +18,8 @@ import {
 } from '../support/directory-server.ts';
 import { startDs389 } from '../support/ds389.ts';
 import { startOpenLdap } from '../support/openldap.ts';
-import { startSamba } from '../support/samba.ts';
 import { aSettings } from '../support/people.ts';
+import { startSamba } from '../support/samba.ts';
 
 /** The first start on a machine downloads packages and loads people. */
 const FIRST_START_MS = 600_000;

@@ -17,13 +17,13 @@ import { keepDirectory } from '../../lib/directory/current-directory.ts';
 import { openDirectory } from '../../lib/ldap/directory.ts';
 import { createLogin } from '../../lib/login/login.ts';
 import type { LoginOutcome } from '../../lib/login/login.ts';
-import { createMemoryStores } from '../support/memory-stores.ts';
 import type { Change, Run, Totals } from '../../lib/sync/run.ts';
 import type { User } from '../../lib/user/user.ts';
 import { startDynamoDb } from '../../local/dynamodb.ts';
 import type { LocalDynamoDb } from '../../local/dynamodb.ts';
 import { startSlapd } from '../../local/slapd.ts';
 import type { Slapd } from '../../local/slapd.ts';
+import { createMemoryStores } from '../support/memory-stores.ts';
 import { aSettings } from '../support/people.ts';
 import { connect, createTables } from '../support/tables.ts';
 

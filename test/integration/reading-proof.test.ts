@@ -1,9 +1,10 @@
 /** The ways in which a server can cut a read short: the Directory port never reports such a read as complete. */
 import { describe, expect, onTestFinished, test } from 'vitest';
-
-import { openDirectory } from '../../lib/ldap/directory.ts';
 import type { Directory, ReadProof } from '../../lib/directory/directory.ts';
+import { openDirectory } from '../../lib/ldap/directory.ts';
 import type { Settings } from '../../lib/settings/settings.ts';
+import { aSettings } from '../support/people.ts';
+import { type Read, readAll } from '../support/read-all.ts';
 import {
   entryMessage,
   OFFERS_PAGING,
@@ -13,8 +14,6 @@ import {
   type SearchAsked,
   startScriptedLdapServer,
 } from '../support/scripted-ldap-server.ts';
-import { aSettings } from '../support/people.ts';
-import { type Read, readAll } from '../support/read-all.ts';
 
 const BASE = 'dc=example,dc=com';
 const OPERATION_SECONDS = 0.3;

@@ -6,11 +6,11 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { makeCertificates } from '../../local/certificate.ts';
 import { type SettingsTest, testSettings } from '../../lib/administration/settings.ts';
 import { openDirectory } from '../../lib/ldap/directory.ts';
-import { createMemoryStores } from '../support/memory-stores.ts';
+import { makeCertificates } from '../../local/certificate.ts';
 import type { DirectoryServer } from '../support/directory-server.ts';
+import { createMemoryStores } from '../support/memory-stores.ts';
 import { startOpenLdap } from '../support/openldap.ts';
 import { OFFERS_PAGING, type Script, startScriptedLdapServer } from '../support/scripted-ldap-server.ts';
 

@@ -5,7 +5,6 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Attribute, Change } from 'ldapts';
-
 import { makeCertificates, makeKeyStore } from '../../local/certificate.ts';
 import { unpackPackages } from '../../local/debian-package.ts';
 import { findJava } from '../../local/java.ts';

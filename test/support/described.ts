@@ -1,10 +1,10 @@
+import formats from 'ajv-formats';
 /**
  * Checks answers of the administration API against its description: address, status, headers, content type, and every
  * property of the body. Anything that is not described fails.
  */
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { ValidateFunction } from 'ajv/dist/2020.js';
-import formats from 'ajv-formats';
 import { expect } from 'vitest';
 import description from '../../functions/openapi.json' with { type: 'json' };
 

@@ -7,7 +7,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'ldapts';
-
 import type { Certificates } from '../../local/certificate.ts';
 
 /** A product that is tested. `Vendor` in lib/settings/settings.ts is the family it belongs to. */

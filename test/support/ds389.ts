@@ -8,7 +8,6 @@ import { cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-
 import { type Certificates, makeCertificates, makeKeyStore } from '../../local/certificate.ts';
 import { unpackPackages } from '../../local/debian-package.ts';
 import { startServer } from '../../local/server-process.ts';

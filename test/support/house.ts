@@ -1,13 +1,13 @@
-/** The product in memory, for tests of the core: every port has its memory adapter, and tests move the clock. */
-import { createMemoryStores } from './memory-stores.ts';
 import type { OpenDirectory } from '../../lib/directory/directory.ts';
 import type { StartResult } from '../../lib/sync/run-store.ts';
-import type { UserStore } from '../../lib/user/user-store.ts';
 import { newRun, newRunId } from '../../lib/sync/run.ts';
 import type { Change, Run, RunRequest } from '../../lib/sync/run.ts';
 import { synchronize } from '../../lib/sync/sync.ts';
+import type { UserStore } from '../../lib/user/user-store.ts';
 import type { User } from '../../lib/user/user.ts';
 import { MemoryDirectory } from './memory-directory.ts';
+/** The product in memory, for tests of the core: every port has its memory adapter, and tests move the clock. */
+import { createMemoryStores } from './memory-stores.ts';
 import { aSettings, NOW } from './people.ts';
 
 export type House = Awaited<ReturnType<typeof startHouse>>;

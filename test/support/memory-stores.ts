@@ -1,22 +1,22 @@
+import type { Clock } from '../../lib/clock.ts';
 /**
  * Every store in memory, with the same promises as the real ones: for tests of the core, and as the plainest statement
  * of what the ports mean. Forgets everything when the process ends.
  */
 import { decodeCursor, encodeCursor } from '../../lib/cursor.ts';
-import type { Attempts, LoginStore } from '../../lib/login/login-store.ts';
-import type { Clock } from '../../lib/clock.ts';
-import type { Fence, UserQuery, UserStore, UserWrite, WriteResult } from '../../lib/user/user-store.ts';
 import type { Page } from '../../lib/cursor.ts';
-import type { RunStore } from '../../lib/sync/run-store.ts';
-import type { ScheduleStore, SettingsStore } from '../../lib/settings/settings-store.ts';
+import type { Attempts, LoginStore } from '../../lib/login/login-store.ts';
 import type { Session, SessionStore } from '../../lib/login/session.ts';
 import type { WorkingSchedule } from '../../lib/settings/schedule.ts';
+import { firstRun } from '../../lib/settings/schedule.ts';
+import type { ScheduleStore, SettingsStore } from '../../lib/settings/settings-store.ts';
+import type { StoredSettings } from '../../lib/settings/settings.ts';
+import type { RunStore } from '../../lib/sync/run-store.ts';
 import type { Change, Run, RunState } from '../../lib/sync/run.ts';
 import { interruptRun, LEASE_MS, leaseLost } from '../../lib/sync/run.ts';
-import { firstRun } from '../../lib/settings/schedule.ts';
-import type { StoredSettings } from '../../lib/settings/settings.ts';
-import type { User } from '../../lib/user/user.ts';
 import { compareNameKeys, userNameKey } from '../../lib/user/user-name.ts';
+import type { Fence, UserQuery, UserStore, UserWrite, WriteResult } from '../../lib/user/user-store.ts';
+import type { User } from '../../lib/user/user.ts';
 import { isFoundBy, linkKey, userStatus } from '../../lib/user/user.ts';
 
 export interface MemoryStores {

@@ -1,9 +1,9 @@
+import type { Entry } from '../../lib/directory/entry.ts';
 /** Builders for tests of the core: settings, an entry, a person, a user, each plain unless a test says otherwise. */
 import { mapEntry } from '../../lib/directory/mapping.ts';
 import type { Person } from '../../lib/directory/mapping.ts';
-import type { PlanContext } from '../../lib/sync/step.ts';
-import type { Entry } from '../../lib/directory/entry.ts';
 import type { MappingSettings, Settings } from '../../lib/settings/settings.ts';
+import type { PlanContext } from '../../lib/sync/step.ts';
 import type { User } from '../../lib/user/user.ts';
 
 export const MAPPING: MappingSettings = {

@@ -9,7 +9,6 @@ import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-
 import { makeCertificates } from '../../local/certificate.ts';
 import { unpackPackages } from '../../local/debian-package.ts';
 import {

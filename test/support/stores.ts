@@ -5,13 +5,13 @@ import { createLoginStore } from '../../lib/aws/login-store.ts';
 import { createRunStore } from '../../lib/aws/run-store.ts';
 import { createSessionStore } from '../../lib/aws/session-store.ts';
 import { createUserStore } from '../../lib/aws/user-store.ts';
-import { createMemoryStores } from './memory-stores.ts';
 import type { LoginStore } from '../../lib/login/login-store.ts';
-import type { RunStore } from '../../lib/sync/run-store.ts';
 import type { SessionStore } from '../../lib/login/session.ts';
+import type { RunStore } from '../../lib/sync/run-store.ts';
 import type { UserStore } from '../../lib/user/user-store.ts';
 import { startDynamoDb } from '../../local/dynamodb.ts';
 import type { DynamoDbKind, LocalDynamoDb } from '../../local/dynamodb.ts';
+import { createMemoryStores } from './memory-stores.ts';
 import { connect, createTables } from './tables.ts';
 
 /** Empty stores, and a clock that a test moves. */

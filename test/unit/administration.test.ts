@@ -1,13 +1,13 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { parseNewUser } from '../../lib/administration/user-schema.ts';
 import { createAdministration } from '../../lib/administration/users.ts';
 import { ensureFirstAdministrator } from '../../lib/login/sign-in.ts';
-import { createMemoryStores } from '../support/memory-stores.ts';
 import { verifyPasswordHash } from '../../lib/user/password.ts';
 import type { UserStore } from '../../lib/user/user-store.ts';
 import type { User } from '../../lib/user/user.ts';
 import { toPublicUser } from '../../lib/user/user.ts';
-import { parseNewUser } from '../../lib/administration/user-schema.ts';
+import { createMemoryStores } from '../support/memory-stores.ts';
 import { aUser, NOW } from '../support/people.ts';
 
 const generated = async (): Promise<string> => 'generated password';

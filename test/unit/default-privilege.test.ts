@@ -1,10 +1,10 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { applyDefaultPrivileges } from '../../lib/administration/default-privilege.ts';
-import { createMemoryStores } from '../support/memory-stores.ts';
-import type { UserStore } from '../../lib/user/user-store.ts';
 import type { Privilege } from '../../lib/user/privilege.ts';
+import type { UserStore } from '../../lib/user/user-store.ts';
 import type { User } from '../../lib/user/user.ts';
+import { createMemoryStores } from '../support/memory-stores.ts';
 import { aSettings, aUser, NOW } from '../support/people.ts';
 
 const REAL = { dryRun: false } as const;

@@ -1,6 +1,5 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-
 import { type Filter, MAX_FILTER_DEPTH, parseFilter } from '../../lib/settings/filter.ts';
 
 /** A filter with its bytes as text, so that a whole tree can be compared and read. */

@@ -1,14 +1,13 @@
 /** Translates what servers of different vendors return into the vocabulary of Rollcall. */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-
 import { disablingRule } from '../../lib/ldap/account-status.ts';
-import { serverAddress } from '../../lib/ldap/server-ranking.ts';
-import { parseFilter } from '../../lib/settings/filter.ts';
 import { readBindResult } from '../../lib/ldap/bind-result.ts';
 import { chooseBase, chooseContext, leadsToNobody, type RootDse } from '../../lib/ldap/root-dse.ts';
+import { serverAddress } from '../../lib/ldap/server-ranking.ts';
 import { readUniqueId, uniqueIdValues } from '../../lib/ldap/unique-id.ts';
 import { detectVendor, VENDOR_FACTS, vendorIdAttribute } from '../../lib/ldap/vendor.ts';
+import { parseFilter } from '../../lib/settings/filter.ts';
 import { VENDORS, withPresets } from '../../lib/settings/settings.ts';
 import { aSettings } from '../support/people.ts';
 

@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { keepDirectory } from '../../lib/directory/current-directory.ts';
+import type { Directory } from '../../lib/directory/directory.ts';
 import { ServiceError } from '../../lib/errors.ts';
 import { createLogin, withoutDomain } from '../../lib/login/login.ts';
-import { delayAfter } from '../../lib/login/throttle.ts';
 import type { Login } from '../../lib/login/login.ts';
-import { hashPassword } from '../../lib/user/password.ts';
-import type { Directory } from '../../lib/directory/directory.ts';
+import { delayAfter } from '../../lib/login/throttle.ts';
 import type { Settings } from '../../lib/settings/settings.ts';
+import { hashPassword } from '../../lib/user/password.ts';
 import { startHouse } from '../support/house.ts';
 import type { House } from '../support/house.ts';
 import { unreachable } from '../support/memory-directory.ts';

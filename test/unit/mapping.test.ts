@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { Entry } from '../../lib/directory/entry.ts';
 import { mapEntry } from '../../lib/directory/mapping.ts';
 import type { Person } from '../../lib/directory/mapping.ts';
-import type { Entry } from '../../lib/directory/entry.ts';
 import type { MappingSettings } from '../../lib/settings/settings.ts';
 import { anEntry, MAPPING } from '../support/people.ts';
 

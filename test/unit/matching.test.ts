@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import type { Mapped, Person } from '../../lib/directory/mapping.ts';
 import { SAME_ID, SAME_NAME, startMatching } from '../../lib/sync/matching.ts';
 import type { Matches } from '../../lib/sync/matching.ts';
-import type { Mapped, Person } from '../../lib/directory/mapping.ts';
 import type { UserLink } from '../../lib/user/user-store.ts';
 import { aPerson } from '../support/people.ts';
 

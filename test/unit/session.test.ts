@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { createMemoryStores } from '../support/memory-stores.ts';
 import type { Session, SessionStore } from '../../lib/login/session.ts';
 import { createSession, endSession, readSession, renewSession, SESSION_SECONDS } from '../../lib/login/session.ts';
 import type { User } from '../../lib/user/user.ts';
+import { createMemoryStores } from '../support/memory-stores.ts';
 import { aUser, NOW } from '../support/people.ts';
 
 const ROOT = aUser({ userName: 'root', privileges: ['admin'], authentication: 'integrated', directory: null });

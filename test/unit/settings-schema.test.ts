@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { InputFault } from '../../lib/errors.ts';
 import { presentSettings } from '../../lib/administration/settings-presentation.ts';
 import { parseSettings, parseTriedSettings } from '../../lib/administration/settings-schema.ts';
+import type { InputFault } from '../../lib/errors.ts';
 import { NOW } from '../support/people.ts';
 
 interface Document {

@@ -3,10 +3,9 @@
  * an error is no proof: it checks each way in which a server can cut an answer short. Decides nothing about users.
  */
 import { PagedResultsControl } from 'ldapts';
-
-import { ServiceError } from '../../errors.ts';
-import type { Entry } from '../../directory/entry.ts';
 import type { ReadProof } from '../../directory/directory.ts';
+import type { Entry } from '../../directory/entry.ts';
+import { ServiceError } from '../../errors.ts';
 import type { Connection } from '../connection.ts';
 import type { Answer } from '../conversation.ts';
 import type { EntryReading } from '../entry.ts';
