@@ -435,3 +435,15 @@ test('a fault carries the advice of its cause', async () => {
   house.directory.fault = unreachable();
   await expect(login.logIn('anna', 'right')).rejects.toMatchObject({ advice: undefined });
 });
+
+test('a name that nobody has is bound below the base, or below the root where there is none', async () => {
+  await login.logIn('nobody', 'x');
+  await house.configure({ scope: { baseDn: '', filter: '', depth: 'subtree' } });
+  const directory = keepDirectory(house.ports.settings, house.directory.open, house.ports.clock);
+  await createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock }).logIn('nobody', 'x');
+
+  expect(house.directory.calls.binds).toEqual([
+    expect.stringMatching(/^cn=[0-9a-f-]{36},dc=example,dc=com$/u),
+    expect.stringMatching(/^cn=[0-9a-f-]{36}$/u),
+  ]);
+});

@@ -71,6 +71,37 @@ describe('many changes at once', () => {
   });
 });
 
+describe('what others do while the directory is read', () => {
+  const remove = async (userName: string): Promise<void> => {
+    const previous = (await house.user(userName))!;
+    await house.ports.users.writeEach([{ kind: 'delete', previous }]);
+  };
+
+  test('a user that is deleted by hand is told as a conflict, or not at all if nobody has to decide about it', async () => {
+    await house.configure({ options: { missingUsers: 'delete', gracePeriodDays: 0 } });
+    house.directory.people = everybody(5);
+    await house.run();
+    // The first has another full name, the second is linked to another entry meanwhile, and the fifth is missing.
+    house.directory.people = everybody(4).map(({ entry }) => ({
+      entry: { ...entry, attributes: { ...entry.attributes, cn: ['Somebody else'] } },
+    }));
+    house.directory.afterRead = async () => {
+      await remove('user1');
+      await house.edit('user2', { directory: { ...(await house.user('user2'))!.directory!, id: 'another' } });
+      await remove('user5');
+    };
+
+    const run = await house.run();
+
+    expect(run.totals).toMatchObject({ updated: 2, conflict: 2, deleted: 0, created: 0 });
+    const conflicts = (await house.changes(run)).filter(({ kind }) => kind === 'conflict');
+    expect(conflicts.map(({ userId, reason }) => [userId === null, reason])).toEqual([
+      [true, CHANGED_MEANWHILE],
+      [false, CHANGED_MEANWHILE],
+    ]);
+  });
+});
+
 describe('a step that has lost its race is planned again', () => {
   const person = aPerson('id-1', 'anna');
   const context = aContext({ missingUsers: 'delete' });
@@ -210,6 +241,26 @@ describe('a server that fails in mid-read', () => {
     const wrong = { ...directory, openReader: async () => Promise.reject(new TypeError('a mistake in the code')) };
     await expect(readEverybody(wrong, house.ports.users, {} as never, {} as never)).rejects.toThrow(TypeError);
   });
+});
+
+test('a server that fails before it shows anybody fails the run when there is no other one', async () => {
+  const broken = new ServiceError('connectionLost', 'memory: the connection was lost', { retryable: true });
+  await house.configure({ connection: { servers: ['memory'] } });
+  house.ports.openDirectory = () => {
+    const directory = house.directory.open();
+    return {
+      ...directory,
+      openReader: async () => ({
+        ...(await directory.openReader()),
+        async *readPeople() {
+          yield await Promise.reject(broken);
+          return { complete: false, reasons: [] };
+        },
+      }),
+    };
+  };
+
+  expect(await house.run()).toMatchObject({ status: 'failed', error: { code: 'connectionLost' } });
 });
 
 describe('the record of a run', () => {
