@@ -4,7 +4,7 @@
  */
 import { X509Certificate } from 'node:crypto';
 import * as z from 'zod';
-import { parseDistinguishedName } from '../distinguished-name.ts';
+import { isDistinguishedName } from '../distinguished-name.ts';
 import { attributeList, isAttributeName } from '../settings/attribute-name.ts';
 import { parseFilter } from '../settings/filter.ts';
 import { expressionFault, timeZoneFault } from '../settings/schedule.ts';
@@ -134,7 +134,7 @@ const scope = z
   .strictObject({
     baseDn: optionalTextLine(MAX_DN_LENGTH)
       .superRefine(
-        refuseText((dn) => (parseDistinguishedName(dn) ? null : 'is not a DN; write it as in dc=mycompany,dc=local')),
+        refuseText((dn) => (isDistinguishedName(dn) ? null : 'is not a DN; write it as in dc=mycompany,dc=local')),
       )
       .describe(
         'Base of the search. Leave empty to use `defaultNamingContext` of the root DSE or, if the server has none, ' +
@@ -325,7 +325,7 @@ function bindNameFault(name: string): string | null {
   // These two bind names make the client library use SASL.
   if (/^(?:external|plain)$/i.test(name)) return 'is the name of a SASL mechanism; write the DN of a user';
   if (/(^|[^\\])[,+]\s*$/.test(name)) return 'must not end with a comma or a plus sign; remove it or complete the DN';
-  if (name.includes('=') && parseDistinguishedName(name) === null)
+  if (name.includes('=') && !isDistinguishedName(name))
     return 'is not a DN; write it as in cn=reader,dc=mycompany,dc=local';
   return null;
 }

@@ -142,7 +142,8 @@ const CONTAINER_TYPES: ReadonlySet<string> = new Set(['dc', 'ou', 'o', 'c', 'l',
 export function leadsToNobody(reference: string, depth: 'one' | 'sub', vendor: Vendor): boolean {
   const dn = decodeUri(/^ldaps?:\/\/[^/]*\/([^?]*)/i.exec(reference)?.[1] ?? '');
   if (vendor === 'activeDirectory' && ACTIVE_DIRECTORY_PARTITION.test(dnKey(dn))) return true;
-  return depth === 'one' && ownTypes(dn).some((type) => CONTAINER_TYPES.has(type));
+  const types = ownTypes(dn);
+  return depth === 'one' && types.length > 0 && types.every((type) => CONTAINER_TYPES.has(type));
 }
 
 function decodeUri(text: string): string {

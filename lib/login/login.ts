@@ -10,7 +10,6 @@ import type { Clock } from '../clock.ts';
 import { within } from '../deadline.ts';
 import type { CurrentDirectory } from '../directory/current-directory.ts';
 import type { BindResult, Directory, RejectionReason } from '../directory/directory.ts';
-import { isSameDn } from '../distinguished-name.ts';
 import { ServiceError } from '../errors.ts';
 import type { MappingSettings } from '../settings/settings.ts';
 import { DECOY_HASH, MAX_PASSWORD_BYTES, verifyPasswordHash } from '../user/password.ts';
@@ -144,7 +143,8 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
       return { result: result.kind === 'accepted' ? null : result, fault: faultOf(place.reason) };
     const dn = place.value;
     if (user === null || dn === null) return { result: INVALID, fault: null };
-    if (isSameDn(dn, link.dn)) return { result, fault: null };
+    // Letter case alone: a server may keep apart what any other folding joins. A needless second bind does no harm.
+    if (dn.toLowerCase() === link.dn.toLowerCase()) return { result, fault: null };
     try {
       const moved = await open.verifyPassword(dn, password);
       if (moved.kind === 'accepted') await logins.rememberDn(user, dn);

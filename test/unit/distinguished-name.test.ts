@@ -4,7 +4,7 @@ import {
   beginsAsDn,
   dnKey,
   isAtOrBelow,
-  isSameDn,
+  isDistinguishedName,
   ownTypes,
   ownValues,
   parentOf,
@@ -15,27 +15,23 @@ describe('a distinguished name', () => {
   test('is parsed into its relative names, unescaped', () => {
     expect(parseDistinguishedName(String.raw`CN=Weber\, Anna+uid=anna,ou=a\2Bb, DC = example`)).toEqual([
       [
-        { type: 'cn', value: 'Weber, Anna' },
-        { type: 'uid', value: 'anna' },
+        { type: 'cn', value: 'Weber, Anna', encoded: false },
+        { type: 'uid', value: 'anna', encoded: false },
       ],
-      [{ type: 'ou', value: 'a+b' }],
-      [{ type: 'dc', value: 'example' }],
+      [{ type: 'ou', value: 'a+b', encoded: false }],
+      [{ type: 'dc', value: 'example', encoded: false }],
     ]);
     expect(parseDistinguishedName('')).toEqual([]);
   });
 
-  test.each([
-    'anna',
-    'cn',
-    '=anna',
-    'cn=a,',
-    'cn=a,,dc=b',
-    'cn=a;dc=b',
-    'cn=a"b',
-    String.raw`cn=a\zb`,
-    String.raw`cn=a\ `.trim(),
-  ])('%j is none', (text) => {
+  test.each(['anna', 'cn', '=anna', 'cn=a,', 'cn=a,,dc=b'])('%j is none', (text) => {
     expect(parseDistinguishedName(text)).toBeNull();
+    expect(isDistinguishedName(text)).toBe(false);
+  });
+
+  test.each(['cn=a;dc=b', 'cn=a"b', String.raw`cn=a\zb`, 'cn=a<b'])('%j is none as a person types it', (text) => {
+    expect(isDistinguishedName(text)).toBe(false);
+    expect(parseDistinguishedName(text)).not.toBeNull();
   });
 
   test.each([
@@ -46,9 +42,11 @@ describe('a distinguished name', () => {
     ['cn=a+uid=b', 'uid=b+cn=a'],
     ['2.5.4.3=anna', 'commonName=anna'],
     [String.raw`cn=M\C3\BCller`, 'cn=müller'],
-    ['cn=STRASSE', 'cn=straße'],
+    ['cn=STRASSE', 'cn=strasse'],
+    ['OID.2.5.4.3=anna', 'cn=anna'],
+    ['ou="Sales, EMEA"', String.raw`ou=Sales\, EMEA`],
   ])('%s is %s', (one, other) => {
-    expect(isSameDn(one, other)).toBe(true);
+    expect(dnKey(one)).toBe(dnKey(other));
   });
 
   test.each([
@@ -57,8 +55,13 @@ describe('a distinguished name', () => {
     [String.raw`cn=a\,dc=x`, 'cn=a,dc=x'],
     [String.raw`cn=a\+uid=b`, 'cn=a+uid=b'],
     ['uid=a', 'cn=a'],
+    ['cn=Weiss', 'cn=Weiß'],
+    ['cn=fin', 'cn=ﬁn'],
+    ['cn=x²', 'cn=x2'],
+    [String.raw`cn=\ff`, String.raw`cn=\fe`],
+    [String.raw`cn=\#0402`, 'cn=#0402'],
   ])('%s is not %s', (one, other) => {
-    expect(isSameDn(one, other)).toBe(false);
+    expect(dnKey(one)).not.toBe(dnKey(other));
   });
 
   test('is below its ancestors and itself, however they are spelled', () => {
@@ -81,8 +84,22 @@ describe('a distinguished name', () => {
     expect([parentOf('DC=x'), parentOf(''), parentOf('anna')]).toEqual(['', null, null]);
   });
 
+  test.each([
+    'uid=zoe,ou=Sales <EMEA>,dc=x',
+    'uid=zoe,ou="Sales, EMEA",dc=x',
+    'uid=zoe,ou=R;D,dc=x',
+    String.raw`uid=zoe,ou=a\/b,dc=x`,
+    'uid=zoe,employee_type=1,dc=x',
+    'OID.0.9.2342.19200300.100.1.1=zoe,dc=x',
+  ])('%s is read as servers write it, and refused as a person types it', (dn) => {
+    expect(ownValues(dn)).toEqual(['zoe']);
+    expect(ownTypes(dn)).toEqual(['uid']);
+    expect(isAtOrBelow(dn, 'dc=x')).toBe(true);
+    expect(isDistinguishedName(dn)).toBe(false);
+  });
+
   test('is told from a bare name, without a look at its values', () => {
-    expect(['uid=a', ' 2.5.4.3 = a', 'uid=a"b'].every(beginsAsDn)).toBe(true);
+    expect(['uid=a', ' 2.5.4.3 = a', 'uid=a"b', 'OID.2.5.4.3=a', '1x=y'].every(beginsAsDn)).toBe(true);
     expect(['anna', 'anna@example.org', '=a', ''].some(beginsAsDn)).toBe(false);
   });
 

@@ -213,6 +213,9 @@ describe('a reference in a search result', () => {
     ['ldap://other.example.com/uid=anna,dc=example,dc=com??base', false],
     ['ldap://other.example.com/cn=anna,dc=example,dc=com??base', false],
     ['ldap://other.example.com/', false],
+    ['ldap://other/cn=Anna+l=Berlin,dc=example,dc=com', false],
+    ['ldap://other/l=Berlin+cn=Anna,dc=example,dc=com', false],
+    ['ldap://other/ou=a+l=Berlin,dc=example,dc=com', true],
   ])('of one level, %s, leads to nobody: %s', (reference, nobody) => {
     expect(leadsToNobody(reference, 'one', 'openLdap')).toBe(nobody);
     expect(leadsToNobody(reference, 'sub', 'openLdap')).toBe(false);

@@ -447,3 +447,21 @@ test('a name that nobody has is bound below the base, or below the root where th
     expect.stringMatching(/^cn=[0-9a-f-]{36}$/u),
   ]);
 });
+
+test.each([
+  ['cn=Anna Weiss,dc=x', 'cn=Anna Weiß,dc=x'],
+  ['cn=fin,dc=x', 'cn=ﬁn,dc=x'],
+  ['cn=x²,dc=x', 'cn=x2,dc=x'],
+  [String.raw`cn=\ff,dc=x`, String.raw`cn=\fe,dc=x`],
+  [String.raw`cn=\#0402,dc=x`, 'cn=#0402,dc=x'],
+])('whoever has the former DN %s does not get in as the person who is now at %s', async (former, now) => {
+  const user = (await house.user('anna'))!;
+  await house.edit('anna', { directory: { ...user.directory!, dn: former } });
+  house.directory.people = [
+    { entry: anEntry('1', { uid: ['Anna'] }, { dn: now }), password: 'right' },
+    { entry: anEntry('9', { uid: ['stranger'] }, { dn: former }), password: 'of a stranger' },
+  ];
+
+  expect(await login.logIn('anna', 'of a stranger')).toEqual(invalid);
+  expect(await login.logIn('anna', 'right')).toMatchObject({ outcome: 'accepted' });
+});
