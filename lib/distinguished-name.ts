@@ -1,7 +1,7 @@
 /**
- * Distinguished names in their string form: parses them, compares them, finds parents. Reads leniently what servers send,
- * and strictly what people type. Ignores letter case, white space and escapes in comparisons, which some servers do not:
- * never decide by it who gets in.
+ * Distinguished names in their string form: parses them, compares them, finds parents. Reads leniently what servers
+ * send, and strictly what people type. Ignores letter case, white space and escapes in comparisons, which some servers
+ * do not: never decide by it who gets in.
  *
  * @see RFC 4514 (string form), RFC 4518 (comparison of values)
  */
@@ -118,8 +118,8 @@ export function beginsAsDn(text: string): boolean {
 }
 
 /**
- * A key that is equal for DNs that differ only in letter case, white space, escapes, the order of parts, or in how a type
- * is named. A text that is not a DN is only trimmed and lowercased.
+ * A key that is equal for DNs that differ only in letter case, white space, escapes, the order of parts, or in how a
+ * type is named. A text that is not a DN is only trimmed and lowercased.
  */
 export function dnKey(dn: string): string {
   const names = parseDistinguishedName(dn);

@@ -25,7 +25,8 @@ function conceptOf(file: string): string | null {
   return folder in RANK ? folder : null;
 }
 
-const CORE = /^lib\/(?:(?:user|settings|directory|sync|login|event|administration)\/)?[^/]+\.ts$/u;
+const CONCEPTS = Object.keys(RANK).filter((name) => name !== '');
+const CORE = new RegExp(String.raw`^lib/(?:(?:${CONCEPTS.join('|')})/)?[^/]+\.ts$`, 'u');
 const TYPES = /^@types\/|^aws-lambda$/u;
 
 /** Imports made in files that match, to targets that do not match any of the allowed ones. */
@@ -67,7 +68,10 @@ describe('the import rules of docs/architecture.md', () => {
   test('every folder of lib/ is in the picture of the rooms', () => {
     const picture = readSource('docs/house.svg');
     const folders = readdirSync(path.join(ROOT, 'lib'), { withFileTypes: true }).filter((each) => each.isDirectory());
-    expect(folders.map(({ name }) => name).filter((name) => !picture.includes(`>${name}/<`))).toEqual([]);
+    const names = folders.map(({ name }) => name);
+    // A folder that has no place in the order would be outside every rule.
+    expect(names.toSorted()).toEqual([...CONCEPTS, 'aws', 'ldap'].toSorted());
+    expect(names.filter((name) => !picture.includes(`>${name}/<`))).toEqual([]);
   });
 
   test('no two files import each other in a circle', () => {
@@ -167,13 +171,14 @@ describe('the style of docs/architecture.md', () => {
     // The name of a test is one string, and cannot be broken.
     const isName = (line: string): boolean =>
       /^\s*(?:(?:test|describe)\b.*\(|name: )?(?:'[^']*'|`[^`]*`),? ?/u.test(line);
-    const isLong = (line: string): boolean => Array.from(line).length > 120 && !isName(line);
+    const isLong = (file: string, line: string): boolean =>
+      Array.from(line).length > 120 && !(file.startsWith('test/') && isName(line));
     const long = sources
       .filter((file) => !isGenerated(file))
       .flatMap((file) =>
         readSource(file)
           .split('\n')
-          .flatMap((line, index) => (isLong(line) ? [`${file}:${index + 1}`] : [])),
+          .flatMap((line, index) => (isLong(file, line) ? [`${file}:${index + 1}`] : [])),
       );
     expect(long).toEqual([]);
   });

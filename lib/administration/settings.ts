@@ -1,6 +1,7 @@
 import type { DirectoryTest } from '../directory/directory-test.ts';
 import type { OpenDirectory } from '../directory/directory.ts';
 import type { Entry } from '../directory/entry.ts';
+import type { Person } from '../directory/mapping.ts';
 import { attributeValues, mapEntry } from '../directory/mapping.ts';
 /**
  * Reads, saves and tests the settings on behalf of an administrator. Knows no HTTP and no LDAP.
@@ -11,6 +12,8 @@ import { attributeList } from '../settings/attribute-name.ts';
 import type { WorkingSchedule } from '../settings/schedule.ts';
 import type { ScheduleStore, SettingsStore } from '../settings/settings-store.ts';
 import { type Presets, type Settings, type StoredSettings, withPresets } from '../settings/settings.ts';
+import type { Profile } from '../user/user.ts';
+import { profileOf } from '../user/user.ts';
 import { settingsWarnings } from './settings-presentation.ts';
 import { parseSettings, type ParsedSettings, parseTriedSettings } from './settings-schema.ts';
 
@@ -23,16 +26,7 @@ export type SampleUser = {
   readonly dn: string;
   /** Values of the mapped attributes in the directory, by attribute name in lower case. */
   readonly attributes: Entry['attributes'];
-} & (
-  | {
-      readonly userName: string;
-      readonly fullName: string | null;
-      readonly emailAddresses: readonly string[];
-      readonly directoryId: string;
-      readonly disabled: boolean;
-    }
-  | { readonly skipped: string }
-);
+} & ((Profile & Pick<Person, 'directoryId' | 'disabled'>) | { readonly skipped: string });
 
 /** The vendor's usual values for empty fields, as a JSON merge patch for the settings. */
 export interface OfferedPresets {
@@ -202,8 +196,8 @@ function showEntry(entry: Entry, { mapping, options }: Settings): SampleUser {
   const mapped = mapEntry(entry, mapping, options.disabledUsers);
   const { dn, attributes } = entry;
   if (mapped.kind === 'skipped') return { dn, attributes, skipped: mapped.skipped.reason };
-  const { userName, fullName, emailAddresses, directoryId, disabled } = mapped.person;
-  return { dn, attributes, userName, fullName, emailAddresses, directoryId, disabled };
+  const { directoryId, disabled } = mapped.person;
+  return { dn, attributes, ...profileOf(mapped.person), directoryId, disabled };
 }
 
 /** Warnings about the mapping, from the first entries. */

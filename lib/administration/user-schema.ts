@@ -97,7 +97,7 @@ export const userPatch = z.strictObject({
   password: newPassword.shape.password
     .optional()
     .describe('Password of a user whose `authentication` this patch sets to `integrated`; otherwise not allowed.'),
-});
+} satisfies Record<keyof UserPatch, z.ZodType>);
 
 /** Parses a user to create; only the user name is required. */
 export function parseNewUser(body: unknown): Parsed<NewUser> {

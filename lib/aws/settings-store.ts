@@ -15,6 +15,7 @@ import type { SecretsManagerClientConfig } from '@aws-sdk/client-secrets-manager
 import { invalidRequest, ServiceError } from '../errors.ts';
 import type { SettingsStore } from '../settings/settings-store.ts';
 import type { Settings, StoredSettings } from '../settings/settings.ts';
+import { PROFILE_FIELDS } from '../user/user.ts';
 import { CLIENT_DEFAULTS, storeUnavailable, translateFaults } from './fault.ts';
 
 const SERVICE = 'Secrets Manager';
@@ -31,6 +32,8 @@ export function createSecretsManagerClient(config: SecretsManagerClientConfig = 
 }
 
 /** The secret that holds the settings. */
+const NOTHING_MAPPED = Object.fromEntries(PROFILE_FIELDS.map((field) => [field, '']));
+
 export interface SettingsStoreOptions {
   readonly client: SecretsManagerClient;
   /** Name or ARN. */
@@ -47,7 +50,9 @@ export function createSettingsStore({ client, secretId: SecretId }: SettingsStor
     if (Object.keys(document).length === 0) return { version, content: null };
     const { settings, password } = document as { settings?: Settings; password?: string };
     if (typeof settings !== 'object' || settings === null || typeof password !== 'string') throw damaged(SecretId);
-    return { version, content: { settings, password } };
+    // A document that was stored before a field could be mapped does not map it.
+    const complete = { ...settings, mapping: { ...NOTHING_MAPPED, ...settings.mapping } };
+    return { version, content: { settings: complete, password } };
   }
 
   return {

@@ -4,6 +4,7 @@ import { addressKey } from '../user/email-address.ts';
 import { userNameKey } from '../user/user-name.ts';
 import type { UserWrite } from '../user/user-store.ts';
 import type { User } from '../user/user.ts';
+import { NO_PROFILE } from '../user/user.ts';
 import { linkKey } from '../user/user.ts';
 import type { Item } from './client.ts';
 import { LIST_SHARDS } from './environment.ts';
@@ -64,7 +65,7 @@ export function fromUserItem(item: Item): User {
   // Attribute names contain no colon (RFC 4512, section 1.4); ids may.
   const colon = link?.indexOf(':') ?? -1;
   const directory = link && { idAttribute: link.slice(0, colon), id: link.slice(colon + 1), dn, missingSince };
-  return { ...fields, directory } as unknown as User;
+  return { ...NO_PROFILE, ...fields, directory } as unknown as User;
 }
 
 /** An address as the index holds it. Addresses that differ only after MAX_INDEXED_LENGTH are the same to the index. */

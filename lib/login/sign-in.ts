@@ -9,7 +9,7 @@ import { DECOY_HASH, hashPassword, verifyPasswordHash } from '../user/password.t
 import { userNameKey } from '../user/user-name.ts';
 import type { UserStore } from '../user/user-store.ts';
 import type { PublicUser, User } from '../user/user.ts';
-import { isWayIn } from '../user/user.ts';
+import { isWayIn, NO_PROFILE } from '../user/user.ts';
 import type { Login } from './login.ts';
 import type { SessionStore, SessionToken } from './session.ts';
 import { createSession } from './session.ts';
@@ -106,8 +106,7 @@ export async function ensureFirstAdministrator(
   const user: User = {
     id: randomUUID(),
     userName: FIRST_ADMINISTRATOR,
-    fullName: null,
-    emailAddresses: [],
+    ...NO_PROFILE,
     authentication: 'integrated',
     disabledBy: null,
     privileges: ['admin'],

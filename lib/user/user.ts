@@ -46,6 +46,9 @@ const IS_PROFILE_FIELD: Readonly<Record<ProfileField, true>> = { userName: true,
 export const PROFILE_FIELDS = Object.keys(IS_PROFILE_FIELD) as readonly ProfileField[];
 
 /** The profile fields of a larger record. */
+/** A profile with nothing in it but a name: for new users, and for records that were stored before a field existed. */
+export const NO_PROFILE: Omit<Profile, 'userName'> = { fullName: null, emailAddresses: [] };
+
 export function profileOf(record: Profile): Profile {
   return Object.fromEntries(PROFILE_FIELDS.map((field) => [field, record[field]])) as unknown as Profile;
 }

@@ -1,4 +1,3 @@
-/** The client against a server of ours that answers as each test says. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -7,6 +6,8 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createApi, encodeUserName, formatEntityTag } from '../../client/api.ts';
 import { Problem } from '../../client/problem.ts';
+/** The client against a server of ours that answers as each test says. */
+import { userPath } from '../../functions/api-handler.ts';
 
 interface Received {
   readonly method: string | undefined;
@@ -234,6 +235,8 @@ describe('a user name in a path', () => {
         const decoded = segment.startsWith('~') ? Buffer.from(segment.slice(1), 'base64url').toString() : segment;
         expect(segment).toMatch(/^(?:~[A-Za-z0-9_-]+|[A-Za-z0-9@_-][A-Za-z0-9.@_-]*)$/);
         expect(decoded).toBe(userName);
+        // The API takes this form alone for another name than the text itself.
+        expect(`/api/users/${segment}`).toBe(userPath(userName));
       }),
     );
   });

@@ -103,6 +103,15 @@ describe('settings in a secret', () => {
     expect(await store.read()).toBeNull();
   });
 
+  test('reads a document that was stored before a field could be mapped: nothing is mapped to it', async () => {
+    const { client, store, secretId } = await openSecrets();
+    const { fullName: _later, ...mapping } = aSettings().mapping;
+    const SecretString = JSON.stringify({ settings: { ...aSettings(), mapping }, password: 'p' });
+    await client.send(new PutSecretValueCommand({ SecretId: secretId, SecretString }));
+
+    expect((await store.read())?.settings.mapping).toEqual({ ...mapping, fullName: '' });
+  });
+
   test('knows its own write again when the answer to it was lost', async () => {
     const { client, store } = await openSecrets();
     let lost = true;

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { fromUserItem, toUserItem } from '../../lib/aws/user-item.ts';
 import { parseUserName, userNameKey } from '../../lib/user/user-name.ts';
+import { aUser } from '../support/people.ts';
 
 describe('the key of a user name', () => {
   test.each([
@@ -55,4 +57,9 @@ test('a plain name takes a shorter way to the same key', () => {
       expect(parseUserName(name)).toEqual({ kind: 'userName', userName: name });
     }),
   );
+});
+
+test('a record that was stored before a field existed has nothing in it', () => {
+  const { fullName: _later, ...item } = toUserItem(aUser());
+  expect(fromUserItem(item)).toEqual(aUser({ fullName: null }));
 });
