@@ -1,12 +1,12 @@
 /** User names: their syntax, the form in which they are compared, and their order. Knows no user record. */
+import { isPrintable } from '../printable.ts';
 
 /** Longest user name, in bytes of UTF-8. */
 export const MAX_USER_NAME_BYTES = 255;
 
-// Control characters, unpaired surrogates, line separators, U+FFFD (bytes that are not UTF-8), and invisible
-// characters: to people, two names that look alike are the same name. The two joiners are allowed, because some scripts
-// need them.
-const UNUSABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\uFFFD]|(?![\u200C\u200D])\p{Cf}/u;
+// Line separators and invisible characters: to people, two names that look alike are the same name. The two joiners are
+// allowed, because some scripts need them.
+const INVISIBLE = /[\p{Zl}\p{Zp}]|(?![\u200C\u200D])\p{Cf}/u;
 
 // Printable ASCII needs no trimming, composing or folding. Most names are of this kind, and a run handles hundreds of
 // thousands.
@@ -23,8 +23,9 @@ export function parseUserName(text: string): ParsedUserName {
   if (PLAIN.test(text) && text.length <= MAX_USER_NAME_BYTES) return { kind: 'userName', userName: text };
   const userName = text.normalize('NFC').trim();
   if (userName === '') return refuse('the user name is empty');
-  if (UNUSABLE.test(userName))
+  if (!isPrintable(userName) || INVISIBLE.test(userName)) {
     return refuse('the user name contains control characters, invisible characters or bytes that are not UTF-8');
+  }
   if (Buffer.byteLength(userName) > MAX_USER_NAME_BYTES) {
     return refuse(`the user name is longer than ${MAX_USER_NAME_BYTES} bytes`);
   }
