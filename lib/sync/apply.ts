@@ -143,7 +143,12 @@ export function planAgain(step: Step, current: readonly User[], context: PlanCon
     const own = current.find((user) => isTiedTo(user, person, context));
     const occupant = current.find((user) => userNameKey(user.userName) === person.nameKey);
     if (own && occupant && own.id !== occupant.id) return refusePerson(person, own, occupantReason(occupant));
-    if (own) return planUser(own, person, context);
+    if (own) {
+      const again = planUser(own, person, context);
+      // Whoever was not to be disabled has passed neither the limit nor the question about the last administrator.
+      const isNew = again.change.kind === 'disabled' && change.kind !== 'disabled';
+      return isNew ? refusePerson(person, own, CHANGED_MEANWHILE) : again;
+    }
     if (occupant) return meetOccupant(person, occupant, context);
     return write.kind === 'create'
       ? createUser(person, context)

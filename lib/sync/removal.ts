@@ -1,7 +1,7 @@
 /**
  * Decides who may lose access in a run. `decideRemovals` combines pure functions: disabling by a mark that was read,
  * removal for absence, the removal limit, approvals, the last administrator and the second look. A step that lost a
- * race is planned again in apply.ts, for that user alone, from what is stored then.
+ * race is planned again in apply.ts, which takes access away from nobody whom this file did not name.
  *
  *     marked disabled -----------------------+
  *     missing --> grace period --> overdue --+--> limit --> last administrator --+--> disabled

@@ -136,6 +136,18 @@ describe('a step that has lost its race is planned again', () => {
     });
   });
 
+  test('never as a disabling that was not decided: the limit and the last administrator were not asked', () => {
+    const disabled = aPerson('id-1', 'anna', { disabled: true });
+    const byAdmin = aUser({ disabledBy: 'admin' });
+    const enabled = aUser({ version: 2 });
+
+    const again = planAgain(planUser(byAdmin, disabled, context), [enabled], context);
+    expect(again).toMatchObject({ change: { kind: 'conflict', reason: CHANGED_MEANWHILE }, write: null });
+
+    const decided = planAgain(planUser(aUser(), disabled, context), [enabled], context);
+    expect(decided).toMatchObject({ change: { kind: 'disabled' }, write: { previous: enabled } });
+  });
+
   test('as a link, where the name is now a user made by hand for the directory', () => {
     const byHand = aUser({ id: 'account-9', directory: null });
     expect(planAgain(createUser(person, context), [byHand], context).change).toMatchObject({
