@@ -1,3 +1,4 @@
+/** The administration API: a table from address to use case. Decides who may call; lib/ does the work. */
 import { applyDefaultPrivileges } from '../lib/administration/default-privilege.ts';
 import type { Parsed } from '../lib/administration/input.ts';
 import {
@@ -15,7 +16,6 @@ import { presentSettings } from '../lib/administration/settings-presentation.ts'
 import { readSettings, saveSettings, testSettings } from '../lib/administration/settings.ts';
 import type { SettingsInEffect } from '../lib/administration/settings.ts';
 import { parseNewPassword, parseNewUser, parseUserPatch } from '../lib/administration/user-schema.ts';
-/** The administration API: a table from address to use case. Decides who may call; lib/ does the work. */
 import { createAdministration } from '../lib/administration/users.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { OpenDirectory } from '../lib/directory/directory.ts';

@@ -1,6 +1,6 @@
+/** The examples of the description: one imaginary company, in the types of lib/. Knows no call. */
 import type { AppliedPrivileges } from '../lib/administration/default-privilege.ts';
 import type { PresentedSettings } from '../lib/administration/settings-presentation.ts';
-/** The examples of the description: one imaginary company, in the types of lib/. Knows no call. */
 import type { SettingsTest } from '../lib/administration/settings.ts';
 import type { Change, Run } from '../lib/sync/run.ts';
 import { NO_TOTALS } from '../lib/sync/run.ts';

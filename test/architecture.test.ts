@@ -163,6 +163,11 @@ describe('the style of docs/architecture.md', () => {
   const sources = sourcesOf('lib', 'functions', 'openapi', 'cdk', 'local', 'client', 'cli', 'examples', 'test');
   const isGenerated = (file: string): boolean => file.startsWith('client/schema');
 
+  test('every file opens with its header, which a sorted import may have left behind', () => {
+    const opened = sources.filter((file) => !file.startsWith('test/') && !isGenerated(file));
+    expect(opened.filter((file) => !/^(?:#![^\n]*\n)?\/\*\*/u.test(readSource(file)))).toEqual([]);
+  });
+
   test('no file has a default export, except configurations that tools read', () => {
     expect(sources.filter((file) => /^export default/mu.test(readSource(file)))).toEqual([]);
   });

@@ -1,3 +1,7 @@
+/**
+ * Gives the current default privileges to existing directory users, because a run gives them only to users that it
+ * creates. Never changes integrated users and administrators, and makes nobody an administrator. Knows no HTTP.
+ */
 import type { Clock } from '../clock.ts';
 import { ServiceError } from '../errors.ts';
 import type { SettingsStore } from '../settings/settings-store.ts';
@@ -6,10 +10,6 @@ import { samePrivileges } from '../user/privilege.ts';
 import { userNameKey } from '../user/user-name.ts';
 import type { UserStore } from '../user/user-store.ts';
 import type { User } from '../user/user.ts';
-/**
- * Gives the current default privileges to existing directory users, because a run gives them only to users that it
- * creates. Never changes integrated users and administrators, and makes nobody an administrator. Knows no HTTP.
- */
 import { patchUser } from './users.ts';
 
 /** The ports that applying the default privileges needs. */

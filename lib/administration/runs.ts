@@ -1,8 +1,8 @@
-import type { Clock } from '../clock.ts';
 /**
  * Starts and cancels runs, and approves withheld removals, on behalf of an administrator. Knows no HTTP and carries out
  * no run: it asks the sync function to do so.
  */
+import type { Clock } from '../clock.ts';
 import { ServiceError } from '../errors.ts';
 import type { SettingsStore } from '../settings/settings-store.ts';
 import type { RunStore } from '../sync/run-store.ts';

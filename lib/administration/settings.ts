@@ -1,11 +1,11 @@
+/**
+ * Reads, saves and tests the settings on behalf of an administrator. Knows no HTTP and no LDAP.
+ */
 import type { DirectoryTest } from '../directory/directory-test.ts';
 import type { OpenDirectory } from '../directory/directory.ts';
 import type { Entry } from '../directory/entry.ts';
 import type { Person } from '../directory/mapping.ts';
 import { attributeValues, mapEntry } from '../directory/mapping.ts';
-/**
- * Reads, saves and tests the settings on behalf of an administrator. Knows no HTTP and no LDAP.
- */
 import { invalidRequest, ServiceError } from '../errors.ts';
 import type { InputFault } from '../errors.ts';
 import { attributeList } from '../settings/attribute-name.ts';

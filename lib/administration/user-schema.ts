@@ -9,10 +9,10 @@ import type { Privilege } from '../user/privilege.ts';
 import { PRIVILEGES, privilegesFault } from '../user/privilege.ts';
 import { parseUserName } from '../user/user-name.ts';
 import type { Authentication, Profile, UserStatus } from '../user/user.ts';
+import { MAX_FULL_NAME_LENGTH } from '../user/user.ts';
 import { LIST_EVEN_SO, optionalTextLine, parseInput, refuse, refuseRepetition } from './input.ts';
 import type { Parsed } from './input.ts';
 
-const MAX_FULL_NAME_LENGTH = 512;
 const MAX_ADDRESS_LENGTH = 320;
 const MAX_ADDRESSES = 200;
 

@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto';
 /**
  * The DynamoDB client of all stores, and what the SDK leaves to its callers: retries of incomplete answers, a limit on
  * the requests in flight, and reads and writes of many items. Knows no table.
  */
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   ConditionalCheckFailedException,

@@ -11,7 +11,7 @@ import { EMAIL_ADDRESS } from '../user/email-address.ts';
 import { exceedAddressBytes, MAX_ADDRESS_BYTES } from '../user/email-address.ts';
 import { parseUserName, userNameKey } from '../user/user-name.ts';
 import type { Profile, ProfileField } from '../user/user.ts';
-import { PROFILE_FIELDS } from '../user/user.ts';
+import { MAX_FULL_NAME_LENGTH, PROFILE_FIELDS } from '../user/user.ts';
 import type { Entry } from './entry.ts';
 
 /** A person as the directory has it now, in the form that sync stores. */
@@ -36,9 +36,6 @@ export interface Skipped {
 export type Mapped =
   | { readonly kind: 'person'; readonly person: Person }
   | { readonly kind: 'skipped'; readonly skipped: Skipped };
-
-/** Longest full name kept, in UTF-16 code units; the rest is cut. */
-const MAX_FULL_NAME_LENGTH = 512;
 
 // Part of every fingerprint: raise it when the same entry maps to something different.
 const FINGERPRINT_VERSION = 1;

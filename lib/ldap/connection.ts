@@ -1,4 +1,3 @@
-import type { LookupAddress } from 'node:dns';
 /**
  * One connection to one LDAP server, from name resolution to close. Every operation has a deadline. A connection that
  * misses one, breaks or receives invalid LDAP is destroyed and never used again. Decides nothing about results.
@@ -7,6 +6,7 @@ import type { LookupAddress } from 'node:dns';
  * entries received before an error, waits forever after invalid bytes, and treats the bind name "EXTERNAL" as a SASL
  * mechanism.
  */
+import type { LookupAddress } from 'node:dns';
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import * as net from 'node:net';

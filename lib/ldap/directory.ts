@@ -1,8 +1,8 @@
-import type { BindResult, Directory, DirectoryReader } from '../directory/directory.ts';
 /**
  * The Directory port on LDAP: chooses the server, the connection and the deadline. Reading people and verifying logins
  * never share a connection. Decides nothing about users.
  */
+import type { BindResult, Directory, DirectoryReader } from '../directory/directory.ts';
 import { beginsAsDn } from '../distinguished-name.ts';
 import { ServiceError } from '../errors.ts';
 import type { ServerAddress } from '../settings/server-address.ts';

@@ -1,9 +1,9 @@
-import type { RejectionReason } from '../directory/directory.ts';
-import { type DirectoryFaultCode, ServiceError } from '../errors.ts';
 /**
  * Translates the errors of sockets and TLS, and LDAP result codes, into faults that an administrator understands. Knows
  * no passwords: callers never pass text that contains one.
  */
+import type { RejectionReason } from '../directory/directory.ts';
+import { type DirectoryFaultCode, ServiceError } from '../errors.ts';
 import { withoutControls } from '../printable.ts';
 
 /** The result codes that Rollcall distinguishes (RFC 4511 section 4.1.9). */

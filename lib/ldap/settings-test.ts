@@ -1,11 +1,11 @@
-import type { DirectoryTest, PresentedCertificate, TestedServer, TestStage } from '../directory/directory-test.ts';
-import type { ReadProof } from '../directory/directory.ts';
-import type { Entry } from '../directory/entry.ts';
 /**
  * The settings test: goes through the stages from name resolution to the filter, as an administrator would by hand, and
  * reports what each found and how long it took. Stops at the first stage that fails. Changes nothing and keeps no
  * connection.
  */
+import type { DirectoryTest, PresentedCertificate, TestedServer, TestStage } from '../directory/directory-test.ts';
+import type { ReadProof } from '../directory/directory.ts';
+import type { Entry } from '../directory/entry.ts';
 import { ServiceError } from '../errors.ts';
 import type { Filter } from '../settings/filter.ts';
 import type { ServerAddress } from '../settings/server-address.ts';

@@ -1,12 +1,12 @@
-import { userNameKey } from '../user/user-name.ts';
-import type { Fence, UserStore, UserWrite, WriteResult } from '../user/user-store.ts';
-import type { User } from '../user/user.ts';
-import { batchesOf } from './batch.ts';
 /**
  * Carries out the steps of a plan, or only reports them in a dry run. Each write is conditional. After a lost race the
  * step is planned again from the stored user, for that user alone; a user that others keep changing is left to the next
  * run.
  */
+import { userNameKey } from '../user/user-name.ts';
+import type { Fence, UserStore, UserWrite, WriteResult } from '../user/user-store.ts';
+import type { User } from '../user/user.ts';
+import { batchesOf } from './batch.ts';
 import type { Changed } from './matching.ts';
 import { createUser, isTiedTo, meetOccupant, occupantReason, planUser, refusePerson } from './plan.ts';
 import type { Plan } from './plan.ts';

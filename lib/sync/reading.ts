@@ -1,9 +1,9 @@
-import type { Directory, DirectoryReader, ReadProof } from '../directory/directory.ts';
-import { mapEntry } from '../directory/mapping.ts';
 /**
  * Reads everybody from the directory and matches them to the stored users. If a server fails in mid-read, the next one
  * is read from the beginning and the first result is dropped, because two servers need not agree.
  */
+import type { Directory, DirectoryReader, ReadProof } from '../directory/directory.ts';
+import { mapEntry } from '../directory/mapping.ts';
 import { ServiceError } from '../errors.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { UserStore } from '../user/user-store.ts';

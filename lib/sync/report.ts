@@ -1,9 +1,9 @@
-import type { Clock } from '../clock.ts';
-import type { ReadProof } from '../directory/directory.ts';
 /**
  * The report of a run: progress, shown whenever the lease is renewed, totals, lines, and the final record. Also detects
  * the reasons to end a run early: a lost lease, a request to cancel, the time limit.
  */
+import type { Clock } from '../clock.ts';
+import type { ReadProof } from '../directory/directory.ts';
 import { ServiceError } from '../errors.ts';
 import type { Fence } from '../user/user-store.ts';
 import type { RunStore } from './run-store.ts';

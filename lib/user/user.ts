@@ -34,6 +34,9 @@ export interface Profile {
   readonly emailAddresses: readonly string[];
 }
 
+/** Longest full name, in UTF-16 code units. */
+export const MAX_FULL_NAME_LENGTH = 512;
+
 /** The name of a field of a profile. */
 export type ProfileField = keyof Profile;
 
@@ -45,10 +48,10 @@ const IS_PROFILE_FIELD: Readonly<Record<ProfileField, true>> = { userName: true,
  */
 export const PROFILE_FIELDS = Object.keys(IS_PROFILE_FIELD) as readonly ProfileField[];
 
-/** The profile fields of a larger record. */
 /** A profile with nothing in it but a name: for new users, and for records that were stored before a field existed. */
 export const NO_PROFILE: Omit<Profile, 'userName'> = { fullName: null, emailAddresses: [] };
 
+/** The profile fields of a larger record. */
 export function profileOf(record: Profile): Profile {
   return Object.fromEntries(PROFILE_FIELDS.map((field) => [field, record[field]])) as unknown as Profile;
 }

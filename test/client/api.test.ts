@@ -1,3 +1,4 @@
+/** The client against a server of ours that answers as each test says. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -6,7 +7,6 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createApi, encodeUserName, formatEntityTag } from '../../client/api.ts';
 import { Problem } from '../../client/problem.ts';
-/** The client against a server of ours that answers as each test says. */
 import { userPath } from '../../functions/api-handler.ts';
 
 interface Received {

@@ -1,8 +1,8 @@
-import formats from 'ajv-formats';
 /**
  * Checks answers of the administration API against its description: address, status, headers, content type, and every
  * property of the body. Anything that is not described fails.
  */
+import formats from 'ajv-formats';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { ValidateFunction } from 'ajv/dist/2020.js';
 import { expect } from 'vitest';

@@ -1,3 +1,4 @@
+/** The product in memory, for tests of the core: every port has its memory adapter, and tests move the clock. */
 import type { OpenDirectory } from '../../lib/directory/directory.ts';
 import type { StartResult } from '../../lib/sync/run-store.ts';
 import { newRun, newRunId } from '../../lib/sync/run.ts';
@@ -6,7 +7,6 @@ import { synchronize } from '../../lib/sync/sync.ts';
 import type { UserStore } from '../../lib/user/user-store.ts';
 import type { User } from '../../lib/user/user.ts';
 import { MemoryDirectory } from './memory-directory.ts';
-/** The product in memory, for tests of the core: every port has its memory adapter, and tests move the clock. */
 import { createMemoryStores } from './memory-stores.ts';
 import { aSettings, NOW } from './people.ts';
 

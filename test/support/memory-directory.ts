@@ -1,9 +1,9 @@
-import type { Directory, ReadProof, Whereabouts } from '../../lib/directory/directory.ts';
-import type { Entry } from '../../lib/directory/entry.ts';
 /**
  * A directory in memory behind the Directory port, for tests of the core. A test sets its people, its faults, and
  * whether a read is complete. The LDAP adapter has its own contract test on real servers.
  */
+import type { Directory, ReadProof, Whereabouts } from '../../lib/directory/directory.ts';
+import type { Entry } from '../../lib/directory/entry.ts';
 import { ServiceError } from '../../lib/errors.ts';
 
 export interface MemoryPerson {

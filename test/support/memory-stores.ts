@@ -1,8 +1,8 @@
-import type { Clock } from '../../lib/clock.ts';
 /**
  * Every store in memory, with the same promises as the real ones: for tests of the core, and as the plainest statement
  * of what the ports mean. Forgets everything when the process ends.
  */
+import type { Clock } from '../../lib/clock.ts';
 import { decodeCursor, encodeCursor } from '../../lib/cursor.ts';
 import type { Page } from '../../lib/cursor.ts';
 import type { Attempts, LoginStore } from '../../lib/login/login-store.ts';

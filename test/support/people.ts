@@ -1,5 +1,5 @@
-import type { Entry } from '../../lib/directory/entry.ts';
 /** Builders for tests of the core: settings, an entry, a person, a user, each plain unless a test says otherwise. */
+import type { Entry } from '../../lib/directory/entry.ts';
 import { mapEntry } from '../../lib/directory/mapping.ts';
 import type { Person } from '../../lib/directory/mapping.ts';
 import type { MappingSettings, Settings } from '../../lib/settings/settings.ts';
