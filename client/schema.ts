@@ -1012,8 +1012,17 @@ export interface components {
             } | null;
             /** @description What an administrator should know, although nothing failed. */
             readonly notices: readonly string[];
-            /** @description Id of the run whose withheld removals this run applies. */
+            /** @description Id of the run whose withheld lines this run carries out. */
             readonly approves: string | null;
+            /** @description The server that was read; null = no server yet. */
+            readonly server: {
+                /** @description As written in the settings. */
+                readonly name: string;
+                /** @description The server's own name, else the name in the settings and the address in use. */
+                readonly identity: string;
+            } | null;
+            /** @description Opaque. Changes with scope, unique id and treatment of missing users; an approval holds for one value. */
+            readonly approvalScope: string | null;
         };
         /** @description A page of a list. */
         readonly ChangePage: {
@@ -1040,6 +1049,11 @@ export interface components {
                 };
             };
             readonly reason?: string;
+            /**
+             * @description What an approval of this withheld line carries out. Absent: an approval would change nothing.
+             * @enum {string}
+             */
+            readonly proposes?: "remove" | "link" | "clear" | "enable";
         };
         /** @description A page of a list. */
         readonly UserPage: {
@@ -2118,7 +2132,12 @@ export interface operations {
                      *           "settingsVersion": "7b0e5c51-62ae-4bd1-9f1b-1b8ac1d25a90",
                      *           "error": null,
                      *           "notices": [],
-                     *           "approves": null
+                     *           "approves": null,
+                     *           "server": {
+                     *             "name": "ldap.example.com",
+                     *             "identity": "ldap.example.com 192.0.2.10:636"
+                     *           },
+                     *           "approvalScope": "Yk2w0p4cRr8"
                      *         }
                      *       ],
                      *       "next": null
@@ -2190,7 +2209,12 @@ export interface operations {
                      *       "settingsVersion": "7b0e5c51-62ae-4bd1-9f1b-1b8ac1d25a90",
                      *       "error": null,
                      *       "notices": [],
-                     *       "approves": null
+                     *       "approves": null,
+                     *       "server": {
+                     *         "name": "ldap.example.com",
+                     *         "identity": "ldap.example.com 192.0.2.10:636"
+                     *       },
+                     *       "approvalScope": "Yk2w0p4cRr8"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Run"];

@@ -8,7 +8,7 @@ import type { AppliedPrivileges } from '../lib/administration/default-privilege.
 import type { RejectionReason } from '../lib/directory/directory.ts';
 import type { LoginOutcome } from '../lib/login/login.ts';
 import { CHANGE_KINDS } from '../lib/sync/run.ts';
-import type { Change, ChangeKind, Run, RunError, RunStage, RunStatus, RunTrigger } from '../lib/sync/run.ts';
+import type { Change, ChangeKind, Proposal, Run, RunError, RunStage, RunStatus, RunTrigger } from '../lib/sync/run.ts';
 import { PRIVILEGES } from '../lib/user/privilege.ts';
 import type { PublicUser } from '../lib/user/user.ts';
 import { count, dn, page, time } from './answer-part.ts';
@@ -146,7 +146,20 @@ export const run = z
     settingsVersion: z.string().nullable(),
     error: runError.nullable(),
     notices: z.array(z.string()).describe('What an administrator should know, although nothing failed.'),
-    approves: z.string().nullable().describe('Id of the run whose withheld removals this run applies.'),
+    approves: z.string().nullable().describe('Id of the run whose withheld lines this run carries out.'),
+    server: z
+      .strictObject({
+        name: z.string().describe('As written in the settings.'),
+        identity: z.string().describe("The server's own name, else the name in the settings and the address in use."),
+      })
+      .nullable()
+      .describe('The server that was read; null = no server yet.'),
+    approvalScope: z
+      .string()
+      .nullable()
+      .describe(
+        'Opaque. Changes with scope, unique id and treatment of missing users; an approval holds for one value.',
+      ),
   })
   .meta({ id: 'Run', description: 'A run of the synchronisation.' }) satisfies z.ZodType<Run>;
 
@@ -183,6 +196,14 @@ export const change = z
     dn: dn().nullable(),
     fields: z.record(z.string(), z.strictObject({ from: fieldValue, to: fieldValue })).exactOptional(),
     reason: z.string().exactOptional(),
+    proposes: oneOf<Proposal>({
+      remove: 'to disable or delete the user',
+      link: 'to tie the user to another entry of the directory',
+      clear: 'to empty fields that the directory no longer shows',
+      enable: 'to enable the user',
+    })
+      .exactOptional()
+      .describe('What an approval of this withheld line carries out. Absent: an approval would change nothing.'),
   })
   .meta({
     id: 'Change',

@@ -192,6 +192,8 @@ export const run: Run = {
   error: null,
   notices: [],
   approves: null,
+  server: { name: 'ldap.example.com', identity: 'ldap.example.com 192.0.2.10:636' },
+  approvalScope: 'Yk2w0p4cRr8',
 };
 
 /** The answer to a started run. */

@@ -347,7 +347,8 @@ function asRead(lease: Lease | null) {
 /** A run from its stored item, without the attributes that only the store knows. */
 export function fromRunItem(item: Item): Run {
   const { pk: _pk, sk: _sk, expiresAt: _expiresAt, claimedBy: _claimedBy, ...run } = item;
-  return run as unknown as Run;
+  // Fields that runs of earlier versions lack.
+  return { server: null, approvalScope: null, ...run } as unknown as Run;
 }
 
 /** Compresses lines into chunks that fit into items, in their order. */

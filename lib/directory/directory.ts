@@ -6,6 +6,14 @@ import type { Settings } from '../settings/settings.ts';
 import type { DirectoryTest } from './directory-test.ts';
 import type { Entry } from './entry.ts';
 
+/** A server, and how to tell it from others behind the same name. */
+export interface ServerIdentity {
+  /** As written in the settings. */
+  readonly name: string;
+  /** The server's own name in its root DSE, else the name in the settings and the address in use. */
+  readonly identity: string;
+}
+
 /** Whether a read is proven to have shown everybody in scope. */
 export interface ReadProof {
   readonly complete: boolean;
@@ -13,18 +21,35 @@ export interface ReadProof {
   readonly reasons: readonly string[];
   /** Set if the server failed in mid-read, so that a new read from another server may succeed. */
   readonly brokeOff?: true;
+  /** Set if nothing is missing but the entries that unread referrals lead to. */
+  readonly onlyReferrals?: true;
 }
 
 /** The result of looking a person up. */
 export type Whereabouts =
   | { readonly kind: 'gone' }
   /** `inScope`: whether the entry matches base, depth and filter of the settings. */
-  | { readonly kind: 'present'; readonly dn: string; readonly inScope: boolean };
+  | { readonly kind: 'present'; readonly dn: string; readonly inScope: boolean }
+  /** No entry of the whole naming context has a readable id, so a search that finds nobody proves nothing. */
+  | { readonly kind: 'unproven'; readonly reason: string };
+
+/**
+ * A branch of the directory, as the bind DN sees it. `populated`: the search finds people at or below it. `empty`: it
+ * finds nobody, and the entry itself says that it has no children. `vanished`: it finds nobody, and nothing says why.
+ */
+export type BranchState = 'populated' | 'empty' | 'vanished';
+
+/** A server other than the one that was read, to be asked about people whom the read did not show. */
+export type OtherView =
+  | { readonly kind: 'open'; readonly reader: DirectoryReader }
+  /** `server`: its name in the settings. `reason`: a clause for an administrator. */
+  | { readonly kind: 'unreachable'; readonly server: string; readonly reason: string };
 
 /** One reader's connection: uses one server throughout, bound with the bind DN. Not for concurrent use. */
 export interface DirectoryReader {
   /** The server in use, as written in the settings. */
   readonly server: string;
+  readonly identity: ServerIdentity;
   /** The search base: the base DN of the settings or, if that is empty, the one from the root DSE. */
   readonly baseDn: string;
   /** The attribute that Entry.id is read from, in lower case. */
@@ -44,6 +69,8 @@ export interface DirectoryReader {
    * @throws ServiceError with a DirectoryFaultCode
    */
   locate(ids: readonly string[]): Promise<ReadonlyMap<string, Whereabouts>>;
+  /** Looks at the entry with this DN and at everything below it. @throws ServiceError with a DirectoryFaultCode */
+  judgeBranch(dn: string): Promise<BranchState>;
   close(): Promise<void>;
 }
 
@@ -71,6 +98,13 @@ export interface Directory {
    * @throws ServiceError with a DirectoryFaultCode
    */
   openReader(except?: readonly string[]): Promise<DirectoryReader>;
+  /**
+   * Opens a reader on every other server that can be asked about the same people: on each other name in the settings,
+   * and behind the name that was read on one address with another identity, if one can be reached. Leaves out servers
+   * that do not hold the base. Their `locate` compares ids of the same attribute as `read`. Never throws for a fault of
+   * a directory. The caller closes the readers.
+   */
+  openOtherViews(read: DirectoryReader): Promise<readonly OtherView[]>;
   /**
    * Binds once, on a connection kept for this purpose and never used for reading. A kept connection that turns out to
    * be broken is replaced and the bind repeated once. A server that failed is tried last for a minute.

@@ -21,6 +21,18 @@ export interface Person extends Profile {
   readonly nameKey: string;
   /** Whether sync must disable the account because the directory marks it as disabled. */
   readonly disabled: boolean;
+  /** The attribute, in lower case, that marks the account as disabled; null if none does. */
+  readonly mark: string | null;
+  /** The attributes, in lower case, that say something about the account's status, whatever they say. */
+  readonly statusSeen: readonly string[];
+  /** Whether an attribute that shows the status of every account is hidden, so that the status is unknown. */
+  readonly statusUnknown: boolean;
+  /** Further valid user names of the entry. A user who has one of them keeps it. */
+  readonly otherUserNames: readonly string[];
+  /** Whether the directory itself says which address is the primary one (`SMTP:` in proxyAddresses). */
+  readonly hasPrimaryAddress: boolean;
+  /** What was left out or changed on the way in, one clause each, for the line of this person. */
+  readonly notes: readonly string[];
   /** Equal exactly if everything above is equal. */
   readonly fingerprint: string;
 }
@@ -30,6 +42,8 @@ export interface Skipped {
   readonly directoryId: string | null;
   readonly dn: string;
   readonly reason: string;
+  /** Whether sync must disable the account all the same, because the directory marks it as disabled. */
+  readonly disabled: boolean;
 }
 
 /** The result of mapping one entry. */
@@ -53,7 +67,12 @@ export function mapEntry(
 ): Mapped {
   const skip = (reason: string): Mapped => ({
     kind: 'skipped',
-    skipped: { directoryId: entry.id, dn: entry.dn, reason },
+    skipped: {
+      directoryId: entry.id,
+      dn: entry.dn,
+      reason,
+      disabled: entry.disabled && disabledUsers === 'disable',
+    },
   });
   if (entry.id === null) return skip('the entry has no unique id that the bind DN can read');
   if (entry.disabled && disabledUsers === 'skip') return skip('the directory marks the account as disabled');
@@ -84,6 +103,12 @@ export function mapEntry(
       ...profile,
       nameKey: userNameKey(userName),
       disabled,
+      mark: null,
+      statusSeen: [],
+      statusUnknown: false,
+      otherUserNames: [],
+      hasPrimaryAddress: false,
+      notes: [],
       fingerprint: fingerprint(state),
     },
   };

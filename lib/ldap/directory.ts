@@ -67,6 +67,7 @@ export function openDirectory(settings: Settings, password: string, now: () => D
 
   return {
     openReader,
+    openOtherViews: async () => [],
     async verifyPassword(dn, userPassword): Promise<BindResult> {
       // Neither may reach the server. It could resolve a name that is not a DN in its own way, and could accept a bind
       // with an empty password (RFC 4513 section 5.1.2).

@@ -78,6 +78,7 @@ export async function makeReader(
 
   return {
     server,
+    identity: { name: server, identity: server },
     baseDn: scope.baseDn,
     idAttribute: idSource.attribute.toLowerCase(),
     get requests() {
@@ -102,6 +103,7 @@ export async function makeReader(
       }
       return whereabouts;
     },
+    judgeBranch: async () => 'populated',
     close: () => connection.close(),
   };
 }

@@ -308,6 +308,7 @@ export function judgePlace(removal: Removal, place: Whereabouts | undefined, con
       `the user is linked by ${idAttribute}, but the unique id in use is ${context.idAttribute}`,
     );
   }
+  if (place?.kind === 'unproven') return withhold(removal, place.reason);
   if (place === undefined) return withhold(removal, 'the second look failed, so the entry may still exist');
   if (place.kind === 'gone') return removeUser(removal, 'goneFromDirectory', context);
   if (!place.inScope) return removeUser(removal, 'outOfScope', context);

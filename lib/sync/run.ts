@@ -1,5 +1,6 @@
 /** A run of the synchronisation: its record, and its lines per user. */
 import { randomBytes } from 'node:crypto';
+import type { ServerIdentity } from '../directory/directory.ts';
 import type { ErrorCode } from '../errors.ts';
 import { ServiceError } from '../errors.ts';
 
@@ -24,6 +25,15 @@ export type ChangeKind = (typeof CHANGE_KINDS)[number];
 /** The value of a field in a line. */
 export type FieldValue = string | boolean | null | readonly string[];
 
+/** What a withheld line proposes, and an administrator can approve. */
+export const PROPOSALS = ['remove', 'link', 'clear', 'enable'] as const;
+
+/**
+ * `remove`: disable or delete a missing user, or disable one that the directory marks. `link`: tie the user to another
+ * directory id. `clear`: empty fields that the directory no longer shows. `enable`: enable a user whose mark is absent.
+ */
+export type Proposal = (typeof PROPOSALS)[number];
+
 /** One line of a run. `userId` and `userName` are null if the entry led to no user. */
 export interface Change {
   readonly kind: ChangeKind;
@@ -34,6 +44,8 @@ export interface Change {
   readonly dn: string | null;
   readonly fields?: Readonly<Record<string, { readonly from: FieldValue; readonly to: FieldValue }>>;
   readonly reason?: string;
+  /** Only on a withheld line, and only if an approval would let the run carry it out. */
+  readonly proposes?: Proposal;
 }
 
 /** The count of each kind of change. */
@@ -95,8 +107,15 @@ export interface Run {
   readonly error: RunError | null;
   /** Sentences for an administrator although nothing failed: about withheld removals, or a search that found nobody. */
   readonly notices: readonly string[];
-  /** The run whose withheld removals this run applies; null for an ordinary run. */
+  /** The run whose withheld lines this run carries out; null for an ordinary run. */
   readonly approves: string | null;
+  /** The server that was read; null until then. */
+  readonly server: ServerIdentity | null;
+  /**
+   * Identifies the scope, the unique id and the treatment of missing users in the settings of this run: an approval ends
+   * when they change. null until the settings are read.
+   */
+  readonly approvalScope: string | null;
 }
 
 /** The part of a run that changes while it works. */
@@ -134,6 +153,8 @@ export function newRun(id: string, request: RunRequest, now: Date): Run {
     error: null,
     notices: [],
     approves: request.approves,
+    server: null,
+    approvalScope: null,
   };
 }
 

@@ -15,6 +15,16 @@ export interface DirectoryLink {
   readonly dn: string;
   /** The time since which complete reads have not shown this person; null while the person is there. RFC 3339 UTC. */
   readonly missingSince: string | null;
+  /**
+   * The attribute, in lower case, by which the directory marked the account as disabled when it was last read; absent
+   * if it did not.
+   */
+  readonly mark?: string;
+  /**
+   * The unique id of a new entry with this user's name, found while this link's own entry was found nowhere. The user
+   * can't log in until the contradiction is settled, because the new entry may belong to somebody else.
+   */
+  readonly contestedBy?: string;
 }
 
 /**

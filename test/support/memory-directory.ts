@@ -33,6 +33,7 @@ export class MemoryDirectory {
       this.answer();
       return {
         server: 'memory',
+        identity: { name: 'memory', identity: 'memory' },
         baseDn: 'dc=example,dc=com',
         idAttribute: this.idAttribute,
         requests: 0,
@@ -43,11 +44,13 @@ export class MemoryDirectory {
           this.calls.located += ids.length;
           return new Map(ids.map((id) => [id, this.whereabouts(id)]));
         },
+        judgeBranch: async () => 'populated',
         close: async () => {
           this.calls.closed += 1;
         },
       };
     },
+    openOtherViews: async () => [],
     verifyPassword: async (dn, password) => {
       this.answer();
       this.calls.binds.push(dn);

@@ -11,7 +11,7 @@ const bert = aPerson('id-2', 'bert');
 const person = (each: Person): Mapped => ({ kind: 'person', person: each });
 const skipped = (directoryId: string | null): Mapped => ({
   kind: 'skipped',
-  skipped: { directoryId, dn: `cn=${directoryId}`, reason: 'no user name' },
+  skipped: { directoryId, dn: `cn=${directoryId}`, reason: 'no user name', disabled: false },
 });
 const linkOf = ({ nameKey, directoryId, fingerprint }: Person): UserLink => ({
   nameKey,
