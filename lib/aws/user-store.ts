@@ -61,12 +61,15 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
         IndexName: USERS_TABLE.listIndex,
         KeyConditionExpression: 'listShard = :shard',
         ExpressionAttributeValues: { ':shard': shard },
-        ProjectionExpression: 'nameKey, linkKey, fingerprint',
+        ProjectionExpression: 'nameKey, linkKey, fingerprint, disabledBy',
         ExclusiveStartKey: from,
         Limit: LINKS_TOGETHER,
       }),
     );
-    return { shard, links: (page.Items ?? []) as UserLink[], from: page.LastEvaluatedKey };
+    const links = (page.Items ?? []).map(({ nameKey, linkKey, fingerprint, disabledBy }): UserLink => {
+      return { nameKey, linkKey, fingerprint, disabledBySync: disabledBy === 'sync' };
+    });
+    return { shard, links, from: page.LastEvaluatedKey };
   }
 
   async function* readLinks(): AsyncGenerator<readonly UserLink[]> {

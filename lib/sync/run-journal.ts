@@ -33,8 +33,8 @@ export interface JournalWrite {
   readonly change: Change;
   /** The counters that it raises by one. */
   readonly counts: readonly GuardCounter[];
-  /** The approval that it carries out, which is done then. */
-  readonly approval: Approval | null;
+  /** The approvals that it carries out, which are done then. */
+  readonly approvals: readonly Approval[];
 }
 
 /** What one run leaves for the next. */

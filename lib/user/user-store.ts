@@ -11,6 +11,8 @@ export interface UserLink {
   /** `linkKey` of the user's directory link; null for a user without a link. */
   readonly linkKey: string | null;
   readonly fingerprint: string | null;
+  /** Whether sync has disabled the user. */
+  readonly disabledBySync: boolean;
 }
 
 /** One conditional write. It takes effect only if the stored record is still `previous` (same id, same version). */

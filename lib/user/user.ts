@@ -35,6 +35,14 @@ export function linkKey({ idAttribute, id }: Pick<DirectoryLink, 'idAttribute' |
   return `${idAttribute}:${id}`;
 }
 
+/**
+ * An id or a link key without letter case, for directories that compare the attribute without it. Two ids that are equal
+ * only in this form may belong to two people: use it only where one candidate stands on each side.
+ */
+export function foldId(text: string): string {
+  return text.toLowerCase();
+}
+
 /** The fields that come from a directory, or that an administrator edits by hand. */
 export interface Profile {
   /** The name that people log in with, as spelled by the directory or the administrator. */
