@@ -50,7 +50,7 @@ export interface RemovalInput {
   readonly known: number;
   /** Entries that the directory returned. */
   readonly read: number;
-  readonly limit: OptionSettings['removalLimit'];
+  readonly limit: Omit<OptionSettings['removalLimit'], 'windowHours'>;
   /** Account ids whose removal an administrator has approved. */
   readonly approved: ReadonlySet<string>;
 }
@@ -213,7 +213,11 @@ export function guardRemovals({ removals, complete, known, read, limit, approved
   return { allowed: removals.filter(({ user }) => approved.has(user.id)), withheld: unapproved, reason };
 }
 
-function limitReason(removals: number, known: number, limit: OptionSettings['removalLimit']): string | null {
+function limitReason(
+  removals: number,
+  known: number,
+  limit: Omit<OptionSettings['removalLimit'], 'windowHours'>,
+): string | null {
   const allowed = Math.max(limit.atLeast, (known * limit.percent) / 100);
   if (removals <= allowed) return null;
   return (

@@ -323,7 +323,7 @@ function createSettings(): SettingsStore {
     async write(settings, password, expectedVersion) {
       if ((stored?.version ?? null) !== expectedVersion) return null;
       writes += 1;
-      stored = { settings, password, version: `version-${writes}` };
+      stored = { settings, password, version: `version-${writes}`, notices: [] };
       return stored.version;
     },
   };
