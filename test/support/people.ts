@@ -63,7 +63,9 @@ export function aPerson(id: string, userName: string, over: Partial<Entry> = {})
 
 export const NOW = new Date('2026-05-04T10:00:00.000Z');
 
+/** A directory user. Another account has another directory id, too. */
 export function aUser(over: Partial<User> = {}): User {
+  const directoryId = over.id === undefined ? 'id-1' : `id-of-${over.id}`;
   return {
     id: 'account-1',
     userName: 'anna',
@@ -72,7 +74,7 @@ export function aUser(over: Partial<User> = {}): User {
     authentication: 'directory',
     disabledBy: null,
     privileges: ['login'],
-    directory: { id: 'id-1', idAttribute: 'entryuuid', dn: 'uid=anna,dc=example,dc=com', missingSince: null },
+    directory: { id: directoryId, idAttribute: 'entryuuid', dn: 'uid=anna,dc=example,dc=com', missingSince: null },
     passwordHash: null,
     fingerprint: null,
     createdAt: NOW.toISOString(),
