@@ -479,20 +479,25 @@ export interface components {
                  */
                 readonly gracePeriodDays?: number;
                 /**
-                 * @description How many users one run may disable or delete. A run that would exceed both limits withholds all removals until an administrator approves them.
+                 * @description How many users may be disabled or deleted within a window of time: the greater of `percent` and `atLeast`. Missing users, and users whom the directory marks disabled, are counted apart; removals that an administrator has approved are not counted. Above the limit, a run withholds all removals of that kind until an administrator approves them. The same limit applies to full names and e-mail addresses that would be emptied, and to users that would be enabled because the directory no longer shows their mark.
                  * @default {}
                  */
                 readonly removalLimit?: {
                     /**
-                     * @description Percentage of the known directory users.
+                     * @description Percentage of the directory users: of the most that were known at any time within the window.
                      * @default 10
                      */
                     readonly percent?: number;
                     /**
-                     * @description Number of removals that is always allowed.
-                     * @default 20
+                     * @description Number of users that is always allowed.
+                     * @default 3
                      */
                     readonly atLeast?: number;
+                    /**
+                     * @description Hours whose runs are counted together.
+                     * @default 24
+                     */
+                    readonly windowHours?: number;
                 };
                 /**
                  * @description What happens to entries that the directory marks disabled. `disable`: their users are disabled. `skip`: the entries and their users are left alone. `import`: they are treated like any other entry.
@@ -630,20 +635,25 @@ export interface components {
                  */
                 readonly gracePeriodDays?: number;
                 /**
-                 * @description How many users one run may disable or delete. A run that would exceed both limits withholds all removals until an administrator approves them.
+                 * @description How many users may be disabled or deleted within a window of time: the greater of `percent` and `atLeast`. Missing users, and users whom the directory marks disabled, are counted apart; removals that an administrator has approved are not counted. Above the limit, a run withholds all removals of that kind until an administrator approves them. The same limit applies to full names and e-mail addresses that would be emptied, and to users that would be enabled because the directory no longer shows their mark.
                  * @default {}
                  */
                 readonly removalLimit?: {
                     /**
-                     * @description Percentage of the known directory users.
+                     * @description Percentage of the directory users: of the most that were known at any time within the window.
                      * @default 10
                      */
                     readonly percent?: number;
                     /**
-                     * @description Number of removals that is always allowed.
-                     * @default 20
+                     * @description Number of users that is always allowed.
+                     * @default 3
                      */
                     readonly atLeast?: number;
+                    /**
+                     * @description Hours whose runs are counted together.
+                     * @default 24
+                     */
+                    readonly windowHours?: number;
                 };
                 /**
                  * @description What happens to entries that the directory marks disabled. `disable`: their users are disabled. `skip`: the entries and their users are left alone. `import`: they are treated like any other entry.
@@ -824,6 +834,7 @@ export interface components {
                 readonly removalLimit: {
                     readonly percent: number;
                     readonly atLeast: number;
+                    readonly windowHours: number;
                 };
                 /** @enum {string} */
                 readonly disabledUsers: "disable" | "skip" | "import";
@@ -1740,7 +1751,8 @@ export interface operations {
                      *         "gracePeriodDays": 7,
                      *         "removalLimit": {
                      *           "percent": 10,
-                     *           "atLeast": 20
+                     *           "atLeast": 3,
+                     *           "windowHours": 24
                      *         },
                      *         "disabledUsers": "disable"
                      *       },
@@ -1862,7 +1874,8 @@ export interface operations {
                      *         "gracePeriodDays": 7,
                      *         "removalLimit": {
                      *           "percent": 10,
-                     *           "atLeast": 20
+                     *           "atLeast": 3,
+                     *           "windowHours": 24
                      *         },
                      *         "disabledUsers": "disable"
                      *       },
@@ -2137,7 +2150,7 @@ export interface operations {
                      *             "name": "ldap.example.com",
                      *             "identity": "ldap.example.com 192.0.2.10:636"
                      *           },
-                     *           "approvalScope": "Yk2w0p4cRr8"
+                     *           "approvalScope": "Yk2w0p4c.Rr8t1WqZ.0dGm5uXe"
                      *         }
                      *       ],
                      *       "next": null
@@ -2214,7 +2227,7 @@ export interface operations {
                      *         "name": "ldap.example.com",
                      *         "identity": "ldap.example.com 192.0.2.10:636"
                      *       },
-                     *       "approvalScope": "Yk2w0p4cRr8"
+                     *       "approvalScope": "Yk2w0p4c.Rr8t1WqZ.0dGm5uXe"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Run"];

@@ -46,7 +46,7 @@ export const shownSettings = z
       }),
       missingUsers: z.enum(['keep', 'disable', 'delete']),
       gracePeriodDays: count(),
-      removalLimit: z.strictObject({ percent: z.number(), atLeast: count() }),
+      removalLimit: z.strictObject({ percent: z.number(), atLeast: count(), windowHours: count() }),
       disabledUsers: z.enum(['disable', 'skip', 'import']),
     }),
     defaultPrivileges: z.array(z.enum(PRIVILEGES)),

@@ -9,6 +9,7 @@ import { attributeList, isAttributeName } from '../settings/attribute-name.ts';
 import { parseFilter } from '../settings/filter.ts';
 import { expressionFault, timeZoneFault } from '../settings/schedule.ts';
 import { parseServerAddress } from '../settings/server-address.ts';
+import { DEFAULT_REMOVAL_LIMIT } from '../settings/settings-upgrade.ts';
 import { type Settings, VENDORS } from '../settings/settings.ts';
 import { PRIVILEGES, privilegesFault } from '../user/privilege.ts';
 import type { Parsed } from './input.ts';
@@ -30,6 +31,9 @@ const MAX_ATTRIBUTE_LENGTH = 128;
 const MAX_ATTRIBUTE_LIST_LENGTH = 1_024;
 const MAX_CERTIFICATES_LENGTH = 32_768;
 const MAX_PASSWORD_LENGTH = 1_024;
+
+/** 30 days: the memory of removals reaches one day further. */
+const MAX_WINDOW_HOURS = 720;
 
 const ONLY_SHOWN = 'Shown by `GET`. Ignored in requests, so that you can send back the settings as they were shown.';
 
@@ -247,13 +251,32 @@ const options = z
       .describe('How many days a user must be missing before `missingUsers` applies.'),
     removalLimit: z
       .strictObject({
-        percent: z.number().min(0).max(100).default(10).describe('Percentage of the known directory users.'),
-        atLeast: z.int().min(0).max(10_000_000).default(20).describe('Number of removals that is always allowed.'),
+        percent: z
+          .number()
+          .min(0)
+          .max(100)
+          .default(DEFAULT_REMOVAL_LIMIT.percent)
+          .describe('Percentage of the directory users: of the most that were known at any time within the window.'),
+        atLeast: z
+          .int()
+          .min(0)
+          .max(10_000_000)
+          .default(DEFAULT_REMOVAL_LIMIT.atLeast)
+          .describe('Number of users that is always allowed.'),
+        windowHours: z
+          .int()
+          .min(1)
+          .max(MAX_WINDOW_HOURS)
+          .default(DEFAULT_REMOVAL_LIMIT.windowHours)
+          .describe('Hours whose runs are counted together.'),
       })
       .prefault({})
       .describe(
-        'How many users one run may disable or delete. A run that would exceed both limits withholds all removals ' +
-          'until an administrator approves them.',
+        'How many users may be disabled or deleted within a window of time: the greater of `percent` and `atLeast`. ' +
+          'Missing users, and users whom the directory marks disabled, are counted apart; removals that an ' +
+          'administrator has approved are not counted. Above the limit, a run withholds all removals of that kind ' +
+          'until an administrator approves them. The same limit applies to full names and e-mail addresses that ' +
+          'would be emptied, and to users that would be enabled because the directory no longer shows their mark.',
       ),
     disabledUsers: z
       .enum(['disable', 'skip', 'import'])

@@ -67,7 +67,8 @@ export interface OptionSettings {
   readonly schedule: { readonly enabled: boolean; readonly expression: string; readonly timeZone: string };
   readonly missingUsers: 'keep' | 'disable' | 'delete';
   readonly gracePeriodDays: number;
-  readonly removalLimit: { readonly percent: number; readonly atLeast: number };
+  /** How many users may lose access within the last `windowHours` hours: max(atLeast, percent of the known users). */
+  readonly removalLimit: { readonly percent: number; readonly atLeast: number; readonly windowHours: number };
   readonly disabledUsers: 'disable' | 'skip' | 'import';
 }
 
@@ -107,4 +108,8 @@ export interface StoredSettings {
   readonly password: string;
   /** Opaque; changes with every write. */
   readonly version: string;
+  /**
+   * Sentences about settings that an earlier version stored and this version changed; empty once they are saved again.
+   */
+  readonly notices: readonly string[];
 }

@@ -2,7 +2,7 @@
 import type { Entry } from '../../lib/directory/entry.ts';
 import { mapEntry } from '../../lib/directory/mapping.ts';
 import type { Person } from '../../lib/directory/mapping.ts';
-import type { MappingSettings, Settings } from '../../lib/settings/settings.ts';
+import type { MappingSettings, OptionSettings, Settings } from '../../lib/settings/settings.ts';
 import type { PlanContext } from '../../lib/sync/step.ts';
 import type { User } from '../../lib/user/user.ts';
 
@@ -17,7 +17,11 @@ export const MAPPING: MappingSettings = {
 /** Settings for a directory on this machine; `over` replaces fields, section by section. */
 export function aSettings(
   over: {
-    readonly [Section in keyof Omit<Settings, 'defaultPrivileges'>]?: Partial<Settings[Section]>;
+    readonly [Section in keyof Omit<Settings, 'defaultPrivileges' | 'options'>]?: Partial<Settings[Section]>;
+  } & {
+    readonly options?: Partial<Omit<OptionSettings, 'removalLimit'>> & {
+      readonly removalLimit?: Partial<OptionSettings['removalLimit']>;
+    };
   } = {},
 ): Settings {
   return {
@@ -37,9 +41,9 @@ export function aSettings(
       schedule: { enabled: false, expression: 'rate(1 hour)', timeZone: 'UTC' },
       missingUsers: 'keep',
       gracePeriodDays: 0,
-      removalLimit: { percent: 10, atLeast: 20 },
       disabledUsers: 'disable',
       ...over.options,
+      removalLimit: { percent: 10, atLeast: 3, windowHours: 24, ...over.options?.removalLimit },
     },
     defaultPrivileges: ['login'],
   };
@@ -59,7 +63,9 @@ export function aPerson(id: string, userName: string, over: Partial<Entry> = {})
 
 export const NOW = new Date('2026-05-04T10:00:00.000Z');
 
+/** A directory user. Another account has another directory id, too. */
 export function aUser(over: Partial<User> = {}): User {
+  const directoryId = over.id === undefined ? 'id-1' : `id-of-${over.id}`;
   return {
     id: 'account-1',
     userName: 'anna',
@@ -68,7 +74,7 @@ export function aUser(over: Partial<User> = {}): User {
     authentication: 'directory',
     disabledBy: null,
     privileges: ['login'],
-    directory: { id: 'id-1', idAttribute: 'entryuuid', dn: 'uid=anna,dc=example,dc=com', missingSince: null },
+    directory: { id: directoryId, idAttribute: 'entryuuid', dn: 'uid=anna,dc=example,dc=com', missingSince: null },
     passwordHash: null,
     fingerprint: null,
     createdAt: NOW.toISOString(),

@@ -179,7 +179,8 @@ describe('what the stores and the directory contradict each other in', () => {
   }
 
   test('two users tied to one entry are both left alone, and both are told', async () => {
-    const twins = [aUser(), aUser({ id: 'account-2', userName: 'anna.weber' })];
+    const anna = aUser();
+    const twins = [anna, { ...anna, id: 'account-2', userName: 'anna.weber' }];
     const matching = await startMatching(links(twins), 'entryuuid');
     matching.add({ kind: 'person', person: aPerson('id-1', 'anna') });
     const matches = matching.finish();

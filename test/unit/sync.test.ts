@@ -250,7 +250,7 @@ describe('missing users', () => {
 
   test('tied by another unique id than the one in use are never removed', async () => {
     await lose();
-    await house.configure({ options: { missingUsers: 'delete' } });
+    await house.configure({ options: { missingUsers: 'delete', removalLimit: { atLeast: 4 } } });
     house.directory.idAttribute = 'employeenumber';
     const run = await house.run();
     expect(run.totals).toMatchObject({ ...totals({ withheld: 4 }), conflict: 2 });
