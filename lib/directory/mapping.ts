@@ -189,6 +189,14 @@ function collectAddresses(entry: Entry, names: readonly string[]): string[] {
   return [first, ...[...found.values()].filter((address) => address !== first)];
 }
 
+export function keepStoredNames(person: Person, _stored: { readonly nameKey: string }): Person {
+  return person;
+}
+
+export function orderAddresses(_stored: readonly string[], { emailAddresses }: Person): readonly string[] {
+  return emailAddresses;
+}
+
 // 96 bits are enough: only states of ONE person are compared, never people with each other.
 function fingerprint(fields: readonly unknown[]): string {
   return hash('sha256', JSON.stringify(fields), 'base64url').slice(0, 16);

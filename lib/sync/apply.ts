@@ -44,7 +44,11 @@ export async function carryOut(plan: Plan, apply: Apply, users: UserStore, conte
   for (const changed of batchesOf(plan.updates)) await apply.each(await planUpdates(users, changed, context));
 }
 
-async function planUpdates(users: Pick<UserStore, 'getMany'>, changed: readonly Changed[], context: PlanContext): Promise<Step[]> {
+async function planUpdates(
+  users: Pick<UserStore, 'getMany'>,
+  changed: readonly Changed[],
+  context: PlanContext,
+): Promise<Step[]> {
   const stored = await users.getMany(changed.map(({ nameKey }) => nameKey));
   return changed.flatMap(({ nameKey, person }) => {
     const user = stored.get(nameKey);

@@ -31,11 +31,7 @@ const WHAT: Readonly<Record<Exclude<GuardCounter, 'approved'>, string>> = {
  * @param hours the guard's memory of the window, in order of time
  * @param knownNow directory users known in this run
  */
-export function openGuard(
-  hours: readonly GuardHour[],
-  knownNow: number,
-  limit: OptionSettings['removalLimit'],
-): Guard {
+export function openGuard(hours: readonly GuardHour[], knownNow: number, limit: OptionSettings['removalLimit']): Guard {
   const known = Math.max(knownNow, mostKnown(hours));
   const allowed = Math.floor(Math.max(limit.atLeast, (known * limit.percent) / 100));
   return {

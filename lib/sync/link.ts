@@ -30,7 +30,11 @@ export interface Contested {
 export function findContested(
   fresh: readonly Person[],
   missing: readonly User[],
-): { readonly contested: readonly Contested[]; readonly newcomers: readonly Person[]; readonly absent: readonly User[] } {
+): {
+  readonly contested: readonly Contested[];
+  readonly newcomers: readonly Person[];
+  readonly absent: readonly User[];
+} {
   const byName = new Map<string, User>();
   for (const user of missing) {
     if (user.authentication === 'directory' && user.directory !== null) byName.set(userNameKey(user.userName), user);

@@ -85,12 +85,21 @@ export interface ReadAttributes {
  * @param updates people with further changes; the records of those who could lose something are read here, in batches
  */
 export async function decideLosses(
-  { pairs, updates, shown }: {
+  {
+    pairs,
+    updates,
+    shown,
+  }: {
     readonly pairs: readonly { readonly user: User; readonly person: Person }[];
     readonly updates: readonly Changed[];
     readonly shown: ReadAttributes;
   },
-  { users, guard, approvals, report }: {
+  {
+    users,
+    guard,
+    approvals,
+    report,
+  }: {
     readonly users: Pick<UserStore, 'getMany'>;
     readonly guard: Guard;
     readonly approvals: Pick<OpenApprovals, 'find'>;
@@ -169,7 +178,10 @@ export function withheldLosses(user: User, kept: readonly Loss[], context: PlanC
   const cleared = kept.filter((loss) => loss !== 'enable' && told(loss) !== undefined);
   if (cleared.length > 0) {
     const fields = Object.fromEntries(
-      cleared.map((loss) => [loss, loss === 'fullName' ? { from: user.fullName, to: null } : { from: user.emailAddresses, to: [] }]),
+      cleared.map((loss) => [
+        loss,
+        loss === 'fullName' ? { from: user.fullName, to: null } : { from: user.emailAddresses, to: [] },
+      ]),
     );
     steps.push(tell(withheldLine(user, `would be emptied; ${told(cleared[0]!)}`, 'clear', fields)));
   }

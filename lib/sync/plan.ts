@@ -247,7 +247,7 @@ export function settleNames(
 }
 
 /** Most renames in one transaction of the store. */
-const MAX_GROUP = 50;
+const MAX_GROUP = 30;
 
 /**
  * Orders renames: a chain (a to b, b to c) from its free end, a ring (a to b, b to a) as one group. A ring with more

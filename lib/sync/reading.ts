@@ -81,7 +81,9 @@ function reportRead({ matches, proof }: Read, { idAttribute }: DirectoryReader, 
   if (read === 0) report.notice(NOBODY_FOUND);
   if (noted.first !== null) {
     const { dn, notes } = noted.first;
-    report.notice(`Entries with values that can't be used as they are: ${noted.count}. The first is ${dn}: ${notes[0]}.`);
+    report.notice(
+      `Entries with values that can't be used as they are: ${noted.count}. The first is ${dn}: ${notes[0]}.`,
+    );
   }
   if (statusUnknown > 0) {
     report.notice(

@@ -130,7 +130,10 @@ export async function decideRemovals(
 
   const passed: Removal[] = [];
   const withheld: Withheld[] = [...absence.withheld];
-  for (const [counter, wanted] of [['absence', absence.removals], ['mark', marked]] as const) {
+  for (const [counter, wanted] of [
+    ['absence', absence.removals],
+    ['mark', marked],
+  ] as const) {
     const counted = wanted.filter(({ approval }) => approval === null);
     const refusal = guard.refusal(counter, counted.length);
     if (refusal !== null) report.notice(`${counted.length} removals are withheld: ${refusal}.`);

@@ -9,7 +9,7 @@ import type { Fence } from '../user/user-store.ts';
 import type { RunJournal } from './run-journal.ts';
 import type { RunStore } from './run-store.ts';
 import type { Change, ChangeKind, Run, RunStage, RunState } from './run.ts';
-import { CHANGE_KINDS, NO_TOTALS } from './run.ts';
+import { NO_TOTALS } from './run.ts';
 import type { Step } from './step.ts';
 
 /** The report of one run while it works. */
@@ -51,15 +51,7 @@ const MAX_SENTENCES = 20;
 const MAX_SENTENCE_LENGTH = 600;
 
 /** The kinds of lines that stand for a write. */
-const WRITTEN: ReadonlySet<ChangeKind> = new Set([
-  'created',
-  'updated',
-  'renamed',
-  'linked',
-  'disabled',
-  'enabled',
-  'deleted',
-]);
+const WRITTEN = ['created', 'updated', 'renamed', 'linked', 'disabled', 'enabled', 'deleted'] as const;
 
 class Cancelled extends Error {}
 
@@ -76,6 +68,8 @@ export function startReport(
   let lines: Change[] = [];
   /** Lines of kind `unchanged` that wait to be counted in the store. */
   let uncounted = 0;
+  /** What is being stored; kept after a fault. */
+  let waitingLines: Parameters<RunJournal['tell']>[1] | null = null;
   let stage: RunStage = 'reading';
   let proof: ReadProof | null = null;
   let settings: Pick<Run, 'settingsVersion' | 'approvalScope'> = { settingsVersion: null, approvalScope: null };
@@ -116,11 +110,15 @@ export function startReport(
 
   /** Stores the lines that wait. They wait on if that fails. */
   async function saveLines(): Promise<void> {
-    const [saved, unchanged] = [lines, uncounted];
-    if (saved.length === 0 && unchanged === 0) return;
-    await journal.tell(fence, { lines: saved, totals: { unchanged } });
-    lines = lines.slice(saved.length);
-    uncounted -= unchanged;
+    if (waitingLines === null) {
+      if (lines.length === 0 && uncounted === 0) return;
+      waitingLines = { lines, totals: { unchanged: uncounted } };
+      [lines, uncounted] = [[], 0];
+    }
+    // The same object again after a fault, so that the journal can tell whether it has stored these lines already.
+    await journal.tell(fence, waitingLines);
+    waitingLines = null;
+    await saveLines();
   }
 
   /** After a fault, only the store knows what was written: an answer may have been lost. */
@@ -131,8 +129,8 @@ export function startReport(
       // Nothing was written for these lines, and the next run tells them again.
       if (!(error instanceof ServiceError) || error.code === 'leaseLost') throw error;
     }
-    Object.assign(totals, await journal.readTotals(run.id));
-    progress.applied = CHANGE_KINDS.filter((kind) => WRITTEN.has(kind)).reduce((sum, kind) => sum + totals[kind], 0);
+    Object.assign(totals, NO_TOTALS, await journal.close(fence));
+    progress.applied = WRITTEN.reduce((sum, kind) => sum + totals[kind], 0);
   }
 
   const isComplete = (): boolean => proof !== null && proof.complete && incomplete.length === 0;

@@ -10,7 +10,7 @@ import type { Directory, DirectoryReader, OpenDirectory } from '../directory/dir
 import { ServiceError } from '../errors.ts';
 import { approvalScopeOf } from '../settings/approval-scope.ts';
 import type { SettingsStore } from '../settings/settings-store.ts';
-import type { Settings, StoredSettings } from '../settings/settings.ts';
+import type { Settings } from '../settings/settings.ts';
 import type { Fence, UserStore } from '../user/user-store.ts';
 import { applyTo, carryOut, tellOnly } from './apply.ts';
 import type { ApprovalStore } from './approval-store.ts';
@@ -160,7 +160,8 @@ async function perform(
     const linked = await decideLinks(contested, { look, approvals }, context);
     const plan = planChanges(newcomers, sorted, removals, linked, stored, context);
     const held = ownsNames ? 0 : matches.fresh.length + plan.postponed;
-    if (held > 0) report.notice(`Nobody was created, renamed or linked, because the read broke off: ${held} people wait.`);
+    if (held > 0)
+      report.notice(`Nobody was created, renamed or linked, because the read broke off: ${held} people wait.`);
     report.planned(countWrites(plan));
     await report.counted(matches.unchanged + removals.settled, run.dryRun ? null : known);
 

@@ -14,7 +14,8 @@ export function findWaste(
   const wasted = skipped.length + contradictions.length;
   if (wasted * 2 <= read) return null;
   const reasons = [...skipped, ...contradictions].map(({ reason }) => reason!);
-  const count = wasted === read ? `None of the ${read} entries could be used` : `${wasted} of ${read} entries could not be used`;
+  const count =
+    wasted === read ? `None of the ${read} entries could be used` : `${wasted} of ${read} entries could not be used`;
   const suffixes = findTwoSuffixes(contradictions, stored);
   return suffixes === null
     ? `${count}. The most frequent reason: ${mostFrequent(reasons)}. Check the mapping and the filter.`

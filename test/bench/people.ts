@@ -5,9 +5,10 @@
 import { mapEntry } from '../../lib/directory/mapping.ts';
 import type { Person } from '../../lib/directory/mapping.ts';
 import type { Settings } from '../../lib/settings/settings.ts';
+import { NO_LOSS } from '../../lib/sync/loss.ts';
 import { createUser } from '../../lib/sync/plan.ts';
 import type { User } from '../../lib/user/user.ts';
-import { aSettings } from '../support/people.ts';
+import { aSettings, MAPPING } from '../support/people.ts';
 
 export const SUFFIX = 'dc=example,dc=com';
 export const PEOPLE = `ou=people,${SUFFIX}`;
@@ -138,6 +139,10 @@ const MADE = {
   missingUsers: 'delete',
   gracePeriodDays: 0,
   defaultPrivileges: ['login'],
+  mapping: MAPPING,
+  ownsNames: true,
+  sameServer: true,
+  losses: NO_LOSS,
 } as const;
 
 /** The user that a run makes of that person; `former`: before the latest change in the directory. */

@@ -1,5 +1,6 @@
 /** The product in memory, for tests of the core: every port has its memory adapter, and tests move the clock. */
 import type { OpenDirectory } from '../../lib/directory/directory.ts';
+import type { RunJournal } from '../../lib/sync/run-journal.ts';
 import type { StartResult } from '../../lib/sync/run-store.ts';
 import { newRun, newRunId } from '../../lib/sync/run.ts';
 import type { Change, Run, RunRequest } from '../../lib/sync/run.ts';
@@ -41,9 +42,18 @@ export async function startHouse({
     },
   };
 
+  const journal: RunJournal = {
+    ...stores.journal,
+    async write(...args) {
+      await runHook();
+      return stores.journal.write(...args);
+    },
+  };
+
   const ports = {
     ...stores,
     users,
+    journal,
     openDirectory: openDirectory ?? directory.open,
     clock,
     newId: () => `account-${(ids += 1)}`,

@@ -93,7 +93,7 @@ export function createRuns(people: People, clock: Clock): MemoryRuns {
   }
 
   function writeGroup(record: RunRecord, group: readonly JournalWrite[]): WriteResult {
-    const carriedOut = group.flatMap(({ approval }) => approval ?? []);
+    const carriedOut = group.flatMap((each) => each.approvals);
     if (!carriedOut.every(approvals.isCurrent)) return 'lostRace';
     if (people.write(group.map(({ write }) => write)) === 'lostRace') return 'lostRace';
     for (const approval of carriedOut) approvals.finish(approval);

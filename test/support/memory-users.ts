@@ -103,10 +103,11 @@ export function createUsers(
       return people.writes;
     },
     async *readLinks() {
-      const links = [...people.entries()].map(([nameKey, { directory, fingerprint }]) => ({
+      const links = [...people.entries()].map(([nameKey, { directory, fingerprint, disabledBy }]) => ({
         nameKey,
         linkKey: directory && linkKey(directory),
         fingerprint,
+        disabledBySync: disabledBy === 'sync',
       }));
       for (let start = 0; start < links.length; start += LINKS_TOGETHER) {
         yield links.slice(start, start + LINKS_TOGETHER);
