@@ -65,7 +65,7 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
       const outcome = await verify(user, password);
       if (outcome.outcome === 'accepted') {
         if (attempts) await logins.clearAttempts(userName);
-      } else if (countsAsFailure(outcome.reason)) {
+      } else if (countsAsFailure(outcome.reason) && !isContested(user)) {
         if (!claimed) await logins.countFailure(userName, new Date(clock.now().getTime() + FAILURES_KEPT_MS));
       } else await giveBack();
       return outcome;
@@ -133,7 +133,7 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
   ): Promise<Verification> {
     const [bound, place] = await Promise.allSettled([
       open.verifyPassword(link.dn, password),
-      open.findDn(link.id, link.idAttribute),
+      open.findDn(link.id, link.idAttribute, link.dn),
     ]);
     if (bound.status === 'rejected') return { result: null, fault: faultOf(bound.reason) };
     const result = bound.value;
@@ -200,9 +200,18 @@ function isConceivable(userName: string, password: string): boolean {
   );
 }
 
+/**
+ * Whether a new entry has the user's name while the user's own entry is gone: nobody can tell whose password is right,
+ * so none is tried and no failure is counted until an administrator has decided.
+ */
+function isContested(user: User | null): boolean {
+  return user?.directory?.contestedBy !== undefined;
+}
+
 function standingOf(user: User | null): RejectionReason | null {
   if (user === null) return 'invalidCredentials';
   if (user.disabledBy !== null) return 'accountDisabled';
+  if (isContested(user)) return 'notPermitted';
   return mayLogIn(user.privileges) ? null : 'notPermitted';
 }
 

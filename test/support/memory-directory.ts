@@ -167,12 +167,13 @@ export class MemoryDirectory extends MemoryServer {
           ? { kind: 'accepted' }
           : { kind: 'rejected', reason: 'invalidCredentials' };
       },
-      findDn: async (id) => {
+      findDn: async (id, _idAttribute, storedDn) => {
         const server = this.firstOf(names);
         this.calls.findDn += 1;
         if (server.findDnFault) throw server.findDnFault;
         const found = server.visible.filter(({ entry }) => entry.id === id);
-        return found.length === 1 ? found[0]!.entry.dn : null;
+        const ours = found.length > 1 ? found.filter(({ entry }) => dnKey(entry.dn) === dnKey(storedDn)) : found;
+        return ours[0]?.entry.dn ?? null;
       },
       test: async () => ({
         ok: true,
