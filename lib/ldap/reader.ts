@@ -85,8 +85,8 @@ export async function makeReader(
       return connection.requests;
     },
     readPeople() {
-      const { statusAttributes } = VENDOR_FACTS[rootDse.vendor];
-      const reading = makeEntryReading(settings.mapping, idSource.attribute, statusAttributes, now());
+      const facts = VENDOR_FACTS[rootDse.vendor];
+      const reading = makeEntryReading(settings.mapping, idSource.attribute, facts, now());
       return readScope(connection, scope, rootDse, reading, withinMs);
     },
     async locate(ids) {

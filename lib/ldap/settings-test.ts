@@ -203,7 +203,7 @@ export async function checkDirectory(
     return stage(
       'filter',
       async () => {
-        const reading = makeEntryReading(tried.mapping, idSource.attribute, facts.statusAttributes, now());
+        const reading = makeEntryReading(tried.mapping, idSource.attribute, facts, now());
         return countPeople(readScope(open, scope, rootDse, reading, operationMs));
       },
       describeCount,

@@ -8,7 +8,7 @@ import type { Settings } from '../../lib/settings/settings.ts';
 import { NO_LOSS } from '../../lib/sync/loss.ts';
 import { createUser } from '../../lib/sync/plan.ts';
 import type { User } from '../../lib/user/user.ts';
-import { aSettings, MAPPING } from '../support/people.ts';
+import { anEntry, aSettings, MAPPING } from '../support/people.ts';
 
 export const SUFFIX = 'dc=example,dc=com';
 export const PEOPLE = `ou=people,${SUFFIX}`;
@@ -127,7 +127,7 @@ export function settingsOf(ldapPort: number): Settings {
 /** The person as a run sees it. */
 export function personOf(number: number): Person {
   const attributes = { uid: [uidOf(number)], displayname: [displayNameOf(number)], mail: addressesOf(number) };
-  const entry = { dn: dnOf(number), id: directoryIdOf(number), disabled: false, attributes };
+  const entry = anEntry(directoryIdOf(number), attributes, { dn: dnOf(number) });
   const mapped = mapEntry(entry, settingsOf(0).mapping, 'disable');
   if (mapped.kind === 'skipped') throw new Error(mapped.skipped.reason);
   return mapped.person;

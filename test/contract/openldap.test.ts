@@ -145,7 +145,10 @@ describe('reading', () => {
     expect(entries[0]).toEqual({
       dn: `uid=crowd0,ou=crowd,${BASE}`,
       id: expect.stringMatching(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/) as string,
-      disabled: false,
+      mark: null,
+      statusSeen: [],
+      statusUnknown: false,
+      unusable: null,
       attributes: { uid: ['crowd0'], cn: ['crowd0'], mail: ['crowd0@example.com'] },
     });
   });
@@ -209,7 +212,8 @@ describe('reading', () => {
 
     expect(entries[0]!.attributes).toEqual({
       uid: ['carla'],
-      displayname: ['Carla', 'Carla en français'],
+      displayname: ['Carla'],
+      'displayname;lang-fr': ['Carla en français'],
       mail: ['carla@example.com'],
     });
   });
@@ -217,7 +221,7 @@ describe('reading', () => {
   test('marks as disabled whom an administrator has locked for good', async () => {
     const { entries } = await readAll(open());
 
-    expect(entries.filter(({ disabled }) => disabled).map(({ attributes }) => attributes.uid)).toEqual([['locked']]);
+    expect(entries.filter(({ mark }) => mark !== null).map(({ attributes }) => attributes.uid)).toEqual([['locked']]);
   });
 
   test('takes the unique id from the attribute of the settings, and from people only', async () => {

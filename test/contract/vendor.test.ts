@@ -97,7 +97,7 @@ describe.each(SERVERS)('%s', (_name, vendor, start, statusAttributes) => {
     const result = await open(asUnknown, server.readerPassword).test(20_000);
 
     expect(result).toMatchObject({ ok: true, server: { vendor: 'unknown', detectedVendor: vendor } });
-    expect(result.sample.map(({ disabled }) => disabled)).toContain(true);
+    expect(result.sample.map(({ mark }) => mark !== null)).toContain(true);
   });
 });
 

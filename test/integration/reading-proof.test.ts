@@ -309,6 +309,8 @@ describe('a read is not complete, and keeps what it got,', () => {
 });
 
 describe('bytes that are no text', () => {
+  const ACTIVE = { mark: null, statusSeen: [], statusUnknown: false, unusable: null };
+
   test('come as text with replacement characters, and do no harm to ids', async () => {
     const rubbish = Buffer.from([0xff, 0x00, 0xc3, 0x28, 0x80]);
     const { directory } = await start({
@@ -332,11 +334,11 @@ describe('bytes that are no text', () => {
       {
         dn: 'uid=rubbish',
         id: 'ff00c32880',
-        disabled: false,
-        attributes: { uid: ['\uFFFD\0\uFFFD(\uFFFD', 'fine'], cn: ['eins', 'Zwei'] },
+        ...ACTIVE,
+        attributes: { uid: ['\uFFFD\0\uFFFD(\uFFFD', 'fine'], cn: ['eins'], 'cn;lang-de': ['Zwei'] },
       },
-      { dn: 'uid=two-ids', id: null, disabled: false, attributes: { uid: ['x'] } },
-      { dn: 'uid=empty', id: null, disabled: false, attributes: {} },
+      { dn: 'uid=two-ids', id: null, ...ACTIVE, attributes: { uid: ['x'] } },
+      { dn: 'uid=empty', id: null, ...ACTIVE, attributes: {} },
     ]);
   });
 });

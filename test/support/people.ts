@@ -50,13 +50,22 @@ export function aSettings(
   };
 }
 
+/** Changes to a plain entry. `disabled` stands for the mark of some vendor. */
+export type EntryOver = Partial<Entry> & { readonly disabled?: boolean };
+
 /** An entry as the adapters give it: attribute names in lower case. */
-export function anEntry(id: string, attributes: Record<string, readonly string[]>, over: Partial<Entry> = {}): Entry {
-  return { id, dn: `uid=${id},ou=people,dc=example,dc=com`, disabled: false, attributes, ...over };
+export function anEntry(
+  id: string,
+  attributes: Record<string, readonly string[]>,
+  { disabled = false, ...over }: EntryOver = {},
+): Entry {
+  const dn = `uid=${id},ou=people,dc=example,dc=com`;
+  const status = { mark: disabled ? 'nsaccountlock' : null, statusSeen: disabled ? ['nsaccountlock'] : [] };
+  return { id, dn, ...status, statusUnknown: false, unusable: null, attributes, ...over };
 }
 
 /** A person made by the real mapping. */
-export function aPerson(id: string, userName: string, over: Partial<Entry> = {}): Person {
+export function aPerson(id: string, userName: string, over: EntryOver = {}): Person {
   const mapped = mapEntry(anEntry(id, { uid: [userName], cn: [`Person ${id}`] }, over), MAPPING, 'disable');
   if (mapped.kind === 'skipped') throw new Error(mapped.skipped.reason);
   return mapped.person;

@@ -400,7 +400,7 @@ describe('the guard', () => {
   });
 
   test('counts people whom the directory suddenly marks disabled', async () => {
-    house.directory.people = people(40).map(({ entry }) => ({ entry: { ...entry, disabled: true } }));
+    house.directory.people = people(40).map(({ entry }) => ({ entry: { ...entry, mark: 'nsaccountlock' } }));
     expect((await house.run()).totals).toMatchObject(totals({ withheld: 40 }));
     expect((await house.users()).every(({ disabledBy }) => disabledBy === null)).toBe(true);
   });
