@@ -5,16 +5,16 @@
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { openDirectory } from '../../lib/ldap/directory.ts';
-import type { Settings } from '../../lib/settings/settings.ts';
 import type { Run, Totals } from '../../lib/sync/run.ts';
 import {
+  type Choice,
   type Colleague,
   colleagues,
   type DepartmentSlapd,
   dnOf,
-  PASSWORD,
   PEOPLE,
   READER,
+  saveSettings,
   startDepartmentSlapd,
 } from '../support/department-slapd.ts';
 import { type House, startHouse } from '../support/house.ts';
@@ -36,52 +36,7 @@ beforeEach(async () => {
   });
 });
 
-interface Choice {
-  readonly servers: readonly string[];
-  readonly reader?: string;
-  readonly options?: Partial<Settings['options']>;
-  readonly mapping?: Partial<Settings['mapping']>;
-  readonly filter?: string;
-}
-
-async function configure({ servers, reader = READER.everything, options, mapping, filter }: Choice): Promise<void> {
-  const timeouts = { connectSeconds: 1, operationSeconds: 5, loginSeconds: 10 };
-  const stored = await house.ports.settings.read();
-  const version = await house.ports.settings.write(
-    {
-      connection: {
-        servers,
-        encryption: 'none',
-        ignoreCertificateWarnings: false,
-        caCertificates: '',
-        administrativeDn: reader,
-        vendor: '',
-        timeouts,
-      },
-      scope: { baseDn: PEOPLE, filter: filter ?? '(objectClass=inetOrgPerson)', depth: 'subtree' },
-      mapping: {
-        userName: 'uid',
-        localPartOnly: false,
-        fullName: 'displayName',
-        emailAddresses: 'mail',
-        uniqueId: '',
-        ...mapping,
-      },
-      options: {
-        schedule: { enabled: false, expression: 'rate(1 hour)', timeZone: 'UTC' },
-        missingUsers: 'delete',
-        gracePeriodDays: 0,
-        removalLimit: { percent: 10, atLeast: 3, windowHours: 24 },
-        disabledUsers: 'disable',
-        ...options,
-      },
-      defaultPrivileges: ['login'],
-    },
-    PASSWORD,
-    stored?.version ?? null,
-  );
-  expect(version).not.toBeNull();
-}
+const configure = (choice: Choice): Promise<void> => saveSettings(house, choice);
 
 const count = async (): Promise<number> => (await house.users()).length;
 

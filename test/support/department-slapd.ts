@@ -7,7 +7,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Attribute, Change, Client } from 'ldapts';
+import type { Settings } from '../../lib/settings/settings.ts';
 import { startSlapd } from '../../local/slapd.ts';
+import type { House } from './house.ts';
+import { aSettings } from './people.ts';
 
 export const SUFFIX = 'dc=example,dc=com';
 export const PEOPLE = `ou=people,${SUFFIX}`;
@@ -94,6 +97,39 @@ export async function startDepartmentSlapd(people: readonly Colleague[], units: 
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Settings for such servers; what is left out is the product's default, but without a grace period. */
+export interface Choice {
+  readonly servers: readonly string[];
+  readonly reader?: string;
+  readonly options?: Partial<Settings['options']>;
+  readonly mapping?: Partial<Settings['mapping']>;
+  readonly baseDn?: string;
+  readonly filter?: string;
+}
+
+/** Saves the settings as an administrator would. */
+export async function saveSettings(house: House, choice: Choice): Promise<void> {
+  const { servers, reader = READER.everything, options, mapping, baseDn = PEOPLE } = choice;
+  const document = aSettings({
+    connection: {
+      servers,
+      administrativeDn: reader,
+      timeouts: { connectSeconds: 1, operationSeconds: 5, loginSeconds: 10 },
+    },
+    scope: { baseDn, filter: choice.filter ?? '(objectClass=inetOrgPerson)' },
+    mapping: { fullName: 'displayName', ...mapping },
+    options: {
+      missingUsers: 'delete',
+      removalLimit: { percent: 10, atLeast: 3, windowHours: 24 },
+      ...options,
+    },
+  });
+  const stored = await house.ports.settings.read();
+  if ((await house.ports.settings.write(document, PASSWORD, stored?.version ?? null)) === null) {
+    throw new Error('the settings were not stored');
+  }
 }
 
 function suffixLdif(): string {
