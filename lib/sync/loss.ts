@@ -8,31 +8,12 @@ import type { User } from '../user/user.ts';
 import type { Approval } from './approval-store.ts';
 import { batchesOf } from './batch.ts';
 import type { Guard } from './guard.ts';
-import type { Changed } from './matching.ts';
+import type { Changed, ReadAttributes } from './matching.ts';
 import type { OpenApprovals } from './open-approvals.ts';
 import type { Report } from './report.ts';
 import type { Proposal } from './run.ts';
-import type { PlanContext, Step } from './step.ts';
-import { tell, withheldLine } from './step.ts';
-
-/** What a user can lose by an update: a field, or the mark that keeps the account disabled. */
-export const LOSSES = ['fullName', 'emailAddresses', 'enable'] as const;
-
-/** One of them. */
-export type Loss = (typeof LOSSES)[number];
-
-/** Which losses may be carried out. What it does not name stays as it is. */
-export interface LossDecision {
-  /** By account id. */
-  readonly allowed: ReadonlyMap<string, ReadonlySet<Loss>>;
-  /** The approvals among them, by account id. */
-  readonly approvals: ReadonlyMap<string, readonly Approval[]>;
-  /** Why a loss of this kind is withheld. */
-  readonly reasons: Partial<Readonly<Record<Loss, string>>>;
-}
-
-/** Nothing may be lost: before the decision, and after a lost race. */
-export const NO_LOSS: LossDecision = { allowed: new Map(), approvals: new Map(), reasons: {} };
+import type { Loss, LossDecision, PlanContext, Step } from './step.ts';
+import { LOSSES, tell, withheldLine } from './step.ts';
 
 /** Fewest users whose common loss is doubted, if nobody shows the attribute any more. */
 const FEWEST = 3;
@@ -68,14 +49,6 @@ export function mayLose({ person, disabledBySync }: Changed, { mapping }: LossCo
     (person.fullName === null && mapping.fullName !== '') ||
     (person.emailAddresses.length === 0 && mapping.emailAddresses !== '')
   );
-}
-
-/** What the read showed of the attributes that losses depend on. */
-export interface ReadAttributes {
-  readonly fullName: boolean;
-  readonly emailAddresses: boolean;
-  /** Status attributes, in lower case. */
-  readonly status: ReadonlySet<string>;
 }
 
 /**

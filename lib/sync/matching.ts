@@ -9,7 +9,6 @@ import { keepStoredNames } from '../directory/mapping.ts';
 import type { Mapped, Person } from '../directory/mapping.ts';
 import type { UserLink } from '../user/user-store.ts';
 import { foldId, linkKey } from '../user/user.ts';
-import type { ReadAttributes } from './loss.ts';
 import type { Change } from './run.ts';
 
 /** A person whose user is known by unique id but no longer looks like the person. */
@@ -33,6 +32,14 @@ export interface Contradiction {
 export interface DisabledById {
   readonly nameKey: string;
   readonly directoryId: string;
+}
+
+/** What the read showed of the attributes that losses depend on. */
+export interface ReadAttributes {
+  readonly fullName: boolean;
+  readonly emailAddresses: boolean;
+  /** Status attributes, in lower case. */
+  readonly status: ReadonlySet<string>;
 }
 
 /** The result of matching all people of a read. */

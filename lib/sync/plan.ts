@@ -12,11 +12,10 @@ import { userNameKey } from '../user/user-name.ts';
 import type { DirectoryLink, User } from '../user/user.ts';
 import { foldId, profileOf } from '../user/user.ts';
 import { lossesOf, proposalFor, withheldLosses } from './loss.ts';
-import type { Loss } from './loss.ts';
 import type { Changed, Matches } from './matching.ts';
 import type { Disabling, Marked, Present, RemovalDecision } from './removal.ts';
 import type { Change, ChangeKind } from './run.ts';
-import type { PlanContext, Step } from './step.ts';
+import type { Loss, PlanContext, Step } from './step.ts';
 import { CHANGED_MEANWHILE, differences, line, stepOf, tell, touched, withoutSessions } from './step.ts';
 
 const MARKED_DISABLED = 'the directory marks the account as disabled';

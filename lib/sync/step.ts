@@ -9,9 +9,27 @@ import type { UserWrite } from '../user/user-store.ts';
 import type { User } from '../user/user.ts';
 import { PROFILE_FIELDS } from '../user/user.ts';
 import type { Approval } from './approval-store.ts';
-import type { LossDecision } from './loss.ts';
 import type { GuardCounter } from './run-journal.ts';
 import type { Change, ChangeKind, FieldValue, Proposal } from './run.ts';
+
+/** What a user can lose by an update: a field, or the mark that keeps the account disabled. */
+export const LOSSES = ['fullName', 'emailAddresses', 'enable'] as const;
+
+/** One of them. */
+export type Loss = (typeof LOSSES)[number];
+
+/** Which losses may be carried out. What it does not name stays as it is. */
+export interface LossDecision {
+  /** By account id. */
+  readonly allowed: ReadonlyMap<string, ReadonlySet<Loss>>;
+  /** The approvals among them, by account id. */
+  readonly approvals: ReadonlyMap<string, readonly Approval[]>;
+  /** Why a loss of this kind is withheld. */
+  readonly reasons: Partial<Readonly<Record<Loss, string>>>;
+}
+
+/** Nothing may be lost: before the decision, and after a lost race. */
+export const NO_LOSS: LossDecision = { allowed: new Map(), approvals: new Map(), reasons: {} };
 
 /** The values that all decisions of one run share. */
 export interface PlanContext {

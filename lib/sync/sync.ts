@@ -16,7 +16,7 @@ import { applyTo, carryOut, tellOnly } from './apply.ts';
 import type { ApprovalStore } from './approval-store.ts';
 import { openGuard } from './guard.ts';
 import { decideLinks, findContested } from './link.ts';
-import { decideLosses, NO_LOSS } from './loss.ts';
+import { decideLosses } from './loss.ts';
 import { openApprovals } from './open-approvals.ts';
 import { countWrites, linkableOccupant, planChanges, sortMatches } from './plan.ts';
 import { readEverybody, readTouchedUsers } from './reading.ts';
@@ -29,6 +29,7 @@ import type { RunStore } from './run-store.ts';
 import type { Run } from './run.ts';
 import { prepareSecondLook } from './second-look.ts';
 import type { PlanContext } from './step.ts';
+import { NO_LOSS } from './step.ts';
 import { findWaste } from './waste.ts';
 
 /** The ports that a run needs. */

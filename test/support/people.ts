@@ -3,7 +3,7 @@ import type { Entry } from '../../lib/directory/entry.ts';
 import { mapEntry } from '../../lib/directory/mapping.ts';
 import type { Person } from '../../lib/directory/mapping.ts';
 import type { MappingSettings, OptionSettings, Settings } from '../../lib/settings/settings.ts';
-import { NO_LOSS } from '../../lib/sync/loss.ts';
+import { NO_LOSS } from '../../lib/sync/step.ts';
 import type { PlanContext } from '../../lib/sync/step.ts';
 import type { User } from '../../lib/user/user.ts';
 
