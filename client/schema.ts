@@ -191,8 +191,8 @@ export interface paths {
         readonly get?: never;
         readonly put?: never;
         /**
-         * Approve the removals that a run has withheld
-         * @description Starts a run that looks for each of these users again and removes those that are still missing.
+         * Approve lines that a run has withheld
+         * @description Starts a run that checks each approved line again and carries it out. Without a body, approves every line with `proposes`, except those that propose `link` for somebody with another full name and other e-mail addresses. An approval overrides the removal limit, a vanished branch, a directory that answers with nobody, and what other servers say; never an incomplete read, or the loss of the last administrator. It holds for 14 days, or until it is carried out, the person is read again, or `scope`, `mapping.uniqueId` or `options.missingUsers` changes.
          */
         readonly post: operations["approveRun"];
         readonly delete?: never;
@@ -722,7 +722,7 @@ export interface components {
             readonly password?: string;
         };
         /**
-         * @description `hostNotFound`: the name of no directory server could be resolved; `connectionRefused`: the directory server refuses connections; `connectionTimeout`: the directory server does not answer; `connectionLost`: the directory server closed the connection; `notLdap`: the server that answers is not an LDAP server; `startTlsRefused`: the directory server does not support StartTLS; `certificateRefused`: the certificate of the directory server is not trusted; `encryptionRequired`: the directory server requires encryption; `bindRefused`: the directory server refuses the bind DN or its password; `operationTimeout`: the directory server did not answer in time; `baseNotFound`: the base DN does not exist; `baseUnknown`: no base DN is set, and the directory server names none; `readRefused`: the bind DN may not read the base; `uniqueIdMissing`: no unique id of entries can be read; `directoryError`: the directory server answered with another error; `directoryUnavailable`: no directory server can verify the password at the moment; `notConfigured`: no settings are saved yet; `invalidRequest`: the input is invalid; `errors` lists every fault; `malformedPath`: the path contains a malformed percent escape; `malformedJson`: the body is not valid JSON in UTF-8; `unsupportedMediaType`: the content type of the body is not JSON; `payloadTooLarge`: the body is too long; `notAuthenticated`: wrong user name or password, or no session of an active administrator; `throttled`: too many failed attempts; `Retry-After` says when the next one is allowed; `notFound`: the address names nothing that exists; `methodNotAllowed`: the address does not support this method; `Allow` lists those that it supports; `conflict`: the request contradicts what is stored, or others keep changing it; `userNameTaken`: another user has this user name; `lastAdministrator`: no active administrator would be left; `versionMismatch`: it has been changed since you read it; `runActive`: a run is active; `runId` is its id; `runNotActive`: the run has already ended; `nothingWithheld`: the run has withheld no removals, or they can no longer be approved; `leaseLost`: another run has taken over; `timeLimit`: the request took too long; check whether it was carried out; `interrupted`: the run stopped without reporting how it ended; `storeUnavailable`: a service that this system depends on does not answer; `internal`: an unexpected error; search the log for `requestId`.
+         * @description `hostNotFound`: the name of no directory server could be resolved; `connectionRefused`: the directory server refuses connections; `connectionTimeout`: the directory server does not answer; `connectionLost`: the directory server closed the connection; `notLdap`: the server that answers is not an LDAP server; `startTlsRefused`: the directory server does not support StartTLS; `certificateRefused`: the certificate of the directory server is not trusted; `encryptionRequired`: the directory server requires encryption; `bindRefused`: the directory server refuses the bind DN or its password; `operationTimeout`: the directory server did not answer in time; `baseNotFound`: the base DN does not exist; `baseUnknown`: no base DN is set, and the directory server names none; `readRefused`: the bind DN may not read the base; `uniqueIdMissing`: no unique id of entries can be read; `directoryError`: the directory server answered with another error; `directoryUnavailable`: no directory server can verify the password at the moment; `notConfigured`: no settings are saved yet; `invalidRequest`: the input is invalid; `errors` lists every fault; `malformedPath`: the path contains a malformed percent escape; `malformedJson`: the body is not valid JSON in UTF-8; `unsupportedMediaType`: the content type of the body is not JSON; `payloadTooLarge`: the body is too long; `notAuthenticated`: wrong user name or password, or no session of an active administrator; `throttled`: too many failed attempts; `Retry-After` says when the next one is allowed; `notFound`: the address names nothing that exists; `methodNotAllowed`: the address does not support this method; `Allow` lists those that it supports; `conflict`: the request contradicts what is stored, or others keep changing it; `userNameTaken`: another user has this user name; `lastAdministrator`: no active administrator would be left; `versionMismatch`: it has been changed since you read it; `runActive`: a run is active; `runId` is its id; `runNotActive`: the run has already ended; `nothingWithheld`: the run has withheld nothing that can be approved, or it has been approved already; `leaseLost`: another run has taken over; `timeLimit`: the request took too long; check whether it was carried out; `interrupted`: the run stopped without reporting how it ended; `storeUnavailable`: a service that this system depends on does not answer; `internal`: an unexpected error; search the log for `requestId`.
          * @enum {string}
          */
         readonly ErrorCode: "hostNotFound" | "connectionRefused" | "connectionTimeout" | "connectionLost" | "notLdap" | "startTlsRefused" | "certificateRefused" | "encryptionRequired" | "bindRefused" | "operationTimeout" | "baseNotFound" | "baseUnknown" | "readRefused" | "uniqueIdMissing" | "directoryError" | "directoryUnavailable" | "notConfigured" | "invalidRequest" | "malformedPath" | "malformedJson" | "unsupportedMediaType" | "payloadTooLarge" | "notAuthenticated" | "throttled" | "notFound" | "methodNotAllowed" | "conflict" | "userNameTaken" | "lastAdministrator" | "versionMismatch" | "runActive" | "runNotActive" | "nothingWithheld" | "leaseLost" | "timeLimit" | "interrupted" | "storeUnavailable" | "internal";
@@ -1044,7 +1044,7 @@ export interface components {
         /** @description A line of a run: what it did to one user or entry. */
         readonly Change: {
             /**
-             * @description `created`: a new user; `updated`: `fields` has the old and new values; `renamed`: has another user name or another DN; `linked`: a user created by hand, now linked to its entry; `disabled`: disabled by the run; `enabled`: enabled by the run, after an earlier run had disabled it; `deleted`: deleted by the run; `unchanged`: nothing to change; counted but never listed; `skipped`: an entry that cannot become a user; see `reason`; `conflict`: left alone because of a contradiction; see `reason`; `withheld`: a removal that was not carried out; see `reason`.
+             * @description `created`: a new user; `updated`: `fields` has the old and new values; `renamed`: has another user name or another DN; `linked`: now linked to an entry: a user created by hand, or one whose new entry was approved; `disabled`: disabled by the run; `enabled`: enabled by the run, after an earlier run had disabled it; `deleted`: deleted by the run; `unchanged`: nothing to change; counted but never listed; `skipped`: an entry that cannot become a user; see `reason`; `conflict`: left alone because of a contradiction; see `reason`; `withheld`: a change that was not carried out; see `reason` and, if it can be approved, `proposes`.
              * @enum {string}
              */
             readonly kind: "created" | "updated" | "renamed" | "linked" | "disabled" | "enabled" | "deleted" | "unchanged" | "skipped" | "conflict" | "withheld";
@@ -1061,7 +1061,7 @@ export interface components {
             };
             readonly reason?: string;
             /**
-             * @description What an approval of this withheld line carries out. Absent: an approval would change nothing.
+             * @description `remove`: an approval disables or deletes the user; `link`: an approval links the user to another entry of the directory; `fields` compares both; `clear`: an approval empties the fields that the directory no longer shows; `enable`: an approval enables the user, whose mark the directory no longer shows.
              * @enum {string}
              */
             readonly proposes?: "remove" | "link" | "clear" | "enable";
@@ -1404,7 +1404,21 @@ export interface components {
                 };
             };
         };
-        /** @description `notConfigured`: no settings are saved yet; `nothingWithheld`: the run has withheld no removals, or they can no longer be approved; `runActive`: a run is active; `runId` is its id. */
+        /** @description `malformedJson`: the body is not valid JSON in UTF-8; `malformedPath`: the path contains a malformed percent escape. */
+        readonly "malformedJson-or-malformedPath": {
+            headers: {
+                readonly [name: string]: unknown;
+            };
+            content: {
+                readonly "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @constant */
+                    readonly status?: 400;
+                    /** @enum {unknown} */
+                    readonly code?: "malformedJson" | "malformedPath";
+                };
+            };
+        };
+        /** @description `notConfigured`: no settings are saved yet; `nothingWithheld`: the run has withheld nothing that can be approved, or it has been approved already; `runActive`: a run is active; `runId` is its id. */
         readonly "notConfigured-or-nothingWithheld-or-runActive": {
             headers: {
                 readonly [name: string]: unknown;
@@ -1443,20 +1457,6 @@ export interface components {
                     readonly status?: 409;
                     /** @enum {unknown} */
                     readonly code?: "conflict" | "notConfigured";
-                };
-            };
-        };
-        /** @description `malformedJson`: the body is not valid JSON in UTF-8; `malformedPath`: the path contains a malformed percent escape. */
-        readonly "malformedJson-or-malformedPath": {
-            headers: {
-                readonly [name: string]: unknown;
-            };
-            content: {
-                readonly "application/problem+json": components["schemas"]["Problem"] & {
-                    /** @constant */
-                    readonly status?: 400;
-                    /** @enum {unknown} */
-                    readonly code?: "malformedJson" | "malformedPath";
                 };
             };
         };
@@ -2349,9 +2349,29 @@ export interface operations {
             };
             readonly cookie?: never;
         };
-        readonly requestBody?: never;
+        readonly requestBody?: {
+            readonly content: {
+                /**
+                 * @example {
+                 *       "proposes": "remove",
+                 *       "userIds": [
+                 *         "0b8f6c3e-0d4e-4b55-9f0a-3a4f8f6f7a10"
+                 *       ]
+                 *     }
+                 */
+                readonly "application/json": {
+                    /**
+                     * @description Only lines that propose this. Leave out to approve all kinds.
+                     * @enum {string}
+                     */
+                    readonly proposes?: "remove" | "link" | "clear" | "enable";
+                    /** @description Only lines of these users, by `userId`. Leave out to approve the lines of all users, except those that propose `link` for somebody with another full name and other e-mail addresses. */
+                    readonly userIds?: readonly string[];
+                };
+            };
+        };
         readonly responses: {
-            /** @description The run that applies the removals is queued. */
+            /** @description The run that carries out the approved lines is queued. */
             readonly 202: {
                 headers: {
                     /** @description Address of the run. */
@@ -2367,10 +2387,13 @@ export interface operations {
                     readonly "application/json": components["schemas"]["StartedRun"];
                 };
             };
-            readonly 400: components["responses"]["malformedPath"];
+            readonly 400: components["responses"]["malformedJson-or-malformedPath"];
             readonly 401: components["responses"]["notAuthenticated"];
             readonly 404: components["responses"]["notFound"];
             readonly 409: components["responses"]["notConfigured-or-nothingWithheld-or-runActive"];
+            readonly 413: components["responses"]["payloadTooLarge"];
+            readonly 415: components["responses"]["unsupportedMediaType"];
+            readonly 422: components["responses"]["invalidRequest"];
             readonly 500: components["responses"]["internal-or-leaseLost"];
             readonly 503: components["responses"]["storeUnavailable-or-timeLimit"];
         };

@@ -22,8 +22,10 @@ import { createUserStore } from '../lib/aws/user-store.ts';
 import type { Clock } from '../lib/clock.ts';
 import { keepDirectory } from '../lib/directory/current-directory.ts';
 import type { OpenDirectory } from '../lib/directory/directory.ts';
+import { ServiceError } from '../lib/errors.ts';
 import { openDirectory } from '../lib/ldap/directory.ts';
 import { createLogin } from '../lib/login/login.ts';
+import type { ApprovalStore } from '../lib/sync/approval-store.ts';
 import type { SyncPorts } from '../lib/sync/sync.ts';
 import type { ApiPorts } from './api-handler.ts';
 import type { AuthPorts } from './auth-handler.ts';
@@ -91,6 +93,17 @@ export function wireAuth(variables: Variables): AuthPorts {
   };
 }
 
+/** In place of the store of approvals until it is there: approvals are refused. */
+const NO_APPROVALS: ApprovalStore = {
+  approve: refuseApproval,
+  list: refuseApproval,
+  end: refuseApproval,
+};
+
+function refuseApproval(): Promise<never> {
+  return Promise.reject(new ServiceError('storeUnavailable', 'approvals can not be stored yet'));
+}
+
 /** The ports of the administration API. */
 export function wireApi(variables: Variables): ApiPorts {
   const { name, tables, secrets, users, logins, settings } = wireStores(variables);
@@ -100,6 +113,7 @@ export function wireApi(variables: Variables): ApiPorts {
     logins,
     settings,
     runs: createRunStore(tables),
+    approvals: NO_APPROVALS,
     sessions: createSessionStore(tables),
     schedule: createScheduleStore({
       client: createSchedulerClient(),
