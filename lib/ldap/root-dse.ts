@@ -1,8 +1,9 @@
 /**
  * Reads the root DSE of a server (RFC 4512 section 5.1) and draws conclusions from it: the vendor, the attribute with
- * the unique id, the base to search, whether a reference can lead to people. Reads no people.
+ * the unique id, the base to search, the server's identity, whether a reference can lead to people. Reads no people.
  */
 import type { SearchEntry } from 'ldapts';
+import type { ServerIdentity } from '../directory/directory.ts';
 import { dnKey, isAtOrBelow, ownTypes } from '../distinguished-name.ts';
 import { ServiceError } from '../errors.ts';
 import type { Vendor } from '../settings/settings.ts';
@@ -31,7 +32,22 @@ export interface RootDse {
   readonly passwordPolicy: boolean;
   readonly namingContexts: readonly string[];
   readonly defaultNamingContext: string | null;
+  /** The server's own name; null if it tells none that distinguishes it from others. */
+  readonly ownName: string | null;
 }
+
+/**
+ * The attributes by which servers name themselves, the most telling first: Active Directory (MS-ADTS section
+ * 3.1.1.3.2), eDirectory, the descendants of Netscape Directory Server (389, Oracle), IBM. OpenLDAP has none.
+ */
+const OWN_NAMES = [
+  'dsServiceName',
+  'serverName',
+  'dnsHostName',
+  'dsaName',
+  'ibm-serverId',
+  'netscapemdsuffix',
+] as const;
 
 const EVERYTHING = toSearchFilter({ kind: 'present', attribute: 'objectClass' });
 
@@ -56,6 +72,7 @@ export async function readRootDse(connection: Connection, vendor: Vendor | '', w
         'supportedCapabilities',
         'namingContexts',
         'defaultNamingContext',
+        ...OWN_NAMES,
       ],
     },
     withinMs,
@@ -88,7 +105,19 @@ function interpret(chosen: Vendor | '', valuesOf: (name: string) => readonly str
     passwordPolicy: valuesOf('supportedControl').includes(PASSWORD_POLICY_OID),
     namingContexts: valuesOf('namingContexts'),
     defaultNamingContext: valuesOf('defaultNamingContext')[0] ?? null,
+    // Many servers believe that they are called localhost, also those on different machines.
+    ownName: OWN_NAMES.flatMap(valuesOf).find((name) => name !== '' && !/\blocalhost\b/i.test(name)) ?? null,
   };
+}
+
+/** The server behind a connection: by its own name, else by the name in the settings and the address in use. */
+export function identifyServer({ server, endpoint }: Connection, { ownName }: RootDse): ServerIdentity {
+  return { name: server, identity: ownName ?? identityAt(server, endpoint) };
+}
+
+/** The identity of a server that does not tell its own name. */
+export function identityAt(server: string, endpoint: string): string {
+  return `${server} ${endpoint}`;
 }
 
 /**
@@ -118,7 +147,12 @@ export function chooseBase(baseDn: string, rootDse: RootDse, server: string): st
  */
 export function chooseContext(baseDn: string, rootDse: RootDse): string {
   const around = rootDse.namingContexts.filter((context) => isAtOrBelow(baseDn, context));
-  return around.sort((one, other) => other.length - one.length)[0] ?? baseDn;
+  return around.find((context) => around.every((other) => isAtOrBelow(context, other))) ?? baseDn;
+}
+
+/** Whether the server may hold the base: one of its naming contexts contains it, or it shows none. */
+export function mayHold(baseDn: string, { namingContexts }: RootDse): boolean {
+  return namingContexts.length === 0 || namingContexts.some((context) => isAtOrBelow(baseDn, context));
 }
 
 // The partitions of configuration, schema and DNS (MS-ADTS sections 6.1.1.1.2 and 6.1.1.1.5). No application partition

@@ -2,7 +2,7 @@
  * The behaviours of the Directory port on every server: for each its name, a test on a running server, and the products
  * that can't show it, with the reason. docs/directories.md has the same as a table. Starts no server.
  */
-import { Client, InsufficientAccessError } from 'ldapts';
+import { Attribute, Change, Client, InsufficientAccessError } from 'ldapts';
 import { expect, onTestFinished } from 'vitest';
 import type { Directory, ReadProof } from '../../lib/directory/directory.ts';
 import { attributeValues, mapEntry } from '../../lib/directory/mapping.ts';
@@ -226,6 +226,16 @@ async function expectOddNames(server: DirectoryServer, kind: keyof typeof ODD_NA
   }
 }
 
+/** A unique id that nobody has. */
+function goneId({ idAttribute }: DirectoryServer): string {
+  return idAttribute === 'nsUniqueId' ? '0-0-0-0' : '01234567-89ab-cdef-0123-456789abcdef';
+}
+
+async function setEmployeeNumber(server: DirectoryServer, dn: string, values: string[]): Promise<void> {
+  const modification = new Attribute({ type: 'employeeNumber', values });
+  await asRoot(server, (client) => client.modify(dn, new Change({ operation: 'replace', modification })));
+}
+
 const NO_OPTIONS = 'Active Directory has no attribute options';
 
 /** Every behaviour, in the order of the table. */
@@ -370,7 +380,7 @@ export const BEHAVIOURS: readonly Behaviour[] = [
     async show(server) {
       const [anna] = (await readAll(open(server, { scope: { filter: '(cn=anna)' } }))).entries;
       const [leaver] = (await readAll(open(server, { scope: below(server, 'ou=leavers') }))).entries;
-      const gone = server.idAttribute === 'nsUniqueId' ? '0-0-0-0' : '01234567-89ab-cdef-0123-456789abcdef';
+      const gone = goneId(server);
       const reader = await open(server).openReader();
       onTestFinished(() => reader.close());
 
@@ -381,6 +391,75 @@ export const BEHAVIOURS: readonly Behaviour[] = [
         { kind: 'present', dn: leaver!.dn, inScope: false },
         { kind: 'gone' },
       ]);
+    },
+  },
+  {
+    name: 'looks people up although nobody is left in scope',
+    async show(server) {
+      const [anna] = (await readAll(open(server, { scope: { filter: '(cn=anna)' } }))).entries;
+      const reader = await open(server, { scope: { filter: '(cn=nobody at all)' } }).openReader();
+      onTestFinished(() => reader.close());
+
+      const whereabouts = await reader.locate([anna!.id!, goneId(server)]);
+
+      expect([...whereabouts.values()]).toEqual([{ kind: 'present', dn: anna!.dn, inScope: false }, { kind: 'gone' }]);
+    },
+  },
+  {
+    name: 'finds a unique id without case where the directory compares it so',
+    async show(server) {
+      const anna = dnOf({ cn: 'anna', below: 'ou=people' }, server.baseDn);
+      await setEmployeeNumber(server, anna, ['AB1']);
+      onTestFinished(() => setEmployeeNumber(server, anna, []));
+      const mapping = { uniqueId: 'employeeNumber' };
+      const reader = await open(server, { mapping }).openReader();
+      onTestFinished(() => reader.close());
+
+      const whereabouts = await reader.locate(['ab1', 'ab2']);
+
+      expect([...whereabouts.values()]).toEqual([
+        { kind: 'present', dn: expect.stringMatching(new RegExp(`^${anna}$`, 'i')) as string, inScope: true },
+        { kind: 'gone' },
+      ]);
+      const found = await open(server, { mapping }).findDn('ab1', 'employeenumber');
+      expect(found?.toLowerCase()).toBe(anna.toLowerCase());
+    },
+  },
+  {
+    name: 'tells a branch with people from one that its bind user can not see into',
+    async show(server) {
+      const reader = await open(server).openReader();
+      onTestFinished(() => reader.close());
+
+      expect(await reader.judgeBranch(`ou=people,${server.baseDn}`)).toBe('populated');
+      expect(await reader.judgeBranch(`${HIDDEN},${server.baseDn}`)).toBe('vanished');
+      expect(await reader.judgeBranch(`ou=nowhere,${server.baseDn}`)).toBe('vanished');
+    },
+  },
+  {
+    name: 'tells an empty branch by what its entry says',
+    notApplicable: { samba: 'Active Directory does not say of an entry whether it has children' },
+    async show(server) {
+      const dn = `ou=emptied,${server.baseDn}`;
+      await asRoot(server, (client) => client.add(dn, { objectClass: ['organizationalUnit'], ou: ['emptied'] }));
+      onTestFinished(() => asRoot(server, (client) => client.del(dn)));
+      const reader = await open(server).openReader();
+      onTestFinished(() => reader.close());
+
+      expect(await reader.judgeBranch(dn)).toBe('empty');
+    },
+  },
+  {
+    name: 'tells servers apart by their own name, else by the address in use',
+    async show(server) {
+      const reader = await open(server).openReader();
+      onTestFinished(() => reader.close());
+      const name = `127.0.0.1:${server.ldapPort}`;
+      const ownName = 'CN=NTDS Settings,CN=DC1,CN=Servers,CN=Default-First-Site-Name,CN=Sites,CN=Configuration';
+
+      // The 389 Directory Server of these tests calls itself localhost, as many do.
+      const identity = server.product === 'samba' ? `${ownName},${server.baseDn}` : `${name} ${name}`;
+      expect(reader.identity).toEqual({ name, identity });
     },
   },
   {
@@ -526,7 +605,7 @@ export const BEHAVIOURS: readonly Behaviour[] = [
       const read = await readAll(open(server, { scope: below(server, 'ou=elsewhere') }));
 
       expect(userNames(server, read)).toEqual(['beside']);
-      expect(read.proof.complete).toBe(false);
+      expect(read.proof).toMatchObject({ complete: false, onlyReferrals: true });
       expect(read.proof.reasons).toEqual([expect.stringContaining(`was not read: ${REFERENCE}`)]);
     },
   },

@@ -24,6 +24,7 @@ function aRootDse(over: Partial<RootDse> = {}): RootDse {
     passwordPolicy: false,
     namingContexts: [],
     defaultNamingContext: null,
+    ownName: null,
     ...over,
   };
 }
