@@ -259,20 +259,24 @@ async function decideAbsence(
     else absent.push(judged);
   }
 
-  const gone = absent.filter(({ cause, approval }) => cause === 'goneFromDirectory' && approval === null);
+  // Approved ones as well: whoever approves a part of a branch does not approve the rest.
+  const gone = absent.filter(({ cause }) => cause === 'goneFromDirectory');
   const vanished = await findVanishedBranches(
     gone.map(({ user }) => user),
     baseDn,
     judgeBranch,
   );
   const removals: Removal[] = [];
+  const kept = new Map<string, number>();
   for (const removal of absent) {
     const branch = removal.approval === null ? vanished.get(removal.user.id) : undefined;
     if (branch === undefined) removals.push(removal);
-    else withheld.push({ ...removal, reason: vanishedReason(branch), approvable: true });
+    else {
+      withheld.push({ ...removal, reason: vanishedReason(branch), approvable: true });
+      kept.set(branch, (kept.get(branch) ?? 0) + 1);
+    }
   }
-  for (const branch of new Set(vanished.values())) {
-    const count = [...vanished.values()].filter((each) => each === branch).length;
+  for (const [branch, count] of kept) {
     report.notice(`${count} removals are withheld: ${vanishedReason(branch)}.`);
   }
   return { marks, withheld, settled, removals };
