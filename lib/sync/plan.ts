@@ -10,7 +10,7 @@ import { orderAddresses } from '../directory/mapping.ts';
 import type { Person } from '../directory/mapping.ts';
 import { userNameKey } from '../user/user-name.ts';
 import type { DirectoryLink, User } from '../user/user.ts';
-import { foldId, profileOf } from '../user/user.ts';
+import { foldId, linkKey, profileOf } from '../user/user.ts';
 import { lossesOf, proposalFor, withheldLosses } from './loss.ts';
 import type { Loss } from './loss.ts';
 import type { Changed, Matches } from './matching.ts';
@@ -138,7 +138,7 @@ export function disableById({ user, counts, approvals }: Disabling, context: Pla
 
 // One line per user: if several things changed, the kind that an administrator looks for first.
 function kindOf(user: User, next: User, fields: NonNullable<Change['fields']>): ChangeKind {
-  if (user.directory === null || foldId(user.directory.id) !== foldId(next.directory!.id)) return 'linked';
+  if (user.directory === null || foldId(linkKey(user.directory)) !== foldId(linkKey(next.directory!))) return 'linked';
   if (user.disabledBy !== next.disabledBy) return next.disabledBy === null ? 'enabled' : 'disabled';
   // A person who moved within the directory counts as renamed, because the distinguished name changed.
   if (user.userName !== next.userName || user.directory.dn !== next.directory?.dn) return 'renamed';
