@@ -10,15 +10,14 @@ import { orderAddresses } from '../directory/mapping.ts';
 import type { Person } from '../directory/mapping.ts';
 import { userNameKey } from '../user/user-name.ts';
 import type { DirectoryLink, User } from '../user/user.ts';
-import { foldId, profileOf } from '../user/user.ts';
+import { foldId, linkKey, profileOf } from '../user/user.ts';
 import { lossesOf, proposalFor, withheldLosses } from './loss.ts';
 import type { Changed, Matches } from './matching.ts';
+import { disableById, MARKED_DISABLED } from './removal.ts';
 import type { Disabling, Marked, Present, RemovalDecision } from './removal.ts';
 import type { Change, ChangeKind } from './run.ts';
 import type { Loss, PlanContext, Step } from './step.ts';
 import { CHANGED_MEANWHILE, differences, line, stepOf, tell, touched, withoutSessions } from './step.ts';
-
-const MARKED_DISABLED = 'the directory marks the account as disabled';
 
 /** Creates the user of a new person. */
 export function createUser(person: Person, context: PlanContext): Step {
@@ -127,17 +126,9 @@ function keptLosses(user: User, person: Person, context: PlanContext): Step[] {
   return withheldLosses(user, kept, context);
 }
 
-/** Disables a user by its unique id alone, because its entry can't be used otherwise. */
-export function disableById({ user, counts, approvals }: Disabling, context: PlanContext): Step {
-  const next: User = { ...touched(user, context), disabledBy: 'sync', fingerprint: null };
-  const change: Change = { ...line('disabled', next), fields: differences(user, next), reason: MARKED_DISABLED };
-  const write = { kind: 'update', user: withoutSessions(next), previous: user } as const;
-  return stepOf(change, write, null, { counts, approvals });
-}
-
 // One line per user: if several things changed, the kind that an administrator looks for first.
 function kindOf(user: User, next: User, fields: NonNullable<Change['fields']>): ChangeKind {
-  if (user.directory === null || foldId(user.directory.id) !== foldId(next.directory!.id)) return 'linked';
+  if (user.directory === null || foldId(linkKey(user.directory)) !== foldId(linkKey(next.directory!))) return 'linked';
   if (user.disabledBy !== next.disabledBy) return next.disabledBy === null ? 'enabled' : 'disabled';
   // A person who moved within the directory counts as renamed, because the distinguished name changed.
   if (user.userName !== next.userName || user.directory.dn !== next.directory?.dn) return 'renamed';

@@ -98,6 +98,9 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 /** So many missing users are looked for at most, unless approved: above the limit, all are withheld anyway. */
 const LOOKED_FOR = 1_000;
 
+/** The reason of a user whom a mark of the directory disables. */
+export const MARKED_DISABLED = 'the directory marks the account as disabled';
+
 const LOCKS_OUT =
   'no administrator who can sign in would be left; give another active user the privilege "admin" first';
 const NOBODY_READ = 'the directory returned no entries';
@@ -259,20 +262,24 @@ async function decideAbsence(
     else absent.push(judged);
   }
 
-  const gone = absent.filter(({ cause, approval }) => cause === 'goneFromDirectory' && approval === null);
+  // Approved ones as well: whoever approves a part of a branch does not approve the rest.
+  const gone = absent.filter(({ cause }) => cause === 'goneFromDirectory');
   const vanished = await findVanishedBranches(
     gone.map(({ user }) => user),
     baseDn,
     judgeBranch,
   );
   const removals: Removal[] = [];
+  const kept = new Map<string, number>();
   for (const removal of absent) {
     const branch = removal.approval === null ? vanished.get(removal.user.id) : undefined;
     if (branch === undefined) removals.push(removal);
-    else withheld.push({ ...removal, reason: vanishedReason(branch), approvable: true });
+    else {
+      withheld.push({ ...removal, reason: vanishedReason(branch), approvable: true });
+      kept.set(branch, (kept.get(branch) ?? 0) + 1);
+    }
   }
-  for (const branch of new Set(vanished.values())) {
-    const count = [...vanished.values()].filter((each) => each === branch).length;
+  for (const [branch, count] of kept) {
     report.notice(`${count} removals are withheld: ${vanishedReason(branch)}.`);
   }
   return { marks, withheld, settled, removals };
@@ -324,6 +331,14 @@ export function removeUser({ user, how, cause, approval }: Removal, context: Pla
   const next: User = { ...touched(user, context), ...missingNow(user.directory!, context), disabledBy: 'sync' };
   const change = { ...line('disabled', next), fields: differences(user, next), reason: cause };
   return stepOf(change, { kind: 'update', user: withoutSessions(next), previous: user }, null, more);
+}
+
+/** Disables a user by its unique id alone, because its entry can't be used otherwise. */
+export function disableById({ user, counts, approvals }: Disabling, context: PlanContext): Step {
+  const next: User = { ...touched(user, context), disabledBy: 'sync', fingerprint: null };
+  const change: Change = { ...line('disabled', next), fields: differences(user, next), reason: MARKED_DISABLED };
+  const write = { kind: 'update', user: withoutSessions(next), previous: user } as const;
+  return stepOf(change, write, null, { counts, approvals });
 }
 
 /** The line of a withheld removal. A user who is missing for the first time is marked with it. */

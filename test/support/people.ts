@@ -3,6 +3,7 @@ import type { Entry } from '../../lib/directory/entry.ts';
 import { mapEntry } from '../../lib/directory/mapping.ts';
 import type { Person } from '../../lib/directory/mapping.ts';
 import type { MappingSettings, OptionSettings, Settings } from '../../lib/settings/settings.ts';
+import type { Approval } from '../../lib/sync/approval-store.ts';
 import { NO_LOSS } from '../../lib/sync/step.ts';
 import type { PlanContext } from '../../lib/sync/step.ts';
 import type { User } from '../../lib/user/user.ts';
@@ -107,6 +108,20 @@ export function aContext(over: Partial<PlanContext> = {}): PlanContext {
     ownsNames: true,
     sameServer: true,
     losses: NO_LOSS,
+    ...over,
+  };
+}
+
+/** The approval of a removal; `over` replaces fields. */
+export function anApproval(over: Partial<Approval> = {}): Approval {
+  return {
+    userId: 'account-1',
+    proposes: 'remove',
+    directoryId: null,
+    runId: 'run-1',
+    approvedBy: 'admin',
+    approvedAt: NOW.toISOString(),
+    approvalScope: 'scope',
     ...over,
   };
 }
