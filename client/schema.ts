@@ -474,8 +474,8 @@ export interface components {
                  */
                 readonly missingUsers?: "keep" | "disable" | "delete";
                 /**
-                 * @description How many days a user must be missing before `missingUsers` applies.
-                 * @default 0
+                 * @description How many days a user must be missing before `missingUsers` applies. 0: in the run that finds the user missing, if it read the same server as the last complete run, else in the next complete one.
+                 * @default 7
                  */
                 readonly gracePeriodDays?: number;
                 /**
@@ -630,8 +630,8 @@ export interface components {
                  */
                 readonly missingUsers?: "keep" | "disable" | "delete";
                 /**
-                 * @description How many days a user must be missing before `missingUsers` applies.
-                 * @default 0
+                 * @description How many days a user must be missing before `missingUsers` applies. 0: in the run that finds the user missing, if it read the same server as the last complete run, else in the next complete one.
+                 * @default 7
                  */
                 readonly gracePeriodDays?: number;
                 /**

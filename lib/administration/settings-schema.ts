@@ -247,8 +247,11 @@ const options = z
       .int()
       .min(0)
       .max(3_650)
-      .default(0)
-      .describe('How many days a user must be missing before `missingUsers` applies.'),
+      .default(7)
+      .describe(
+        'How many days a user must be missing before `missingUsers` applies. 0: in the run that finds the user missing, ' +
+          'if it read the same server as the last complete run, else in the next complete one.',
+      ),
     removalLimit: z
       .strictObject({
         percent: z

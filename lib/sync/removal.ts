@@ -112,6 +112,8 @@ interface Withheld {
   readonly cause: Removal['cause'] | null;
   readonly reason: string;
   readonly approvable: boolean;
+  /** The branch with which the person vanished. */
+  readonly vanishedBranch?: string;
 }
 
 /**
@@ -195,9 +197,15 @@ function removalFor(user: User, missingUsers: OptionSettings['missingUsers']): R
   return missingUsers === 'disable' && user.disabledBy === null ? 'disable' : null;
 }
 
-/** Records since when a user is missing. `change`: the line, if it is not the usual one. */
-export function markMissing(user: User, context: PlanContext, change?: (fields: Change['fields']) => Change): Step {
-  const next: User = { ...touched(user, context), ...missingNow(user.directory!, context) };
+/** Records since when a user is missing and, if given, the branch that vanished. `change`: another line than usual. */
+export function markMissing(
+  user: User,
+  context: PlanContext,
+  change?: (fields: Change['fields']) => Change,
+  vanishedBranch?: string,
+): Step {
+  const link = { ...user.directory!, ...(vanishedBranch !== undefined && { vanishedBranch }) };
+  const next: User = { ...touched(user, context), ...missingNow(link, context) };
   const fields = differences(user, next);
   return stepOf(
     change?.(fields) ?? { ...line('updated', next), fields, reason: 'missing from the directory' },
@@ -275,7 +283,7 @@ async function decideAbsence(
     const branch = removal.approval === null ? vanished.get(removal.user.id) : undefined;
     if (branch === undefined) removals.push(removal);
     else {
-      withheld.push({ ...removal, reason: vanishedReason(branch), approvable: true });
+      withheld.push({ ...removal, reason: vanishedReason(branch), approvable: true, vanishedBranch: branch });
       kept.set(branch, (kept.get(branch) ?? 0) + 1);
     }
   }
@@ -342,11 +350,12 @@ export function disableById({ user, counts, approvals }: Disabling, context: Pla
 }
 
 /** The line of a withheld removal. A user who is missing for the first time is marked with it. */
-function withhold({ user, how, cause, reason, approvable }: Withheld, context: PlanContext): Step {
+function withhold({ user, how, cause, reason, approvable, vanishedBranch }: Withheld, context: PlanContext): Step {
   const told = (fields?: Change['fields']): Change =>
     withheldLine(user, `would be ${how}d; ${reason}`, approvable ? 'remove' : null, fields);
-  if (cause === 'mark' || user.directory!.missingSince !== null) return tell(told());
-  return markMissing(user, context, told);
+  const { missingSince, vanishedBranch: known } = user.directory!;
+  const isNoted = missingSince !== null && (vanishedBranch === undefined || vanishedBranch === known);
+  return cause === 'mark' || isNoted ? tell(told()) : markMissing(user, context, told, vanishedBranch);
 }
 
 /** Says so if more users than the limit allows are missing for the first time: there is time to find the cause. */

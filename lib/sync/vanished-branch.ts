@@ -30,15 +30,24 @@ export async function findVanishedBranches(
 ): Promise<ReadonlyMap<string, string>> {
   const found = new Map<string, string>();
   const judged = new Map<string, Promise<BranchState>>();
+  const look = async (dn: string): Promise<BranchState> => {
+    const key = dnKey(dn);
+    let state = judged.get(key);
+    if (state === undefined) judged.set(key, (state = judge(dn)));
+    return await state;
+  };
+  // Those who vanished with a branch before are doubted while it is out of sight, even if the others are back or gone.
+  for (const { id, directory } of gone) {
+    const { vanishedBranch } = directory!;
+    if (vanishedBranch !== undefined && (await look(vanishedBranch)) === 'vanished') found.set(id, vanishedBranch);
+  }
   // Users who were first missed in the same run have the same time, and those of this run have none yet.
   for (const together of Map.groupBy(gone, ({ directory }) => directory!.missingSince).values()) {
     const settled = new Set<User>();
-    for (const [key, { dn, users }] of branchesAbove(together, baseDn)) {
+    for (const { dn, users } of branchesAbove(together, baseDn)) {
       const open = users.filter((user) => !settled.has(user));
       if (open.length < FEWEST) continue;
-      let state = judged.get(key);
-      if (state === undefined) judged.set(key, (state = judge(dn)));
-      const answer = await state;
+      const answer = await look(dn);
       if (answer === 'populated') continue;
       for (const user of open) {
         settled.add(user);
@@ -50,7 +59,7 @@ export async function findVanishedBranches(
 }
 
 /** The branches with enough users at or below them, from the base down. */
-function branchesAbove(users: readonly User[], baseDn: string): readonly (readonly [string, Branch])[] {
+function branchesAbove(users: readonly User[], baseDn: string): readonly Branch[] {
   const branches = new Map<string, Branch>();
   // Many people share one parent: parse each only once.
   for (const [parent, below] of Map.groupBy(users, ({ directory }) => parentOf(directory!.dn) ?? '')) {
@@ -62,7 +71,7 @@ function branchesAbove(users: readonly User[], baseDn: string): readonly (readon
       branch.users.push(...below);
     }
   }
-  return [...branches].filter(([, { users: all }]) => all.length >= FEWEST).sort(([, a], [, b]) => a.depth - b.depth);
+  return [...branches.values()].filter(({ users: all }) => all.length >= FEWEST).sort((a, b) => a.depth - b.depth);
 }
 
 /** The DN and its ancestors below the base. A DN that is not below today's base stands for itself. */

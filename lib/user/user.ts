@@ -25,6 +25,11 @@ export interface DirectoryLink {
    * can't log in until the contradiction is settled, because the new entry may belong to somebody else.
    */
   readonly contestedBy?: string;
+  /**
+   * The branch with which this person vanished: while it is out of sight, the person's absence is doubted, however few
+   * others are still missing with it.
+   */
+  readonly vanishedBranch?: string;
 }
 
 /**

@@ -81,7 +81,7 @@ test('a server and the attribute of the user name are enough; the rest has its d
     options: {
       schedule: { enabled: false, expression: 'rate(1 hour)', timeZone: 'UTC' },
       missingUsers: 'keep',
-      gracePeriodDays: 0,
+      gracePeriodDays: 7,
       removalLimit: { percent: 10, atLeast: 3, windowHours: 24 },
       disabledUsers: 'disable',
     },

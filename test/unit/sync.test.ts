@@ -413,7 +413,7 @@ describe('an incomplete read', () => {
   });
 
   test('keeps to the limit for marks', async () => {
-    house.directory.people = people(10).map(({ entry }) => ({ entry: { ...entry, disabled: true } }));
+    house.directory.people = people(10).map(({ entry }) => ({ entry: { ...entry, mark: 'shadowexpire' } }));
     house.directory.proof = { complete: false, reasons: [REASON] };
     expect((await house.run()).totals).toMatchObject(totals({ withheld: 10 }));
   });
