@@ -8,7 +8,7 @@ import type { Person } from '../directory/mapping.ts';
 import { userNameKey } from '../user/user-name.ts';
 import type { User } from '../user/user.ts';
 import type { OpenApprovals } from './open-approvals.ts';
-import { planUser, refusePerson } from './plan.ts';
+import { planUser } from './plan.ts';
 import type { Change } from './run.ts';
 import type { SecondLook, Sighting } from './second-look.ts';
 import type { PlanContext, Step } from './step.ts';
@@ -20,21 +20,20 @@ export interface Contested {
   readonly newcomer: Person;
 }
 
-/**
- * Finds the newcomers who have the user name of a missing user.
- *
- * @param fresh people whose unique id belongs to no user
- * @param missing users whose entry a complete read did not show
- * @returns also the newcomers and the missing users without them
- */
-export function findContested(
-  fresh: readonly Person[],
-  missing: readonly User[],
-): {
+/** Everybody who is new or missing, after the contested ones were taken out. */
+export interface Separated {
   readonly contested: readonly Contested[];
   readonly newcomers: readonly Person[];
   readonly absent: readonly User[];
-} {
+}
+
+/**
+ * Separates the newcomers who have the user name of a missing user, and those users, from all others.
+ *
+ * @param fresh people whose unique id belongs to no user
+ * @param missing users whose entry a complete read did not show
+ */
+export function separateContested(fresh: readonly Person[], missing: readonly User[]): Separated {
   const byName = new Map<string, User>();
   for (const user of missing) {
     if (user.authentication === 'directory' && user.directory !== null) byName.set(userNameKey(user.userName), user);
@@ -50,20 +49,20 @@ export function findContested(
   return { contested, newcomers, absent: missing.filter((user) => !users.has(user)) };
 }
 
-/** So many unapproved users are looked for at most: for the others, the proposal says that nobody has looked. */
+/** So many unapproved users are looked for at most: for the others, the proposal stands without a look. */
 const LOOKED_FOR = 1_000;
 
 /**
- * The steps of contested users: links that were approved, proposals, and conflicts where the user's own entry still
- * exists somewhere.
+ * Decides about contested users: links that were approved, and proposals. A user whose own entry still exists somewhere
+ * is no contradiction: user and newcomer are given back, to be treated like all others.
  *
  * @throws ServiceError `storeUnavailable`; any fault with which the report ends the run
  */
 export async function decideLinks(
-  contested: readonly Contested[],
+  { contested, newcomers, absent }: Separated,
   { look, approvals }: { readonly look: Pick<SecondLook, 'find'>; readonly approvals: Pick<OpenApprovals, 'find'> },
   context: PlanContext,
-): Promise<readonly Step[]> {
+): Promise<Omit<Separated, 'contested'> & { readonly steps: readonly Step[] }> {
   const cases = contested.map((each) => ({
     ...each,
     approval: approvals.find(each.user, 'link', each.newcomer.directoryId),
@@ -75,31 +74,28 @@ export async function decideLinks(
   const sightings = await look.find(lookedFor.map(({ user }) => user));
 
   const steps: Step[] = [];
-  for (const { user, newcomer, approval } of cases) {
+  const given: Contested[] = [];
+  for (const each of cases) {
+    const { user, newcomer, approval } = each;
     const sighting = sightings.get(user.id) ?? null;
-    if (isSeen(sighting)) steps.push(refusePerson(newcomer, user, STILL_THERE));
+    if (isFound(sighting, approval !== null)) given.push(each);
     else if (approval === null || sighting?.kind === 'unknown') steps.push(propose(user, newcomer, sighting, context));
     else {
       const step = planUser(user, newcomer, context);
       steps.push({ ...step, approvals: [approval, ...step.approvals] });
     }
   }
-  return steps;
+  return {
+    steps,
+    newcomers: [...newcomers, ...given.map(({ newcomer }) => newcomer)],
+    absent: [...absent, ...given.map(({ user }) => user)],
+  };
 }
 
-const STILL_THERE =
-  'a user whose own entry still exists has this name, so the new entry is somebody else; rename one of them';
-
-function isSeen(sighting: Sighting | null): boolean {
-  switch (sighting?.kind) {
-    case 'inScope':
-    case 'outOfScope':
-      return true;
-    case 'doubted':
-      return sighting.found;
-    default:
-      return false;
-  }
+/** Whether the user's own entry exists. An approval overrides what other servers say. */
+function isFound(sighting: Sighting | null, approved: boolean): boolean {
+  if (sighting?.kind === 'doubted') return sighting.found && !approved;
+  return sighting?.kind === 'inScope' || sighting?.kind === 'outOfScope';
 }
 
 /** The withheld line, with a mark on the user that refuses logins. */

@@ -352,7 +352,10 @@ export function planChanges(
     counted.set(each.user, each);
     if (each.person === null) disabling.push(disableById(each, context));
     else if (userNameKey(each.user.userName) !== each.person.nameKey) renaming.push({ ...each, person: each.person });
-    else disabling.push(countDisabling(planUser(each.user, each.person, context), each));
+    else {
+      disabling.push(countDisabling(planUser(each.user, each.person, context), each));
+      others.push(...keptLosses(each.user, each.person, context));
+    }
   }
   for (const each of present) {
     if (userNameKey(each.user.userName) !== each.person.nameKey) renaming.push(each);

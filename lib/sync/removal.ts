@@ -184,7 +184,9 @@ export type MissingDecision =
  */
 export function decideMissing(user: User, context: PlanContext): MissingDecision {
   if (user.authentication !== 'directory' || user.directory === null) return { kind: 'nothing' };
-  const since = user.directory.missingSince;
+  const { missingSince: since, contestedBy } = user.directory;
+  // The newcomer is gone, or the user's own entry was found: nothing is contested any more.
+  if (contestedBy !== undefined) return { kind: 'mark', step: markMissing(user, context) };
   const missingMs = since === null ? 0 : context.now.getTime() - Date.parse(since);
   const how = removalFor(user, context.missingUsers);
   const isBelieved = since !== null || context.sameServer;
@@ -204,7 +206,8 @@ export function markMissing(
   change?: (fields: Change['fields']) => Change,
   vanishedBranch?: string,
 ): Step {
-  const link = { ...user.directory!, ...(vanishedBranch !== undefined && { vanishedBranch }) };
+  const { contestedBy: _contestedBy, ...former } = user.directory!;
+  const link = { ...former, ...(vanishedBranch !== undefined && { vanishedBranch }) };
   const next: User = { ...touched(user, context), ...missingNow(link, context) };
   const fields = differences(user, next);
   return stepOf(
@@ -238,10 +241,12 @@ async function decideAbsence(
   const overdue: Candidate[] = [];
   let settled = 0;
   for (const user of missing) {
+    // Asked for everybody, because an approval lasts as long as the person is missing.
+    const approval = approvals.find(user, 'remove');
     const decision = claimed.has(userNameKey(user.userName)) ? NOTHING : decideMissing(user, context);
     if (decision.kind === 'mark') marks.push(decision.step);
     else if (decision.kind === 'nothing') settled += 1;
-    else overdue.push({ user, how: decision.how, approval: approvals.find(user, 'remove') });
+    else overdue.push({ user, how: decision.how, approval });
   }
 
   const unapproved = overdue.filter(({ approval }) => approval === null);

@@ -24,7 +24,10 @@ export type Sighting =
 
 /** The second look of one run. */
 export interface SecondLook {
-  /** Where these people are, by account id. Their links must be comparable with the reader's unique ids. */
+  /**
+   * Where these people are, by account id; nobody is looked for twice. Their links must be comparable with the reader's
+   * unique ids.
+   */
   find(users: readonly User[]): Promise<ReadonlyMap<string, Sighting>>;
   /** How often in a row each name could not be asked, this run included; as before if nobody was looked for. */
   unreachable(): RunMemory['unreachable'];
@@ -48,6 +51,7 @@ export function prepareSecondLook(
 ): SecondLook {
   let views: readonly OtherView[] | null = null;
   let unreachable = former;
+  const sightings = new Map<string, Sighting>();
   /** Views that failed in the middle of a look, and readers that are asked no more. */
   const failed = new Map<DirectoryReader, ServiceError>();
 
@@ -83,8 +87,7 @@ export function prepareSecondLook(
 
   return {
     async find(users) {
-      const sightings = new Map<string, Sighting>();
-      for (const batch of batchesOf(users)) {
+      for (const batch of batchesOf(users.filter(({ id }) => !sightings.has(id)))) {
         const all = await openViews();
         const ids = batch.map(({ directory: link }) => link!.id);
         const own = await ask(reader, ids);

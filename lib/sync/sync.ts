@@ -15,7 +15,7 @@ import type { Fence, UserStore } from '../user/user-store.ts';
 import { applyTo, carryOut, tellOnly } from './apply.ts';
 import type { ApprovalStore } from './approval-store.ts';
 import { openGuard } from './guard.ts';
-import { decideLinks, findContested } from './link.ts';
+import { decideLinks, separateContested } from './link.ts';
 import { decideLosses } from './loss.ts';
 import { openApprovals } from './open-approvals.ts';
 import { countWrites, linkableOccupant, planChanges, sortMatches } from './plan.ts';
@@ -125,7 +125,7 @@ async function perform(
 
     const sorted = sortMatches(matches, stored, first);
     const missing = complete ? matches.missing.flatMap((nameKey) => stored.get(nameKey) ?? []) : [];
-    const { contested, newcomers, absent } = findContested(ownsNames ? matches.fresh : [], missing);
+    const separated = separateContested(ownsNames ? matches.fresh : [], missing);
     const approvals = openApprovals(await approvalStore.list(), approvalScopeOf(settings));
     const { windowHours } = settings.options.removalLimit;
     const hours = await journal.readGuard(new Date(now.getTime() - windowHours * HOUR_MS));
@@ -139,8 +139,10 @@ async function perform(
           pairs: [
             ...sorted.present,
             ...sorted.marked.flatMap(({ user, person }) => (person === null ? [] : { user, person })),
-            ...contested.map(({ user, newcomer }) => ({ user, person: newcomer })),
-            ...newcomers.flatMap((person) => {
+            ...separated.contested.flatMap(({ user, newcomer: person }) =>
+              approvals.find(user, 'link', person.directoryId) === null ? [] : { user, person },
+            ),
+            ...separated.newcomers.flatMap((person) => {
               const user = linkableOccupant(person, stored);
               return user === null ? [] : { user, person };
             }),
@@ -152,14 +154,20 @@ async function perform(
         first,
       ),
     };
+    const linked = await decideLinks(separated, { look, approvals }, context);
     const removals = await decideRemovals(
-      { marked: sorted.marked, missing: absent, claimed: matches.claimed, read: matches.read, baseDn: reader.baseDn },
+      {
+        marked: sorted.marked,
+        missing: linked.absent,
+        claimed: matches.claimed,
+        read: matches.read,
+        baseDn: reader.baseDn,
+      },
       { users, look, judgeBranch: judge(reader, report), guard, approvals, report },
       context,
     );
     noticeNewAbsence(removals.marks, guard, settings.options, report);
-    const linked = await decideLinks(contested, { look, approvals }, context);
-    const plan = planChanges(newcomers, sorted, removals, linked, stored, context);
+    const plan = planChanges(linked.newcomers, sorted, removals, linked.steps, stored, context);
     const held = ownsNames ? 0 : matches.fresh.length + plan.postponed;
     if (held > 0)
       report.notice(`Nobody was created, renamed or linked, because the read broke off: ${held} people wait.`);
