@@ -77,7 +77,7 @@ export async function decideLinks(
   const steps: Step[] = [];
   for (const { user, newcomer, approval } of cases) {
     const sighting = sightings.get(user.id) ?? null;
-    if (isSeen(sighting)) steps.push(refusePerson(newcomer, user, STILL_THERE));
+    if (isSeen(sighting)) steps.push(refuse(user, newcomer, context));
     else if (approval === null || sighting?.kind === 'unknown') steps.push(propose(user, newcomer, sighting, context));
     else {
       const step = planUser(user, newcomer, context);
@@ -100,6 +100,15 @@ function isSeen(sighting: Sighting | null): boolean {
     default:
       return false;
   }
+}
+
+/** The conflict. A user who was contested before may log in again. */
+function refuse(user: User, newcomer: Person, context: PlanContext): Step {
+  const conflict = refusePerson(newcomer, user, STILL_THERE);
+  const { contestedBy, ...link } = user.directory!;
+  if (contestedBy === undefined) return conflict;
+  const next: User = { ...touched(user, context), directory: link, fingerprint: null };
+  return stepOf(conflict.change, { kind: 'update', user: next, previous: user }, null);
 }
 
 /** The withheld line, with a mark on the user that refuses logins. */
