@@ -58,18 +58,20 @@ export function prepareSecondLook(
   async function openViews(): Promise<readonly OtherView[]> {
     if (views !== null) return views;
     views = await directory.openOtherViews(reader);
-    const silent = views.filter((view) => view.kind === 'unreachable');
-    unreachable = Object.fromEntries(silent.map(({ server }) => [server, (former[server] ?? 0) + 1]));
-    for (const { server, reason } of silent) {
-      const often = unreachable[server]! >= PATIENCE_RUNS;
-      report.notice(
-        `${server} could not be asked about missing users (${reason}), so nobody is removed for being absent. ` +
-          (often
-            ? `This was so in ${unreachable[server]} runs in a row: remove it from the servers, or approve the removals.`
-            : 'The next run asks again.'),
-      );
-    }
+    unreachable = {};
+    for (const view of views) if (view.kind === 'unreachable') countUnreachable(view.server, view.reason);
     return views;
+  }
+
+  function countUnreachable(server: string, reason: string): void {
+    const runs = (former[server] ?? 0) + 1;
+    unreachable = { ...unreachable, [server]: runs };
+    report.notice(
+      `${server} could not be asked about missing users (${reason}), so nobody is removed for being absent. ` +
+        (runs >= PATIENCE_RUNS
+          ? `This was so in ${runs} runs in a row: remove it from the servers, or approve the removals.`
+          : 'The next run asks again.'),
+    );
   }
 
   async function ask(of: DirectoryReader, ids: readonly string[]): Promise<Answers> {
@@ -81,6 +83,8 @@ export function prepareSecondLook(
       if (!(error instanceof ServiceError)) throw error;
       failed.set(of, error);
       if (of === reader) report.incomplete(`the second look at missing users failed: ${error.message}`);
+      // Behind the name that was read, another address is asked only if it can be.
+      else if (of.server !== reader.server) countUnreachable(of.server, error.message);
       return error;
     }
   }
@@ -101,7 +105,9 @@ export function prepareSecondLook(
               return { server: view.server, place: null, reason: `${view.server} could not be asked` };
             }
             const { server } = view.reader;
-            if (answers instanceof ServiceError) return { server, place: null, reason: answers.message };
+            if (answers instanceof ServiceError) {
+              return { server, place: null, reason: `${server} could not be asked: ${answers.message}` };
+            }
             return { server, place: answers!.get(id) ?? null, reason: `${server} gave no answer` };
           });
           sightings.set(user.id, own instanceof ServiceError ? unknown(own) : join(own.get(id), opinions));
