@@ -877,6 +877,8 @@ export interface components {
             readonly server: {
                 /** @description The server, as written in the settings. */
                 readonly name: string;
+                /** @description Its own name in the root DSE, else its name in the settings and the address in use. */
+                readonly identity: string;
                 /**
                  * @description Vendor whose rules apply.
                  * @enum {string}
@@ -1979,6 +1981,7 @@ export interface operations {
                      *       ],
                      *       "server": {
                      *         "name": "ldap1.example.com",
+                     *         "identity": "ldap1.example.com 192.0.2.7:389",
                      *         "vendor": "openLdap",
                      *         "detectedVendor": "openLdap",
                      *         "product": "OpenLDAP",

@@ -150,6 +150,7 @@ export const settingsTest: SettingsTest = {
   ],
   server: {
     name: 'ldap1.example.com',
+    identity: 'ldap1.example.com 192.0.2.7:389',
     vendor: 'openLdap',
     detectedVendor: 'openLdap',
     product: 'OpenLDAP',

@@ -84,6 +84,7 @@ const certificate = z.strictObject({
 
 const server = z.strictObject({
   name: z.string().describe('The server, as written in the settings.'),
+  identity: z.string().describe('Its own name in the root DSE, else its name in the settings and the address in use.'),
   vendor: z.enum(VENDORS).describe('Vendor whose rules apply.'),
   detectedVendor: z.enum(VENDORS).describe('Vendor according to the root DSE.'),
   product: z.string().describe('Product name and version, as the server reports them if it does.'),

@@ -118,11 +118,11 @@ export interface Directory {
    */
   verifyPassword(dn: string, password: string): Promise<BindResult>;
   /**
-   * The DN of the only entry with this unique id; of several, the one with the stored DN. null if that leaves none. Ids
-   * match as in `locate`.
+   * The DN of the only entry with this unique id; of several, the one with the stored DN, if that is given. null if that
+   * leaves none. Ids match as in `locate`.
    * @throws ServiceError with a DirectoryFaultCode
    */
-  findDn(id: string, idAttribute: string, storedDn: string): Promise<string | null>;
+  findDn(id: string, idAttribute: string, storedDn?: string): Promise<string | null>;
   /** Tests the settings in stages. Never throws for any fault of a directory; ends within `limitMs`. */
   test(limitMs: number): Promise<DirectoryTest>;
   /** Closes every kept connection. */

@@ -113,7 +113,7 @@ export function openDirectory(
       if (userPassword === '' || !beginsAsDn(dn)) return { kind: 'rejected', reason: 'invalidCredentials' };
       return binds.use(({ connection }, withinMs) => bindUser(connection, dn, userPassword, withinMs()));
     },
-    findDn(id, idAttribute) {
+    findDn(id, idAttribute, storedDn) {
       return lookups.use(async ({ connection, rootDse }, withinMs) => {
         const { baseDn } = chooseScope(settings, rootDse, connection.server);
         if (uniqueIdValues(idAttribute, id).length === 0) return null;
@@ -127,8 +127,10 @@ export function openDirectory(
             RESULT.success,
           );
         }
-        const [holder, ...others] = found.get(id) ?? [];
-        return holder !== undefined && others.length === 0 ? holder.dn : null;
+        const dns = (found.get(id) ?? []).map(({ dn }) => dn);
+        if (dns.length < 2) return dns[0] ?? null;
+        // An id that was given to a second entry by mistake says nothing about the first one, which is where it was.
+        return dns.find((dn) => dn.toLowerCase() === storedDn?.toLowerCase()) ?? null;
       });
     },
     test: (limitMs) => checkDirectory(settings, password, now, limitMs),

@@ -22,7 +22,7 @@ import {
 import { makeEntryReading } from './entry.ts';
 import { isServerFault } from './fault.ts';
 import { readScope } from './reading/paged.ts';
-import { readRootDse, type RootDse } from './root-dse.ts';
+import { identifyServer, readRootDse, type RootDse } from './root-dse.ts';
 import { chooseScope, EVERYBODY, findIdSource, probe, type Scope } from './scope.ts';
 import { serverAddress } from './server-ranking.ts';
 import { VENDOR_FACTS } from './vendor.ts';
@@ -158,7 +158,8 @@ export async function checkDirectory(
     const { vendor, detectedVendor, product, paging, startTls, passwordPolicy } = rootDse;
     const facts = VENDOR_FACTS[vendor];
     const offers = { paging, startTls, passwordPolicy };
-    server = { name: open.server, vendor, detectedVendor, product, offers, uniqueId: null, statusAttributes: [] };
+    const identity = identifyServer(open, rootDse);
+    server = { ...identity, vendor, detectedVendor, product, offers, uniqueId: null, statusAttributes: [] };
     ({ presets } = facts);
     if (vendor !== detectedVendor && detectedVendor !== 'unknown') {
       warnings.push(

@@ -452,14 +452,16 @@ export const BEHAVIOURS: readonly Behaviour[] = [
   {
     name: 'tells servers apart by their own name, else by the address in use',
     async show(server) {
-      const reader = await open(server).openReader();
-      onTestFinished(() => reader.close());
-      const name = `127.0.0.1:${server.ldapPort}`;
       const ownName = 'CN=NTDS Settings,CN=DC1,CN=Servers,CN=Default-First-Site-Name,CN=Sites,CN=Configuration';
 
-      // The 389 Directory Server of these tests calls itself localhost, as many do.
-      const identity = server.product === 'samba' ? `${ownName},${server.baseDn}` : `${name} ${name}`;
-      expect(reader.identity).toEqual({ name, identity });
+      for (const connection of [encrypted(server, 'tls'), encrypted(server, 'ssl')]) {
+        const reader = await open(server, { connection }).openReader();
+        onTestFinished(() => reader.close());
+        const name = connection.servers![0]!;
+        // The 389 Directory Server of these tests calls itself localhost, as many do.
+        const identity = server.product === 'samba' ? `${ownName},${server.baseDn}` : `${name} ${name}`;
+        expect(reader.identity).toEqual({ name, identity });
+      }
     },
   },
   {

@@ -389,6 +389,25 @@ describe('a branch', () => {
     expect(await judge(server(), dn)).toBe(expected);
   });
 
+  test('is empty only if the bind DN can read that, as the recipe in docs/directories.md lets it', async () => {
+    const to = (what: string, right: string): string => `to ${what} by dn.exact="${READER}" ${right} by * break`;
+    const recipe = (attributes: string): string[] => [
+      to(`dn.subtree="${BASE}" attrs=${attributes}`, 'read'),
+      to(`dn.subtree="ou=research,${BASE}" attrs=uid,cn`, 'read'),
+      to('*', 'none'),
+    ];
+    const ldif = directoryOf(...NAMES);
+    const [judges, doubts] = await Promise.all([
+      start({ ldif, access: recipe('entry,objectClass,entryUUID,hasSubordinates') }),
+      start({ ldif, access: recipe('entry,objectClass,entryUUID') }),
+    ]);
+
+    expect(await judge(judges, `ou=empty,${BASE}`)).toBe('empty');
+    expect(await judge(doubts, `ou=empty,${BASE}`)).toBe('vanished');
+    expect(await judge(judges, `ou=research,${BASE}`)).toBe('populated');
+    expect(await judge(judges, `ou=sales,${BASE}`)).toBe('vanished');
+  });
+
   test('is judged by people where the settings have no filter, and units match too', async () => {
     const reader = await read(open([at(full)], undefined, ''));
 

@@ -808,7 +808,7 @@ describe('an approval', () => {
     const [approval] = await api.stores.approvals.list();
     const change = { ...withheldLine('b', 'remove'), kind: 'deleted' } as const;
     const write = { kind: 'delete', previous } as const;
-    await api.stores.journal.write(fence, [[{ write, change, counts: ['approved'], approval: approval! }]]);
+    await api.stores.journal.write(fence, [[{ write, change, counts: ['approved'], approvals: [approval!] }]]);
     await api.stores.runs.finish(fence, { ...(await api.stores.runs.get(runId))!, status: 'succeeded' });
 
     const again = await api.approve({ userIds: ['b'] });
