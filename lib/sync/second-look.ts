@@ -114,7 +114,7 @@ export function prepareSecondLook(
         }
         report.check();
       }
-      return sightings;
+      return new Map(users.map(({ id }) => [id, sightings.get(id)!]));
     },
     unreachable: () => unreachable,
     async close() {

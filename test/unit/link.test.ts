@@ -2,8 +2,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Person } from '../../lib/directory/mapping.ts';
 import type { Approval } from '../../lib/sync/approval-store.ts';
-import { decideLinks, findContested } from '../../lib/sync/link.ts';
+import { decideLinks, separateContested } from '../../lib/sync/link.ts';
 import { openApprovals } from '../../lib/sync/open-approvals.ts';
+import { decideMissing } from '../../lib/sync/removal.ts';
 import type { Sighting } from '../../lib/sync/second-look.ts';
 import type { PlanContext } from '../../lib/sync/step.ts';
 import type { DirectoryLink, User } from '../../lib/user/user.ts';
@@ -16,7 +17,9 @@ const linked = (over: Partial<DirectoryLink>): User => ({ ...anna, directory: { 
 
 describe('a newcomer is contested', () => {
   const found = (missing: User[], fresh: Person[] = [newcomer]): string[] =>
-    findContested(fresh, missing).contested.map(({ user, newcomer: { directoryId } }) => `${user.id} ${directoryId}`);
+    separateContested(fresh, missing).contested.map(
+      ({ user, newcomer: { directoryId } }) => `${user.id} ${directoryId}`,
+    );
 
   test.each<[name: string, contested: string[], missing: User[]]>([
     ['by a missing user with its name, in any spelling', ['account-1 id-9'], [anna]],
@@ -33,7 +36,7 @@ describe('a newcomer is contested', () => {
     const bert = aUser({ id: 'account-2', userName: 'bert' });
     const carl = aPerson('id-8', 'carl');
 
-    expect(findContested([newcomer, carl], [anna, bert])).toEqual({
+    expect(separateContested([newcomer, carl], [anna, bert])).toEqual({
       contested: [{ user: anna, newcomer }],
       newcomers: [carl],
       absent: [bert],
@@ -50,8 +53,8 @@ interface Scene {
 
 async function decide({ user = anna, sighting = { kind: 'gone' }, approvals = [], context }: Scene = {}) {
   const looked: string[] = [];
-  const [step] = await decideLinks(
-    [{ user, newcomer }],
+  const { steps, newcomers, absent } = await decideLinks(
+    { contested: [{ user, newcomer }], newcomers: [], absent: [] },
     {
       look: {
         find: async (users) => {
@@ -66,7 +69,7 @@ async function decide({ user = anna, sighting = { kind: 'gone' }, approvals = []
     },
     aContext(context),
   );
-  return { ...step!, looked };
+  return { ...steps[0]!, kind: steps[0]?.change.kind ?? 'given back', newcomers, absent, looked };
 }
 
 const approved = (over: Partial<Approval> = {}): Approval =>
@@ -79,12 +82,12 @@ describe('a contested user', () => {
     [{ kind: 'gone' }, 'withheld', 'linked'],
     [doubted(false), 'withheld', 'linked'],
     [unknown, 'withheld', 'withheld'],
-    [{ kind: 'inScope' }, 'conflict', 'conflict'],
-    [{ kind: 'outOfScope' }, 'conflict', 'conflict'],
-    [doubted(true), 'conflict', 'conflict'],
+    [{ kind: 'inScope' }, 'given back', 'given back'],
+    [{ kind: 'outOfScope' }, 'given back', 'given back'],
+    [doubted(true), 'given back', 'linked'],
   ])('whose own entry is %o: %s, approved: %s', async (sighting, without, withApproval) => {
-    expect((await decide({ sighting })).change.kind).toBe(without);
-    expect((await decide({ sighting, approvals: [approved()] })).change.kind).toBe(withApproval);
+    expect((await decide({ sighting })).kind).toBe(without);
+    expect((await decide({ sighting, approvals: [approved()] })).kind).toBe(withApproval);
   });
 
   test('is proposed for a link with all that an administrator compares, and can’t log in until then', async () => {
@@ -168,11 +171,14 @@ describe('a contested user', () => {
     expect(done).toMatchObject({ change: { kind: 'linked' }, looked: [] });
   });
 
-  test('may log in again once its own entry has been found', async () => {
+  test('is treated like all others once its own entry has been found, and so is the newcomer', async () => {
     const contested = linked({ missingSince: NOW.toISOString(), contestedBy: 'id-9' });
-    const { change, write } = await decide({ user: contested, sighting: doubted(true) });
-
-    expect(change).toMatchObject({ kind: 'conflict', userId: anna.id, directoryId: 'id-9' });
+    expect(await decide({ user: contested, sighting: doubted(true) })).toMatchObject({
+      newcomers: [newcomer],
+      absent: [contested],
+    });
+    const decision = decideMissing(contested, aContext());
+    const { write } = decision.kind === 'mark' ? decision.step : { write: null };
     expect(write?.kind === 'update' && write.user.directory).toEqual({ ...link, missingSince: NOW.toISOString() });
   });
 });
@@ -184,8 +190,8 @@ test('of very many contested users only the first thousand are looked for, and t
   }));
   const looked = new Set<string>();
   const last = { ...approved({ userId: 'account-1199', directoryId: 'new-1199' }), done: false };
-  const steps = await decideLinks(
-    contested,
+  const { steps } = await decideLinks(
+    { contested, newcomers: [], absent: [] },
     {
       look: {
         find: async (users) => {

@@ -99,7 +99,7 @@ describe('a second look', () => {
     expect([directory.calls.otherViews, told, look.unreachable()]).toEqual([0, [], { two: 2 }]);
   });
 
-  test('asks every server in batches, opens each once, and closes it', async () => {
+  test('asks every server in batches, opens each once, looks for nobody twice, and closes it', async () => {
     const { directory, look, told } = await aLook(['two', 'three'], ({ servers }) => {
       servers[1]!.people = [person(1), person(2, false)];
       servers[2]!.people = [person(3)];
@@ -111,8 +111,8 @@ describe('a second look', () => {
 
     expect(kindsOf(sightings).slice(0, 5)).toEqual(['gone', 'doubted', 'doubted', 'doubted', 'gone']);
     expect(sightings.size).toBe(1_001);
-    expect(told).toEqual(['check', 'check', 'check', 'check']);
-    expect(directory.servers.map(({ asked }) => asked.ids.length)).toEqual([1_002, 1_002, 1_002]);
+    expect(told).toEqual(['check', 'check', 'check']);
+    expect(directory.servers.map(({ asked }) => asked.ids.length)).toEqual([1_001, 1_001, 1_001]);
     expect(directory.calls).toMatchObject({ otherViews: 1, closed: 2 });
     expect(look.unreachable()).toEqual({});
   });
@@ -180,8 +180,11 @@ describe('a second look', () => {
     directory.locateFault = new ServiceError('connectionLost', 'the server hung up');
     const second = await look.find(users(1_000));
 
-    expect([kindsOf(first)[0], new Set(kindsOf(second))]).toEqual(['gone', new Set(['unknown'])]);
-    expect(second.get('account-0')).toMatchObject({ reason: expect.stringContaining('the server hung up') });
+    expect([new Set(kindsOf(first)), new Set(kindsOf(second).slice(500))]).toEqual([
+      new Set(['gone']),
+      new Set(['unknown']),
+    ]);
+    expect(second.get('account-999')).toMatchObject({ reason: expect.stringContaining('the server hung up') });
     expect(ids).toHaveLength(500);
     expect(told.filter((each) => each !== 'check')).toEqual([
       expect.stringMatching(/^incomplete: .*the server hung up/),
