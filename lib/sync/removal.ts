@@ -227,10 +227,12 @@ async function decideAbsence(
   const overdue: Candidate[] = [];
   let settled = 0;
   for (const user of missing) {
+    // Asked for everybody: an approval ends when the person is read again, not while there is a reason to wait.
+    const approval = approvals.find(user, 'remove');
     const decision = claimed.has(userNameKey(user.userName)) ? NOTHING : decideMissing(user, context);
     if (decision.kind === 'mark') marks.push(decision.step);
     else if (decision.kind === 'nothing') settled += 1;
-    else overdue.push({ user, how: decision.how, approval: approvals.find(user, 'remove') });
+    else overdue.push({ user, how: decision.how, approval });
   }
 
   const unapproved = overdue.filter(({ approval }) => approval === null);
