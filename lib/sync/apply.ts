@@ -141,6 +141,7 @@ export function planAgain(step: Step, current: readonly User[], context: PlanCon
       if (isNew || isTaking) return refusePerson(person, own, CHANGED_MEANWHILE);
       return { ...again, counts: step.counts, approvals: step.approvals };
     }
+    if (occupant && !context.ownsNames) return refusePerson(person, occupant, CHANGED_MEANWHILE);
     if (occupant) return meetOccupant(person, occupant, context);
     return write.kind === 'create'
       ? createUser(person, context)

@@ -138,6 +138,8 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
   // People who arrived with an id that another person had already.
   const surplus: Person[] = [];
   const disabledById: DisabledById[] = [];
+  /** Entries that were skipped and whose id, as it is spelled, belongs to no user. */
+  const strangers: { readonly directoryId: string; readonly disabled: boolean }[] = [];
   const shown = { fullName: false, emailAddresses: false, status: new Set<string>() };
   let read = 0;
   let unidentified = 0;
@@ -183,6 +185,11 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
     }
   }
 
+  function seeSkipped(known: Known, { directoryId, disabled }: (typeof strangers)[number]): void {
+    known.seen = 'skipped';
+    if (disabled) disabledById.push({ nameKey: known.nameKey, directoryId });
+  }
+
   /**
    * Matches ids that differ only in letter case: many directories compare the attribute without it. Only where exactly
    * one stored id and exactly one id of the read are the same without case, counting those that match exactly.
@@ -192,16 +199,21 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
     for (const [link, known] of byLink) {
       if (known.seen === 'no' && link.startsWith(`${idAttribute}:`)) push(open, foldId(link), known);
     }
-    const arrived = new Map<string, Person[]>();
-    for (const person of fresh.values()) push(arrived, foldId(linkOf(person.directoryId)), person);
-    const pairs = [...arrived].filter(([fold, people]) => people.length === 1 && open.get(fold)?.length === 1);
+    const arrived = new Map<string, (Person | (typeof strangers)[number])[]>();
+    for (const each of [...fresh.values(), ...strangers]) push(arrived, foldId(linkOf(each.directoryId)), each);
+    const pairs = [...arrived].filter(([fold, entries]) => entries.length === 1 && open.get(fold)?.length === 1);
     if (pairs.length === 0) return;
     const exact = new Set([...byLink].filter(([, { seen }]) => seen !== 'no').map(([link]) => foldId(link)));
-    for (const [fold, [person]] of pairs) {
+    for (const [fold, [entry]] of pairs) {
       const known = open.get(fold)![0]!;
       if (exact.has(fold)) continue;
-      fresh.delete(person!.directoryId);
-      const kept = person!.otherUserNames.length > 0 ? keepStoredNames(person!, known) : person!;
+      const person = fresh.get(entry!.directoryId);
+      if (person === undefined) {
+        seeSkipped(known, entry!);
+        continue;
+      }
+      fresh.delete(person.directoryId);
+      const kept = person.otherUserNames.length > 0 ? keepStoredNames(person, known) : person;
       if (kept !== person) claimName(kept.nameKey);
       known.seen = 'changed';
       changed.push({ nameKey: known.nameKey, person: kept, disabledBySync: known.disabledBySync });
@@ -215,10 +227,11 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
       const { directoryId, dn, reason, disabled } = mapped.skipped;
       if (directoryId === null) unidentified += 1;
       const known = directoryId === null ? undefined : byLink.get(linkOf(directoryId));
-      if (known?.seen === 'no') {
-        known.seen = 'skipped';
-        if (disabled) disabledById.push({ nameKey: known.nameKey, directoryId: directoryId! });
-      } else if (known) clashingIds.add(directoryId!);
+      if (directoryId !== null) {
+        if (known === undefined) strangers.push({ directoryId, disabled });
+        else if (known.seen === 'no') seeSkipped(known, { directoryId, disabled });
+        else clashingIds.add(directoryId);
+      }
       skipped.push({ kind: 'skipped', userId: null, userName: null, directoryId, dn, reason });
     },
 

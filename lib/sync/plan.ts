@@ -159,8 +159,12 @@ export function occupantReason(occupant: User): string {
  * Whether a user is the person's own: linked by the unique id in use, in any letter case. matching.ts has made sure that
  * no other user and no other entry has this id without case.
  */
-export function isTiedTo({ directory }: User, person: Person, { idAttribute }: PlanContext): boolean {
-  return directory?.idAttribute === idAttribute && foldId(directory.id) === foldId(person.directoryId);
+export function isTiedTo(
+  { directory }: User,
+  { directoryId }: Pick<Person, 'directoryId'>,
+  { idAttribute }: PlanContext,
+): boolean {
+  return directory?.idAttribute === idAttribute && foldId(directory.id) === foldId(directoryId);
 }
 
 /**
@@ -296,7 +300,7 @@ export function sortMatches(matches: Matches, stored: ReadonlyMap<string, User>,
   }
   for (const { nameKey, directoryId } of matches.disabledById) {
     const user = stored.get(nameKey);
-    if (user?.disabledBy === null && user.directory?.id === directoryId) marked.push({ user, person: null });
+    if (user?.disabledBy === null && isTiedTo(user, { directoryId }, context)) marked.push({ user, person: null });
   }
   for (const { nameKey, person } of matches.changed.filter(needsDecision)) {
     const user = stored.get(nameKey);

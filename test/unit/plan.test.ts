@@ -363,6 +363,20 @@ describe('the plan of a run', () => {
     expect(sorted.updates.map(({ nameKey }) => nameKey)).toEqual(['dora']);
   });
 
+  test.each<[name: string, isMarked: boolean, directoryId: string, user: Partial<User>]>([
+    ['its own', true, 'id-0', {}],
+    ['its own in another letter case', true, 'ID-0', {}],
+    ['another one', false, 'id-9', {}],
+    ['its own, for a user disabled already', false, 'id-0', { disabledBy: 'admin' }],
+    ['that of another attribute', false, 'id-0', { directory: { ...anna.directory!, idAttribute: 'employeenumber' } }],
+  ])('disables by id alone where the id is %s: %s', (_name, isMarked, directoryId, over) => {
+    const matches = matchesOf({ disabledById: [{ nameKey: 'anna', directoryId }] });
+    const user = { ...anna, ...over };
+    const { marked } = sortMatches(matches, new Map([['anna', user]]), aContext());
+
+    expect(marked).toEqual(isMarked ? [{ user, person: null }] : []);
+  });
+
   test('names the user that was linked to another entry meanwhile', () => {
     const other = new Map(stored).set('anna', { ...anna, directory: { ...link, id: 'id-9' } });
     const [conflict] = sortMatches(matchesOf({ changed }), other, aContext()).told;
