@@ -332,6 +332,11 @@ describe('another address behind the name that was read', () => {
     expect(reader.identity).toEqual({ name, identity: 'CN=DC1,DC=example' });
     expect(await viewsOf(directory, reader)).toEqual([]);
     await expect.poll(() => both.map(({ openSockets }) => openSockets)).toEqual([1, 0]);
+
+    const before = both[0]!.connections;
+    const alone = open([name], resolveTo('127.0.0.1'));
+    expect(await viewsOf(alone, await read(alone))).toEqual([]);
+    expect(both[0]!.connections - before).toBe(1);
   });
 
   test('is another view if another server answers there', async () => {
@@ -356,6 +361,40 @@ describe('another address behind the name that was read', () => {
 
     expect(await tellsOf(other)).toBe('in scope, in scope, in scope, in scope');
     await expect.poll(() => silent.openSockets).toBe(0);
+  });
+
+  test('is closed again if it answers after another address of its name', async () => {
+    const slow = await scripted({ bind: (_asked, reply) => void setTimeout(() => reply.done(), 600) });
+    await bringBeside(full.ldapPort, slow.port);
+    const name = `${NAME}:${slow.port}`;
+    const directory = open([at(stale), name], async (server) => {
+      const addresses = server.name === name ? ['127.0.0.1', SECOND] : ['127.0.0.1'];
+      return addresses.map((address) => ({ address, family: 4 }));
+    });
+
+    const other = onlyReader(await viewsOf(directory, await read(directory)));
+
+    expect(other.identity.identity).toBe(`${name} ${SECOND}:${slow.port}`);
+    expect(slow.openSockets).toBe(1);
+    await expect.poll(() => slow.requests).toEqual(['bind', 'search', 'unbind']);
+    await expect.poll(() => slow.openSockets).toBe(0);
+  });
+
+  test('is the only one that is asked: the address in use is not connected again', async () => {
+    const [one, two] = [await scripted({}), await scripted({})];
+    await bringBeside(two.port, one.port);
+    const name = `${NAME}:${one.port}`;
+    for (const [addresses, connections] of [
+      [['127.0.0.1'], [1, 0]],
+      [
+        ['127.0.0.1', SECOND],
+        [2, 1],
+      ],
+    ] as const) {
+      const directory = open([name], resolveTo(...addresses));
+      expect(await viewsOf(directory, await read(directory))).toHaveLength(addresses.length - 1);
+      expect([one.connections, two.connections]).toEqual(connections);
+    }
   });
 
   test('is not sent a password that the first address of its name has refused', async () => {

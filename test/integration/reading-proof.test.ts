@@ -384,6 +384,36 @@ describe('bytes that are no text', () => {
   });
 });
 
+describe('an empty scope', () => {
+  test('does not keep the attribute with the unique id of an unknown vendor from being found', async () => {
+    const { directory } = await start({
+      rootDse: { namingContexts: [BASE] },
+      search(asked, reply) {
+        if (asked.scope === 'base') reply.entry(BASE, { nsUniqueId: ['0-0-0-1'] });
+        reply.done();
+      },
+    });
+    const reader = await directory.openReader();
+    onTestFinished(() => reader.close());
+
+    expect(reader.idAttribute).toBe('nsuniqueid');
+  });
+
+  test('below the root of the tree is looked at with an entry of the tree, not with the root DSE', async () => {
+    const { directory } = await start({
+      rootDse: { namingContexts: [''], nsUniqueId: ['0-0-0-0'] },
+      search(asked, reply) {
+        if (asked.baseDn === '') reply.entry(BASE, { nsUniqueId: ['0-0-0-1'] });
+        reply.done();
+      },
+    });
+    const reader = await directory.openReader();
+    onTestFinished(() => reader.close());
+
+    expect(await reader.locate(['0-0-0-2'])).toEqual(new Map([['0-0-0-2', { kind: 'gone' }]]));
+  });
+});
+
 describe('ids of bytes', () => {
   test('are never found without case: an answer that was not asked for proves nothing', async () => {
     const { directory } = await start({

@@ -111,8 +111,9 @@ export class MemoryServer {
     if (this.locateFault) throw this.locateFault;
     this.asked.branches.push(dn);
     const inScope = this.visible.filter((person) => person.inScope ?? true);
-    if (inScope.some(({ entry }) => isAtOrBelow(entry.dn, dn))) return 'populated';
-    return [...this.emptyBranches].some((empty) => dnKey(empty) === dnKey(dn)) ? 'empty' : 'vanished';
+    const own = dnKey(dn);
+    if (inScope.some(({ entry }) => isAtOrBelow(entry.dn, dn) && dnKey(entry.dn) !== own)) return 'populated';
+    return [...this.emptyBranches].some((empty) => dnKey(empty) === own) ? 'empty' : 'vanished';
   }
 
   private shows({ id, dn }: Entry): boolean {
