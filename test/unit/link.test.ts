@@ -168,6 +168,22 @@ describe('a contested user', () => {
     expect(done).toMatchObject({ change: { kind: 'linked' }, looked: [] });
   });
 
+  test('whose new entry is marked as disabled is linked now, and disabled by the next run under the guard', async () => {
+    const [step] = await decideLinks(
+      [{ user: anna, newcomer: { ...newcomer, disabled: true } }],
+      {
+        look: { find: async () => new Map([[anna.id, { kind: 'gone' }]]) },
+        approvals: openApprovals([{ ...approved(), done: false }], approved().approvalScope),
+      },
+      aContext(),
+    );
+
+    expect(step).toMatchObject({
+      change: { kind: 'linked' },
+      write: { user: { disabledBy: null, fingerprint: null } },
+    });
+  });
+
   test('may log in again once its own entry has been found', async () => {
     const contested = linked({ missingSince: NOW.toISOString(), contestedBy: 'id-9' });
     const { change, write } = await decide({ user: contested, sighting: doubted(true) });
