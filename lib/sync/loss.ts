@@ -108,6 +108,7 @@ export async function decideLosses(
   context: LossContext,
 ): Promise<LossDecision> {
   const losers: Readonly<Record<Loss, string[]>> = { fullName: [], emailAddresses: [], enable: [] };
+  const approved: Record<Loss, number> = { fullName: 0, emailAddresses: 0, enable: 0 };
   const marks = new Set<string>();
   const given = new Map<string, Approval[]>();
   const allowed = new Map<string, Set<Loss>>();
@@ -117,10 +118,10 @@ export async function decideLosses(
   const examine = (user: User, person: Person): void => {
     for (const loss of lossesOf(user, person, context)) {
       const approval = approvals.find(user, proposalFor(loss));
-      if (approval === null) {
-        losers[loss].push(user.id);
-        if (loss === 'enable' && user.directory?.mark !== undefined) marks.add(user.directory.mark);
-      } else {
+      if (loss === 'enable' && user.directory?.mark !== undefined) marks.add(user.directory.mark);
+      if (approval === null) losers[loss].push(user.id);
+      else {
+        approved[loss] += 1;
         allow(user.id, loss);
         given.set(user.id, [...new Set([...(given.get(user.id) ?? []), approval])]);
       }
@@ -141,7 +142,9 @@ export async function decideLosses(
   for (const loss of LOSSES) {
     const count = losers[loss].length;
     const hidden = loss === 'enable' ? ![...marks].some((mark) => shown.status.has(mark)) : !shown[loss];
-    const refusal = count >= FEWEST && hidden ? NOBODY_SHOWS[loss] : guard.refusal(loss, count);
+    // Approved ones as well: whoever approves some does not approve the rest.
+    const isDoubted = count > 0 && count + approved[loss] >= FEWEST && hidden;
+    const refusal = isDoubted ? NOBODY_SHOWS[loss] : guard.refusal(loss, count);
     if (refusal === null) for (const id of losers[loss]) allow(id, loss);
     else {
       reasons[loss] = refusal;
