@@ -138,7 +138,10 @@ async function perform(
           pairs: [
             ...sorted.present,
             ...sorted.marked.flatMap(({ user, person }) => (person === null ? [] : { user, person })),
-            ...contested.map(({ user, newcomer }) => ({ user, person: newcomer })),
+            // As long as nobody has approved the link, it empties nothing.
+            ...contested
+              .filter(({ user, newcomer }) => approvals.find(user, 'link', newcomer.directoryId) !== null)
+              .map(({ user, newcomer }) => ({ user, person: newcomer })),
             ...newcomers.flatMap((person) => {
               const user = linkableOccupant(person, stored);
               return user === null ? [] : { user, person };
