@@ -8,7 +8,7 @@ import type { Person } from '../directory/mapping.ts';
 import { userNameKey } from '../user/user-name.ts';
 import type { User } from '../user/user.ts';
 import type { OpenApprovals } from './open-approvals.ts';
-import { planUser } from './plan.ts';
+import { planPerson } from './plan.ts';
 import type { Change } from './run.ts';
 import type { SecondLook, Sighting } from './second-look.ts';
 import type { PlanContext, Step } from './step.ts';
@@ -81,8 +81,8 @@ export async function decideLinks(
     if (isFound(sighting, approval !== null)) given.push(each);
     else if (approval === null || sighting?.kind === 'unknown') steps.push(propose(user, newcomer, sighting, context));
     else {
-      const step = planUser(user, newcomer, context);
-      steps.push({ ...step, approvals: [approval, ...step.approvals] });
+      const [step, ...kept] = planPerson(user, newcomer, context);
+      steps.push({ ...step!, approvals: [approval, ...step!.approvals] }, ...kept);
     }
   }
   return {

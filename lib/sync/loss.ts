@@ -15,8 +15,11 @@ import type { Proposal } from './run.ts';
 import type { Loss, LossDecision, PlanContext, Step } from './step.ts';
 import { LOSSES, tell, withheldLine } from './step.ts';
 
-/** Fewest users whose common loss is doubted, if nobody shows the attribute any more. */
-const FEWEST = 3;
+/**
+ * Fewest users whose common loss is doubted, if nobody shows the attribute any more. A mark may be the last one of its
+ * kind, and go as it should; a field that others had is rarely the last one.
+ */
+const FEWEST: Readonly<Record<Loss, number>> = { fullName: 1, emailAddresses: 1, enable: 3 };
 
 type LossContext = Pick<PlanContext, 'mapping'>;
 
@@ -81,6 +84,7 @@ export async function decideLosses(
   context: LossContext,
 ): Promise<LossDecision> {
   const losers: Readonly<Record<Loss, string[]>> = { fullName: [], emailAddresses: [], enable: [] };
+  const approved: Record<Loss, number> = { fullName: 0, emailAddresses: 0, enable: 0 };
   const marks = new Set<string>();
   const given = new Map<string, Approval[]>();
   const allowed = new Map<string, Set<Loss>>();
@@ -90,10 +94,10 @@ export async function decideLosses(
   const examine = (user: User, person: Person): void => {
     for (const loss of lossesOf(user, person, context)) {
       const approval = approvals.find(user, proposalFor(loss));
-      if (approval === null) {
-        losers[loss].push(user.id);
-        if (loss === 'enable' && user.directory?.mark !== undefined) marks.add(user.directory.mark);
-      } else {
+      if (loss === 'enable' && user.directory?.mark !== undefined) marks.add(user.directory.mark);
+      if (approval === null) losers[loss].push(user.id);
+      else {
+        approved[loss] += 1;
         allow(user.id, loss);
         given.set(user.id, [...new Set([...(given.get(user.id) ?? []), approval])]);
       }
@@ -114,7 +118,9 @@ export async function decideLosses(
   for (const loss of LOSSES) {
     const count = losers[loss].length;
     const hidden = loss === 'enable' ? ![...marks].some((mark) => shown.status.has(mark)) : !shown[loss];
-    const refusal = count >= FEWEST && hidden ? NOBODY_SHOWS[loss] : guard.refusal(loss, count);
+    // Approved ones as well: whoever approves some does not approve the rest.
+    const isDoubted = count > 0 && count + approved[loss] >= FEWEST[loss] && hidden;
+    const refusal = isDoubted ? NOBODY_SHOWS[loss] : guard.refusal(loss, count);
     if (refusal === null) for (const id of losers[loss]) allow(id, loss);
     else {
       reasons[loss] = refusal;

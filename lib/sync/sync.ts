@@ -139,6 +139,7 @@ async function perform(
           pairs: [
             ...sorted.present,
             ...sorted.marked.flatMap(({ user, person }) => (person === null ? [] : { user, person })),
+            // As long as nobody has approved the link, it empties nothing.
             ...separated.contested.flatMap(({ user, newcomer: person }) =>
               approvals.find(user, 'link', person.directoryId) === null ? [] : { user, person },
             ),

@@ -171,6 +171,22 @@ describe('a contested user', () => {
     expect(done).toMatchObject({ change: { kind: 'linked' }, looked: [] });
   });
 
+  test('whose new entry is marked as disabled is linked now, and disabled by the next run under the guard', async () => {
+    const { steps } = await decideLinks(
+      { contested: [{ user: anna, newcomer: { ...newcomer, disabled: true } }], newcomers: [], absent: [] },
+      {
+        look: { find: async () => new Map([[anna.id, { kind: 'gone' }]]) },
+        approvals: openApprovals([{ ...approved(), done: false }], approved().approvalScope),
+      },
+      aContext(),
+    );
+
+    expect(steps[0]).toMatchObject({
+      change: { kind: 'linked' },
+      write: { user: { disabledBy: null, fingerprint: null } },
+    });
+  });
+
   test('is treated like all others once its own entry has been found, and so is the newcomer', async () => {
     const contested = linked({ missingSince: NOW.toISOString(), contestedBy: 'id-9' });
     expect(await decide({ user: contested, sighting: doubted(true) })).toMatchObject({

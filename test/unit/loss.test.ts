@@ -195,6 +195,11 @@ describe.each(['fullName', 'emailAddresses', 'enable'] as const)('a run that wou
     expect((await decide({ losing: { [loss]: 3 }, shown: true })).allowed.size).toBe(3);
   });
 
+  test('doubts the others, where some of three are approved', async () => {
+    const hidden = await decide({ losing: { [loss]: 3 }, shown: false, approved: [`${loss}-1`] });
+    expect(allowedOf(hidden)).toEqual([`${loss}-1`]);
+  });
+
   test('carries out what is approved, without counting it', async () => {
     const approved = [0, 5].map((number) => `${loss}-${number}`);
     const above = await decide({ losing: { [loss]: 13 }, approved });

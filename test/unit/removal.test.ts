@@ -304,6 +304,10 @@ async function decide({
   const { users: store } = createMemoryStores({ now: () => NOW });
   await store.writeEach(stored.map((user) => ({ kind: 'create', user })));
   const counts = { absence: 0, mark: 0, fullName: 0, emailAddresses: 0, enable: 0, approved: 0, ...before };
+  const approvals = openApprovals(
+    approved.map((user) => ({ ...approvalFor(user), done: false })),
+    anApproval().approvalScope,
+  );
   const deciding = decideRemovals(
     {
       marked: [],
@@ -331,10 +335,7 @@ async function decide({
         windowHours: 24,
         ...limit,
       }),
-      approvals: openApprovals(
-        approved.map((user) => ({ ...approvalFor(user), done: false })),
-        anApproval().approvalScope,
-      ),
+      approvals,
       report: {
         stage: async (stage) => void told.push(`stage ${stage}`),
         notice: (sentence) => void notices.push(sentence),
@@ -342,7 +343,8 @@ async function decide({
     },
     aContext({ missingUsers: 'delete', ...context }),
   );
-  return { ...(await deciding), told, located, notices };
+  const decided = await deciding;
+  return { ...decided, told, located, notices, ended: approvals.unused().map(({ userId }) => userId) };
 }
 
 const linesOf = (steps: readonly Step[]): string[] => steps.map(({ change }) => `${change.kind} ${change.userId}`);
@@ -359,6 +361,7 @@ describe('all decisions together', () => {
       told: [],
       located: [],
       notices: [],
+      ended: [],
     });
   });
 
@@ -441,6 +444,18 @@ describe('all decisions together', () => {
     expect(decided.removals[0]).toMatchObject({ counts: ['approved'], approvals: [{ userId: 'account-1' }] });
     expect(linesOf(decided.withheld)).toEqual(['withheld account-0', 'withheld account-2']);
     expect(decided.notices).toEqual([expect.stringMatching(/^2 .*2 of 10 /)]);
+  });
+
+  test.each<[name: string, over: Partial<Decision>]>([
+    ['the grace period has become longer', { context: { gracePeriodDays: 7 } }],
+    ['entries in a contradiction have the name', { input: { claimed: new Set(['user1']) } }],
+    ['another server was read', { context: { sameServer: false } }],
+    ['it is kept for another reason', { sighting: () => ({ kind: 'inScope' }) }],
+  ])('end no approval of a user who is still missing, where %s', async (_name, { input, ...over }) => {
+    const [user, present] = [numbered(1), numbered(2)];
+    const decided = await decide({ ...over, input: { missing: [user], ...input }, approved: [user, present] });
+
+    expect([decided.removals, decided.ended]).toEqual([[], ['account-2']]);
   });
 
   test('let approved disabling by a mark through, and count it nowhere', async () => {

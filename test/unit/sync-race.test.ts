@@ -160,6 +160,21 @@ describe('a step that has lost its race is planned again', () => {
     });
   });
 
+  test('never as a link or a rename after a read that broke off: another entry may own the name', () => {
+    const cutShort = aContext({ ownsNames: false });
+    const byHand = aUser({ id: 'account-9', directory: null });
+    const other = aUser({ userName: 'anna.weber', version: 2 });
+    const update = planUser(aUser(), person, cutShort);
+
+    for (const current of [byHand, other]) {
+      expect(planAgain(update, [current], cutShort)).toMatchObject({
+        change: { kind: 'conflict', reason: CHANGED_MEANWHILE },
+        write: null,
+      });
+    }
+    expect(planAgain(update, [other], context).write).toMatchObject({ kind: 'rename' });
+  });
+
   test('as a mark again, where a missing user was edited', () => {
     const edited = aUser({ version: 2, privileges: ['login', 'export'] });
     const again = planAgain(mark(aUser()), [edited], aContext({ missingUsers: 'delete', gracePeriodDays: 7 }));
