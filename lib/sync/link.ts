@@ -8,7 +8,7 @@ import type { Person } from '../directory/mapping.ts';
 import { userNameKey } from '../user/user-name.ts';
 import type { User } from '../user/user.ts';
 import type { OpenApprovals } from './open-approvals.ts';
-import { planPerson } from './plan.ts';
+import { occupantReason, planPerson, refusePerson } from './plan.ts';
 import type { Change } from './run.ts';
 import type { SecondLook, Sighting } from './second-look.ts';
 import type { PlanContext, Step } from './step.ts';
@@ -54,15 +54,15 @@ const LOOKED_FOR = 1_000;
 
 /**
  * Decides about contested users: links that were approved, and proposals. A user whose own entry still exists somewhere
- * is no contradiction: user and newcomer are given back, to be treated like all others.
+ * is absent like all others, and the newcomer is somebody else: a conflict, until the name is free.
  *
  * @throws ServiceError `storeUnavailable`; any fault with which the report ends the run
  */
 export async function decideLinks(
-  { contested, newcomers, absent }: Separated,
+  contested: readonly Contested[],
   { look, approvals }: { readonly look: Pick<SecondLook, 'find'>; readonly approvals: Pick<OpenApprovals, 'find'> },
   context: PlanContext,
-): Promise<Omit<Separated, 'contested'> & { readonly steps: readonly Step[] }> {
+): Promise<{ readonly steps: readonly Step[]; readonly absent: readonly User[] }> {
   const cases = contested.map((each) => ({
     ...each,
     approval: approvals.find(each.user, 'link', each.newcomer.directoryId),
@@ -74,22 +74,20 @@ export async function decideLinks(
   const sightings = await look.find(lookedFor.map(({ user }) => user));
 
   const steps: Step[] = [];
-  const given: Contested[] = [];
-  for (const each of cases) {
-    const { user, newcomer, approval } = each;
+  const absent: User[] = [];
+  for (const { user, newcomer, approval } of cases) {
     const sighting = sightings.get(user.id) ?? null;
-    if (isFound(sighting, approval !== null)) given.push(each);
-    else if (approval === null || sighting?.kind === 'unknown') steps.push(propose(user, newcomer, sighting, context));
+    if (isFound(sighting, approval !== null)) {
+      absent.push(user);
+      steps.push(refusePerson(newcomer, user, occupantReason(user)));
+    } else if (approval === null || sighting?.kind === 'unknown')
+      steps.push(propose(user, newcomer, sighting, context));
     else {
       const [step, ...kept] = planPerson(user, newcomer, context);
       steps.push({ ...step!, approvals: [approval, ...step!.approvals] }, ...kept);
     }
   }
-  return {
-    steps,
-    newcomers: [...newcomers, ...given.map(({ newcomer }) => newcomer)],
-    absent: [...absent, ...given.map(({ user }) => user)],
-  };
+  return { steps, absent };
 }
 
 /** Whether the user's own entry exists. An approval overrides what other servers say. */

@@ -155,11 +155,11 @@ async function perform(
         first,
       ),
     };
-    const linked = await decideLinks(separated, { look, approvals }, context);
+    const linked = await decideLinks(separated.contested, { look, approvals }, context);
     const removals = await decideRemovals(
       {
         marked: sorted.marked,
-        missing: linked.absent,
+        missing: [...separated.absent, ...linked.absent],
         claimed: matches.claimed,
         read: matches.read,
         baseDn: reader.baseDn,
@@ -168,7 +168,7 @@ async function perform(
       context,
     );
     noticeNewAbsence(removals.marks, guard, settings.options, report);
-    const plan = planChanges(linked.newcomers, sorted, removals, linked.steps, stored, context);
+    const plan = planChanges(separated.newcomers, sorted, removals, linked.steps, stored, context);
     const held = ownsNames ? 0 : matches.fresh.length + plan.postponed;
     if (held > 0)
       report.notice(`Nobody was created, renamed or linked, because the read broke off: ${held} people wait.`);

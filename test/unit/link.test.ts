@@ -53,8 +53,8 @@ interface Scene {
 
 async function decide({ user = anna, sighting = { kind: 'gone' }, approvals = [], context }: Scene = {}) {
   const looked: string[] = [];
-  const { steps, newcomers, absent } = await decideLinks(
-    { contested: [{ user, newcomer }], newcomers: [], absent: [] },
+  const { steps, absent } = await decideLinks(
+    [{ user, newcomer }],
     {
       look: {
         find: async (users) => {
@@ -69,7 +69,7 @@ async function decide({ user = anna, sighting = { kind: 'gone' }, approvals = []
     },
     aContext(context),
   );
-  return { ...steps[0]!, kind: steps[0]?.change.kind ?? 'given back', newcomers, absent, looked };
+  return { ...steps[0]!, absent, looked };
 }
 
 const approved = (over: Partial<Approval> = {}): Approval =>
@@ -82,12 +82,12 @@ describe('a contested user', () => {
     [{ kind: 'gone' }, 'withheld', 'linked'],
     [doubted(false), 'withheld', 'linked'],
     [unknown, 'withheld', 'withheld'],
-    [{ kind: 'inScope' }, 'given back', 'given back'],
-    [{ kind: 'outOfScope' }, 'given back', 'given back'],
-    [doubted(true), 'given back', 'linked'],
+    [{ kind: 'inScope' }, 'conflict', 'conflict'],
+    [{ kind: 'outOfScope' }, 'conflict', 'conflict'],
+    [doubted(true), 'conflict', 'linked'],
   ])('whose own entry is %o: %s, approved: %s', async (sighting, without, withApproval) => {
-    expect((await decide({ sighting })).kind).toBe(without);
-    expect((await decide({ sighting, approvals: [approved()] })).kind).toBe(withApproval);
+    expect((await decide({ sighting })).change.kind).toBe(without);
+    expect((await decide({ sighting, approvals: [approved()] })).change.kind).toBe(withApproval);
   });
 
   test('is proposed for a link with all that an administrator compares, and can’t log in until then', async () => {
@@ -173,7 +173,7 @@ describe('a contested user', () => {
 
   test('whose new entry is marked as disabled is linked now, and disabled by the next run under the guard', async () => {
     const { steps } = await decideLinks(
-      { contested: [{ user: anna, newcomer: { ...newcomer, disabled: true } }], newcomers: [], absent: [] },
+      [{ user: anna, newcomer: { ...newcomer, disabled: true } }],
       {
         look: { find: async () => new Map([[anna.id, { kind: 'gone' }]]) },
         approvals: openApprovals([{ ...approved(), done: false }], approved().approvalScope),
@@ -187,10 +187,9 @@ describe('a contested user', () => {
     });
   });
 
-  test('is treated like all others once its own entry has been found, and so is the newcomer', async () => {
+  test('is absent like all others once its own entry has been found, and contested no more', async () => {
     const contested = linked({ missingSince: NOW.toISOString(), contestedBy: 'id-9' });
     expect(await decide({ user: contested, sighting: doubted(true) })).toMatchObject({
-      newcomers: [newcomer],
       absent: [contested],
     });
     const decision = decideMissing(contested, aContext());
@@ -207,7 +206,7 @@ test('of very many contested users only the first thousand are looked for, and t
   const looked = new Set<string>();
   const last = { ...approved({ userId: 'account-1199', directoryId: 'new-1199' }), done: false };
   const { steps } = await decideLinks(
-    { contested, newcomers: [], absent: [] },
+    contested,
     {
       look: {
         find: async (users) => {
