@@ -173,7 +173,8 @@ async function perform(
     if (held > 0)
       report.notice(`Nobody was created, renamed or linked, because the read broke off: ${held} people wait.`);
     report.planned(countWrites(plan));
-    await report.counted(matches.unchanged + removals.settled, run.dryRun ? null : known);
+    // After an incomplete read, it is not known who is still there.
+    await report.counted(matches.unchanged + removals.settled, run.dryRun || !complete ? null : known);
 
     await report.stage('applying');
     await carryOut(plan, run.dryRun ? tellOnly(report) : applyTo(ports, fence, report, context), users, context);

@@ -662,18 +662,29 @@ describe('for any directory and any users', () => {
     readonly after: readonly MemoryPerson[];
     readonly manual: readonly User[];
     readonly missingUsers: 'keep' | 'disable' | 'delete';
+    /** Whether the later reads are complete. */
+    readonly isComplete: boolean;
+    /** Whether there is another server, which still shows what was there before. */
+    readonly hasOtherServer: boolean;
   }
   const names = ['a', 'b', 'c', 'd', 'e', 'A', 'b ', ''];
   const person = fc
     .record({
-      id: fc.integer({ min: 1, max: 7 }).map(String),
+      // Some ids differ only in letter case.
+      id: fc.constantFrom('1', '2', '3', '4', '5', 'x', 'X', 'xx', 'Xx'),
       uid: fc.constantFrom(...names),
       dn: fc.constantFrom('ou=x', 'ou=y'),
       disabled: fc.boolean(),
       inScope: fc.boolean(),
+      cn: fc.constantFrom([], ['Somebody']),
+      mail: fc.constantFrom([], ['a@example.test'], ['b@example.test', 'c@example.test']),
     })
-    .map(({ id, uid, dn, disabled, inScope }): MemoryPerson => ({
-      entry: anEntry(id, uid === '' ? {} : { uid: [uid] }, { dn: `cn=${id},${dn}`, disabled }),
+    .map(({ id, uid, dn, disabled, inScope, cn, mail }): MemoryPerson => ({
+      entry: anEntry(
+        id,
+        { ...(uid !== '' && { uid: [uid] }), ...(cn.length > 0 && { cn }), ...(mail.length > 0 && { mail }) },
+        { dn: `cn=${id},${dn},dc=example,dc=com`, disabled },
+      ),
       inScope,
     }));
   const manual = fc
@@ -689,6 +700,8 @@ describe('for any directory and any users', () => {
     after: fc.array(person, { maxLength: 9 }),
     manual: fc.uniqueArray(manual, { selector: ({ userName }) => userName, maxLength: 3 }),
     missingUsers: fc.constantFrom('keep', 'disable', 'delete'),
+    isComplete: fc.constantFrom(true, true, false),
+    hasOtherServer: fc.boolean(),
   });
   const comparable = (users: readonly User[]): unknown[] =>
     users.map(({ userName, disabledBy, authentication, directory }) => ({
@@ -698,13 +711,17 @@ describe('for any directory and any users', () => {
       directory,
     }));
 
-  async function play({ before, after, manual: users, missingUsers }: Scene): Promise<House> {
+  async function play(given: Scene): Promise<House> {
+    const { before, after, manual: users, missingUsers } = given;
     const stage = await startHouse();
-    await stage.configure({ options: { missingUsers } });
+    const servers = given.hasOtherServer ? ['127.0.0.1', 'other'] : ['127.0.0.1'];
+    await stage.configure({ connection: { servers }, options: { missingUsers } });
+    if (given.hasOtherServer) stage.directory.addServer('other').people = [...before];
     for (const user of users) await stage.create(user);
     stage.directory.people = [...before];
     await stage.run();
     stage.directory.people = [...after];
+    if (!given.isComplete) stage.directory.proof = { complete: false, reasons: ['size limit'] };
     return stage;
   }
 
@@ -734,6 +751,28 @@ describe('for any directory and any users', () => {
         const [one, other] = [await forwards.run(), await backwards.run()];
         expect(one.totals).toEqual(other.totals);
         expect(comparable(await forwards.users())).toEqual(comparable(await backwards.users()));
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test('approving everything leaves nothing that could be approved, and removes nobody who was read', async () => {
+    await fc.assert(
+      fc.asyncProperty(scene, async (given) => {
+        const stage = await play({ ...given, isComplete: true });
+        const open = async (run: Run): Promise<Change[]> =>
+          (await stage.changes(run)).filter(({ proposes }) => proposes !== undefined);
+        const shown = new Set(given.after.filter((each) => each.inScope).map(({ entry }) => entry.id));
+        const present = (await stage.users()).filter(({ directory }) => directory !== null && shown.has(directory.id));
+        let run = await stage.run();
+        // What an approved link would empty is proposed by the run that links.
+        for (const _round of [1, 2, 3]) {
+          await stage.approve(run);
+          run = await stage.run();
+        }
+        expect(await open(run)).toEqual([]);
+        const left = new Set((await stage.users()).map(({ id }) => id));
+        expect(present.filter(({ id }) => !left.has(id))).toEqual([]);
       }),
       { numRuns: 150 },
     );

@@ -276,6 +276,23 @@ describe('S3: every run loses some more', () => {
     expect((await house.run()).totals).toMatchObject(totals({ disabled: 5 }));
   });
 
+  test('after an incomplete read: it does not count those who have long been removed among the known', async () => {
+    await house.configure({ options: { missingUsers: 'disable', removalLimit: { percent: 10, atLeast: 3 } } });
+    house.directory.people = people(0, 50);
+    await house.approve(await house.run());
+    expect((await house.run()).totals).toMatchObject(totals({ disabled: 50 }));
+    house.passDays(2);
+    house.directory.proof = { complete: false, reasons: ['size limit'] };
+    await house.run();
+    house.directory.proof = { complete: true, reasons: [] };
+    house.directory.people = people(0, 42);
+
+    const run = await house.run();
+
+    expect(run.totals).toMatchObject(totals({ withheld: 8 }));
+    expect(run.notices.join()).toMatch(/8 of 50 users.*limit is 5 /);
+  });
+
   test('by marks: ten are disabled within 24 hours', async () => {
     const disabled: number[] = [];
     for (const count of [6, 12, 18]) {
