@@ -82,7 +82,7 @@ export function createAddressIndex(client: DynamoDBDocumentClient, usersTable: s
     },
     async prepare(writes) {
       const hints = writes.flatMap((write) => without(hintsOf(userAfter(write)), hintsOf(userBefore(write))));
-      const results = await executeStatements(
+      const refused = await executeStatements(
         client,
         hints.map(({ nameKey, addressKey, version }) => ({
           Statement: `INSERT INTO "${usersTable}" VALUE {'nameKey': ?, 'addressKey': ?, 'version': ?}`,
@@ -91,7 +91,7 @@ export function createAddressIndex(client: DynamoDBDocumentClient, usersTable: s
       );
       // These hints exist already: left over, or from another writer. Rare, so one by one: a batch has no statement for
       // "put unless newer".
-      const present = hints.filter((_, place) => results[place]!.refused);
+      const present = hints.filter((_, place) => refused[place]);
       await inFlight(present, async (hint) => {
         await wasWritten(
           client.send(

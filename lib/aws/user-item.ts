@@ -35,6 +35,9 @@ export interface UserItem extends Item {
   readonly linkKey: string | null;
   readonly dn: string | null;
   readonly missingSince: string | null;
+  readonly mark?: string;
+  readonly contestedBy?: string;
+  readonly vanishedBranch?: string;
 }
 
 /** The item to store for a user. */
@@ -49,6 +52,9 @@ export function toUserItem({ directory, ...fields }: User): UserItem {
     linkKey: directory && linkKey(directory),
     dn: directory?.dn ?? null,
     missingSince: directory?.missingSince ?? null,
+    ...(directory?.mark !== undefined && { mark: directory.mark }),
+    ...(directory?.contestedBy !== undefined && { contestedBy: directory.contestedBy }),
+    ...(directory?.vanishedBranch !== undefined && { vanishedBranch: directory.vanishedBranch }),
   };
 }
 
@@ -61,10 +67,18 @@ export function fromUserItem(item: Item): User {
     arrival: _arrival,
     ...rest
   } = item as UserItem;
-  const { linkKey: link, dn, missingSince, ...fields } = rest;
+  const { linkKey: link, dn, missingSince, mark, contestedBy, vanishedBranch, ...fields } = rest;
   // Attribute names contain no colon (RFC 4512, section 1.4); ids may.
   const colon = link?.indexOf(':') ?? -1;
-  const directory = link && { idAttribute: link.slice(0, colon), id: link.slice(colon + 1), dn, missingSince };
+  const directory = link && {
+    idAttribute: link.slice(0, colon),
+    id: link.slice(colon + 1),
+    dn,
+    missingSince,
+    ...(mark !== undefined && { mark }),
+    ...(contestedBy !== undefined && { contestedBy }),
+    ...(vanishedBranch !== undefined && { vanishedBranch }),
+  };
   return { ...NO_PROFILE, ...fields, directory } as unknown as User;
 }
 

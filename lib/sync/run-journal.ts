@@ -49,13 +49,14 @@ export interface RunMemory {
 export interface RunJournal {
   /**
    * Writes groups of users with their lines, counters and approvals: each group all or nothing, every write conditional
-   * on the record that was read. Several groups are in flight at the same time, unless they are `ordered`.
+   * on the record that was read. Several groups are in flight at the same time, unless they are `ordered`; groups that
+   * share a user name or a directory id are written in their order all the same.
    *
    * A group that has lost a race (`lostRace`) leaves no trace, and neither delays nor undoes the others. After a fault,
    * every group that was written stands in the store with its lines, whether or not the caller has heard of it.
    *
-   * @param groups at most 30 writes in one group
-   * @param ordered writes each group after the one before it, so that a name that one frees is free for the next
+   * @param groups any number; at most 30 writes in one group, or 16 if they also change directory ids
+   * @param ordered writes the groups in their order
    * @returns the result of each group, in order
    * @throws ServiceError `leaseLost`
    */

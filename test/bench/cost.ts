@@ -12,7 +12,9 @@ import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { makeHandler as makeAuthHandler } from '../../functions/auth-handler.ts';
 import { makeHandler as makeSyncHandler } from '../../functions/sync-handler.ts';
 import { hintsOf } from '../../lib/aws/address-index.ts';
+import { createApprovalStore } from '../../lib/aws/approval-store.ts';
 import { createLoginStore } from '../../lib/aws/login-store.ts';
+import { createRunJournal } from '../../lib/aws/run-journal.ts';
 import { createRunStore } from '../../lib/aws/run-store.ts';
 import { fromUserItem } from '../../lib/aws/user-item.ts';
 import { createUserStore } from '../../lib/aws/user-store.ts';
@@ -142,7 +144,16 @@ async function measure(): Promise<Measured> {
     await settings.write(settingsOf(slapd.ldapPort), READER.password, null);
     const open = (document: Settings, password: string) => openDirectory(document, password, clock.now);
     const users = createUserStore(options);
-    const ports = { users, runs: createRunStore(options), settings, openDirectory: open, clock, newId: randomUUID };
+    const ports = {
+      users,
+      runs: createRunStore(options),
+      journal: createRunJournal(options),
+      approvals: createApprovalStore(options),
+      settings,
+      openDirectory: open,
+      clock,
+      newId: randomUUID,
+    };
     const sync = makeSyncHandler(ports);
     const directory = keepDirectory(settings, open, clock);
     const login = createLogin({ logins: createLoginStore(options), directory, clock });

@@ -9,7 +9,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeHandler } from '../../functions/sync-handler.ts';
+import { createApprovalStore } from '../../lib/aws/approval-store.ts';
 import { createLoginStore } from '../../lib/aws/login-store.ts';
+import { createRunJournal } from '../../lib/aws/run-journal.ts';
 import { createRunStore } from '../../lib/aws/run-store.ts';
 import { createUserStore } from '../../lib/aws/user-store.ts';
 import { keepDirectory } from '../../lib/directory/current-directory.ts';
@@ -73,6 +75,8 @@ async function wire(client: ReturnType<typeof connect>) {
   const ports = {
     users: createUserStore(options),
     runs: createRunStore(options),
+    journal: createRunJournal(options),
+    approvals: createApprovalStore(options),
     settings,
     openDirectory: open,
     clock,

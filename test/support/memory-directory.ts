@@ -173,7 +173,7 @@ export class MemoryDirectory extends MemoryServer {
         this.calls.findDn += 1;
         if (server.findDnFault) throw server.findDnFault;
         const found = server.visible.filter(({ entry }) => entry.id === id);
-        const ours = found.length > 1 ? found.filter(({ entry }) => dnKey(entry.dn) === dnKey(storedDn)) : found;
+        const ours = found.length > 1 ? found.filter(({ entry }) => dnKey(entry.dn) === dnKey(storedDn ?? '')) : found;
         return ours[0]?.entry.dn ?? null;
       },
       test: async () => ({
