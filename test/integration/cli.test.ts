@@ -305,7 +305,7 @@ describe('signed in', () => {
   test('withheld removals end with 3 until somebody has approved them', { timeout: 60_000 }, async () => {
     await change({
       scope: { ...settings.scope, filter: '(uid=a*)' },
-      options: { ...settings.options, missingUsers: 'disable' },
+      options: { ...settings.options, missingUsers: 'disable', gracePeriodDays: 0 },
     });
     const synced = await rollcall(['sync', '--watch']);
     const [run] = (await ask<{ items: Run[] }>(['runs', '--limit', '1'])).items;

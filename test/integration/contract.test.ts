@@ -139,7 +139,7 @@ const settings = (over: { filter?: string; servers?: readonly string[] } = {}) =
   },
   scope: { baseDn: directory.baseDn, filter: over.filter ?? '(uid=person*)' },
   mapping: { userName: 'uid', fullName: 'displayName', emailAddresses: 'mail' },
-  options: { missingUsers: 'delete', removalLimit: { percent: 10, atLeast: 5 } },
+  options: { missingUsers: 'delete', gracePeriodDays: 0, removalLimit: { percent: 10, atLeast: 5 } },
 });
 
 /** An address that fits the template. */
