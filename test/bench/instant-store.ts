@@ -6,6 +6,7 @@
 import { createReadStream } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
+import type { RunJournal } from '../../lib/sync/run-journal.ts';
 import type { UserLink, UserStore } from '../../lib/user/user-store.ts';
 import { linkKey } from '../../lib/user/user.ts';
 import type { Known } from './people.ts';
@@ -26,6 +27,18 @@ export async function writeLinks(file: string, known: Known): Promise<void> {
     }
   }
   await writeFile(file, lines());
+}
+
+/** A journal that writes at once into such a store, and keeps no lines. */
+export function openInstantJournal(journal: RunJournal, users: Pick<UserStore, 'writeEach'>): RunJournal {
+  return {
+    ...journal,
+    async write(_fence, groups) {
+      await users.writeEach(groups.flatMap((group) => group.map(({ write }) => write)));
+      return groups.map(() => 'written');
+    },
+    tell: async () => {},
+  };
 }
 
 /** Opens the store on that file. `writes`: users written so far. */
