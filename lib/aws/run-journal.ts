@@ -15,7 +15,7 @@ import type { Fence } from '../user/user-store.ts';
 import { createAddressIndex } from './address-index.ts';
 import { approvalKey, finishApproval } from './approval-store.ts';
 import { epochSeconds, writeItems } from './client.ts';
-import type { TransactItem } from './client.ts';
+import type { Item, TransactItem } from './client.ts';
 import { LEASE_KEY, MEMORY_KEY } from './environment.ts';
 import { storeUnavailable } from './fault.ts';
 import { writeGroups } from './group-write.ts';
@@ -126,8 +126,8 @@ export function createRunJournal({ client, clock, ...tables }: RunJournalOptions
     readTotals(runId) {
       return readTotals(source(), runId);
     },
-    recall() {
-      return readMemory(client, TableName);
+    async recall() {
+      return (await readMemory(client, TableName)).memory;
     },
     async remember(fence, memory) {
       const put = { Put: { TableName, Item: { ...MEMORY_KEY, memory } } };
@@ -139,15 +139,18 @@ export function createRunJournal({ client, clock, ...tables }: RunJournalOptions
   };
 }
 
-/** What former runs have left. Of the time before there was a memory, the lease knows the number of entries. */
-export async function readMemory(client: DynamoDBDocumentClient, TableName: string): Promise<RunMemory> {
-  const [memory, lease] = await Promise.all(
+/** What former runs have left, and the lease. Before there was a memory, the lease had the number of entries read. */
+export async function readMemory(
+  client: DynamoDBDocumentClient,
+  TableName: string,
+): Promise<{ readonly memory: RunMemory; readonly lease: Item | undefined }> {
+  const [stored, lease] = await Promise.all(
     [MEMORY_KEY, LEASE_KEY].map(async (Key) => {
       const { Item } = await client.send(new GetCommand({ TableName, Key, ConsistentRead: true }));
       return Item;
     }),
   );
-  if (memory !== undefined) return memory.memory as RunMemory;
   const entries = lease?.lastRead as number | undefined;
-  return { lastRead: entries === undefined ? null : { entries, server: null }, unreachable: {} };
+  const lastRead = entries === undefined ? null : { entries, server: null };
+  return { memory: (stored?.memory as RunMemory | undefined) ?? { lastRead, unreachable: {} }, lease };
 }

@@ -148,15 +148,15 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
   return {
     get,
     async start(run) {
-      const { lastRead: last } = await readMemory(client, TableName);
-      const expectedEntries = last?.entries ?? null;
+      const before = await readMemory(client, TableName);
+      const expectedEntries = before.memory.lastRead?.entries ?? null;
       const started = (token: number): StartResult & { readonly kind: 'started' } => ({
         kind: 'started',
         run: { ...run, expectedEntries },
         fence: { runId: run.id, token },
       });
       for (let tries = 1; ; tries += 1) {
-        let lease = await readLease();
+        let lease = tries === 1 ? ((before.lease as Lease | undefined) ?? null) : await readLease();
         // An earlier try succeeded, but its answer was lost.
         if (tries > 1 && lease?.runId === run.id) return started(lease.token);
         if (lease?.runId !== undefined && lease.heldUntil > nowMs()) {

@@ -55,7 +55,7 @@ export interface RunJournal {
    * A group that has lost a race (`lostRace`) leaves no trace, and neither delays nor undoes the others. After a fault,
    * every group that was written stands in the store with its lines, whether or not the caller has heard of it.
    *
-   * @param groups any number; at most 30 writes in one group, or 16 if they also change directory ids
+   * @param groups any number; in one group at most 50 writes, or 32 renames to names that no write of the group frees
    * @param ordered writes the groups in their order
    * @returns the result of each group, in order
    * @throws ServiceError `leaseLost`

@@ -5,7 +5,6 @@
  */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { createApprovalStore } from '../../lib/aws/approval-store.ts';
 import { createRunJournal } from '../../lib/aws/run-journal.ts';
 import { createRunStore } from '../../lib/aws/run-store.ts';
 import { createUserStore } from '../../lib/aws/user-store.ts';
@@ -61,7 +60,7 @@ async function runJob({ settings, password, store }: Job): Promise<Result> {
     users: createUserStore({ client, ...store }),
     runs,
     journal: createRunJournal({ client, ...store, clock }),
-    approvals: createApprovalStore({ client, ...store, clock }),
+    approvals: memory.approvals,
     settings: memory.settings,
     openDirectory: (document: Settings, secret: string) => openDirectory(document, secret, clock.now),
     clock,

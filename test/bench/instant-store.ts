@@ -29,18 +29,29 @@ export async function writeLinks(file: string, known: Known): Promise<void> {
   await writeFile(file, lines());
 }
 
-/** A journal that keeps neither users nor lines; everything else is up to `journal`. */
-export function openInstantJournal(journal: RunJournal): RunJournal {
-  return { ...journal, write: async (_fence, groups) => groups.map(() => 'written'), tell: async () => {} };
+/** A journal that writes at once into such a store, and keeps no lines. */
+export function openInstantJournal(journal: RunJournal, users: Pick<UserStore, 'writeEach'>): RunJournal {
+  return {
+    ...journal,
+    async write(_fence, groups) {
+      await users.writeEach(groups.flatMap((group) => group.map(({ write }) => write)));
+      return groups.map(() => 'written');
+    },
+    tell: async () => {},
+  };
 }
 
-/** Opens the store on that file. */
-export function openInstantStore(linksFile: string, known: Known): UserStore {
+/** Opens the store on that file. `writes`: users written so far. */
+export function openInstantStore(linksFile: string, known: Known): UserStore & { readonly writes: number } {
+  let writes = 0;
   const userAt = (nameKey: string) => {
     const number = numberOf(nameKey);
     return number < known.users ? userOf(number, isFormer(number, known)) : null;
   };
   return {
+    get writes() {
+      return writes;
+    },
     async *readLinks() {
       const lines = createInterface({ input: createReadStream(linksFile) });
       for await (const line of lines) yield JSON.parse(line) as UserLink[];
@@ -59,9 +70,11 @@ export function openInstantStore(linksFile: string, known: Known): UserStore {
       return [];
     },
     async writeEach(all) {
+      writes += all.length;
       return all.map(() => 'written');
     },
-    async writeTogether() {
+    async writeTogether(all) {
+      writes += all.length;
       return 'written';
     },
   };

@@ -7,7 +7,6 @@ import { readFileSync } from 'node:fs';
 import { BatchWriteCommand, GetCommand } from '@aws-sdk/lib-dynamodb';
 import { Client } from 'ldapts';
 import { hintsOf } from '../../lib/aws/address-index.ts';
-import { createApprovalStore } from '../../lib/aws/approval-store.ts';
 import { chunksOf, inFlight } from '../../lib/aws/client.ts';
 import { createLoginStore } from '../../lib/aws/login-store.ts';
 import { createRunJournal } from '../../lib/aws/run-journal.ts';
@@ -17,6 +16,8 @@ import { createUserStore } from '../../lib/aws/user-store.ts';
 import { keepDirectory } from '../../lib/directory/current-directory.ts';
 import { openDirectory } from '../../lib/ldap/directory.ts';
 import { createLogin } from '../../lib/login/login.ts';
+import type { RunJournal } from '../../lib/sync/run-journal.ts';
+import type { RunStore } from '../../lib/sync/run-store.ts';
 import { newRun, newRunId } from '../../lib/sync/run.ts';
 import type { Totals } from '../../lib/sync/run.ts';
 import { synchronize } from '../../lib/sync/sync.ts';
@@ -83,20 +84,21 @@ async function sync({ ldapPort, known, dryRun, store }: Extract<Job, { what: 'sy
   const memory = createMemoryStores(clock);
   await memory.settings.write(settingsOf(ldapPort), 'reader', null);
   let users: UserStore;
-  let { runs, journal, approvals } = memory;
+  let runs: RunStore;
+  let journal: RunJournal;
   let close = (): void => {};
   if ('linksFile' in store) {
     users = openInstantStore(store.linksFile, known);
-    journal = openInstantJournal(memory.journal);
+    journal = openInstantJournal(memory.journal, users);
+    runs = { ...memory.runs, saveChanges: async () => {} };
   } else {
     const client = connect(store.endpoint);
     users = createUserStore({ client, ...store });
     runs = createRunStore({ client, ...store, clock });
     journal = createRunJournal({ client, ...store, clock });
-    approvals = createApprovalStore({ client, ...store, clock });
     close = () => client.destroy();
   }
-  const { settings } = memory;
+  const { settings, approvals } = memory;
   const open = (...[document, password]: Parameters<Parameters<typeof keepDirectory>[1]>) =>
     openDirectory(document, password, clock.now);
   const ports = { users, runs, journal, approvals, settings, openDirectory: open, clock, newId: randomUUID };
