@@ -19,9 +19,11 @@ export interface EntryReading {
   read(found: SearchEntry): Entry;
 }
 
+const NONE: readonly never[] = [];
+
 interface Role {
   /** The names under which the values are kept; none for an attribute that is not mapped. */
-  readonly keys: readonly string[];
+  readonly key: string | null;
   readonly isId: boolean;
   /** The place among the status attributes; -1 for an attribute that is not one of them. */
   readonly status: number;
@@ -58,7 +60,7 @@ export function makeEntryReading(
       const type = attributeKey(name);
       const status = statusNames.indexOf(type);
       role = {
-        keys: mapped.some((one) => one.type === type && hasOptions(name, one.options)) ? [descriptionKey(name)] : [],
+        key: mapped.some((one) => one.type === type && hasOptions(name, one.options)) ? descriptionKey(name) : null,
         isId: descriptionKey(name) === idKey,
         status,
         disables: status === -1 ? null : disablingRule(type),
@@ -94,16 +96,16 @@ export function makeEntryReading(
         if (role.status < mark && toText(attribute).some((value) => role.disables!(value, now))) mark = role.status;
       }
       if (role.isObjectClass) isCertainClass = toText(attribute).some((one) => one.toLowerCase() === certainClass);
-      for (const key of role.keys) {
-        const before = attributes[key];
-        attributes[key] = before === undefined ? toText(attribute) : [...before, ...toText(attribute)];
+      if (role.key !== null) {
+        const before = attributes[role.key];
+        attributes[role.key] = before === undefined ? toText(attribute) : [...before, ...toText(attribute)];
       }
     }
     return {
       dn: found.name,
       id,
-      mark: statusNames[mark] ?? null,
-      statusSeen: seenList(seen),
+      mark: mark === statusNames.length ? null : statusNames[mark]!,
+      statusSeen: seen === 0 ? NONE : seenList(seen),
       statusUnknown: isCertainClass && (seen & (1 << certain)) === 0,
       unusable: null,
       attributes,

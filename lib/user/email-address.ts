@@ -25,6 +25,9 @@ export const MAX_ADDRESS_BYTES = 16 * 1024;
 
 /** Whether the addresses of one user are longer than MAX_ADDRESS_BYTES in total. */
 export function exceedAddressBytes(emailAddresses: readonly string[]): boolean {
+  // UTF-8 takes at most three bytes for each UTF-16 code unit.
+  const most = emailAddresses.reduce((sum, address) => sum + 3 * address.length + 1, 0);
+  if (most <= MAX_ADDRESS_BYTES) return false;
   return Buffer.byteLength(emailAddresses.join()) > MAX_ADDRESS_BYTES;
 }
 
@@ -36,6 +39,9 @@ export interface ReadAddresses {
   /** The parts that can't be read as an address. Parts of another type, such as `sip:`, are not among them. */
   readonly unreadable: readonly string[];
 }
+
+// Most values are of this kind, and a run reads hundreds of thousands.
+const PLAIN = /^(smtp:)?([\w.+-]+@[\w.-]+)$/i;
 
 const NOTHING: ReadAddresses = { addresses: [], primary: null, unreadable: [] };
 
@@ -50,7 +56,12 @@ const ANGLES = /<(?<address>[^<>]*)>[^<>@]*$/u;
  * @see https://learn.microsoft.com/en-us/windows/win32/adschema/a-proxyaddresses
  */
 export function readAddresses(value: string): ReadAddresses {
-  if (EMAIL_ADDRESS.test(value)) return { addresses: [value], primary: null, unreadable: [] };
+  const plain = PLAIN.exec(value);
+  if (plain !== null) {
+    const address = plain[2]!;
+    return { addresses: [address], primary: plain[1] === 'SMTP:' ? address : null, unreadable: NOTHING.unreadable };
+  }
+  if (EMAIL_ADDRESS.test(value)) return { addresses: [value], primary: null, unreadable: NOTHING.unreadable };
   const text = (GROUP.exec(value.trim())?.groups?.['members'] ?? value).trim();
   if (text === '' || isOtherType(text)) return NOTHING;
   const addresses: string[] = [];
