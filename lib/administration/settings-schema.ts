@@ -9,7 +9,7 @@ import { attributeList, isAttributeName } from '../settings/attribute-name.ts';
 import { parseFilter } from '../settings/filter.ts';
 import { expressionFault, timeZoneFault } from '../settings/schedule.ts';
 import { parseServerAddress } from '../settings/server-address.ts';
-import { type Settings, VENDORS } from '../settings/settings.ts';
+import { ROOT_BASE, type Settings, VENDORS } from '../settings/settings.ts';
 import { PRIVILEGES, privilegesFault } from '../user/privilege.ts';
 import type { Parsed } from './input.ts';
 import {
@@ -134,11 +134,13 @@ const scope = z
   .strictObject({
     baseDn: optionalTextLine(MAX_DN_LENGTH)
       .superRefine(
-        refuseText((dn) => (isDistinguishedName(dn) ? null : 'is not a DN; write it as in dc=mycompany,dc=local')),
+        refuseText((dn) =>
+          dn === ROOT_BASE || isDistinguishedName(dn) ? null : 'is not a DN; write it as in dc=mycompany,dc=local',
+        ),
       )
       .describe(
         'Base of the search. Leave empty to use `defaultNamingContext` of the root DSE or, if the server has none, ' +
-          'its only naming context.',
+          'its only naming context. `""` is the root of the directory.',
       ),
     filter: z
       .string()

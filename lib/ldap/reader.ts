@@ -11,10 +11,10 @@ import { makeEntryReading } from './entry.ts';
 import { directoryError, RESULT, searchFault } from './fault.ts';
 import { readScope } from './reading/paged.ts';
 import { chooseContext, type RootDse } from './root-dse.ts';
+import { readSchema } from './schema.ts';
 import { chooseScope, findIdSource, type Scope } from './scope.ts';
 import { toSearchFilter } from './search-filter.ts';
-import { readUniqueId, uniqueIdValues } from './unique-id.ts';
-import { VENDOR_FACTS } from './vendor.ts';
+import { readEntryId, uniqueIdValues } from './unique-id.ts';
 
 /** Ids in one search: few enough for the size limits of servers. */
 const LOCATE_BATCH = 100;
@@ -37,6 +37,7 @@ export async function makeReader(
     findIdSource(connection, scope, settings.mapping.uniqueId, rootDse, withinMs);
   const idSource = await find();
   const context: Omit<Scope, 'filter'> = { baseDn: chooseContext(scope.baseDn, rootDse), depth: 'sub' };
+  const schema = await readSchema(connection, rootDse, withinMs());
   let { knownId } = idSource;
 
   /**
@@ -85,8 +86,7 @@ export async function makeReader(
       return connection.requests;
     },
     readPeople() {
-      const facts = VENDOR_FACTS[rootDse.vendor];
-      const reading = makeEntryReading(settings.mapping, idSource.attribute, facts, now());
+      const reading = makeEntryReading(settings.mapping, idSource.attribute, rootDse, schema, now());
       return readScope(connection, scope, rootDse, reading, withinMs);
     },
     async locate(ids) {
@@ -136,13 +136,11 @@ export async function findIds(
   const found = new Map<string, string[]>();
   const asked = new Set(ids);
   let strangers = 0;
-  const name = idAttribute.toLowerCase();
   const { status, diagnostic } = await connection.search(
     { baseDn, scope: depth, filter: toSearchFilter(filter), attributes: [idAttribute] },
     withinMs,
     (entry) => {
-      const values = entry.attributes.find((attribute) => attribute.type.toLowerCase() === name)?.parsedBuffers ?? [];
-      const id = readUniqueId(idAttribute, values);
+      const id = readEntryId(idAttribute, entry.attributes);
       if (id === null || !asked.has(id)) strangers += 1;
       else found.set(id, [...(found.get(id) ?? []), entry.name]);
     },
@@ -155,7 +153,12 @@ export async function findIds(
     );
   }
   if (status !== RESULT.success) {
-    throw searchFault(status, diagnostic, connection.server, `the search by ${idAttribute} below ${baseDn}`);
+    throw searchFault(
+      status,
+      diagnostic,
+      connection.server,
+      `the search by ${idAttribute} below ${baseDn || 'the root'}`,
+    );
   }
   return found;
 }

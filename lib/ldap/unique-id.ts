@@ -32,6 +32,20 @@ export function readUniqueId(idAttribute: string, values: readonly Uint8Array[])
 }
 
 /**
+ * The id of an entry from an answer to a search that requested this attribute. A server may answer with another name of
+ * the attribute than it was asked for; if it sent nothing else, that attribute is the one.
+ */
+export function readEntryId(
+  idAttribute: string,
+  attributes: readonly { readonly type: string; readonly parsedBuffers: readonly Uint8Array[] }[],
+): string | null {
+  const name = idAttribute.toLowerCase();
+  const [first, second] = attributes;
+  const own = attributes.find(({ type }) => type.toLowerCase() === name) ?? (second === undefined ? first : undefined);
+  return readUniqueId(idAttribute, own?.parsedBuffers ?? []);
+}
+
+/**
  * The values to search for to find this id. Two if the text could be either text or hexadecimal digits; none if no
  * entry can have this id.
  */
