@@ -2,7 +2,6 @@
  * E-mail addresses of users: their syntax, how to read them from the values of a directory, how they are compared, and
  * the size limit for one user. Sends no mail.
  */
-import { userNameKey } from './user-name.ts';
 
 // RFC 5322 section 3.4.1 as people use it: a local part, quoted if it has special characters, and a domain or an IP
 // address in brackets; letters of any script (RFC 6532). Any stricter rule is up to the mail system.
@@ -14,8 +13,10 @@ const DOMAIN = String.raw`(?:[^'${SPECIAL}]+|\[[^\s@[\]\\${NEVER}]+\])`;
 /** Matches a text that is a single e-mail address. */
 export const EMAIL_ADDRESS = new RegExp(`^${LOCAL_PART}@${DOMAIN}$`, 'u');
 
-/** The form in which e-mail addresses are compared: the same as for user names. */
-export const addressKey = userNameKey;
+/** The form in which e-mail addresses are compared: NFC, without letter case. Addresses are stored under this key. */
+export function addressKey(address: string): string {
+  return address.normalize('NFC').trim().toUpperCase().toLowerCase().normalize('NFC');
+}
 
 /**
  * Most bytes of addresses that one user may have: far above any real mailbox. Low enough for a transaction of many
