@@ -47,7 +47,7 @@ export const ROOT_BASE = '""';
 export interface ScopeSettings {
   /** Empty: the directory's default naming context, or its only one. ROOT_BASE: the root of the tree. */
   readonly baseDn: string;
-  /** RFC 4515 filter, sent exactly as written. Empty: `(objectClass=*)`. */
+  /** RFC 4515 filter. White space between its parts is not sent. Empty: `(objectClass=*)`. */
   readonly filter: string;
   readonly depth: 'subtree' | 'oneLevel';
 }
