@@ -150,8 +150,8 @@ const scope = z
       .transform((text) => text ?? '')
       .superRefine(refuseText(filterFault))
       .describe(
-        'Search filter (RFC 4515) that selects the people. It may have several lines: white space between its parts is ' +
-          'ignored. Leave empty to search `(objectClass=*)`, that is, every entry.',
+        'Search filter (RFC 4515) that selects the people. It may have several lines: white space between its parts ' +
+          'is ignored. Leave empty to search `(objectClass=*)`, that is, every entry.',
       ),
     depth: z
       .enum(['subtree', 'oneLevel'])

@@ -36,8 +36,8 @@ const RULES = {
   loginExpirationTime: isGeneralizedTimePast,
   // POSIX (RFC 2307 section 3): days since 1970-01-01.
   shadowExpire: isShadowExpired,
-  // Sun and Oracle (Communications Suite Schema Reference): active, inactive or deleted; "an illegal value is treated as
-  // inactive".
+  // Sun and Oracle (Communications Suite Schema Reference): active, inactive or deleted; "an illegal value is treated
+  // as inactive".
   inetUserStatus: (value) => value.trim() !== '' && value.trim().toLowerCase() !== 'active',
   // qmail-ldap (LDAP_ISACTIVE in its wiki): active, noaccess (mail is delivered, nobody may log in), disabled, deleted.
   // The name is common, so other words mean nothing.
@@ -81,8 +81,8 @@ function isFileTimePast(value: string, now: Date): boolean {
 }
 
 /**
- * -1 and 0 mean that the account never expires. shadow(5) leaves 0 open: it "is interpreted as either an account with no
- * expiration, or as an expiration on Jan 1, 1970". The programs that apply it to accounts of a directory read the
+ * -1 and 0 mean that the account never expires. shadow(5) leaves 0 open: it "is interpreted as either an account with
+ * no expiration, or as an expiration on Jan 1, 1970". The programs that apply it to accounts of a directory read the
  * former: SSSD (sdap_account_expired_shadow) and the isexpired of shadow-utils compare only values above 0.
  */
 function isShadowExpired(value: string, now: Date): boolean {

@@ -1,7 +1,7 @@
 /**
- * Reduces an entry from a server to what Rollcall needs: the mapped attributes as text, the unique id, and the status of
- * the account. Runs for every person of the directory, so it remembers the role of each attribute name. Sends nothing
- * itself.
+ * Reduces an entry from a server to what Rollcall needs: the mapped attributes as text, the unique id, and the status
+ * of the account. Runs for every person of the directory, so it remembers the role of each attribute name. Sends
+ * nothing itself.
  */
 import type { Entry } from '../directory/entry.ts';
 import { mappedAttributes } from '../directory/mapping.ts';

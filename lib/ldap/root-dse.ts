@@ -112,15 +112,14 @@ export function chooseBase(baseDn: string, rootDse: RootDse, server: string): st
   if (only !== undefined && others.length === 0) return only;
   if (only === undefined) {
     throw new ServiceError('baseUnknown', `${server}: the settings have no base DN, and the server names none`, {
-      advice:
-        "Enter the base DN. The root DSE has neither defaultNamingContext nor namingContexts, or the bind DN can't read them.",
+      advice: 'Enter the base DN. The root DSE shows neither defaultNamingContext nor namingContexts to the bind DN.',
     });
   }
   const names = [only, ...others].map((context) => (context === '' ? `${ROOT_BASE} (the root)` : context));
   throw new ServiceError(
     'baseUnknown',
     `${server}: the settings have no base DN, and the server has several naming contexts`,
-    { advice: `Enter the base DN, at or below one of the naming contexts of the server: ${names.join(' and ')}.` },
+    { advice: `Enter the base DN. The server offers ${names.join(' and ')}.` },
   );
 }
 

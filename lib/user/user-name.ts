@@ -9,8 +9,8 @@ export const MAX_USER_NAME_BYTES = 255;
 const MAX_NAME_KEY_BYTES = 3 * MAX_USER_NAME_BYTES;
 
 // Line separators, and characters that are invisible or change the direction of others: to people and to a directory
-// (RFC 4518 section 2.2), two names that look alike are the same name. The two joiners are allowed, because some scripts
-// need them.
+// (RFC 4518 section 2.2), two names that look alike are the same name. The two joiners are allowed, because some
+// scripts need them.
 const INVISIBLE = /(?![\u200C\u200D])[\p{Zl}\p{Zp}\p{Cf}\p{Default_Ignorable_Code_Point}\p{Bidi_Control}]/u;
 
 // Printable ASCII with single spaces needs no trimming, composing or folding. Most names are of this kind, and a run
@@ -52,9 +52,9 @@ const INNER_SPACES = / {2,}(?!\p{M})/gu;
 
 /**
  * The form in which user names are compared and used as keys, as directories compare them (RFC 4518): invisible
- * characters mapped, NFKC, without letter case and without insignificant spaces. Repeated until nothing changes, because
- * each step can undo another one. Upper case comes first, because it merges letters that lower case alone keeps apart
- * (final sigma, sharp s): two names that a person would take for the same never become two users.
+ * characters mapped, NFKC, without letter case and without insignificant spaces. Repeated until nothing changes,
+ * because each step can undo another one. Upper case comes first, because it merges letters that lower case alone keeps
+ * apart (final sigma, sharp s): two names that a person would take for the same never become two users.
  *
  * A record is stored under the key of its time: a later release or a newer Unicode may give another one.
  */
