@@ -174,16 +174,17 @@ const mapping = z
       .superRefine(refuse(attributeFault))
       .describe(
         'Attribute with the name that people log in with, such as `uid` or `sAMAccountName`. LDAP keeps no order ' +
-          'among values: if there are several, the value in the entry’s RDN is used, else the first one in sort ' +
-          'order.',
+          'among values: if there are several, a user keeps the one that it has; a new user gets the value in the ' +
+          'entry’s RDN, else the first one in sort order.',
       ),
     localPartOnly: z
       .boolean()
       .default(false)
       .describe('Cuts the user name at its last `@`: `anna@example.com` becomes `anna`.'),
     fullName: optionalAttribute.describe(
-      'Attribute with the full name, such as `displayName`. Names longer than 512 characters are cut; values that ' +
-        'are not printable text are ignored. Leave empty for no full names.',
+      'Attribute with the full name, such as `displayName` or `displayName;lang-en`. Names longer than 512 ' +
+        'characters are cut; tabs and line breaks become spaces; values that are not UTF-8 text are ignored. Leave ' +
+        'empty for no full names.',
     ),
     emailAddresses: z
       .union([textLine(MAX_ATTRIBUTE_LIST_LENGTH), z.array(textLine(MAX_ATTRIBUTE_LENGTH)).max(32)], {
@@ -193,9 +194,10 @@ const mapping = z
       .transform((names) => attributeList(typeof names === 'string' ? names : (names ?? []).join(',')).join(', '))
       .superRefine(refuseText((names) => attributeList(names).map(attributeFault).find(Boolean) ?? null))
       .describe(
-        'Attributes with e-mail addresses, separated by commas. The first address found is the primary one, unless ' +
-          'another has the prefix `SMTP:` (as in `proxyAddresses`). The prefix `smtp:` is removed; values with other ' +
-          'prefixes, and duplicates, are left out. Leave empty for no e-mail addresses.',
+        'Attributes with e-mail addresses, separated by commas. The primary address is one of the first attribute ' +
+          'that has any, unless another has the prefix `SMTP:` (as in `proxyAddresses`); it stays while the entry ' +
+          'has it. A value may hold several addresses, display names, and the prefix `smtp:` or `mailto:`. Values with ' +
+          'other prefixes, and duplicates, are left out. Leave empty for no e-mail addresses.',
       ),
     uniqueId: optionalAttribute.describe(
       'Attribute that identifies an entry permanently, through renames and moves. Leave empty to use the one of the ' +
