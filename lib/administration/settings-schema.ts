@@ -196,8 +196,8 @@ const mapping = z
       .describe(
         'Attributes with e-mail addresses, separated by commas. The primary address is one of the first attribute ' +
           'that has any, unless another has the prefix `SMTP:` (as in `proxyAddresses`); it stays while the entry ' +
-          'has it. A value may hold several addresses, display names, and the prefix `smtp:` or `mailto:`. Values with ' +
-          'other prefixes, and duplicates, are left out. Leave empty for no e-mail addresses.',
+          'has it. A value may hold several addresses, display names, and the prefix `smtp:` or `mailto:`. Values ' +
+          'with other prefixes, and duplicates, are left out. Leave empty for no e-mail addresses.',
       ),
     uniqueId: optionalAttribute.describe(
       'Attribute that identifies an entry permanently, through renames and moves. Leave empty to use the one of the ' +

@@ -82,21 +82,28 @@ test('every user name that is accepted is stored as it is accepted', () => {
 });
 
 const INVISIBLE = [
-  ...[
-    '\u034F',
-    '\uFE0F',
-    '\u3164',
-    '\u115F',
-    '\u1160',
-    '\uFFA0',
-    '\u17B4',
-    '\u180B',
-    '\u2060',
-    '\u200B',
-    '\uFEFF',
-    '\u00AD',
-  ],
-  ...['\u061C', '\u200E', '\u200F', '\u202A', '\u2066', '\u2069', '\u{1D173}', '\u{E0001}', '\u{E0100}', '\u06DD'],
+  '\u034F',
+  '\uFE0F',
+  '\u3164',
+  '\u115F',
+  '\u1160',
+  '\uFFA0',
+  '\u17B4',
+  '\u180B',
+  '\u2060',
+  '\u200B',
+  '\uFEFF',
+  '\u00AD',
+  '\u061C',
+  '\u200E',
+  '\u200F',
+  '\u202A',
+  '\u2066',
+  '\u2069',
+  '\u{1D173}',
+  '\u{E0001}',
+  '\u{E0100}',
+  '\u06DD',
 ];
 
 test.each(INVISIBLE)('a user name with %j is refused as invisible, wherever it is', (character) => {
