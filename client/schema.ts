@@ -412,9 +412,9 @@ export interface components {
              * @default {}
              */
             readonly scope?: {
-                /** @description Base of the search. Leave empty to use `defaultNamingContext` of the root DSE or, if the server has none, its only naming context. */
+                /** @description Base of the search. Leave empty to use `defaultNamingContext` of the root DSE or, if the server has none, its only naming context. `""` is the root of the directory. */
                 readonly baseDn?: string | null;
-                /** @description Search filter (RFC 4515) that selects the people; searched exactly as written. Leave empty to search `(objectClass=*)`, that is, every entry. */
+                /** @description Search filter (RFC 4515) that selects the people. It may have several lines: white space between its parts is ignored. Leave empty to search `(objectClass=*)`, that is, every entry. */
                 readonly filter?: string | null;
                 /**
                  * @description Search scope (RFC 4511). `subtree` (wholeSubtree): the base and everything below it. `oneLevel` (singleLevel): only the immediate children of the base.
@@ -425,16 +425,16 @@ export interface components {
             };
             /** @description Which attributes become the fields of a user. User names are trimmed, normalised to NFC, and compared without letter case (by full Unicode case mapping: `straße` and `STRASSE` are the same name). An entry is skipped, and the run says why, if its user name is missing, longer than 255 bytes, or has control or invisible characters. */
             readonly mapping: {
-                /** @description Attribute with the name that people log in with, such as `uid` or `sAMAccountName`. LDAP keeps no order among values: if there are several, the value in the entry’s RDN is used, else the first one in sort order. */
+                /** @description Attribute with the name that people log in with, such as `uid` or `sAMAccountName`. LDAP keeps no order among values: if there are several, a user keeps the one that it has; a new user gets the value in the entry’s RDN, else the first one in sort order. */
                 readonly userName: string;
                 /**
                  * @description Cuts the user name at its last `@`: `anna@example.com` becomes `anna`.
                  * @default false
                  */
                 readonly localPartOnly?: boolean;
-                /** @description Attribute with the full name, such as `displayName`. Names longer than 512 characters are cut; values that are not printable text are ignored. Leave empty for no full names. */
+                /** @description Attribute with the full name, such as `displayName` or `displayName;lang-en`. Names longer than 512 characters are cut; tabs and line breaks become spaces; values that are not UTF-8 text are ignored. Leave empty for no full names. */
                 readonly fullName?: string | null;
-                /** @description Attributes with e-mail addresses, separated by commas. The first address found is the primary one, unless another has the prefix `SMTP:` (as in `proxyAddresses`). The prefix `smtp:` is removed; values with other prefixes, and duplicates, are left out. Leave empty for no e-mail addresses. */
+                /** @description Attributes with e-mail addresses, separated by commas. The primary address is one of the first attribute that has any, unless another has the prefix `SMTP:` (as in `proxyAddresses`); it stays while the entry has it. A value may hold several addresses, display names, and the prefix `smtp:` or `mailto:`. Values with other prefixes, and duplicates, are left out. Leave empty for no e-mail addresses. */
                 readonly emailAddresses?: (string | readonly string[]) | null;
                 /** @description Attribute that identifies an entry permanently, through renames and moves. Leave empty to use the one of the vendor: entryUUID, objectGUID, nsUniqueId, GUID, ipaUniqueID or ibm-entryUuid. After a change, removals are withheld until the users are linked by the new attribute. */
                 readonly uniqueId?: string | null;
@@ -569,9 +569,9 @@ export interface components {
              * @default {}
              */
             readonly scope?: {
-                /** @description Base of the search. Leave empty to use `defaultNamingContext` of the root DSE or, if the server has none, its only naming context. */
+                /** @description Base of the search. Leave empty to use `defaultNamingContext` of the root DSE or, if the server has none, its only naming context. `""` is the root of the directory. */
                 readonly baseDn?: string | null;
-                /** @description Search filter (RFC 4515) that selects the people; searched exactly as written. Leave empty to search `(objectClass=*)`, that is, every entry. */
+                /** @description Search filter (RFC 4515) that selects the people. It may have several lines: white space between its parts is ignored. Leave empty to search `(objectClass=*)`, that is, every entry. */
                 readonly filter?: string | null;
                 /**
                  * @description Search scope (RFC 4511). `subtree` (wholeSubtree): the base and everything below it. `oneLevel` (singleLevel): only the immediate children of the base.
@@ -588,9 +588,9 @@ export interface components {
                  * @default false
                  */
                 readonly localPartOnly?: boolean;
-                /** @description Attribute with the full name, such as `displayName`. Names longer than 512 characters are cut; values that are not printable text are ignored. Leave empty for no full names. */
+                /** @description Attribute with the full name, such as `displayName` or `displayName;lang-en`. Names longer than 512 characters are cut; tabs and line breaks become spaces; values that are not UTF-8 text are ignored. Leave empty for no full names. */
                 readonly fullName?: string | null;
-                /** @description Attributes with e-mail addresses, separated by commas. The first address found is the primary one, unless another has the prefix `SMTP:` (as in `proxyAddresses`). The prefix `smtp:` is removed; values with other prefixes, and duplicates, are left out. Leave empty for no e-mail addresses. */
+                /** @description Attributes with e-mail addresses, separated by commas. The primary address is one of the first attribute that has any, unless another has the prefix `SMTP:` (as in `proxyAddresses`); it stays while the entry has it. A value may hold several addresses, display names, and the prefix `smtp:` or `mailto:`. Values with other prefixes, and duplicates, are left out. Leave empty for no e-mail addresses. */
                 readonly emailAddresses?: (string | readonly string[]) | null;
                 /** @description Attribute that identifies an entry permanently, through renames and moves. Leave empty to use the one of the vendor: entryUUID, objectGUID, nsUniqueId, GUID, ipaUniqueID or ibm-entryUuid. After a change, removals are withheld until the users are linked by the new attribute. */
                 readonly uniqueId?: string | null;

@@ -10,7 +10,7 @@ import { parseFilter } from '../settings/filter.ts';
 import { expressionFault, timeZoneFault } from '../settings/schedule.ts';
 import { parseServerAddress } from '../settings/server-address.ts';
 import { DEFAULT_REMOVAL_LIMIT } from '../settings/settings-upgrade.ts';
-import { type Settings, VENDORS } from '../settings/settings.ts';
+import { ROOT_BASE, type Settings, VENDORS } from '../settings/settings.ts';
 import { PRIVILEGES, privilegesFault } from '../user/privilege.ts';
 import type { Parsed } from './input.ts';
 import {
@@ -138,11 +138,13 @@ const scope = z
   .strictObject({
     baseDn: optionalTextLine(MAX_DN_LENGTH)
       .superRefine(
-        refuseText((dn) => (isDistinguishedName(dn) ? null : 'is not a DN; write it as in dc=mycompany,dc=local')),
+        refuseText((dn) =>
+          dn === ROOT_BASE || isDistinguishedName(dn) ? null : 'is not a DN; write it as in dc=mycompany,dc=local',
+        ),
       )
       .describe(
         'Base of the search. Leave empty to use `defaultNamingContext` of the root DSE or, if the server has none, ' +
-          'its only naming context.',
+          'its only naming context. `""` is the root of the directory.',
       ),
     filter: z
       .string()
@@ -152,8 +154,8 @@ const scope = z
       .transform((text) => text ?? '')
       .superRefine(refuseText(filterFault))
       .describe(
-        'Search filter (RFC 4515) that selects the people; searched exactly as written. Leave empty to search ' +
-          '`(objectClass=*)`, that is, every entry.',
+        'Search filter (RFC 4515) that selects the people. It may have several lines: white space between its parts ' +
+          'is ignored. Leave empty to search `(objectClass=*)`, that is, every entry.',
       ),
     depth: z
       .enum(['subtree', 'oneLevel'])
@@ -176,16 +178,17 @@ const mapping = z
       .superRefine(refuse(attributeFault))
       .describe(
         'Attribute with the name that people log in with, such as `uid` or `sAMAccountName`. LDAP keeps no order ' +
-          'among values: if there are several, the value in the entry’s RDN is used, else the first one in sort ' +
-          'order.',
+          'among values: if there are several, a user keeps the one that it has; a new user gets the value in the ' +
+          'entry’s RDN, else the first one in sort order.',
       ),
     localPartOnly: z
       .boolean()
       .default(false)
       .describe('Cuts the user name at its last `@`: `anna@example.com` becomes `anna`.'),
     fullName: optionalAttribute.describe(
-      'Attribute with the full name, such as `displayName`. Names longer than 512 characters are cut; values that ' +
-        'are not printable text are ignored. Leave empty for no full names.',
+      'Attribute with the full name, such as `displayName` or `displayName;lang-en`. Names longer than 512 ' +
+        'characters are cut; tabs and line breaks become spaces; values that are not UTF-8 text are ignored. Leave ' +
+        'empty for no full names.',
     ),
     emailAddresses: z
       .union([textLine(MAX_ATTRIBUTE_LIST_LENGTH), z.array(textLine(MAX_ATTRIBUTE_LENGTH)).max(32)], {
@@ -195,9 +198,10 @@ const mapping = z
       .transform((names) => attributeList(typeof names === 'string' ? names : (names ?? []).join(',')).join(', '))
       .superRefine(refuseText((names) => attributeList(names).map(attributeFault).find(Boolean) ?? null))
       .describe(
-        'Attributes with e-mail addresses, separated by commas. The first address found is the primary one, unless ' +
-          'another has the prefix `SMTP:` (as in `proxyAddresses`). The prefix `smtp:` is removed; values with other ' +
-          'prefixes, and duplicates, are left out. Leave empty for no e-mail addresses.',
+        'Attributes with e-mail addresses, separated by commas. The primary address is one of the first attribute ' +
+          'that has any, unless another has the prefix `SMTP:` (as in `proxyAddresses`); it stays while the entry ' +
+          'has it. A value may hold several addresses, display names, and the prefix `smtp:` or `mailto:`. Values ' +
+          'with other prefixes, and duplicates, are left out. Leave empty for no e-mail addresses.',
       ),
     uniqueId: optionalAttribute.describe(
       'Attribute that identifies an entry permanently, through renames and moves. Leave empty to use the one of the ' +

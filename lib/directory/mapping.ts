@@ -14,7 +14,7 @@ import {
   hasOptions,
 } from '../settings/attribute-name.ts';
 import type { MappingSettings, OptionSettings } from '../settings/settings.ts';
-import { exceedAddressBytes, MAX_ADDRESS_BYTES, readAddresses } from '../user/email-address.ts';
+import { EMAIL_ADDRESS, exceedAddressBytes, MAX_ADDRESS_BYTES, readAddresses } from '../user/email-address.ts';
 import { parseUserName, userNameKey } from '../user/user-name.ts';
 import type { Profile, ProfileField } from '../user/user.ts';
 import { MAX_FULL_NAME_LENGTH, PROFILE_FIELDS } from '../user/user.ts';
@@ -65,6 +65,8 @@ export type Mapped =
   | { readonly kind: 'person'; readonly person: Person }
   | { readonly kind: 'skipped'; readonly skipped: Skipped };
 
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
+
 // Part of every fingerprint: raise it when the same entry maps to something different.
 const FINGERPRINT_VERSION = 2;
 
@@ -73,6 +75,8 @@ const MAX_NOTES = 5;
 const MAX_NOTE_LENGTH = 200;
 const MAX_QUOTED_LENGTH = 80;
 const NONE: readonly never[] = [];
+// The notes of the entry that is being mapped. One list for all, because nearly every entry has none.
+const notes: string[] = [];
 
 /**
  * Maps one entry.
@@ -96,30 +100,35 @@ export function mapEntry(
   if (isMarked && disabledUsers === 'skip') return skip('the directory marks the account as disabled');
 
   const attributes = attributesIn(mapping);
-  const notes: string[] = [];
-  const names = readUserNames(entry, attributes.userName[0]?.key, mapping, notes);
+  notes.length = 0;
+  const names = readUserNames(entry, attributes.userName[0]?.key, mapping);
   if (typeof names === 'string') return skip(names);
-  const [userName, ...otherUserNames] = names;
+  const [userName] = names;
 
-  const addresses = collectAddresses(entry, attributes.emailAddresses, notes);
-  if (exceedAddressBytes(addresses.emailAddresses)) {
-    return skip(`the entry has more than ${MAX_ADDRESS_BYTES / 1024} KB of e-mail addresses`);
-  }
-  const person: Omit<Person, 'fingerprint'> = {
+  const person: Mutable<Person> = {
     directoryId: entry.id,
     dn: entry.dn,
     userName: userName!,
-    fullName: readFullName(entry, attributes.fullName[0], notes),
-    ...addresses,
+    fullName: readFullName(entry, attributes.fullName[0]),
+    emailAddresses: NONE,
     nameKey: userNameKey(userName!),
     disabled,
     mark: entry.mark,
     statusSeen: entry.statusSeen,
     statusUnknown: entry.statusUnknown,
-    otherUserNames: otherUserNames.length === 0 ? NONE : otherUserNames,
-    notes: notes.length === 0 ? NONE : boundedNotes(notes),
+    otherUserNames: names.length === 1 ? NONE : names.slice(1),
+    hasPrimaryAddress: false,
+    primaryCandidates: 0,
+    notes: NONE,
+    fingerprint: '',
   };
-  return { kind: 'person', person: withFingerprint(person) };
+  readEmailAddresses(person, entry, attributes.emailAddresses);
+  if (exceedAddressBytes(person.emailAddresses)) {
+    return skip(`the entry has more than ${MAX_ADDRESS_BYTES / 1024} KB of e-mail addresses`);
+  }
+  if (notes.length > 0) person.notes = boundedNotes();
+  person.fingerprint = fingerprintOf(person);
+  return { kind: 'person', person };
 }
 
 /**
@@ -130,12 +139,14 @@ export function keepStoredNames(person: Person, stored: { readonly nameKey: stri
   if (person.otherUserNames.length === 0 || person.nameKey === stored.nameKey) return person;
   const kept = person.otherUserNames.find((name) => userNameKey(name) === stored.nameKey);
   if (kept === undefined) return person;
-  return withFingerprint({
+  const renamed: Mutable<Person> = {
     ...person,
     userName: kept,
     nameKey: stored.nameKey,
     otherUserNames: [person.userName, ...person.otherUserNames.filter((name) => name !== kept)],
-  });
+  };
+  renamed.fingerprint = fingerprintOf(renamed);
+  return renamed;
 }
 
 /**
@@ -225,8 +236,13 @@ function readUserNames(
   entry: Entry,
   key: string | undefined,
   { userName: attribute, localPartOnly }: MappingSettings,
-  notes: string[],
 ): readonly string[] | string {
+  const [only, second] = (key === undefined ? undefined : entry.attributes[key]) ?? NONE;
+  // Nearly every entry has one good name.
+  if (only !== undefined && second === undefined) {
+    const parsed = parseUserName(localPartOnly ? localPart(only) : only);
+    if (parsed.kind === 'userName') return [parsed.userName];
+  }
   const missing = `the entry has no ${attribute}, which is mapped to the user name`;
   if (key === undefined) return missing;
   const faults: { readonly value: string; readonly reason: string }[] = [];
@@ -235,7 +251,6 @@ function readUserNames(
     for (const value of inOrder(values, entry.dn)) {
       const parsed = parseUserName(localPartOnly ? localPart(value) : value);
       if (parsed.kind === 'fault') faults.push({ value, reason: parsed.reason });
-      else if (values.length === 1) return [parsed.userName];
       else if (!names.has(userNameKey(parsed.userName))) names.set(userNameKey(parsed.userName), parsed.userName);
     }
     return [...names.values()];
@@ -254,7 +269,7 @@ function localPart(name: string): string {
   return at === -1 ? name : name.slice(0, at);
 }
 
-function readFullName(entry: Entry, attribute: MappedAttribute | undefined, notes: string[]): string | null {
+function readFullName(entry: Entry, attribute: MappedAttribute | undefined): string | null {
   if (attribute === undefined) return null;
   const { key, name } = attribute;
   const clean = (values: readonly string[]): string | null => {
@@ -297,38 +312,55 @@ function cutAtCharacter(text: string, length: number): string {
   ).trim();
 }
 
-type Addresses = Pick<Person, 'emailAddresses' | 'hasPrimaryAddress' | 'primaryCandidates'>;
-
 /** Addresses in the order of the attributes, but those with `SMTP:` first; no duplicates. */
-function collectAddresses(entry: Entry, attributes: readonly MappedAttribute[], notes: string[]): Addresses {
+function readEmailAddresses(person: Mutable<Person>, entry: Entry, attributes: readonly MappedAttribute[]): void {
   const found = new Map<string, string>();
   const marked = new Set<string>();
-  let ofFirstAttribute = 0;
   for (const { key, name } of attributes) {
-    for (const values of [entry.attributes[key] ?? NONE, taggedValues(entry, key)]) {
-      for (const value of values) {
-        const { addresses, primary, unreadable } = readAddresses(value);
-        for (const address of addresses) {
-          const same = address.toLowerCase();
-          // Of several spellings the first in sort order, because the order of values means nothing.
-          const before = found.get(same);
-          if (before === undefined || address < before) found.set(same, address);
-        }
-        if (primary !== null) marked.add(primary.toLowerCase());
-        for (const text of unreadable) notes.push(`${name}: ${quote(text)} can't be read as an e-mail address`);
-      }
-      ofFirstAttribute ||= found.size;
+    const plain = entry.attributes[key];
+    if (plain !== undefined) collectAddresses(plain, name, found, marked);
+    person.primaryCandidates ||= found.size;
+    const tagged = taggedValues(entry, key);
+    if (tagged.length > 0) collectAddresses(tagged, name, found, marked);
+    person.primaryCandidates ||= found.size;
+  }
+  if (found.size === 0) return;
+  person.emailAddresses = [...found.values()];
+  if (marked.size === 0) return;
+  const first = [...marked].map((same) => found.get(same)!);
+  person.emailAddresses = [...first, ...person.emailAddresses.filter((address) => !first.includes(address))];
+  person.primaryCandidates = first.length;
+  person.hasPrimaryAddress = true;
+}
+
+/**
+ * @param found addresses by the form in which they are compared
+ * @param marked the keys of those that the directory calls primary
+ */
+function collectAddresses(
+  values: readonly string[],
+  attribute: string,
+  found: Map<string, string>,
+  marked: Set<string>,
+): void {
+  for (const value of values) {
+    // Most values are one address.
+    if (EMAIL_ADDRESS.test(value)) {
+      keepAddress(value, found);
+      continue;
     }
+    const { addresses, primary, unreadable } = readAddresses(value);
+    for (const address of addresses) keepAddress(address, found);
+    if (primary !== null) marked.add(primary.toLowerCase());
+    for (const text of unreadable) notes.push(`${attribute}: ${quote(text)} can't be read as an e-mail address`);
   }
-  if (marked.size === 0) {
-    return { emailAddresses: [...found.values()], hasPrimaryAddress: false, primaryCandidates: ofFirstAttribute };
-  }
-  const first = [...marked].flatMap((same) => found.get(same)!);
-  return {
-    emailAddresses: [...first, ...[...found.values()].filter((address) => !first.includes(address))],
-    hasPrimaryAddress: true,
-    primaryCandidates: first.length,
-  };
+}
+
+/** Keeps the first of several spellings in sort order, because the order of values means nothing. */
+function keepAddress(address: string, found: Map<string, string>): void {
+  const same = address.toLowerCase();
+  const before = found.get(same);
+  if (before === undefined || address < before) found.set(same, address);
 }
 
 function quote(text: string): string {
@@ -336,21 +368,27 @@ function quote(text: string): string {
   return `"${clean.length > MAX_QUOTED_LENGTH ? `${cutAtCharacter(clean, MAX_QUOTED_LENGTH)}…` : clean}"`;
 }
 
-function boundedNotes(notes: readonly string[]): readonly string[] {
+function boundedNotes(): readonly string[] {
   return notes.slice(0, MAX_NOTES).map((note) => cutAtCharacter(note, MAX_NOTE_LENGTH));
 }
 
-/**
- * Adds the fingerprint. 96 bits are enough: only states of ONE person are compared, never people with each other. A
- * list instead of spreads: this runs for every entry of the directory.
- */
-function withFingerprint(person: Omit<Person, 'fingerprint'>): Person {
-  const { directoryId, dn, disabled, mark, statusUnknown, emailAddresses, primaryCandidates, notes } = person;
-  const state: unknown[] = [FINGERPRINT_VERSION, directoryId, dn, disabled, mark, statusUnknown];
-  for (const field of PROFILE_FIELDS) state.push(field === 'emailAddresses' ? emailAddresses.length : person[field]);
-  if (emailAddresses.length > 1) {
-    state.push(emailAddresses.slice(0, primaryCandidates).sort(), emailAddresses.slice(primaryCandidates).sort());
-  } else state.push(...emailAddresses);
+// 96 bits are enough: only states of ONE person are compared, never people with each other. A list instead of spreads:
+// this runs for every entry of the directory.
+function fingerprintOf(person: Person): string {
+  const { emailAddresses, primaryCandidates, notes } = person;
+  const state: unknown[] = [FINGERPRINT_VERSION, person.directoryId, person.dn];
+  for (const field of PROFILE_FIELDS) if (field !== 'emailAddresses') state.push(person[field]);
+  state.push(person.disabled, person.mark, person.statusUnknown);
+  state.push(primaryCandidates, inSortOrder(emailAddresses, primaryCandidates));
   if (notes.length > 0) state.push(notes.toSorted());
-  return { ...person, fingerprint: hash('sha256', JSON.stringify(state), 'base64url').slice(0, 16) };
+  return hash('sha256', JSON.stringify(state), 'base64url').slice(0, 16);
+}
+
+/** Sorts the candidates for the primary address, and the others after them. */
+function inSortOrder(addresses: readonly string[], candidates: number): readonly string[] {
+  const isSorted = addresses.every(
+    (address, position) => position === 0 || position === candidates || address > addresses[position - 1]!,
+  );
+  if (isSorted) return addresses;
+  return [...addresses.slice(0, candidates).sort(), ...addresses.slice(candidates).sort()];
 }

@@ -7,7 +7,7 @@ import type { Connection } from './connection.ts';
 import { directoryError, RESULT, searchFault } from './fault.ts';
 import type { SearchArea } from './scope.ts';
 import { toSearchFilter } from './search-filter.ts';
-import { readUniqueId, uniqueIdValues } from './unique-id.ts';
+import { idValues, readUniqueId, uniqueIdValues } from './unique-id.ts';
 
 /** An entry that a search by id returned. */
 export interface Holder {
@@ -44,7 +44,6 @@ export async function searchIds(
 ): Promise<readonly Holder[]> {
   const holders: Holder[] = [];
   const wanted = anyOf(ids, idAttribute, connection.server);
-  const name = idAttribute.toLowerCase();
   const { status, diagnostic } = await connection.search(
     {
       baseDn,
@@ -54,13 +53,18 @@ export async function searchIds(
     },
     withinMs,
     (entry) => {
-      const values = entry.attributes.find((attribute) => attribute.type.toLowerCase() === name)?.parsedBuffers ?? [];
+      const values = idValues(idAttribute, entry.attributes);
       const id = readUniqueId(idAttribute, values);
       holders.push({ dn: entry.name, id, folded: id !== null && isText(id, values) ? foldId(id) : null });
     },
   );
   if (status !== RESULT.success) {
-    throw searchFault(status, diagnostic, connection.server, `the search by ${idAttribute} below ${baseDn}`);
+    throw searchFault(
+      status,
+      diagnostic,
+      connection.server,
+      `the search by ${idAttribute} below ${baseDn || 'the root'}`,
+    );
   }
   return holders;
 }

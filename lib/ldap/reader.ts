@@ -12,8 +12,8 @@ import { makeEntryReading } from './entry.ts';
 import { type Holder, matchIds, searchIds } from './id-search.ts';
 import { readScope } from './reading/paged.ts';
 import { chooseContext, identifyServer, type RootDse } from './root-dse.ts';
+import { readSchema } from './schema.ts';
 import { chooseScope, findIdSource, findOutside, type IdSource, type SearchArea } from './scope.ts';
-import { VENDOR_FACTS } from './vendor.ts';
 
 /** Ids in one search: few enough for the size limits of servers. */
 const LOCATE_BATCH = 100;
@@ -164,10 +164,10 @@ function makeReader(
     get requests() {
       return connection.requests;
     },
-    readPeople() {
-      const facts = VENDOR_FACTS[rootDse.vendor];
-      const reading = makeEntryReading(settings.mapping, attribute, facts, now());
-      return readScope(connection, scope, rootDse, reading, withinMs);
+    async *readPeople() {
+      const schema = await readSchema(connection, rootDse, withinMs());
+      const reading = makeEntryReading(settings.mapping, attribute, rootDse, schema, now());
+      return yield* readScope(connection, scope, rootDse, reading, withinMs);
     },
     locate,
     judgeBranch(dn) {

@@ -6,12 +6,12 @@ import type { SearchEntry } from 'ldapts';
 import type { ServerIdentity } from '../directory/directory.ts';
 import { dnKey, isAtOrBelow, ownTypes } from '../distinguished-name.ts';
 import { ServiceError } from '../errors.ts';
-import type { Vendor } from '../settings/settings.ts';
+import { ROOT_BASE, type Vendor } from '../settings/settings.ts';
 import type { Connection } from './connection.ts';
 import { RESULT, searchFault } from './fault.ts';
 import { toSearchFilter } from './search-filter.ts';
 import type { ID_ATTRIBUTES } from './unique-id.ts';
-import { detectVendor, VENDOR_FACTS, vendorIdAttribute } from './vendor.ts';
+import { certainStatusOf, detectVendor, VENDOR_FACTS, type VendorFacts, vendorIdAttribute } from './vendor.ts';
 
 const PAGED_RESULTS_OID = '1.2.840.113556.1.4.319'; // RFC 2696
 const START_TLS_OID = '1.3.6.1.4.1.1466.20037'; // RFC 4511 section 4.14
@@ -26,6 +26,10 @@ export interface RootDse {
   readonly product: string;
   /** The attribute with the unique id on servers of this vendor; null if the vendor is unknown. */
   readonly idAttribute: (typeof ID_ATTRIBUTES)[number] | null;
+  /** The status attribute that every entry of an object class has; null if this server has none. */
+  readonly certainStatus: VendorFacts['certainStatus'];
+  /** The DN of the schema; null if the root DSE names none. */
+  readonly subschema: string | null;
   /** Whether the server announces paged searches. */
   readonly paging: boolean;
   readonly startTls: boolean;
@@ -73,6 +77,7 @@ export async function readRootDse(connection: Connection, vendor: Vendor | '', w
         'namingContexts',
         'defaultNamingContext',
         ...OWN_NAMES,
+        'subschemaSubentry',
       ],
     },
     withinMs,
@@ -92,7 +97,8 @@ function interpret(chosen: Vendor | '', valuesOf: (name: string) => readonly str
   const vendorName = valuesOf('vendorName');
   const vendorVersion = valuesOf('vendorVersion');
   const traits = { vendorName, vendorVersion, objectClass: valuesOf('objectClass') };
-  const detectedVendor = detectVendor({ ...traits, supportedCapabilities: valuesOf('supportedCapabilities') });
+  const supportedCapabilities = valuesOf('supportedCapabilities');
+  const detectedVendor = detectVendor({ ...traits, supportedCapabilities });
   const vendor = chosen || detectedVendor;
   const product = [...vendorName, ...vendorVersion].join(' ') || VENDOR_FACTS[detectedVendor].name;
   return {
@@ -100,6 +106,8 @@ function interpret(chosen: Vendor | '', valuesOf: (name: string) => readonly str
     detectedVendor,
     product,
     idAttribute: vendorIdAttribute(vendor, product),
+    certainStatus: certainStatusOf(vendor, supportedCapabilities),
+    subschema: valuesOf('subschemaSubentry')[0] || null,
     paging: valuesOf('supportedControl').includes(PAGED_RESULTS_OID),
     startTls: valuesOf('supportedExtension').includes(START_TLS_OID),
     passwordPolicy: valuesOf('supportedControl').includes(PASSWORD_POLICY_OID),
@@ -121,23 +129,26 @@ export function identityAt(server: string, endpoint: string): string {
 }
 
 /**
- * The base to search: the base DN of the settings, else the default naming context, else the only naming context.
+ * The base to search: the base DN of the settings, else the default naming context, else the only naming context. The
+ * root of the tree is '' here, and `""` in the settings.
  * @throws ServiceError baseUnknown
  */
 export function chooseBase(baseDn: string, rootDse: RootDse, server: string): string {
+  if (baseDn === ROOT_BASE) return '';
   if (baseDn !== '') return baseDn;
   if (rootDse.defaultNamingContext) return rootDse.defaultNamingContext;
-  const [only, ...others] = rootDse.namingContexts.filter((context) => context !== '');
+  const [only, ...others] = rootDse.namingContexts;
   if (only !== undefined && others.length === 0) return only;
+  if (only === undefined) {
+    throw new ServiceError('baseUnknown', `${server}: the settings have no base DN, and the server names none`, {
+      advice: 'Enter the base DN. The root DSE shows neither defaultNamingContext nor namingContexts to the bind DN.',
+    });
+  }
+  const names = [only, ...others].map((context) => (context === '' ? `${ROOT_BASE} (the root)` : context));
   throw new ServiceError(
     'baseUnknown',
-    `${server}: the settings have no base DN, and the server shows no single naming context`,
-    {
-      advice:
-        only === undefined
-          ? 'Enter the base DN. The server shows no naming context to the bind DN.'
-          : `Enter the base DN. The server offers ${[only, ...others].join(' and ')}.`,
-    },
+    `${server}: the settings have no base DN, and the server has several naming contexts`,
+    { advice: `Enter the base DN. The server offers ${names.join(' and ')}.` },
   );
 }
 

@@ -6,10 +6,11 @@ import { invalidRequest, ServiceError } from '../errors.ts';
 import { type Filter, parseFilter } from '../settings/filter.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { Connection } from './connection.ts';
+import type { FoundAttribute } from './entry.ts';
 import { LIMIT_RESULTS, RESULT, searchFault } from './fault.ts';
 import { chooseBase, chooseContext, type RootDse } from './root-dse.ts';
 import { toSearchFilter } from './search-filter.ts';
-import { ID_ATTRIBUTES, readUniqueId } from './unique-id.ts';
+import { ID_ATTRIBUTES, readEntryId } from './unique-id.ts';
 
 /** Base, depth and filter: what decides which entries a read returns. */
 export interface Scope {
@@ -129,8 +130,8 @@ export async function findOutside(
   return null;
 }
 
-/** The values of one entry, by attribute name in lower case. */
-export type Probed = ReadonlyMap<string, readonly Buffer[]>;
+/** The attributes of one entry. */
+export type Probed = readonly FoundAttribute[];
 
 /**
  * The first entries in scope, ten at most.
@@ -146,11 +147,11 @@ export async function probe(
   const { status, diagnostic } = await connection.search(
     { baseDn, scope: depth, filter: toSearchFilter(filter ?? EVERYBODY), attributes, sizeLimit: PROBE_SIZE },
     withinMs,
-    (found) => entries.push(new Map(found.attributes.map((one) => [one.type.toLowerCase(), one.parsedBuffers]))),
+    (found) => entries.push(found.attributes),
   );
   // Reaching our own limit, or one of the server's, is not a fault here. The read reports later what was left out.
   if (status !== RESULT.success && !LIMIT_RESULTS.has(status)) {
-    throw searchFault(status, diagnostic, connection.server, `the search below ${baseDn}`);
+    throw searchFault(status, diagnostic, connection.server, `the search below ${baseDn || 'the root'}`);
   }
   return entries;
 }
@@ -158,7 +159,7 @@ export async function probe(
 function firstId(candidates: readonly string[], entries: readonly Probed[]): IdSource | null {
   for (const entry of entries) {
     for (const attribute of candidates) {
-      const knownId = readUniqueId(attribute, entry.get(attribute.toLowerCase()) ?? []);
+      const knownId = readEntryId(attribute, entry);
       if (knownId !== null) return { attribute, knownId };
     }
   }

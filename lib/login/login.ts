@@ -11,7 +11,7 @@ import { within } from '../deadline.ts';
 import type { CurrentDirectory } from '../directory/current-directory.ts';
 import type { BindResult, Directory, RejectionReason } from '../directory/directory.ts';
 import { ServiceError } from '../errors.ts';
-import type { MappingSettings } from '../settings/settings.ts';
+import { type MappingSettings, ROOT_BASE } from '../settings/settings.ts';
 import { DECOY_HASH, MAX_PASSWORD_BYTES, verifyPasswordHash } from '../user/password.ts';
 import { mayLogIn } from '../user/privilege.ts';
 import { parseUserName } from '../user/user-name.ts';
@@ -224,7 +224,12 @@ async function verifyHash(user: User | null, password: string): Promise<BindResu
 /** A link to an entry that exists in no directory. */
 function decoyLink(baseDn: string): DirectoryLink {
   const id = randomUUID();
-  return { id, idAttribute: 'entryuuid', dn: baseDn === '' ? `cn=${id}` : `cn=${id},${baseDn}`, missingSince: null };
+  return {
+    id,
+    idAttribute: 'entryuuid',
+    dn: baseDn === '' || baseDn === ROOT_BASE ? `cn=${id}` : `cn=${id},${baseDn}`,
+    missingSince: null,
+  };
 }
 
 function rejected(reason: RejectionReason): LoginOutcome {

@@ -40,11 +40,14 @@ export interface ConnectionSettings {
   };
 }
 
+/** The base DN that stands for the root of the tree, whose DN is empty (RFC 4514 section 2.1). */
+export const ROOT_BASE = '""';
+
 /** Which entries of the directory are people to import. */
 export interface ScopeSettings {
-  /** Empty: the directory's default naming context, or its only one. */
+  /** Empty: the directory's default naming context, or its only one. ROOT_BASE: the root of the tree. */
   readonly baseDn: string;
-  /** RFC 4515 filter, sent exactly as written. Empty: `(objectClass=*)`. */
+  /** RFC 4515 filter. White space between its parts is not sent. Empty: `(objectClass=*)`. */
   readonly filter: string;
   readonly depth: 'subtree' | 'oneLevel';
 }

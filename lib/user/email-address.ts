@@ -2,7 +2,6 @@
  * E-mail addresses of users: their syntax, how to read them from the values of a directory, how they are compared, and
  * the size limit for one user. Sends no mail.
  */
-import { userNameKey } from './user-name.ts';
 
 // RFC 5322 section 3.4.1 as people use it: a local part, quoted if it has special characters, and a domain or an IP
 // address in brackets; letters of any script (RFC 6532). Any stricter rule is up to the mail system.
@@ -14,8 +13,10 @@ const DOMAIN = String.raw`(?:[^'${SPECIAL}]+|\[[^\s@[\]\\${NEVER}]+\])`;
 /** Matches a text that is a single e-mail address. */
 export const EMAIL_ADDRESS = new RegExp(`^${LOCAL_PART}@${DOMAIN}$`, 'u');
 
-/** The form in which e-mail addresses are compared: the same as for user names. */
-export const addressKey = userNameKey;
+/** The form in which e-mail addresses are compared: NFC, without letter case. Addresses are stored under this key. */
+export function addressKey(address: string): string {
+  return address.normalize('NFC').trim().toUpperCase().toLowerCase().normalize('NFC');
+}
 
 /**
  * Most bytes of addresses that one user may have: far above any real mailbox. Low enough for a transaction of many
@@ -25,6 +26,9 @@ export const MAX_ADDRESS_BYTES = 16 * 1024;
 
 /** Whether the addresses of one user are longer than MAX_ADDRESS_BYTES in total. */
 export function exceedAddressBytes(emailAddresses: readonly string[]): boolean {
+  // UTF-8 takes at most three bytes for each UTF-16 code unit.
+  const most = emailAddresses.reduce((sum, address) => sum + 3 * address.length + 1, 0);
+  if (most <= MAX_ADDRESS_BYTES) return false;
   return Buffer.byteLength(emailAddresses.join()) > MAX_ADDRESS_BYTES;
 }
 
@@ -36,6 +40,9 @@ export interface ReadAddresses {
   /** The parts that can't be read as an address. Parts of another type, such as `sip:`, are not among them. */
   readonly unreadable: readonly string[];
 }
+
+// Most values are of this kind, and a run reads hundreds of thousands.
+const PLAIN = /^(smtp:)?([\w.+-]+@[\w.-]+)$/i;
 
 const NOTHING: ReadAddresses = { addresses: [], primary: null, unreadable: [] };
 
@@ -50,7 +57,12 @@ const ANGLES = /<(?<address>[^<>]*)>[^<>@]*$/u;
  * @see https://learn.microsoft.com/en-us/windows/win32/adschema/a-proxyaddresses
  */
 export function readAddresses(value: string): ReadAddresses {
-  if (EMAIL_ADDRESS.test(value)) return { addresses: [value], primary: null, unreadable: [] };
+  const plain = PLAIN.exec(value);
+  if (plain !== null) {
+    const address = plain[2]!;
+    return { addresses: [address], primary: plain[1] === 'SMTP:' ? address : null, unreadable: NOTHING.unreadable };
+  }
+  if (EMAIL_ADDRESS.test(value)) return { addresses: [value], primary: null, unreadable: NOTHING.unreadable };
   const text = (GROUP.exec(value.trim())?.groups?.['members'] ?? value).trim();
   if (text === '' || isOtherType(text)) return NOTHING;
   const addresses: string[] = [];

@@ -236,6 +236,13 @@ async function setEmployeeNumber(server: DirectoryServer, dn: string, values: st
   await asRoot(server, (client) => client.modify(dn, new Change({ operation: 'replace', modification })));
 }
 
+const SAM_ACCOUNT_NAME_OID = '1.2.840.113556.1.4.221';
+const MAIL_OID = '0.9.2342.19200300.100.1.3';
+const ID_OIDS: Readonly<Record<DirectoryServer['idAttribute'], string>> = {
+  entryUUID: '1.3.6.1.1.16.4',
+  nsUniqueId: '2.16.840.1.113730.3.1.542',
+  objectGUID: '1.2.840.113556.1.4.2',
+};
 const NO_OPTIONS = 'Active Directory has no attribute options';
 
 /** Every behaviour, in the order of the table. */
@@ -535,6 +542,26 @@ export const BEHAVIOURS: readonly Behaviour[] = [
     },
   },
   {
+    name: 'takes attributes by other names of the schema and by OIDs',
+    async show(server) {
+      const mapping = {
+        ...(server.product === 'samba'
+          ? { userName: SAM_ACCOUNT_NAME_OID, fullName: '2.5.4.3', emailAddresses: MAIL_OID }
+          : { userName: 'userid', fullName: 'commonName', emailAddresses: MAIL_OID }),
+        uniqueId: ID_OIDS[server.idAttribute],
+      };
+      const directory = open(server, { scope: { filter: '(cn=anna)' }, mapping });
+
+      const { entries, proof } = await readAll(directory);
+
+      expect(proof).toEqual(COMPLETE);
+      expect(entries.map((entry) => mapEntry(entry, { ...MAPPING, ...mapping }))).toMatchObject([
+        { person: { userName: 'anna', fullName: 'anna', emailAddresses: ['anna@example.com'] } },
+      ]);
+      expect(await directory.findDn(entries[0]!.id!, mapping.uniqueId)).toBe(entries[0]!.dn);
+    },
+  },
+  {
     name: 'takes attributes with a language option (;lang-de)',
     notApplicable: { samba: NO_OPTIONS, apacheds: 'ApacheDS drops the option and keeps the value without it' },
     async show(server) {
@@ -644,6 +671,8 @@ export const BEHAVIOURS: readonly Behaviour[] = [
         `cn=anna,ou=aliases,${BASE_DN}`,
         `ou=aliases,${BASE_DN}`,
       ]);
+      const unusable = everything.entries.flatMap((entry) => entry.unusable ?? []);
+      expect(unusable).toEqual([expect.stringMatching(/^the entry is an alias of "cn=anna,ou=people,/i)]);
     },
   },
   {

@@ -316,6 +316,9 @@ describe('on a real server', () => {
       statusAttributes: [
         { name: 'pwdAccountLockedTime', seen: true },
         { name: 'shadowExpire', seen: false },
+        { name: 'sambaAcctFlags', seen: false },
+        { name: 'inetUserStatus', seen: false },
+        { name: 'accountStatus', seen: false },
       ],
     });
     expect(result.warnings).toContainEqual(expect.stringMatching(/certificate of 127\.0\.0\.1 expires in 10 days/));

@@ -13,6 +13,7 @@ import { describeResult, LIMIT_RESULTS, RESULT, searchFault } from '../fault.ts'
 import { leadsToNobody, type RootDse } from '../root-dse.ts';
 import type { Scope } from '../scope.ts';
 import { toSearchFilter } from '../search-filter.ts';
+import { readOn } from './range.ts';
 
 /**
  * Entries per page. Active Directory returns no larger pages (MaxPageSize), and the limits of other servers usually
@@ -66,6 +67,7 @@ export async function* readScope(
     };
     try {
       const end = await connection.search(search, withinMs(), (found) => entries.push(reading.read(found)));
+      await readOn(connection, reading, entries, withinMs);
       return { entries, end };
     } catch (error) {
       if (error instanceof ServiceError) return { entries, end: error };
@@ -164,7 +166,7 @@ function cookieOf(answer: Answer): Buffer | null {
 function throwFault(end: Answer | ServiceError, server: string, baseDn: string): void {
   if (end instanceof ServiceError) throw end;
   if (end.status === RESULT.success || LIMIT_RESULTS.has(end.status)) return;
-  throw searchFault(end.status, end.diagnostic, server, `the search below ${baseDn}`);
+  throw searchFault(end.status, end.diagnostic, server, `the search below ${baseDn || 'the root'}`);
 }
 
 function adviceFor(end: Answer): string {
