@@ -253,8 +253,8 @@ const options = z
       .max(3_650)
       .default(7)
       .describe(
-        'How many days a user must be missing before `missingUsers` applies. 0: in the run that finds the user missing, ' +
-          'if it read the same server as the last complete run, else in the next complete one.',
+        'How many days a user must be missing before `missingUsers` applies. 0: in the run that finds the user ' +
+          'missing, if it read the same server as the last complete run, else in the next complete one.',
       ),
     removalLimit: z
       .strictObject({

@@ -75,7 +75,10 @@ export interface DirectoryReader {
    * @throws ServiceError with a DirectoryFaultCode
    */
   locate(ids: readonly string[]): Promise<ReadonlyMap<string, Whereabouts>>;
-  /** Looks at everything below the entry with this DN, and at the entry itself. @throws ServiceError with a DirectoryFaultCode */
+  /**
+   * Looks at everything below the entry with this DN, and at the entry itself. @throws ServiceError with a
+   * DirectoryFaultCode
+   */
   judgeBranch(dn: string): Promise<BranchState>;
   close(): Promise<void>;
 }
@@ -118,8 +121,8 @@ export interface Directory {
    */
   verifyPassword(dn: string, password: string): Promise<BindResult>;
   /**
-   * The DN of the only entry with this unique id; of several, the one with the stored DN, if that is given. null if that
-   * leaves none. Ids match as in `locate`.
+   * The DN of the only entry with this unique id; of several, the one with the stored DN, if that is given. null if
+   * that leaves none. Ids match as in `locate`.
    * @throws ServiceError with a DirectoryFaultCode
    */
   findDn(id: string, idAttribute: string, storedDn?: string): Promise<string | null>;

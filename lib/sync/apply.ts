@@ -7,15 +7,16 @@ import { userNameKey } from '../user/user-name.ts';
 import type { Fence, UserStore } from '../user/user-store.ts';
 import { isWayIn } from '../user/user.ts';
 import type { User } from '../user/user.ts';
+import { decideMissing, removeUser } from './absence.ts';
 import { batchesOf } from './batch.ts';
 import type { Changed } from './matching.ts';
-import { createUser, isTiedTo, meetOccupant, occupantReason, planPerson, planUser, refusePerson } from './plan.ts';
+import { meetOccupant, occupantReason, refusePerson } from './plan.ts';
 import type { Plan } from './plan.ts';
-import { decideMissing, removeUser } from './removal.ts';
 import type { Report } from './report.ts';
 import type { JournalWrite, RunJournal } from './run-journal.ts';
 import { CHANGED_MEANWHILE, tell } from './step.ts';
 import type { PlanContext, Step } from './step.ts';
+import { createUser, isTiedTo, planPerson, planUser } from './user-step.ts';
 
 /** Carries out the steps of a plan, in two ways. */
 export interface Apply {

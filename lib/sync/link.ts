@@ -8,11 +8,12 @@ import type { Person } from '../directory/mapping.ts';
 import { userNameKey } from '../user/user-name.ts';
 import type { User } from '../user/user.ts';
 import type { OpenApprovals } from './open-approvals.ts';
-import { occupantReason, planPerson, refusePerson } from './plan.ts';
+import { occupantReason, refusePerson } from './plan.ts';
 import type { Change } from './run.ts';
 import type { SecondLook, Sighting } from './second-look.ts';
 import type { PlanContext, Step } from './step.ts';
 import { differences, stepOf, tell, touched, withheldLine } from './step.ts';
+import { planPerson } from './user-step.ts';
 
 /** A missing user, and the new entry with the user's name. */
 export interface Contested {

@@ -1,139 +1,17 @@
 /**
- * Plans a run without carrying it out: pure functions from stored users and people to changes. planUser and createUser
- * decide about one user, and plan it again after a lost race; settleNames and orderRenames decide across all users (who
- * frees a name, in which order). removal.ts decides who may lose access.
- *
- * Two rules always apply. Sync owns the profile, the link to the directory and the mark `disabledBy: sync`, and nothing
- * else. A user with integrated authentication is never changed.
+ * Plans a run without carrying it out: pure functions from stored users and people to changes, across all users: who
+ * gets which name, who frees one, in which order. What happens to one user is planned in user-step.ts, and who may lose
+ * access in removal.ts.
  */
-import { orderAddresses } from '../directory/mapping.ts';
 import type { Person } from '../directory/mapping.ts';
 import { userNameKey } from '../user/user-name.ts';
-import type { DirectoryLink, User } from '../user/user.ts';
-import { foldId, linkKey, profileOf } from '../user/user.ts';
-import { lossesOf, proposalFor, withheldLosses } from './loss.ts';
+import type { User } from '../user/user.ts';
 import type { Changed, Matches } from './matching.ts';
-import { disableById, MARKED_DISABLED } from './removal.ts';
+import { disableById } from './removal.ts';
 import type { Disabling, Marked, Present, RemovalDecision } from './removal.ts';
-import type { Change, ChangeKind } from './run.ts';
-import type { Loss, PlanContext, Step } from './step.ts';
-import { CHANGED_MEANWHILE, differences, line, stepOf, tell, touched, withoutSessions } from './step.ts';
-
-/** Creates the user of a new person. */
-export function createUser(person: Person, context: PlanContext): Step {
-  const time = context.now.toISOString();
-  const user: User = {
-    id: context.newId(),
-    ...profileOf(person),
-    authentication: 'directory',
-    disabledBy: person.disabled ? 'sync' : null,
-    privileges: context.defaultPrivileges,
-    directory: linkTo(person, null, context),
-    passwordHash: null,
-    fingerprint: person.fingerprint,
-    createdAt: time,
-    updatedAt: time,
-    version: 1,
-  };
-  const reasons = [...(person.disabled ? [MARKED_DISABLED] : []), ...person.notes];
-  return stepOf(withReasons(line('created', user), reasons), { kind: 'create', user }, person);
-}
-
-/** The link to a person's entry. `kept`: the mark to keep while the entry does not show whether it still has it. */
-function linkTo(person: Person, kept: string | null, { idAttribute }: PlanContext): DirectoryLink {
-  const { directoryId: id, dn } = person;
-  const mark = person.mark ?? kept;
-  return { id, idAttribute, dn, missingSince: null, ...(mark !== null && { mark }) };
-}
-
-function withReasons(change: Change, reasons: readonly string[]): Change {
-  return reasons.length === 0 ? change : { ...change, reason: reasons.join('; ') };
-}
-
-/**
- * Updates a user to match its person. The user is the person's own: it has the same unique id, or no link and the same
- * name (then the change is `linked`). A change of kind `unchanged` is written as well: it renews the fingerprint of a
- * record that differs in nothing else.
- *
- * Losses that the guard has not let pass stay as they are. Such a record keeps no fingerprint, so that every run looks
- * at it again.
- */
-export function planUser(user: User, person: Person, context: PlanContext): Step {
-  const losses = lossesOf(user, person, context);
-  const allowed = context.losses.allowed.get(user.id);
-  const carriedOut = losses.filter((loss) => allowed?.has(loss) === true);
-  const keeps = (loss: Loss): boolean => losses.includes(loss) && !carriedOut.includes(loss);
-  // An administrator's mark stays, whatever the directory says. Linking takes no access away: disabling is a removal.
-  // The next run finds no fingerprint, and counts and guards the removal.
-  const disables = person.disabled && (isTiedTo(user, person, context) || user.disabledBy === 'sync');
-  const keepsStatus = keeps('enable') || (person.statusUnknown && user.disabledBy !== null);
-  const isSettled = carriedOut.length === losses.length && !(person.disabled && !disables && user.disabledBy === null);
-  const profile = profileOf(person);
-  const next: User = {
-    ...touched(user, context),
-    ...profile,
-    emailAddresses: keeps('emailAddresses') ? user.emailAddresses : orderAddresses(user.emailAddresses, person),
-    fullName: keeps('fullName') ? user.fullName : profile.fullName,
-    disabledBy: user.disabledBy === 'admin' ? 'admin' : disables || keepsStatus ? 'sync' : null,
-    directory: linkTo(person, keepsStatus ? (user.directory?.mark ?? null) : null, context),
-    fingerprint: isSettled ? person.fingerprint : null,
-  };
-  const fields = differences(user, next);
-  const kind = kindOf(user, next, fields);
-  const reasons = next.disabledBy === 'sync' && user.disabledBy === null ? [MARKED_DISABLED] : [];
-  const change: Change = withReasons(
-    {
-      ...line(kind, next),
-      ...(next.userName === user.userName ? {} : { previousUserName: user.userName }),
-      ...(Object.keys(fields).length === 0 ? {} : { fields }),
-    },
-    kind === 'unchanged' ? reasons : [...reasons, ...person.notes],
-  );
-  const write = userNameKey(next.userName) === userNameKey(user.userName) ? 'update' : 'rename';
-  const endsSessions = next.userName !== user.userName || next.disabledBy !== user.disabledBy;
-  const approvals = context.losses.approvals.get(user.id) ?? [];
-  return stepOf(
-    change,
-    { kind: write, user: endsSessions ? withoutSessions(next) : next, previous: user },
-    person,
-    carriedOut.length === 0
-      ? {}
-      : {
-          // Approved losses are not counted.
-          counts: carriedOut.filter((loss) => !approvals.some(({ proposes }) => proposes === proposalFor(loss))),
-          approvals,
-        },
-  );
-}
-
-/** The steps of one user and its person: the update, if there is anything to write, and the lines of kept losses. */
-export function planPerson(user: User, person: Person, context: PlanContext): Step[] {
-  const step = planUser(user, person, context);
-  const kept = keptLosses(user, person, context);
-  // A record that differs in nothing and keeps no fingerprint needs no write, however often it is looked at.
-  const isNeedless = step.change.kind === 'unchanged' && user.fingerprint === null && isFingerprintKept(step);
-  return isNeedless ? kept : [step, ...kept];
-}
-
-function isFingerprintKept({ write }: Step): boolean {
-  return write?.kind === 'update' && write.user.fingerprint === null;
-}
-
-/** The lines of the losses that the guard has not let pass. */
-function keptLosses(user: User, person: Person, context: PlanContext): Step[] {
-  const allowed = context.losses.allowed.get(user.id);
-  const kept = lossesOf(user, person, context).filter((loss) => allowed?.has(loss) !== true);
-  return withheldLosses(user, kept, context);
-}
-
-// One line per user: if several things changed, the kind that an administrator looks for first.
-function kindOf(user: User, next: User, fields: NonNullable<Change['fields']>): ChangeKind {
-  if (user.directory === null || foldId(linkKey(user.directory)) !== foldId(linkKey(next.directory!))) return 'linked';
-  if (user.disabledBy !== next.disabledBy) return next.disabledBy === null ? 'enabled' : 'disabled';
-  // A person who moved within the directory counts as renamed, because the distinguished name changed.
-  if (user.userName !== next.userName || user.directory.dn !== next.directory?.dn) return 'renamed';
-  return Object.keys(fields).length === 0 ? 'unchanged' : 'updated';
-}
+import type { PlanContext, Step } from './step.ts';
+import { CHANGED_MEANWHILE, line, tell } from './step.ts';
+import { isTiedTo, keptLosses, planPerson, planUser } from './user-step.ts';
 
 // ------------------------------------------------------------------------------------------------- conflicts
 
@@ -153,18 +31,6 @@ export function occupantReason(occupant: User): string {
   return occupant.authentication === 'integrated'
     ? 'a user with integrated authentication has this name; a run never changes such a user'
     : 'a user linked to another entry has this name; delete that user if the person has left';
-}
-
-/**
- * Whether a user is the person's own: linked by the unique id in use, in any letter case. matching.ts has made sure that
- * no other user and no other entry has this id without case.
- */
-export function isTiedTo(
-  { directory }: User,
-  { directoryId }: Pick<Person, 'directoryId'>,
-  { idAttribute }: PlanContext,
-): boolean {
-  return directory?.idAttribute === idAttribute && foldId(directory.id) === foldId(directoryId);
 }
 
 /**

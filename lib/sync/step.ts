@@ -124,5 +124,8 @@ export function withheldLine(user: User, reason: string, proposes: Proposal | nu
   };
 }
 
+/** The reason of a user whom a mark of the directory disables. */
+export const MARKED_DISABLED = 'the directory marks the account as disabled';
+
 /** The reason of a user that changed after it was read. */
 export const CHANGED_MEANWHILE = 'the user was changed during the run; the next run looks at it again';

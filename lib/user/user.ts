@@ -41,8 +41,8 @@ export function linkKey({ idAttribute, id }: Pick<DirectoryLink, 'idAttribute' |
 }
 
 /**
- * An id or a link key without letter case, for directories that compare the attribute without it. Two ids that are equal
- * only in this form may belong to two people: use it only where one candidate stands on each side.
+ * An id or a link key without letter case, for directories that compare the attribute without it. Two ids that are
+ * equal only in this form may belong to two people: use it only where one candidate stands on each side.
  */
 export function foldId(text: string): string {
   return text.toLowerCase();

@@ -5,8 +5,8 @@
 import { mapEntry } from '../../lib/directory/mapping.ts';
 import type { Person } from '../../lib/directory/mapping.ts';
 import type { Settings } from '../../lib/settings/settings.ts';
-import { createUser } from '../../lib/sync/plan.ts';
 import { NO_LOSS } from '../../lib/sync/step.ts';
+import { createUser } from '../../lib/sync/user-step.ts';
 import type { User } from '../../lib/user/user.ts';
 import { anEntry, aSettings, MAPPING } from '../support/people.ts';
 

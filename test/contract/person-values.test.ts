@@ -1,6 +1,6 @@
 /**
- * What the values of a directory become, from the entry on a server to the person: names of attributes, options, several
- * values, marks of accounts, aliases, bases. Real servers where one shows it, else scripted ones.
+ * What the values of a directory become, from the entry on a server to the person: names of attributes, options,
+ * several values, marks of accounts, aliases, bases. Real servers where one shows it, else scripted ones.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,7 @@
 /**
- * The stories of docs/removals.md, played on real OpenLDAP servers: what an administrator sees, does, and how often. The
- * story of twelve servers behind one name is played in test/unit/trusted-view.test.ts, because it needs twelve addresses.
+ * The stories of docs/removals.md, played on real OpenLDAP servers: what an administrator sees, does, and how often.
+ * The story of twelve servers behind one name is played in test/unit/trusted-view.test.ts, because it needs twelve
+ * addresses.
  */
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { approveRun } from '../../lib/administration/runs.ts';

@@ -1,7 +1,7 @@
 /**
  * An OpenLDAP server with departments, for stories about people who disappear. Several servers may be loaded with the
- * same unique ids, as replicas are. Each bind DN is blind to something, so that a test takes rights away by changing the
- * bind DN.
+ * same unique ids, as replicas are. Each bind DN is blind to something, so that a test takes rights away by changing
+ * the bind DN.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

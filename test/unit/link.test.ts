@@ -1,10 +1,10 @@
 /** What happens to newcomers who have the user name of a missing user. */
 import { describe, expect, test } from 'vitest';
 import type { Person } from '../../lib/directory/mapping.ts';
+import { decideMissing } from '../../lib/sync/absence.ts';
 import type { Approval } from '../../lib/sync/approval-store.ts';
 import { decideLinks, separateContested } from '../../lib/sync/link.ts';
 import { openApprovals } from '../../lib/sync/open-approvals.ts';
-import { decideMissing } from '../../lib/sync/removal.ts';
 import type { Sighting } from '../../lib/sync/second-look.ts';
 import type { PlanContext } from '../../lib/sync/step.ts';
 import type { DirectoryLink, User } from '../../lib/user/user.ts';

@@ -1,18 +1,12 @@
 import { describe, expect, test } from 'vitest';
+import { decideMissing, removeUser } from '../../lib/sync/absence.ts';
+import type { Removal } from '../../lib/sync/absence.ts';
 import { planAgain } from '../../lib/sync/apply.ts';
 import type { Matches } from '../../lib/sync/matching.ts';
-import {
-  countWrites,
-  createUser,
-  isTiedTo,
-  planChanges,
-  planUser,
-  settleNames,
-  sortMatches,
-} from '../../lib/sync/plan.ts';
-import { decideMissing, removeUser } from '../../lib/sync/removal.ts';
-import type { Removal, RemovalDecision } from '../../lib/sync/removal.ts';
+import { countWrites, planChanges, settleNames, sortMatches } from '../../lib/sync/plan.ts';
+import type { RemovalDecision } from '../../lib/sync/removal.ts';
 import { tell } from '../../lib/sync/step.ts';
+import { createUser, isTiedTo, planUser } from '../../lib/sync/user-step.ts';
 import type { User } from '../../lib/user/user.ts';
 import { aContext, aPerson, aUser, NOW } from '../support/people.ts';
 

@@ -3,17 +3,12 @@ import { describe, expect, test } from 'vitest';
 import type { BranchState } from '../../lib/directory/directory.ts';
 import { ServiceError } from '../../lib/errors.ts';
 import type { OptionSettings } from '../../lib/settings/settings.ts';
+import type { Removal } from '../../lib/sync/absence.ts';
+import { decideMissing, judgeSighting, noticeNewAbsence, removeUser } from '../../lib/sync/absence.ts';
 import { openGuard } from '../../lib/sync/guard.ts';
 import { openApprovals } from '../../lib/sync/open-approvals.ts';
-import type { Removal, RemovalInput } from '../../lib/sync/removal.ts';
-import {
-  decideMissing,
-  decideRemovals,
-  judgeSighting,
-  lastAdministrators,
-  noticeNewAbsence,
-  removeUser,
-} from '../../lib/sync/removal.ts';
+import type { RemovalInput } from '../../lib/sync/removal.ts';
+import { decideRemovals, lastAdministrators } from '../../lib/sync/removal.ts';
 import type { GuardCounter } from '../../lib/sync/run-journal.ts';
 import type { Sighting } from '../../lib/sync/second-look.ts';
 import type { PlanContext, Step } from '../../lib/sync/step.ts';

@@ -1,12 +1,13 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { ServiceError } from '../../lib/errors.ts';
+import { decideMissing } from '../../lib/sync/absence.ts';
 import { applyTo, planAgain } from '../../lib/sync/apply.ts';
 import { SAME_LINK, startMatching } from '../../lib/sync/matching.ts';
-import { createUser, planChanges, planUser, sortMatches } from '../../lib/sync/plan.ts';
+import { planChanges, sortMatches } from '../../lib/sync/plan.ts';
 import { readEverybody } from '../../lib/sync/reading.ts';
-import { decideMissing } from '../../lib/sync/removal.ts';
 import { CHANGED_MEANWHILE } from '../../lib/sync/step.ts';
 import type { Step } from '../../lib/sync/step.ts';
+import { createUser, planUser } from '../../lib/sync/user-step.ts';
 import type { User } from '../../lib/user/user.ts';
 import { startHouse } from '../support/house.ts';
 import type { House } from '../support/house.ts';

@@ -96,7 +96,7 @@ describe('H1: a fault during creation', () => {
   test('what was created although the answer got lost is told as well', async () => {
     house.directory.people = people(600);
     const { journal } = house.ports;
-    const { write } = journal;
+    const write = journal.write.bind(journal);
     let calls = 0;
     Object.assign(journal, {
       write: async (...args: Parameters<RunJournal['write']>) => {
