@@ -257,7 +257,9 @@ describe('missing users', () => {
     const run = await house.run();
     expect(run.totals).toMatchObject({ ...totals({ withheld: 4 }), conflict: 0 });
     const lines = await house.changes(run);
-    expect(lines.map(({ userName, proposes }) => [userName, proposes])).toEqual([
+    expect(
+      lines.map(({ userName, proposes }) => [userName, proposes]).toSorted((a, b) => (String(a) < String(b) ? -1 : 1)),
+    ).toEqual([
       ['user0', 'link'],
       ['user1', 'link'],
       ['user2', undefined],
