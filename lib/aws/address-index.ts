@@ -16,9 +16,9 @@ import { hash } from 'node:crypto';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { PutCommand, QueryCommand } from '@aws-sdk/lib-dynamodb';
 import { ServiceError } from '../errors.ts';
-import { userNameKey } from '../user/user-name.ts';
 import type { UserWrite, WriteResult } from '../user/user-store.ts';
 import type { User } from '../user/user.ts';
+import { nameKeyOf } from '../user/user.ts';
 import { executeStatements, inFlight, wasWritten } from './client.ts';
 import type { Item } from './client.ts';
 import { USERS_TABLE } from './environment.ts';
@@ -131,7 +131,7 @@ export function createAddressIndex(client: DynamoDBDocumentClient, usersTable: s
 export function hintsOf(user: User | null): Hint[] {
   if (user === null || user.emailAddresses.length < 2) return [];
   const { id, version } = user;
-  const owner = userNameKey(user.userName);
+  const owner = nameKeyOf(user);
   const [first, ...further] = user.emailAddresses.map(indexedAddress);
   return [...new Set(further)]
     .filter((addressKey) => addressKey !== first)

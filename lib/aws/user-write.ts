@@ -5,9 +5,8 @@
  */
 import { hash } from 'node:crypto';
 import { compareUsers } from '../event/event.ts';
-import { userNameKey } from '../user/user-name.ts';
 import type { UserWrite, WriteResult } from '../user/user-store.ts';
-import { linkKey } from '../user/user.ts';
+import { linkKey, nameKeyOf } from '../user/user.ts';
 import type { User } from '../user/user.ts';
 import type { AddressIndex } from './address-index.ts';
 import { inFlight } from './client.ts';
@@ -82,12 +81,12 @@ function toRecords({ usersTable, operationsTable }: UserTables, writes: readonly
   const renamed = new Map<string, UserWrite & { kind: 'rename' }>();
   for (const write of writes) {
     if (write.kind === 'rename') renamed.set(write.previous.id, write);
-    if (write.kind === 'check') checked.set(userNameKey(write.previous.userName), write.previous);
+    if (write.kind === 'check') checked.set(nameKeyOf(write.previous), write.previous);
     const before = userBefore(write);
-    if (before !== null) leaving.set(userNameKey(before.userName), before);
+    if (before !== null) leaving.set(nameKeyOf(before), before);
     const user = userAfter(write);
     if (user === null) continue;
-    const nameKey = userNameKey(user.userName);
+    const nameKey = nameKeyOf(user);
     if (taking.has(nameKey)) return null;
     taking.set(nameKey, user);
   }

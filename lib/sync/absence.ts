@@ -1,11 +1,11 @@
+import type { BranchState } from '../directory/directory.ts';
+import type { Person } from '../directory/mapping.ts';
+import type { OptionSettings } from '../settings/settings.ts';
 /**
  * Decides which missing users are really absent: the grace period, two reads after a change of server, the second look,
  * and vanished branches. Whether they may be removed is decided in removal.ts.
  */
-import type { BranchState } from '../directory/directory.ts';
-import type { Person } from '../directory/mapping.ts';
-import type { OptionSettings } from '../settings/settings.ts';
-import { userNameKey } from '../user/user-name.ts';
+import { nameKeyOf } from '../user/user.ts';
 import type { User } from '../user/user.ts';
 import type { Approval } from './approval-store.ts';
 import type { Guard } from './guard.ts';
@@ -145,7 +145,7 @@ export async function decideAbsence(
   for (const user of missing) {
     // Asked for everybody, because an approval lasts as long as the person is missing.
     const approval = approvals.find(user, 'remove');
-    const decision = claimed.has(userNameKey(user.userName)) ? NOTHING : decideMissing(user, context);
+    const decision = claimed.has(nameKeyOf(user)) ? NOTHING : decideMissing(user, context);
     if (decision.kind === 'mark') marks.push(decision.step);
     else if (decision.kind === 'nothing') settled += 1;
     else overdue.push({ user, how: decision.how, approval });

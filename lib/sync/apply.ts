@@ -3,9 +3,8 @@
  * step is planned again from the stored user, for that user alone; a user that others keep changing is left to the next
  * run.
  */
-import { userNameKey } from '../user/user-name.ts';
 import type { Fence, UserStore } from '../user/user-store.ts';
-import { isWayIn } from '../user/user.ts';
+import { isWayIn, nameKeyOf } from '../user/user.ts';
 import type { User } from '../user/user.ts';
 import { decideMissing, removeUser } from './absence.ts';
 import { batchesOf } from './batch.ts';
@@ -114,7 +113,7 @@ function toJournalWrite({ write, change, counts, approvals }: Step): JournalWrit
 /** The current users under the name that the step's user had, and under the name that it is to get. */
 async function currentUsers(users: Pick<UserStore, 'getMany'>, { write, person }: Step): Promise<readonly User[]> {
   const names = new Set<string>();
-  if (write !== null && write.kind !== 'create') names.add(userNameKey(write.previous.userName));
+  if (write !== null && write.kind !== 'create') names.add(nameKeyOf(write.previous));
   if (person !== null) names.add(person.nameKey);
   return [...(await users.getMany([...names])).values()];
 }
@@ -130,7 +129,7 @@ export function planAgain(step: Step, current: readonly User[], context: PlanCon
   if (write === null) return step;
   if (person !== null) {
     const own = current.find((user) => isTiedTo(user, person, context));
-    const occupant = current.find((user) => userNameKey(user.userName) === person.nameKey);
+    const occupant = current.find((user) => nameKeyOf(user) === person.nameKey);
     if (own && occupant && own.id !== occupant.id) return refusePerson(person, own, occupantReason(occupant));
     if (own) {
       const again = planUser(own, person, context);

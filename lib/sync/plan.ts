@@ -1,10 +1,11 @@
+import type { Person } from '../directory/mapping.ts';
+import { userNameKey } from '../user/user-name.ts';
 /**
  * Plans a run without carrying it out: pure functions from stored users and people to changes, across all users: who
  * gets which name, who frees one, in which order. What happens to one user is planned in user-step.ts, and who may lose
  * access in removal.ts.
  */
-import type { Person } from '../directory/mapping.ts';
-import { userNameKey } from '../user/user-name.ts';
+import { nameKeyOf } from '../user/user.ts';
 import type { User } from '../user/user.ts';
 import type { Changed, Matches } from './matching.ts';
 import { disableById } from './removal.ts';
@@ -85,7 +86,7 @@ export function settleNames(
   const allBlocked: Present[] = [];
   let freed: Set<string>;
   for (;;) {
-    freed = new Set([...leaving, ...possible.map(({ user }) => userNameKey(user.userName))]);
+    freed = new Set([...leaving, ...possible.map(({ user }) => nameKeyOf(user))]);
     const blocked = possible.filter(({ person }) => occupants.has(person.nameKey) && !freed.has(person.nameKey));
     if (blocked.length === 0) break;
     allBlocked.push(...blocked);
@@ -114,8 +115,7 @@ const MAX_GROUP = 30;
  * people than a transaction holds can't be renamed until an administrator frees one of its names.
  */
 function orderRenames(steps: readonly Step[]): Step[][] {
-  const keyOf = (user: User): string => userNameKey(user.userName);
-  const byOldName = new Map(steps.map((step) => [keyOf(previousOf(step)), step]));
+  const byOldName = new Map(steps.map((step) => [nameKeyOf(previousOf(step)), step]));
   const done = new Set<Step>();
   const groups: Step[][] = [];
   for (const start of steps) {
@@ -212,7 +212,7 @@ export function planChanges(
   context: PlanContext,
 ): Plan {
   const leaving = new Set(
-    decided.removals.filter(({ write }) => write?.kind === 'delete').map(({ change }) => userNameKey(change.userName!)),
+    decided.removals.flatMap(({ write }) => (write?.kind === 'delete' ? nameKeyOf(write.previous) : [])),
   );
   const renaming: Present[] = [];
   const disabling: Step[] = [];
@@ -221,14 +221,14 @@ export function planChanges(
   for (const each of decided.disabling) {
     counted.set(each.user, each);
     if (each.person === null) disabling.push(disableById(each, context));
-    else if (userNameKey(each.user.userName) !== each.person.nameKey) renaming.push({ ...each, person: each.person });
+    else if (nameKeyOf(each.user) !== each.person.nameKey) renaming.push({ ...each, person: each.person });
     else {
       disabling.push(countDisabling(planUser(each.user, each.person, context), each));
       others.push(...keptLosses(each.user, each.person, context));
     }
   }
   for (const each of present) {
-    if (userNameKey(each.user.userName) !== each.person.nameKey) renaming.push(each);
+    if (nameKeyOf(each.user) !== each.person.nameKey) renaming.push(each);
     else others.push(...planPerson(each.user, each.person, context));
   }
   const names = context.ownsNames

@@ -7,9 +7,8 @@
  */
 import { orderAddresses } from '../directory/mapping.ts';
 import type { Person } from '../directory/mapping.ts';
-import { userNameKey } from '../user/user-name.ts';
 import type { DirectoryLink, User } from '../user/user.ts';
-import { foldId, linkKey, profileOf } from '../user/user.ts';
+import { foldId, linkKey, profileOf, nameKeyOf } from '../user/user.ts';
 import { lossesOf, proposalFor, withheldLosses } from './loss.ts';
 import type { Change, ChangeKind } from './run.ts';
 import type { Loss, PlanContext, Step } from './step.ts';
@@ -65,8 +64,9 @@ export function planUser(user: User, person: Person, context: PlanContext): Step
   const keepsStatus = keeps('enable') || (person.statusUnknown && user.disabledBy !== null);
   const isSettled = carriedOut.length === losses.length && !(person.disabled && !disables && user.disabledBy === null);
   const profile = profileOf(person);
+  const { storedKey: _storedKey, ...known } = touched(user, context);
   const next: User = {
-    ...touched(user, context),
+    ...known,
     ...profile,
     emailAddresses: keeps('emailAddresses') ? user.emailAddresses : orderAddresses(user.emailAddresses, person),
     fullName: keeps('fullName') ? user.fullName : profile.fullName,
@@ -85,7 +85,7 @@ export function planUser(user: User, person: Person, context: PlanContext): Step
     },
     kind === 'unchanged' ? reasons : [...reasons, ...person.notes],
   );
-  const write = userNameKey(next.userName) === userNameKey(user.userName) ? 'update' : 'rename';
+  const write = nameKeyOf(next) === nameKeyOf(user) ? 'update' : 'rename';
   const endsSessions = next.userName !== user.userName || next.disabledBy !== user.disabledBy;
   const approvals = context.losses.approvals.get(user.id) ?? [];
   return stepOf(

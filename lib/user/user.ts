@@ -104,6 +104,16 @@ export interface User extends Profile {
   readonly updatedAt: string;
   /** 1 at creation; each write adds 1. */
   readonly version: number;
+  /**
+   * The name key under which the record is stored, if this version would compute another one: the rules for names have
+   * changed since. A rename, or the next run that changes the user, gives it a key of today.
+   */
+  readonly storedKey?: string;
+}
+
+/** The key under which the record is stored, which is never computed anew. */
+export function nameKeyOf({ storedKey, userName }: Pick<User, 'storedKey' | 'userName'>): string {
+  return storedKey ?? userNameKey(userName);
 }
 
 /** The user as shown to other systems: without the hash and the fingerprint. */

@@ -408,6 +408,23 @@ describe('data of an earlier version', () => {
     expect(ofKind.items).toEqual([skipped('a'), skipped('b')]);
   });
 
+  test('is a user under a name key that is computed in another way today', async () => {
+    const { usersTable } = house.options;
+    const [person] = people(1) as [User];
+    const anna = { ...person, userName: 'Ａnna' };
+    await put(usersTable, { ...toUserItem(anna), nameKey: 'ａnna' });
+    const stored = (await house.users.getMany(['ａnna'])).get('ａnna')!;
+    expect(stored).toEqual({ ...anna, storedKey: 'ａnna' });
+
+    const changed = { ...stored, fullName: 'changed', version: 2 };
+    expect(await house.users.writeTogether([{ kind: 'update', user: changed, previous: stored }])).toBe('written');
+    const { storedKey: _storedKey, ...renewed } = { ...changed, version: 3 };
+    expect(await house.users.writeTogether([{ kind: 'rename', user: renewed, previous: changed }])).toBe('written');
+
+    expect(await house.users.getMany(['ａnna'])).toEqual(new Map());
+    expect(await house.users.get('ANNA')).toEqual(renewed);
+  });
+
   test('is users without an owner of their directory id, even two with one id', async () => {
     const { usersTable, operationsTable } = house.options;
     const [anna, ben] = people(2) as [User, User];

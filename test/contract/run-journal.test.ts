@@ -477,15 +477,15 @@ describeOnEveryStore('the journal of a run', (open) => {
     expect(await stores.approvals.list()).toEqual([{ ...approval, done: false }]);
   });
 
-  test('keeps thousands of approvals, each by its user and proposal, for 14 days', async () => {
+  test('keeps more than a thousand approvals, each by its user and proposal, for 14 days', async () => {
     const stores = await open();
     const { approvals } = stores;
-    const many = Array.from({ length: 3_000 }, (_, index) => anApproval(stores, `user-${index}`));
+    const many = Array.from({ length: 1_100 }, (_, index) => anApproval(stores, `user-${index}`));
     const link = anApproval(stores, 'user-0', { proposes: 'link', directoryId: 'new id', approvedBy: null });
 
     await approvals.approve([...many, link]);
     await approvals.approve([]);
-    expect(await approvals.list()).toHaveLength(3_001);
+    expect(await approvals.list()).toHaveLength(1_101);
     await approvals.end(many.slice(1));
     expect(await approvals.list()).toEqual(
       expect.arrayContaining([

@@ -21,6 +21,16 @@ const removal = (user: User, over: Partial<Removal> = {}): Removal => ({
   ...over,
 });
 
+test('gives a user under a key of former rules the key of today, without a word', () => {
+  const person = aPerson('id-1', 'Anna Weber');
+  const user = { ...aUser({ userName: 'Anna Weber', fullName: 'Person id-1' }), storedKey: 'anna  weber' };
+  const known = { ...user, directory: { ...user.directory!, dn: person.dn } };
+  const { change, write } = planUser(known, person, aContext());
+  expect(change.kind).toBe('unchanged');
+  expect(write).toMatchObject({ kind: 'rename', previous: { storedKey: 'anna  weber' } });
+  expect(write?.kind === 'rename' && 'storedKey' in write.user).toBe(false);
+});
+
 describe('a user whose person is there', () => {
   const person = aPerson('id-1', 'anna', { dn: link.dn });
   const asIs = aUser({ fullName: 'Person id-1', fingerprint: person.fingerprint });
