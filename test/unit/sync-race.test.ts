@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { ServiceError } from '../../lib/errors.ts';
 import { applyTo, planAgain } from '../../lib/sync/apply.ts';
 import { SAME_LINK, startMatching } from '../../lib/sync/matching.ts';
-import { createUser, disableById, planChanges, planUser, sortMatches } from '../../lib/sync/plan.ts';
+import { createUser, planChanges, planUser, sortMatches } from '../../lib/sync/plan.ts';
 import { readEverybody } from '../../lib/sync/reading.ts';
 import { decideMissing, removeUser } from '../../lib/sync/removal.ts';
 import { CHANGED_MEANWHILE } from '../../lib/sync/step.ts';
@@ -159,7 +159,6 @@ describe('a step that has lost its race is planned again', () => {
     const gone = { user, how: 'delete', cause: 'goneFromDirectory', person: null, approval: null } as const;
     const steps = [
       planUser(user, disabled, context),
-      disableById({ user, person: null, counts: ['mark'], approvals: [] }, context),
       removeUser(gone, context),
       removeUser({ ...gone, how: 'disable' }, aContext({ missingUsers: 'disable' })),
     ];
