@@ -4,7 +4,7 @@ import { applyTo, planAgain } from '../../lib/sync/apply.ts';
 import { SAME_LINK, startMatching } from '../../lib/sync/matching.ts';
 import { createUser, planChanges, planUser, sortMatches } from '../../lib/sync/plan.ts';
 import { readEverybody } from '../../lib/sync/reading.ts';
-import { decideMissing, removeUser } from '../../lib/sync/removal.ts';
+import { decideMissing } from '../../lib/sync/removal.ts';
 import { CHANGED_MEANWHILE } from '../../lib/sync/step.ts';
 import type { Step } from '../../lib/sync/step.ts';
 import type { User } from '../../lib/user/user.ts';
@@ -150,24 +150,6 @@ describe('a step that has lost its race is planned again', () => {
 
     const decided = planAgain(planUser(aUser(), disabled, context), [enabled], context);
     expect(decided).toMatchObject({ change: { kind: 'disabled' }, write: { previous: enabled } });
-  });
-
-  test('never as a removal of somebody who was appointed administrator meanwhile: nobody has asked for the last one', () => {
-    const user = aUser();
-    const appointed = aUser({ privileges: ['admin'], version: 2 });
-    const disabled = aPerson('id-1', 'anna', { disabled: true });
-    const gone = { user, how: 'delete', cause: 'goneFromDirectory', person: null, approval: null } as const;
-    const steps = [
-      planUser(user, disabled, context),
-      removeUser(gone, context),
-      removeUser({ ...gone, how: 'disable' }, aContext({ missingUsers: 'disable' })),
-    ];
-
-    for (const step of steps) {
-      expect(planAgain(step, [appointed], context)).toMatchObject({ change: { kind: 'conflict' }, write: null });
-    }
-    const admin = aUser({ privileges: ['admin'] });
-    expect(planAgain(removeUser({ ...gone, user: admin }, context), [appointed], context).change.kind).toBe('deleted');
   });
 
   test('as a link, where the name is now a user made by hand for the directory', () => {
