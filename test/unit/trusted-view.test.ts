@@ -600,6 +600,27 @@ describe('S11: the connection breaks between two entries of one name', () => {
 });
 
 describe('the last administrator', () => {
+  test.each<[name: string, after: MemoryPerson[], missingUsers: 'delete' | 'disable']>([
+    ['to be deleted', people(0, 4), 'delete'],
+    ['to be disabled for being absent', people(0, 4), 'disable'],
+    ['to be disabled by a mark', [...people(0, 4), person(4, 'people', { disabled: true })], 'delete'],
+    [
+      'to be disabled by id alone',
+      [...people(0, 4), person(4, 'people', { disabled: true, attributes: {} })],
+      'delete',
+    ],
+  ])('appointed while somebody is %s is left to the next run, which asks', async (_name, after, missingUsers) => {
+    house.directory.people = people(0, 5);
+    await house.run();
+    await house.configure({ options: { missingUsers, removalLimit: NO_LIMIT } });
+    house.directory.people = after;
+    house.beforeWrite(async () => house.edit('user4', { privileges: ['admin'] }));
+
+    expect((await house.run()).totals).toMatchObject(totals({ conflict: 1 }));
+    expect((await house.run()).totals).toMatchObject(totals({ withheld: 1 }));
+    expect(await house.user('user4')).toMatchObject({ disabledBy: null });
+  });
+
   test('is kept although the removal was approved, and although nobody was read', async () => {
     house.directory.people = people(0, 5);
     await house.run();
