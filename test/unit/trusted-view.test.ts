@@ -222,6 +222,40 @@ describe('S2: another server knows fewer people', () => {
   });
 });
 
+describe('the story of twelve domain controllers behind one name', () => {
+  test('one of them is stale: marks come and go, and nobody is removed', async () => {
+    house.directory.people = people(0, 100);
+    const all = [
+      house.directory,
+      ...Array.from({ length: 11 }, (_, n) => house.directory.addServer('127.0.0.1', `dc-${n}`)),
+    ];
+    const stale = all[4]!;
+    /** The address that answers first in the next run. */
+    const answer = (server: MemoryServer): void => {
+      house.directory.servers.splice(0, Infinity, server, ...all.filter((other) => other !== server));
+    };
+    await house.configure({ options: { missingUsers: 'delete', removalLimit: { percent: 100 } } });
+    await house.run();
+    stale.people = people(0, 85);
+
+    const told: string[] = [];
+    for (const server of [...all, ...all]) {
+      answer(server);
+      house.passSeconds(3_600);
+      const run = await house.run();
+      expect(run.totals).toMatchObject({ deleted: 0, created: 0, withheld: 0 });
+      if (run.totals.updated > 0) told.push(`${run.totals.updated} on ${run.server!.identity}`);
+    }
+    expect(told).toEqual(['15 on dc-3', '15 on dc-4', '15 on dc-3', '15 on dc-4']);
+
+    answer(stale);
+    await house.run();
+    const twice = await house.run();
+    expect(twice.totals).toMatchObject({ deleted: 0, withheld: 15 });
+    expect(await house.users()).toHaveLength(100);
+  });
+});
+
 describe('S3: every run loses some more', () => {
   beforeEach(async () => {
     await house.configure({ options: { missingUsers: 'delete', removalLimit: { percent: 10, atLeast: 3 } } });
