@@ -677,3 +677,43 @@ describe('the last administrator', () => {
     expect(await house.user('user1')).not.toBeNull();
   });
 });
+
+describe('a person who is seen, though the entry can’t be used', () => {
+  const DAY_S = 86_400;
+  const broken = (number: number): MemoryPerson => person(number, 'people', { attributes: { cn: ['No uid'] } });
+
+  test('is missing no more: the grace period begins anew', async () => {
+    await house.configure({ options: { missingUsers: 'delete', gracePeriodDays: 7, removalLimit: NO_LIMIT } });
+    house.directory.people = people(0, 5);
+    await house.run();
+    for (const [days, last] of [
+      [1, []],
+      [3, [broken(4)]],
+      [4, []],
+    ] as const) {
+      house.passSeconds(days * DAY_S);
+      house.directory.people = [...people(0, 4), ...last];
+      expect((await house.run()).totals).toMatchObject({ deleted: 0, updated: 1 });
+    }
+    house.passSeconds(7 * DAY_S);
+    expect((await house.run()).totals).toMatchObject({ deleted: 1 });
+  });
+
+  test('and whose new id two entries have is not created', async () => {
+    house.directory.people = [person(1), { entry: { ...broken(1).entry, dn: `cn=other,${BASE}` } }];
+    expect((await house.run()).totals).toMatchObject({ created: 0, conflict: 1, skipped: 1 });
+  });
+});
+
+test('a mark that is withheld holds back nothing else', async () => {
+  await house.configure({ options: { removalLimit: { percent: 10, atLeast: 1 } } });
+  house.directory.people = people(0, 5);
+  await house.run();
+  house.directory.people = people(0, 5).map(({ entry }, number) => ({
+    entry: { ...entry, mark: 'shadowexpire', attributes: { ...entry.attributes, cn: [`New name ${number}`] } },
+  }));
+  for (const updated of [5, 0]) {
+    expect((await house.run()).totals).toMatchObject({ disabled: 0, updated, withheld: 5 });
+  }
+  expect(await house.user('user3')).toMatchObject({ fullName: 'New name 3', disabledBy: null });
+});
