@@ -30,17 +30,22 @@ export type Whereabouts =
   | { readonly kind: 'gone' }
   /** `inScope`: whether the entry matches base, depth and filter of the settings. */
   | { readonly kind: 'present'; readonly dn: string; readonly inScope: boolean }
-  /** No entry of the whole naming context has a readable id, so a search that finds nobody proves nothing. */
+  /**
+   * The search does not prove that the entry is absent: no entry of the whole naming context has a readable id, or
+   * several ids differ only in letter case. `reason`: a clause for an administrator.
+   */
   | { readonly kind: 'unproven'; readonly reason: string };
 
 /**
- * A branch of the directory, as the bind DN sees it. `populated`: the search finds people at or below it. `empty`: it
- * finds nobody, and the entry itself says that it has no children. `vanished`: it finds nobody, and nothing says why.
+ * A branch of the directory, as the bind DN sees it. `populated`: a search with the filter of the settings finds people
+ * at or below it. `empty`: it finds nobody, and the entry itself says that it has no children. `vanished`: it finds
+ * nobody, and nothing says why; the entry may be missing too.
  */
 export type BranchState = 'populated' | 'empty' | 'vanished';
 
 /** A server other than the one that was read, to be asked about people whom the read did not show. */
 export type OtherView =
+  /** Its reader may still fail later; then the server counts as unreachable. */
   | { readonly kind: 'open'; readonly reader: DirectoryReader }
   /** `server`: its name in the settings. `reason`: a clause for an administrator. */
   | { readonly kind: 'unreachable'; readonly server: string; readonly reason: string };
@@ -64,8 +69,9 @@ export interface DirectoryReader {
    */
   readPeople(): AsyncGenerator<readonly Entry[], ReadProof, void>;
   /**
-   * Looks people up by unique id, in the whole directory and without the filter. The answer contains every requested
-   * id: an absent entry is `kind: 'gone'` only if the server returned success for a search that covers it.
+   * Looks people up by unique id, in the whole naming context and without the filter. Ids match exactly or, where there
+   * is exactly one on each side, without case; ids of bytes match exactly. The answer contains every requested id: an
+   * absent entry is `kind: 'gone'` only if the server returned success for a search that covers it.
    * @throws ServiceError with a DirectoryFaultCode
    */
   locate(ids: readonly string[]): Promise<ReadonlyMap<string, Whereabouts>>;
@@ -112,7 +118,7 @@ export interface Directory {
    */
   verifyPassword(dn: string, password: string): Promise<BindResult>;
   /**
-   * The DN of the only entry with this unique id; null if there is none, or more than one.
+   * The DN of the only entry with this unique id; null if there is none, or more than one. Ids match as in `locate`.
    * @throws ServiceError with a DirectoryFaultCode
    */
   findDn(id: string, idAttribute: string): Promise<string | null>;

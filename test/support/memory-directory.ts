@@ -1,10 +1,22 @@
 /**
- * A directory in memory behind the Directory port, for tests of the core. A test sets its people, its faults, and
- * whether a read is complete. The LDAP adapter has its own contract test on real servers.
+ * A directory in memory behind the Directory port, for tests of the core: one server, or several with names of their
+ * own. Each server has its own people, faults and access rules. The LDAP adapter has its own contract test on real
+ * servers.
  */
-import type { Directory, ReadProof, Whereabouts } from '../../lib/directory/directory.ts';
+import type {
+  BranchState,
+  Directory,
+  DirectoryReader,
+  OtherView,
+  ReadProof,
+  Whereabouts,
+} from '../../lib/directory/directory.ts';
 import type { Entry } from '../../lib/directory/entry.ts';
+import { dnKey, isAtOrBelow } from '../../lib/distinguished-name.ts';
 import { ServiceError } from '../../lib/errors.ts';
+import type { Settings } from '../../lib/settings/settings.ts';
+
+const BASE = 'dc=example,dc=com';
 
 export interface MemoryPerson {
   readonly entry: Entry;
@@ -13,89 +25,245 @@ export interface MemoryPerson {
   readonly inScope?: boolean;
 }
 
-export class MemoryDirectory {
-  people: MemoryPerson[] = [];
+/** One server. It shows its people as far as `hiddenIds`, `hiddenBranches` and `hiddenAttributes` let it. */
+export class MemoryServer {
+  /** As a test writes it into the settings. Several servers with one name are the addresses behind that name. */
+  readonly name: string;
+  /** The server's own name in its root DSE. */
+  identity: string;
   proof: ReadProof = { complete: true, reasons: [] };
   idAttribute = 'entryuuid';
-  /** While it is set, every operation fails with it. */
+  /** Whether it holds the base. A server that does not is no other view. */
+  holdsBase = true;
+  /** Unique ids of the people whom the bind DN can't see here. */
+  readonly hiddenIds = new Set<string>();
+  /** DNs: nobody at or below one of them can be seen here. */
+  readonly hiddenBranches = new Set<string>();
+  /**
+   * Attributes that the bind DN can't read here, in lower case. With the id attribute among them, ids can't be looked
+   * up.
+   */
+  readonly hiddenAttributes = new Set<string>();
+  /** DNs of the containers that can be read and say that they have no children. */
+  readonly emptyBranches = new Set<string>();
+  /** While it is set, every operation on this server fails with it. */
   fault: ServiceError | null = null;
-  /** While it is set, the second look fails with it. */
+  /** While it is set, every look for people fails with it, as on a server that breaks after it was reached. */
   locateFault: ServiceError | null = null;
   /** While it is set, the search for a DN fails with it. */
   findDnFault: ServiceError | null = null;
   /** Called after the last page, before the proof: does what others do while a run reads. */
   afterRead: () => Promise<void> = async () => {};
-  readonly calls = { reads: 0, located: 0, binds: [] as string[], findDn: 0, closed: 0 };
   pageSize = 7;
+  /** What this server was asked for: ids looked up, and branches. */
+  readonly asked = { reads: 0, ids: [] as string[], branches: [] as string[] };
 
-  readonly open = (): Directory => ({
-    openReader: async () => {
-      this.answer();
-      return {
-        server: 'memory',
-        identity: { name: 'memory', identity: 'memory' },
-        baseDn: 'dc=example,dc=com',
-        idAttribute: this.idAttribute,
-        requests: 0,
-        readPeople: () => this.read(),
-        locate: async (ids) => {
-          this.answer();
-          if (this.locateFault) throw this.locateFault;
-          this.calls.located += ids.length;
-          return new Map(ids.map((id) => [id, this.whereabouts(id)]));
-        },
-        judgeBranch: async () => 'populated',
-        close: async () => {
-          this.calls.closed += 1;
-        },
-      };
-    },
-    openOtherViews: async () => [],
-    verifyPassword: async (dn, password) => {
-      this.answer();
-      this.calls.binds.push(dn);
-      const found = this.people.find(({ entry }) => entry.dn.toLowerCase() === dn.toLowerCase());
-      return found?.password === password && password !== ''
-        ? { kind: 'accepted' }
-        : { kind: 'rejected', reason: 'invalidCredentials' };
-    },
-    findDn: async (id) => {
-      this.answer();
-      this.calls.findDn += 1;
-      if (this.findDnFault) throw this.findDnFault;
-      const found = this.people.filter(({ entry }) => entry.id === id);
-      return found.length === 1 ? found[0]!.entry.dn : null;
-    },
-    test: async () => ({
-      ok: true,
-      stages: [],
-      certificates: [],
-      server: null,
-      presets: null,
-      warnings: [],
-      count: null,
-      counted: 'none',
-      sample: [],
-    }),
-    close: async () => {},
-  });
+  private own: MemoryPerson[] | null;
+  private readonly original: MemoryServer | null;
 
-  private answer(): void {
+  /** @param original the server whose people this one shows until it is given its own */
+  constructor(name: string, identity: string, original: MemoryServer | null = null) {
+    this.name = name;
+    this.identity = identity;
+    this.original = original;
+    this.own = original === null ? [] : null;
+  }
+
+  get people(): MemoryPerson[] {
+    return this.own ?? this.original!.people;
+  }
+
+  set people(people: MemoryPerson[]) {
+    this.own = people;
+  }
+
+  /** The people whom the bind DN can see, as it sees them. */
+  get visible(): readonly MemoryPerson[] {
+    return this.people.filter(({ entry }) => this.shows(entry)).map((person) => this.reduce(person));
+  }
+
+  /** @throws the fault that is set, if there is one */
+  answer(): void {
     if (this.fault) throw this.fault;
   }
 
-  private async *read(): AsyncGenerator<readonly Entry[], ReadProof, void> {
-    this.calls.reads += 1;
-    const shown = this.people.filter(({ inScope }) => inScope ?? true).map(({ entry }) => entry);
+  async *read(): AsyncGenerator<readonly Entry[], ReadProof, void> {
+    this.asked.reads += 1;
+    const shown = this.visible.filter(({ inScope }) => inScope ?? true).map(({ entry }) => entry);
     for (let start = 0; start < shown.length; start += this.pageSize) yield shown.slice(start, start + this.pageSize);
     await this.afterRead();
     return this.proof;
   }
 
-  private whereabouts(id: string): Whereabouts {
-    const found = this.people.find(({ entry }) => entry.id === id);
-    return found ? { kind: 'present', dn: found.entry.dn, inScope: found.inScope ?? true } : { kind: 'gone' };
+  locate(ids: readonly string[]): ReadonlyMap<string, Whereabouts> {
+    this.answer();
+    if (this.locateFault) throw this.locateFault;
+    this.asked.ids.push(...ids);
+    const seen = this.visible;
+    if (!seen.some(({ entry }) => entry.id !== null)) {
+      return new Map(ids.map((id) => [id, unproven('no entry of the directory has a readable unique id')]));
+    }
+    return new Map(ids.map((id) => [id, findPerson(seen, id, ids)]));
   }
+
+  judgeBranch(dn: string): BranchState {
+    this.answer();
+    if (this.locateFault) throw this.locateFault;
+    this.asked.branches.push(dn);
+    const inScope = this.visible.filter((person) => person.inScope ?? true);
+    if (inScope.some(({ entry }) => isAtOrBelow(entry.dn, dn))) return 'populated';
+    return [...this.emptyBranches].some((empty) => dnKey(empty) === dnKey(dn)) ? 'empty' : 'vanished';
+  }
+
+  private shows({ id, dn }: Entry): boolean {
+    if (id !== null && this.hiddenIds.has(id)) return false;
+    return ![...this.hiddenBranches].some((branch) => isAtOrBelow(dn, branch));
+  }
+
+  private reduce(person: MemoryPerson): MemoryPerson {
+    if (this.hiddenAttributes.size === 0) return person;
+    const { entry } = person;
+    const shown = Object.entries(entry.attributes).filter(([name]) => !this.hiddenAttributes.has(name));
+    const id = this.hiddenAttributes.has(this.idAttribute) ? null : entry.id;
+    return { ...person, entry: { ...entry, id, attributes: Object.fromEntries(shown) } };
+  }
+}
+
+/** A directory of one server, which it is itself, and of those that a test adds. */
+export class MemoryDirectory extends MemoryServer {
+  readonly servers: MemoryServer[] = [this];
+  readonly calls = { reads: 0, located: 0, binds: [] as string[], findDn: 0, otherViews: 0, closed: 0 };
+
+  constructor() {
+    super('127.0.0.1', 'memory-1');
+  }
+
+  /**
+   * Adds a server. It shows the people of the first one until it is given its own.
+   * @param name the name of an existing server adds an address behind that name
+   */
+  addServer(name: string, identity = `memory-${this.servers.length + 1}`): MemoryServer {
+    const server = new MemoryServer(name, identity, this);
+    this.servers.push(server);
+    return server;
+  }
+
+  /** Without settings, or with settings that name none of the servers, all of them are used in order. */
+  readonly open = (settings?: Settings): Directory => {
+    const own = [...new Set(this.servers.map(({ name }) => name))];
+    const wanted = settings?.connection.servers ?? [];
+    const names = wanted.some((name) => own.includes(name)) ? wanted : own;
+    return {
+      openReader: async (except = []) => {
+        const left = names.filter((name) => !except.includes(name));
+        return this.readerOf(this.firstOf(left));
+      },
+      openOtherViews: async (read) => this.openOtherViews(names, read),
+      verifyPassword: async (dn, password) => {
+        const server = this.firstOf(names);
+        this.calls.binds.push(dn);
+        const found = server.people.find(({ entry }) => dnKey(entry.dn) === dnKey(dn));
+        return found?.password === password && password !== ''
+          ? { kind: 'accepted' }
+          : { kind: 'rejected', reason: 'invalidCredentials' };
+      },
+      findDn: async (id) => {
+        const server = this.firstOf(names);
+        this.calls.findDn += 1;
+        if (server.findDnFault) throw server.findDnFault;
+        const found = server.visible.filter(({ entry }) => entry.id === id);
+        return found.length === 1 ? found[0]!.entry.dn : null;
+      },
+      test: async () => ({
+        ok: true,
+        stages: [],
+        certificates: [],
+        server: null,
+        presets: null,
+        warnings: [],
+        count: null,
+        counted: 'none',
+        sample: [],
+      }),
+      close: async () => {},
+    };
+  };
+
+  /** The first server that answers. Throws the fault of the first name if none does. */
+  private firstOf(names: readonly string[]): MemoryServer {
+    const faults: ServiceError[] = [];
+    for (const name of names) {
+      const addresses = this.servers.filter((server) => server.name === name);
+      const server = addresses.find(({ fault }) => fault === null);
+      if (server !== undefined) return server;
+      faults.push(addresses[0]?.fault ?? unknownHost(name));
+    }
+    throw faults[0] ?? new ServiceError('hostNotFound', 'the settings contain no server');
+  }
+
+  private openOtherViews(names: readonly string[], read: DirectoryReader): readonly OtherView[] {
+    this.calls.otherViews += 1;
+    const views: OtherView[] = [];
+    for (const name of names) {
+      if (name === read.server) {
+        const others = this.servers.filter((server) => server.name === name);
+        const other = others.find(({ fault, identity }) => fault === null && identity !== read.identity.identity);
+        if (other?.holdsBase === true) views.push({ kind: 'open', reader: this.readerOf(other) });
+        continue;
+      }
+      try {
+        const other = this.firstOf([name]);
+        if (other.holdsBase) views.push({ kind: 'open', reader: this.readerOf(other) });
+      } catch (error) {
+        views.push({ kind: 'unreachable', server: name, reason: (error as ServiceError).message });
+      }
+    }
+    return views;
+  }
+
+  private readerOf(server: MemoryServer): DirectoryReader {
+    const { calls } = this;
+    return {
+      server: server.name,
+      identity: { name: server.name, identity: server.identity },
+      baseDn: BASE,
+      idAttribute: server.idAttribute,
+      requests: 0,
+      readPeople() {
+        calls.reads += 1;
+        return server.read();
+      },
+      locate: async (ids) => {
+        const found = server.locate(ids);
+        calls.located += ids.length;
+        return found;
+      },
+      judgeBranch: async (dn) => server.judgeBranch(dn),
+      close: async () => {
+        calls.closed += 1;
+      },
+    };
+  }
+}
+
+const unproven = (reason: string): Whereabouts => ({ kind: 'unproven', reason });
+
+/** Ids match exactly; failing that, without case, where there is exactly one on each side. */
+function findPerson(people: readonly MemoryPerson[], id: string, asked: readonly string[]): Whereabouts {
+  const isAlike = (other: string | null): boolean => other?.toLowerCase() === id.toLowerCase();
+  const alike = people.filter(({ entry }) => isAlike(entry.id));
+  const exact = alike.find(({ entry }) => entry.id === id);
+  const free = alike.filter(({ entry }) => !asked.includes(entry.id!));
+  const found = exact ?? free[0];
+  if (found === undefined) return { kind: 'gone' };
+  if (exact === undefined && (free.length > 1 || asked.filter(isAlike).length > 1)) {
+    return unproven(`several unique ids are ${id} in another letter case`);
+  }
+  return { kind: 'present', dn: found.entry.dn, inScope: found.inScope ?? true };
+}
+
+function unknownHost(name: string): ServiceError {
+  return new ServiceError('hostNotFound', `${name}: the host name does not resolve (ENOTFOUND)`);
 }
 
 export const unreachable = (): ServiceError =>

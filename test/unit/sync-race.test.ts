@@ -257,7 +257,6 @@ describe('a server that fails in mid-read', () => {
 
 test('a server that fails before it shows anybody fails the run when there is no other one', async () => {
   const broken = new ServiceError('connectionLost', 'memory: the connection was lost', { retryable: true });
-  await house.configure({ connection: { servers: ['memory'] } });
   house.ports.openDirectory = () => {
     const directory = house.directory.open();
     return {
