@@ -142,18 +142,18 @@ function startProcess(endpoint: string, send: Handle, point: StorePoint | null):
       case 'unprocessed':
         return leaveHalf(operation, request, options, 'ThrottlingError');
       case 'answer lost':
-        await send(request, options);
+        await sendUnheard(request, options);
         throw lost();
       case 'answer lost for good':
         later = { call, kind: 'fail' };
-        await send(request, options);
+        await sendUnheard(request, options);
         throw lost();
       case 'outage':
         later = { call: null, kind: 'fail' };
         throw lost();
       case 'outage after the write':
         later = { call: null, kind: 'fail' };
-        await send(request, options);
+        await sendUnheard(request, options);
         throw lost();
       case 'killed':
         later = { call: null, kind: 'dead' };
@@ -161,7 +161,7 @@ function startProcess(endpoint: string, send: Handle, point: StorePoint | null):
         return buried.promise;
       case 'killed after the write':
         later = { call: null, kind: 'dead' };
-        await send(request, options);
+        await sendUnheard(request, options);
         stopped.resolve();
         return buried.promise;
       case 'stalled':
@@ -171,6 +171,12 @@ function startProcess(endpoint: string, send: Handle, point: StorePoint | null):
     }
     return send(request, options);
   };
+
+  async function sendUnheard(request: WireRequest, options: object | undefined): Promise<void> {
+    const { response } = await send(request, options);
+    // An answer that nobody reads keeps its socket.
+    await readText(response.body);
+  }
 
   /** Carries out the first half of a batch and says of the rest that it was not done. */
   async function leaveHalf(operation: string, request: WireRequest, options: object | undefined, Code: string) {

@@ -3,7 +3,7 @@
  * point, runs of the product as processes of their own, and what is left of them. All that the bench knows of the
  * product's ports is in this file.
  */
-import { DeleteTableCommand, DescribeTableCommand, UpdateTableCommand } from '@aws-sdk/client-dynamodb';
+import { DescribeTableCommand, UpdateTableCommand } from '@aws-sdk/client-dynamodb';
 import {
   DescribeStreamCommand,
   DynamoDBStreamsClient,
@@ -55,17 +55,15 @@ export interface World {
   /** Moves the clock on. */
   passMs(ms: number): void;
   readonly directory: Awaited<ReturnType<typeof startDirectoryProxy>>;
+  close(): Promise<void>;
   /** The items of the users table now. */
   readUsers(): Promise<readonly Item[]>;
   inspect(): Promise<Remains>;
 }
 
-interface Tables {
-  readonly usersTable: string;
-  readonly operationsTable: string;
-}
-
 const RUN_MS = 600_000;
+/** The emulator keeps the stream records of deleted tables, and reads them all to number the next one. */
+const RESETS_PER_SERVER = 20;
 
 /**
  * Starts the servers and opens worlds that share them.
@@ -74,35 +72,43 @@ const RUN_MS = 600_000;
 export async function openWorlds(
   count: number,
 ): Promise<{ readonly worlds: readonly World[]; close(): Promise<void> }> {
-  const dynamoDb = await startDynamoDb();
   const slapd = await startOpenLdap({ people: FIRST_PEOPLE });
-  const client = connect(dynamoDb.endpoint);
-  const streams = new DynamoDBStreamsClient({ ...LOCAL_CLIENT, endpoint: dynamoDb.endpoint });
-  const processes = openStoreProcesses(dynamoDb.endpoint);
   const made = [];
-  for (let index = 0; index < count; index += 1) made.push(await makeWorld(slapd, client, streams, processes));
+  for (let index = 0; index < count; index += 1) made.push(await makeWorld(slapd));
   await asRoot(slapd, changeDirectory);
   const worlds: World[] = [];
   for (const finish of made) worlds.push(await finish());
   return {
     worlds,
     async close() {
-      for (const { directory } of worlds) await directory.stop();
-      for (const each of [client, streams]) each.destroy();
-      processes.close();
+      for (const world of worlds) await world.close();
       await slapd.stop();
-      await dynamoDb.stop();
+    },
+  };
+}
+
+/** A new DynamoDB and what talks to it. */
+async function openStore() {
+  const server = await startDynamoDb();
+  const client = connect(server.endpoint);
+  const streams = new DynamoDBStreamsClient({ ...LOCAL_CLIENT, endpoint: server.endpoint });
+  const processes = openStoreProcesses(server.endpoint);
+  return {
+    client,
+    streams,
+    processes,
+    tables: await createTables(client),
+    async close(): Promise<void> {
+      client.destroy();
+      streams.destroy();
+      processes.close();
+      await server.stop();
     },
   };
 }
 
 /** Has everybody imported; the function returned takes the tables as they are then as the start of every point. */
-async function makeWorld(
-  slapd: DirectoryServer,
-  client: DynamoDBDocumentClient,
-  streams: DynamoDBStreamsClient,
-  processes: ReturnType<typeof openStoreProcesses>,
-): Promise<() => Promise<World>> {
+async function makeWorld(slapd: DirectoryServer): Promise<() => Promise<World>> {
   const directory = await startDirectoryProxy(slapd.ldapPort);
   let time = NOW.getTime();
   // The same in every world.
@@ -125,7 +131,9 @@ async function makeWorld(
     null,
   );
 
-  let tables: Tables = await createTables(client);
+  let store = await openStore();
+  let { tables } = store;
+  let resets = 0;
 
   function portsIn(process: { readonly client: DynamoDBDocumentClient }): SyncPorts {
     const options = { client: process.client, clock, ...tables };
@@ -146,33 +154,33 @@ async function makeWorld(
     return started.kind === 'active' ? null : synchronize(ports, started, new Date(now.getTime() + RUN_MS));
   }
 
-  const first = await perform(portsIn({ client }));
+  const first = await perform(portsIn(store));
   if (first?.status !== 'succeeded') throw new Error(`the first run did not succeed: ${JSON.stringify(first)}`);
-  const made = await portsIn({ client }).users.writeTogether(HAND_MADE.map((user) => ({ kind: 'create', user })));
+  const made = await portsIn(store).users.writeTogether(HAND_MADE.map((user) => ({ kind: 'create', user })));
   if (made !== 'written') throw new Error('the users by hand were not created');
 
   const scan = async (TableName: string): Promise<Item[]> =>
-    (await client.send(new ScanCommand({ TableName, ConsistentRead: true }))).Items ?? [];
+    (await store.client.send(new ScanCommand({ TableName, ConsistentRead: true }))).Items ?? [];
 
   async function fill(TableName: string, items: readonly Item[]): Promise<void> {
     for (const together of chunksOf(items, 25)) {
       const puts = together.map((each) => ({ PutRequest: { Item: each } }));
-      await client.send(new BatchWriteCommand({ RequestItems: { [TableName]: puts } }));
+      await store.client.send(new BatchWriteCommand({ RequestItems: { [TableName]: puts } }));
     }
   }
 
   /** The records of a stream that was enabled at the start of the point. */
   async function readStream(TableName: string): Promise<StreamRecord[]> {
-    const { Table } = await client.send(new DescribeTableCommand({ TableName }));
+    const { Table } = await store.client.send(new DescribeTableCommand({ TableName }));
     const StreamArn = Table!.LatestStreamArn!;
-    const { StreamDescription } = await streams.send(new DescribeStreamCommand({ StreamArn }));
+    const { StreamDescription } = await store.streams.send(new DescribeStreamCommand({ StreamArn }));
     const found: StreamRecord[] = [];
     for (const { ShardId } of StreamDescription!.Shards!) {
-      let { ShardIterator } = await streams.send(
+      let { ShardIterator } = await store.streams.send(
         new GetShardIteratorCommand({ StreamArn, ShardId, ShardIteratorType: 'TRIM_HORIZON' }),
       );
       while (ShardIterator !== undefined) {
-        const { Records = [], NextShardIterator } = await streams.send(new GetRecordsCommand({ ShardIterator }));
+        const { Records = [], NextShardIterator } = await store.streams.send(new GetRecordsCommand({ ShardIterator }));
         if (Records.length === 0) break;
         for (const { dynamodb } of Records) {
           const seconds = (dynamodb!.ApproximateCreationDateTime?.getTime() ?? 0) / 1_000;
@@ -198,41 +206,43 @@ async function makeWorld(
       async reset() {
         directory.dropConnections();
         directory.arm(null);
-        const old = tables;
-        tables = await createTables(client);
-        await Promise.all([
-          fill(tables.usersTable, start.users),
-          fill(tables.operationsTable, start.operations),
-          ...[old.usersTable, old.operationsTable].map((TableName) =>
-            client.send(new DeleteTableCommand({ TableName })),
-          ),
-        ]);
+        resets += 1;
+        if (resets % RESETS_PER_SERVER === 0) {
+          await store.close();
+          store = await openStore();
+          ({ tables } = store);
+        } else tables = await createTables(store.client);
+        await Promise.all([fill(tables.usersTable, start.users), fill(tables.operationsTable, start.operations)]);
         for (const [TableName, StreamViewType] of [
           [tables.usersTable, 'NEW_AND_OLD_IMAGES'],
           [tables.operationsTable, 'NEW_IMAGE'],
         ] as const) {
           const StreamSpecification = { StreamEnabled: true, StreamViewType };
-          await client.send(new UpdateTableCommand({ TableName, StreamSpecification }));
+          await store.client.send(new UpdateTableCommand({ TableName, StreamSpecification }));
         }
         time = startMs;
       },
-      begin({ store, directory: point }) {
+      begin({ store: storePoint, directory: point }) {
         directory.arm(point ?? null);
-        const process = processes.start(store ?? null);
+        const process = store.processes.start(storePoint ?? null);
         const ended = perform(portsIn(process)).catch((error: unknown) =>
           error instanceof Error ? error : new Error(String(error)),
         );
         return { process, ended };
       },
+      async close() {
+        await directory.stop();
+        await store.close();
+      },
       readUsers: () => scan(tables.usersTable),
       async inspect() {
-        const { runs: store } = portsIn({ client });
-        const listed = (await store.list(50)).items.filter(({ id }) => id !== first.id);
+        const { runs: stored } = portsIn(store);
+        const listed = (await stored.list(50)).items.filter(({ id }) => id !== first.id);
         const runs = [];
         for (const run of listed.toReversed()) {
-          runs.push({ run, lines: (await store.listChanges(run.id, { limit: 10_000 })).items });
+          runs.push({ run, lines: (await stored.listChanges(run.id, { limit: 10_000 })).items });
         }
-        const read = createStreamReader({ client, operationsTable: tables.operationsTable });
+        const read = createStreamReader({ client: store.client, operationsTable: tables.operationsTable });
         const records = [...(await readStream(tables.usersTable)), ...(await readStream(tables.operationsTable))];
         const events = (await read(records)).flatMap((each) => each.events);
         const [users, operations] = await Promise.all([scan(tables.usersTable), scan(tables.operationsTable)]);
