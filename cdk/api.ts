@@ -14,8 +14,14 @@ import {
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import { USERS_TABLE } from '../lib/aws/environment.ts';
-import type { Data } from './data.ts';
+import {
+  APPROVAL_PARTITION,
+  LEASE_KEY,
+  OPERATIONS_PREFIX,
+  RUN_PARTITION,
+  USERS_TABLE,
+} from '../lib/aws/environment.ts';
+import { onlyPartitions, type Data } from './data.ts';
 import { ProductFunction, type FunctionDefaults } from './function.ts';
 import type { Monitoring } from './monitoring.ts';
 import type { Sync } from './sync.ts';
@@ -128,7 +134,6 @@ export class Api extends Construct {
         'dynamodb:DeleteItem',
         'dynamodb:ConditionCheckItem',
         'dynamodb:PartiQLInsert',
-        'dynamodb:PartiQLUpdate',
         'dynamodb:PartiQLDelete',
       ],
       [users.tableArn],
@@ -143,7 +148,20 @@ export class Api extends Construct {
         'dynamodb:DeleteItem',
       ],
       [operations.tableArn],
+      onlyPartitions(
+        RUN_PARTITION,
+        LEASE_KEY.pk,
+        APPROVAL_PARTITION,
+        `${OPERATIONS_PREFIX.fence}*`,
+        `${OPERATIONS_PREFIX.changes}*`,
+        `${OPERATIONS_PREFIX.link}*`,
+        `${OPERATIONS_PREFIX.renamed}*`,
+        `${OPERATIONS_PREFIX.attempts}*`,
+        `${OPERATIONS_PREFIX.session}*`,
+      ),
     );
+    // Thousands of approvals are given at once.
+    this.handler.allow(['dynamodb:BatchWriteItem'], [operations.tableArn], onlyPartitions(APPROVAL_PARTITION));
     this.handler.allow(
       ['secretsmanager:GetSecretValue', 'secretsmanager:PutSecretValue', 'secretsmanager:UpdateSecretVersionStage'],
       [settingsSecret.secretArn],

@@ -5,7 +5,7 @@
 import { Duration } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import { OPERATIONS_PREFIX } from '../lib/aws/environment.ts';
-import type { Data } from './data.ts';
+import { onlyPartitions, type Data } from './data.ts';
 import { ProductFunction, type FunctionDefaults } from './function.ts';
 import { largerOf, productMetric, type Monitoring } from './monitoring.ts';
 
@@ -40,7 +40,7 @@ export class Auth extends Construct {
     this.handler.allow(
       ['dynamodb:BatchGetItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem'],
       [data.operations.tableArn],
-      { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [`${OPERATIONS_PREFIX.attempts}*`] } },
+      onlyPartitions(`${OPERATIONS_PREFIX.attempts}*`),
     );
     this.handler.allow(['secretsmanager:GetSecretValue'], [data.settingsSecret.secretArn]);
 

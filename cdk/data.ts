@@ -11,6 +11,7 @@ import {
   TableEncryption,
   type TableProps,
 } from 'aws-cdk-lib/aws-dynamodb';
+import type { Conditions } from 'aws-cdk-lib/aws-iam';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import { OPERATIONS_TABLE, USERS_TABLE } from '../lib/aws/environment.ts';
@@ -23,6 +24,11 @@ const KEPT = {
   deletionProtection: true,
   removalPolicy: RemovalPolicy.RETAIN,
 } as const satisfies Partial<TableProps>;
+
+/** Limits a permission on the operations table to these partitions; `*` stands for the rest of a key. */
+export function onlyPartitions(...keys: readonly string[]): Conditions {
+  return { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': keys } };
+}
 
 /** The two tables and the two secrets. */
 export class Data extends Construct {

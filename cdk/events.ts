@@ -9,7 +9,7 @@ import { EventSourceMapping, FilterCriteria, FilterRule, StartingPosition } from
 import { SqsDlq } from 'aws-cdk-lib/aws-lambda-event-sources';
 import { Construct } from 'constructs';
 import { OPERATIONS_PREFIX, RUN_PARTITION } from '../lib/aws/environment.ts';
-import type { Data } from './data.ts';
+import { onlyPartitions, type Data } from './data.ts';
 import { FailureQueue } from './failure-queue.ts';
 import { ProductFunction, type FunctionDefaults } from './function.ts';
 import type { Monitoring } from './monitoring.ts';
@@ -57,9 +57,11 @@ export class Events extends Construct {
     });
     this.handler.allow(['events:PutEvents'], [this.bus.eventBusArn]);
     // In the operations table it reads only rename marks; it knows users from the stream alone.
-    this.handler.allow(['dynamodb:BatchGetItem'], [data.operations.tableArn], {
-      'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [`${OPERATIONS_PREFIX.renamed}*`] },
-    });
+    this.handler.allow(
+      ['dynamodb:BatchGetItem'],
+      [data.operations.tableArn],
+      onlyPartitions(`${OPERATIONS_PREFIX.renamed}*`),
+    );
     this.follow('Users', data.users.tableStreamArn!, USERS);
     this.follow('Runs', data.operations.tableStreamArn!, FINISHED_RUNS);
     this.watch(monitoring);

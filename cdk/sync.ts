@@ -8,8 +8,16 @@ import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { CfnSchedule, CfnScheduleGroup } from 'aws-cdk-lib/aws-scheduler';
 import { Construct } from 'constructs';
-import { SYNC_NODE_OPTIONS, USERS_TABLE } from '../lib/aws/environment.ts';
-import type { Data } from './data.ts';
+import {
+  APPROVAL_PARTITION,
+  GUARD_PARTITION,
+  LEASE_KEY,
+  OPERATIONS_PREFIX,
+  RUN_PARTITION,
+  SYNC_NODE_OPTIONS,
+  USERS_TABLE,
+} from '../lib/aws/environment.ts';
+import { onlyPartitions, type Data } from './data.ts';
 import { FailureQueue } from './failure-queue.ts';
 import { ProductFunction, type FunctionDefaults } from './function.ts';
 import { largerOf, productMetric, type Monitoring } from './monitoring.ts';
@@ -97,22 +105,33 @@ export class Sync extends Construct {
         'dynamodb:Scan',
         'dynamodb:PutItem',
         'dynamodb:DeleteItem',
+        'dynamodb:ConditionCheckItem',
         'dynamodb:PartiQLInsert',
-        'dynamodb:PartiQLUpdate',
         'dynamodb:PartiQLDelete',
       ],
       [users.tableArn],
     );
+    // No session and no failed login.
     this.handler.allow(
       [
         'dynamodb:GetItem',
-        'dynamodb:BatchGetItem',
         'dynamodb:Query',
         'dynamodb:PutItem',
         'dynamodb:UpdateItem',
+        'dynamodb:DeleteItem',
         'dynamodb:ConditionCheckItem',
       ],
       [operations.tableArn],
+      onlyPartitions(
+        RUN_PARTITION,
+        LEASE_KEY.pk,
+        GUARD_PARTITION,
+        APPROVAL_PARTITION,
+        `${OPERATIONS_PREFIX.fence}*`,
+        `${OPERATIONS_PREFIX.changes}*`,
+        `${OPERATIONS_PREFIX.link}*`,
+        `${OPERATIONS_PREFIX.renamed}*`,
+      ),
     );
     this.handler.allow(['secretsmanager:GetSecretValue'], [settingsSecret.secretArn]);
   }

@@ -52,7 +52,7 @@ Exit codes
     0  success
     1  failure: the deployment did not answer, or a run failed
     2  usage error; nothing was done
-    3  done, with a negative or incomplete result: a run was partial, was cancelled or withheld removals; settings
+    3  done, with a negative or incomplete result: a run was partial, was cancelled or withheld changes; settings
        failed their test; a login was rejected
     4  refused: not found, invalid, in conflict or not confirmed; nothing was changed
     5  not signed in: no session, or a wrong user name or password

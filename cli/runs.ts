@@ -6,6 +6,7 @@ import {
   CHANGE_KINDS,
   type ChangePage,
   type FieldValue,
+  PROPOSALS,
   type Run,
   type RunPage,
 } from '../client/document.ts';
@@ -16,6 +17,8 @@ import { Interrupted, type Cell, type Terminal } from './terminal.ts';
 
 const DEFAULT_RUNS = 20;
 const DEFAULT_CHANGES = 20;
+/** Lines that are read at a time to find those that an approval addresses. */
+const LINES_TOGETHER = 1_000;
 
 const FIRST_POLL_MS = 200;
 const SLOWEST_POLL_MS = 2_000;
@@ -24,7 +27,7 @@ const MAX_FAILED_POLLS = 10;
 
 const WATCH_EXITS = `
 With --watch, exits with 0 if the run succeeded, 1 if it failed, and 3 if it was partial, was cancelled or withheld
-removals.`;
+changes.`;
 
 const WATCH = { type: 'boolean', summary: 'wait for the run to finish, and print its result' } as const;
 const LIMIT = {
@@ -143,13 +146,20 @@ function showChanges({ items }: ChangePage, terminal: Terminal): void {
   );
 }
 
-function describeChange({ previousUserName, dn, fields = {}, reason }: Change): string {
+function describeChange({ previousUserName, dn, fields = {}, reason, proposes }: Change): string {
   const parts = [
+    ...(proposes === undefined ? [] : [`proposes ${proposes}`]),
     ...(reason === undefined ? [] : [reason]),
     ...(previousUserName === undefined ? [] : [`was ${previousUserName}`]),
-    ...Object.entries(fields).map(([name, { from, to }]) => `${name}: ${showValue(from)} -> ${showValue(to)}`),
+    ...Object.entries(fields).map(([name, { from, to }]) => `${name}: ${compareValues(from, to)}`),
   ];
   return parts.join('; ') || (dn ?? '');
+}
+
+/** A line that proposes `link` also has the fields that stay the same. */
+function compareValues(from: FieldValue, to: FieldValue): string {
+  const [before, after] = [showValue(from), showValue(to)];
+  return before === after ? `${after} (the same)` : `${before} -> ${after}`;
 }
 
 function showValue(value: FieldValue): string {
@@ -260,27 +270,74 @@ export const runsCancel = defineCommand({
 export const runsApprove = defineCommand({
   name: 'runs approve',
   parameters: ['ID'],
-  summary: 'apply the removals that a run withheld',
+  summary: 'approve lines that a run withheld',
   details: `
-Lists the withheld removals and asks for confirmation. Then starts a run that looks for each of these users in the
-directory once more before it disables or deletes them.
+Lists the withheld lines that can be approved, with what each proposes, and asks for confirmation. Then starts a run
+that checks each of them again and carries it out. A line that proposes link for somebody with another full name and
+other e-mail addresses is approved only if --user names the user: it may be a newcomer with the name of a leaver.
 ${WATCH_EXITS}`,
-  options: { yes: { type: 'boolean', summary: 'do not ask for confirmation' }, watch: WATCH },
-  examples: ['runs approve 20260504T102030000Z-1a2b3c4d', 'runs approve 20260504T102030000Z-1a2b3c4d --yes --watch'],
-  async run({ parameters: [id = ''], options, api, terminal }) {
+  options: {
+    proposes: {
+      type: 'string',
+      choices: PROPOSALS,
+      value: 'KIND',
+      summary: `only lines that propose this: ${PROPOSALS.join(', ')}`,
+    },
+    user: { type: 'string', multiple: true, value: 'ID', summary: 'only lines of this user, by the id in the list' },
+    yes: { type: 'boolean', summary: 'do not ask for confirmation' },
+    watch: WATCH,
+  },
+  examples: [
+    'runs approve 20260504T102030000Z-1a2b3c4d',
+    'runs approve 20260504T102030000Z-1a2b3c4d --proposes remove --yes --watch',
+  ],
+  async run({ parameters: [id = ''], options: { proposes, user, yes, watch }, api, terminal }) {
     const signedIn = await api();
-    if (!options.yes) {
-      const { withheld } = (await signedIn.get('/api/runs/{id}', { params: { path: { id } } })).totals;
-      const list = await listChanges(signedIn, id, DEFAULT_CHANGES, 'withheld');
-      for (const { userName, reason } of list.items) terminal.note(`${userName}: ${reason}`);
-      if (list.next !== null) terminal.note('and more');
-      // Without withheld removals, the API refuses the approval and says why.
-      if (withheld > 0 && !(await terminal.confirm(`Apply ${withheld} withheld removals?`))) {
+    const asked = { ...(proposes && { proposes }), ...(user && { userIds: [...new Set(user)] }) };
+    if (!yes) {
+      const lines = await readProposals(signedIn, id, asked);
+      for (const line of lines.slice(0, DEFAULT_CHANGES)) {
+        terminal.note(`${line.userName ?? '-'} (${line.userId ?? '-'}): ${describeChange(line)}`);
+      }
+      if (lines.length > DEFAULT_CHANGES) terminal.note(`and ${lines.length - DEFAULT_CHANGES} more`);
+      // Without such lines, the API refuses the approval and says why.
+      if (lines.length > 0 && !(await terminal.confirm(`Approve ${countOf(lines)}?`))) {
         terminal.note('Nothing was changed.');
         return EXIT.refused;
       }
     }
-    const { runId } = await signedIn.post('/api/runs/{id}/approve', { params: { path: { id } } });
-    return await follow(signedIn, runId, options.watch, terminal);
+    const { runId } = await signedIn.post('/api/runs/{id}/approve', { params: { path: { id } }, body: asked });
+    return await follow(signedIn, runId, watch, terminal);
   },
 });
+
+interface ApprovalRequest {
+  readonly proposes?: NonNullable<Change['proposes']>;
+  readonly userIds?: readonly string[];
+}
+
+/** The withheld lines of a run that an approval addresses. */
+async function readProposals(api: Api, id: string, { proposes, userIds }: ApprovalRequest): Promise<readonly Change[]> {
+  const named = userIds && new Set<string | null>(userIds);
+  const lines: Change[] = [];
+  let next: string | null = null;
+  do {
+    const query = { kind: 'withheld', limit: LINES_TOGETHER, ...(next !== null && { next }) } as const;
+    const page: ChangePage = await api.get('/api/runs/{id}/changes', { params: { path: { id }, query } });
+    lines.push(...page.items);
+    ({ next } = page);
+  } while (next !== null);
+  return lines.filter(
+    (line) =>
+      line.proposes !== undefined &&
+      (proposes === undefined || line.proposes === proposes) &&
+      (named === undefined || named.has(line.userId)),
+  );
+}
+
+/** `2 lines (1 remove, 1 link)` */
+function countOf(lines: readonly Change[]): string {
+  const counts = PROPOSALS.map((kind) => [kind, lines.filter(({ proposes }) => proposes === kind).length] as const);
+  const parts = counts.filter(([, count]) => count > 0).map(([kind, count]) => `${count} ${kind}`);
+  return `${lines.length} withheld ${lines.length === 1 ? 'line' : 'lines'} (${parts.join(', ')})`;
+}

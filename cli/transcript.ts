@@ -46,7 +46,8 @@ On a terminal |--watch| shows the progress. Ctrl+C stops the watching, not the r
     rollcall sync
     rollcall runs --limit 3
 
-|runs ID| shows a run, |runs cancel ID| stops it, |runs approve ID| applies the removals that it withheld:
+|runs ID| shows a run, |runs cancel ID| stops it, |runs approve ID| approves what it withheld: all, the lines of some
+users (|--user|), or the lines that propose one thing (|--proposes|):
 
     jq '.scope.filter = "(uid=a*)" | .options.missingUsers = "disable"' settings.json | rollcall settings set -
     rollcall sync --watch | head -n 8

@@ -33,6 +33,11 @@ export const CHANGE_KINDS = keysOf({
   withheld: true,
 } satisfies Every<Change['kind']>);
 
+/** What withheld lines propose. */
+export const PROPOSALS = keysOf({ remove: true, link: true, clear: true, enable: true } satisfies Every<
+  NonNullable<Change['proposes']>
+>);
+
 export const AUTHENTICATIONS = keysOf({ integrated: true, directory: true } satisfies Every<User['authentication']>);
 
 export const USER_STATUSES = keysOf({ active: true, disabled: true } satisfies Every<User['status']>);

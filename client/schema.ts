@@ -191,8 +191,8 @@ export interface paths {
         readonly get?: never;
         readonly put?: never;
         /**
-         * Approve the removals that a run has withheld
-         * @description Starts a run that looks for each of these users again and removes those that are still missing.
+         * Approve lines that a run has withheld
+         * @description Starts a run that checks each approved line again and carries it out. Without a body, approves every line with `proposes`, except those that propose `link` for somebody with another full name and other e-mail addresses. An approval overrides the removal limit, a vanished branch, a directory that answers with nobody, and what other servers say; never an incomplete read, or the loss of the last administrator. It holds for 14 days, or until it is carried out, the person is read again, or `scope`, `mapping.uniqueId` or `options.missingUsers` changes.
          */
         readonly post: operations["approveRun"];
         readonly delete?: never;
@@ -412,9 +412,9 @@ export interface components {
              * @default {}
              */
             readonly scope?: {
-                /** @description Base of the search. Leave empty to use `defaultNamingContext` of the root DSE or, if the server has none, its only naming context. */
+                /** @description Base of the search. Leave empty to use `defaultNamingContext` of the root DSE or, if the server has none, its only naming context. `""` is the root of the directory. */
                 readonly baseDn?: string | null;
-                /** @description Search filter (RFC 4515) that selects the people; searched exactly as written. Leave empty to search `(objectClass=*)`, that is, every entry. */
+                /** @description Search filter (RFC 4515) that selects the people. It may have several lines: white space between its parts is ignored. Leave empty to search `(objectClass=*)`, that is, every entry. */
                 readonly filter?: string | null;
                 /**
                  * @description Search scope (RFC 4511). `subtree` (wholeSubtree): the base and everything below it. `oneLevel` (singleLevel): only the immediate children of the base.
@@ -425,16 +425,16 @@ export interface components {
             };
             /** @description Which attributes become the fields of a user. User names are trimmed, normalised to NFC, and compared without letter case (by full Unicode case mapping: `straße` and `STRASSE` are the same name). An entry is skipped, and the run says why, if its user name is missing, longer than 255 bytes, or has control or invisible characters. */
             readonly mapping: {
-                /** @description Attribute with the name that people log in with, such as `uid` or `sAMAccountName`. LDAP keeps no order among values: if there are several, the value in the entry’s RDN is used, else the first one in sort order. */
+                /** @description Attribute with the name that people log in with, such as `uid` or `sAMAccountName`. LDAP keeps no order among values: if there are several, a user keeps the one that it has; a new user gets the value in the entry’s RDN, else the first one in sort order. */
                 readonly userName: string;
                 /**
                  * @description Cuts the user name at its last `@`: `anna@example.com` becomes `anna`.
                  * @default false
                  */
                 readonly localPartOnly?: boolean;
-                /** @description Attribute with the full name, such as `displayName`. Names longer than 512 characters are cut; values that are not printable text are ignored. Leave empty for no full names. */
+                /** @description Attribute with the full name, such as `displayName` or `displayName;lang-en`. Names longer than 512 characters are cut; tabs and line breaks become spaces; values that are not UTF-8 text are ignored. Leave empty for no full names. */
                 readonly fullName?: string | null;
-                /** @description Attributes with e-mail addresses, separated by commas. The first address found is the primary one, unless another has the prefix `SMTP:` (as in `proxyAddresses`). The prefix `smtp:` is removed; values with other prefixes, and duplicates, are left out. Leave empty for no e-mail addresses. */
+                /** @description Attributes with e-mail addresses, separated by commas. The primary address is one of the first attribute that has any, unless another has the prefix `SMTP:` (as in `proxyAddresses`); it stays while the entry has it. A value may hold several addresses, display names, and the prefix `smtp:` or `mailto:`. Values with other prefixes, and duplicates, are left out. Leave empty for no e-mail addresses. */
                 readonly emailAddresses?: (string | readonly string[]) | null;
                 /** @description Attribute that identifies an entry permanently, through renames and moves. Leave empty to use the one of the vendor: entryUUID, objectGUID, nsUniqueId, GUID, ipaUniqueID or ibm-entryUuid. After a change, removals are withheld until the users are linked by the new attribute. */
                 readonly uniqueId?: string | null;
@@ -474,25 +474,30 @@ export interface components {
                  */
                 readonly missingUsers?: "keep" | "disable" | "delete";
                 /**
-                 * @description How many days a user must be missing before `missingUsers` applies.
-                 * @default 0
+                 * @description How many days a user must be missing before `missingUsers` applies. 0: in the run that finds the user missing, if it read the same server as the last complete run, else in the next complete one.
+                 * @default 7
                  */
                 readonly gracePeriodDays?: number;
                 /**
-                 * @description How many users one run may disable or delete. A run that would exceed both limits withholds all removals until an administrator approves them.
+                 * @description How many users may be disabled or deleted within a window of time: the greater of `percent` and `atLeast`. Missing users, and users whom the directory marks disabled, are counted apart; removals that an administrator has approved are not counted. Above the limit, a run withholds all removals of that kind until an administrator approves them. The same limit applies to full names and e-mail addresses that would be emptied, and to users that would be enabled because the directory no longer shows their mark.
                  * @default {}
                  */
                 readonly removalLimit?: {
                     /**
-                     * @description Percentage of the known directory users.
+                     * @description Percentage of the directory users: of the most that were known at any time within the window.
                      * @default 10
                      */
                     readonly percent?: number;
                     /**
-                     * @description Number of removals that is always allowed.
-                     * @default 20
+                     * @description Number of users that is always allowed.
+                     * @default 3
                      */
                     readonly atLeast?: number;
+                    /**
+                     * @description Hours whose runs are counted together.
+                     * @default 24
+                     */
+                    readonly windowHours?: number;
                 };
                 /**
                  * @description What happens to entries that the directory marks disabled. `disable`: their users are disabled. `skip`: the entries and their users are left alone. `import`: they are treated like any other entry.
@@ -564,9 +569,9 @@ export interface components {
              * @default {}
              */
             readonly scope?: {
-                /** @description Base of the search. Leave empty to use `defaultNamingContext` of the root DSE or, if the server has none, its only naming context. */
+                /** @description Base of the search. Leave empty to use `defaultNamingContext` of the root DSE or, if the server has none, its only naming context. `""` is the root of the directory. */
                 readonly baseDn?: string | null;
-                /** @description Search filter (RFC 4515) that selects the people; searched exactly as written. Leave empty to search `(objectClass=*)`, that is, every entry. */
+                /** @description Search filter (RFC 4515) that selects the people. It may have several lines: white space between its parts is ignored. Leave empty to search `(objectClass=*)`, that is, every entry. */
                 readonly filter?: string | null;
                 /**
                  * @description Search scope (RFC 4511). `subtree` (wholeSubtree): the base and everything below it. `oneLevel` (singleLevel): only the immediate children of the base.
@@ -583,9 +588,9 @@ export interface components {
                  * @default false
                  */
                 readonly localPartOnly?: boolean;
-                /** @description Attribute with the full name, such as `displayName`. Names longer than 512 characters are cut; values that are not printable text are ignored. Leave empty for no full names. */
+                /** @description Attribute with the full name, such as `displayName` or `displayName;lang-en`. Names longer than 512 characters are cut; tabs and line breaks become spaces; values that are not UTF-8 text are ignored. Leave empty for no full names. */
                 readonly fullName?: string | null;
-                /** @description Attributes with e-mail addresses, separated by commas. The first address found is the primary one, unless another has the prefix `SMTP:` (as in `proxyAddresses`). The prefix `smtp:` is removed; values with other prefixes, and duplicates, are left out. Leave empty for no e-mail addresses. */
+                /** @description Attributes with e-mail addresses, separated by commas. The primary address is one of the first attribute that has any, unless another has the prefix `SMTP:` (as in `proxyAddresses`); it stays while the entry has it. A value may hold several addresses, display names, and the prefix `smtp:` or `mailto:`. Values with other prefixes, and duplicates, are left out. Leave empty for no e-mail addresses. */
                 readonly emailAddresses?: (string | readonly string[]) | null;
                 /** @description Attribute that identifies an entry permanently, through renames and moves. Leave empty to use the one of the vendor: entryUUID, objectGUID, nsUniqueId, GUID, ipaUniqueID or ibm-entryUuid. After a change, removals are withheld until the users are linked by the new attribute. */
                 readonly uniqueId?: string | null;
@@ -625,25 +630,30 @@ export interface components {
                  */
                 readonly missingUsers?: "keep" | "disable" | "delete";
                 /**
-                 * @description How many days a user must be missing before `missingUsers` applies.
-                 * @default 0
+                 * @description How many days a user must be missing before `missingUsers` applies. 0: in the run that finds the user missing, if it read the same server as the last complete run, else in the next complete one.
+                 * @default 7
                  */
                 readonly gracePeriodDays?: number;
                 /**
-                 * @description How many users one run may disable or delete. A run that would exceed both limits withholds all removals until an administrator approves them.
+                 * @description How many users may be disabled or deleted within a window of time: the greater of `percent` and `atLeast`. Missing users, and users whom the directory marks disabled, are counted apart; removals that an administrator has approved are not counted. Above the limit, a run withholds all removals of that kind until an administrator approves them. The same limit applies to full names and e-mail addresses that would be emptied, and to users that would be enabled because the directory no longer shows their mark.
                  * @default {}
                  */
                 readonly removalLimit?: {
                     /**
-                     * @description Percentage of the known directory users.
+                     * @description Percentage of the directory users: of the most that were known at any time within the window.
                      * @default 10
                      */
                     readonly percent?: number;
                     /**
-                     * @description Number of removals that is always allowed.
-                     * @default 20
+                     * @description Number of users that is always allowed.
+                     * @default 3
                      */
                     readonly atLeast?: number;
+                    /**
+                     * @description Hours whose runs are counted together.
+                     * @default 24
+                     */
+                    readonly windowHours?: number;
                 };
                 /**
                  * @description What happens to entries that the directory marks disabled. `disable`: their users are disabled. `skip`: the entries and their users are left alone. `import`: they are treated like any other entry.
@@ -712,7 +722,7 @@ export interface components {
             readonly password?: string;
         };
         /**
-         * @description `hostNotFound`: the name of no directory server could be resolved; `connectionRefused`: the directory server refuses connections; `connectionTimeout`: the directory server does not answer; `connectionLost`: the directory server closed the connection; `notLdap`: the server that answers is not an LDAP server; `startTlsRefused`: the directory server does not support StartTLS; `certificateRefused`: the certificate of the directory server is not trusted; `encryptionRequired`: the directory server requires encryption; `bindRefused`: the directory server refuses the bind DN or its password; `operationTimeout`: the directory server did not answer in time; `baseNotFound`: the base DN does not exist; `baseUnknown`: no base DN is set, and the directory server names none; `readRefused`: the bind DN may not read the base; `uniqueIdMissing`: no unique id of entries can be read; `directoryError`: the directory server answered with another error; `directoryUnavailable`: no directory server can verify the password at the moment; `notConfigured`: no settings are saved yet; `invalidRequest`: the input is invalid; `errors` lists every fault; `malformedPath`: the path contains a malformed percent escape; `malformedJson`: the body is not valid JSON in UTF-8; `unsupportedMediaType`: the content type of the body is not JSON; `payloadTooLarge`: the body is too long; `notAuthenticated`: wrong user name or password, or no session of an active administrator; `throttled`: too many failed attempts; `Retry-After` says when the next one is allowed; `notFound`: the address names nothing that exists; `methodNotAllowed`: the address does not support this method; `Allow` lists those that it supports; `conflict`: the request contradicts what is stored, or others keep changing it; `userNameTaken`: another user has this user name; `lastAdministrator`: no active administrator would be left; `versionMismatch`: it has been changed since you read it; `runActive`: a run is active; `runId` is its id; `runNotActive`: the run has already ended; `nothingWithheld`: the run has withheld no removals, or they can no longer be approved; `leaseLost`: another run has taken over; `timeLimit`: the request took too long; check whether it was carried out; `interrupted`: the run stopped without reporting how it ended; `storeUnavailable`: a service that this system depends on does not answer; `internal`: an unexpected error; search the log for `requestId`.
+         * @description `hostNotFound`: the name of no directory server could be resolved; `connectionRefused`: the directory server refuses connections; `connectionTimeout`: the directory server does not answer; `connectionLost`: the directory server closed the connection; `notLdap`: the server that answers is not an LDAP server; `startTlsRefused`: the directory server does not support StartTLS; `certificateRefused`: the certificate of the directory server is not trusted; `encryptionRequired`: the directory server requires encryption; `bindRefused`: the directory server refuses the bind DN or its password; `operationTimeout`: the directory server did not answer in time; `baseNotFound`: the base DN does not exist; `baseUnknown`: no base DN is set, and the directory server names none; `readRefused`: the bind DN may not read the base; `uniqueIdMissing`: no unique id of entries can be read; `directoryError`: the directory server answered with another error; `directoryUnavailable`: no directory server can verify the password at the moment; `notConfigured`: no settings are saved yet; `invalidRequest`: the input is invalid; `errors` lists every fault; `malformedPath`: the path contains a malformed percent escape; `malformedJson`: the body is not valid JSON in UTF-8; `unsupportedMediaType`: the content type of the body is not JSON; `payloadTooLarge`: the body is too long; `notAuthenticated`: wrong user name or password, or no session of an active administrator; `throttled`: too many failed attempts; `Retry-After` says when the next one is allowed; `notFound`: the address names nothing that exists; `methodNotAllowed`: the address does not support this method; `Allow` lists those that it supports; `conflict`: the request contradicts what is stored, or others keep changing it; `userNameTaken`: another user has this user name; `lastAdministrator`: no active administrator would be left; `versionMismatch`: it has been changed since you read it; `runActive`: a run is active; `runId` is its id; `runNotActive`: the run has already ended; `nothingWithheld`: the run has withheld nothing that can be approved, or it has been approved already; `leaseLost`: another run has taken over; `timeLimit`: the request took too long; check whether it was carried out; `interrupted`: the run stopped without reporting how it ended; `storeUnavailable`: a service that this system depends on does not answer; `internal`: an unexpected error; search the log for `requestId`.
          * @enum {string}
          */
         readonly ErrorCode: "hostNotFound" | "connectionRefused" | "connectionTimeout" | "connectionLost" | "notLdap" | "startTlsRefused" | "certificateRefused" | "encryptionRequired" | "bindRefused" | "operationTimeout" | "baseNotFound" | "baseUnknown" | "readRefused" | "uniqueIdMissing" | "directoryError" | "directoryUnavailable" | "notConfigured" | "invalidRequest" | "malformedPath" | "malformedJson" | "unsupportedMediaType" | "payloadTooLarge" | "notAuthenticated" | "throttled" | "notFound" | "methodNotAllowed" | "conflict" | "userNameTaken" | "lastAdministrator" | "versionMismatch" | "runActive" | "runNotActive" | "nothingWithheld" | "leaseLost" | "timeLimit" | "interrupted" | "storeUnavailable" | "internal";
@@ -824,6 +834,7 @@ export interface components {
                 readonly removalLimit: {
                     readonly percent: number;
                     readonly atLeast: number;
+                    readonly windowHours: number;
                 };
                 /** @enum {string} */
                 readonly disabledUsers: "disable" | "skip" | "import";
@@ -866,6 +877,8 @@ export interface components {
             readonly server: {
                 /** @description The server, as written in the settings. */
                 readonly name: string;
+                /** @description Its own name in the root DSE, else its name in the settings and the address in use. */
+                readonly identity: string;
                 /**
                  * @description Vendor whose rules apply.
                  * @enum {string}
@@ -1033,7 +1046,7 @@ export interface components {
         /** @description A line of a run: what it did to one user or entry. */
         readonly Change: {
             /**
-             * @description `created`: a new user; `updated`: `fields` has the old and new values; `renamed`: has another user name or another DN; `linked`: a user created by hand, now linked to its entry; `disabled`: disabled by the run; `enabled`: enabled by the run, after an earlier run had disabled it; `deleted`: deleted by the run; `unchanged`: nothing to change; counted but never listed; `skipped`: an entry that cannot become a user; see `reason`; `conflict`: left alone because of a contradiction; see `reason`; `withheld`: a removal that was not carried out; see `reason`.
+             * @description `created`: a new user; `updated`: `fields` has the old and new values; `renamed`: has another user name or another DN; `linked`: now linked to an entry: a user created by hand, or one whose new entry was approved; `disabled`: disabled by the run; `enabled`: enabled by the run, after an earlier run had disabled it; `deleted`: deleted by the run; `unchanged`: nothing to change; counted but never listed; `skipped`: an entry that cannot become a user; see `reason`; `conflict`: left alone because of a contradiction; see `reason`; `withheld`: a change that was not carried out; see `reason` and, if it can be approved, `proposes`.
              * @enum {string}
              */
             readonly kind: "created" | "updated" | "renamed" | "linked" | "disabled" | "enabled" | "deleted" | "unchanged" | "skipped" | "conflict" | "withheld";
@@ -1050,7 +1063,7 @@ export interface components {
             };
             readonly reason?: string;
             /**
-             * @description What an approval of this withheld line carries out. Absent: an approval would change nothing.
+             * @description `remove`: an approval disables or deletes the user; `link`: an approval links the user to another entry of the directory; `fields` compares both; `clear`: an approval empties the fields that the directory no longer shows; `enable`: an approval enables the user, whose mark the directory no longer shows.
              * @enum {string}
              */
             readonly proposes?: "remove" | "link" | "clear" | "enable";
@@ -1393,7 +1406,21 @@ export interface components {
                 };
             };
         };
-        /** @description `notConfigured`: no settings are saved yet; `nothingWithheld`: the run has withheld no removals, or they can no longer be approved; `runActive`: a run is active; `runId` is its id. */
+        /** @description `malformedJson`: the body is not valid JSON in UTF-8; `malformedPath`: the path contains a malformed percent escape. */
+        readonly "malformedJson-or-malformedPath": {
+            headers: {
+                readonly [name: string]: unknown;
+            };
+            content: {
+                readonly "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @constant */
+                    readonly status?: 400;
+                    /** @enum {unknown} */
+                    readonly code?: "malformedJson" | "malformedPath";
+                };
+            };
+        };
+        /** @description `notConfigured`: no settings are saved yet; `nothingWithheld`: the run has withheld nothing that can be approved, or it has been approved already; `runActive`: a run is active; `runId` is its id. */
         readonly "notConfigured-or-nothingWithheld-or-runActive": {
             headers: {
                 readonly [name: string]: unknown;
@@ -1432,20 +1459,6 @@ export interface components {
                     readonly status?: 409;
                     /** @enum {unknown} */
                     readonly code?: "conflict" | "notConfigured";
-                };
-            };
-        };
-        /** @description `malformedJson`: the body is not valid JSON in UTF-8; `malformedPath`: the path contains a malformed percent escape. */
-        readonly "malformedJson-or-malformedPath": {
-            headers: {
-                readonly [name: string]: unknown;
-            };
-            content: {
-                readonly "application/problem+json": components["schemas"]["Problem"] & {
-                    /** @constant */
-                    readonly status?: 400;
-                    /** @enum {unknown} */
-                    readonly code?: "malformedJson" | "malformedPath";
                 };
             };
         };
@@ -1740,7 +1753,8 @@ export interface operations {
                      *         "gracePeriodDays": 7,
                      *         "removalLimit": {
                      *           "percent": 10,
-                     *           "atLeast": 20
+                     *           "atLeast": 3,
+                     *           "windowHours": 24
                      *         },
                      *         "disabledUsers": "disable"
                      *       },
@@ -1862,7 +1876,8 @@ export interface operations {
                      *         "gracePeriodDays": 7,
                      *         "removalLimit": {
                      *           "percent": 10,
-                     *           "atLeast": 20
+                     *           "atLeast": 3,
+                     *           "windowHours": 24
                      *         },
                      *         "disabledUsers": "disable"
                      *       },
@@ -1966,6 +1981,7 @@ export interface operations {
                      *       ],
                      *       "server": {
                      *         "name": "ldap1.example.com",
+                     *         "identity": "ldap1.example.com 192.0.2.7:389",
                      *         "vendor": "openLdap",
                      *         "detectedVendor": "openLdap",
                      *         "product": "OpenLDAP",
@@ -2137,7 +2153,7 @@ export interface operations {
                      *             "name": "ldap.example.com",
                      *             "identity": "ldap.example.com 192.0.2.10:636"
                      *           },
-                     *           "approvalScope": "Yk2w0p4cRr8"
+                     *           "approvalScope": "Yk2w0p4c.Rr8t1WqZ.0dGm5uXe"
                      *         }
                      *       ],
                      *       "next": null
@@ -2214,7 +2230,7 @@ export interface operations {
                      *         "name": "ldap.example.com",
                      *         "identity": "ldap.example.com 192.0.2.10:636"
                      *       },
-                     *       "approvalScope": "Yk2w0p4cRr8"
+                     *       "approvalScope": "Yk2w0p4c.Rr8t1WqZ.0dGm5uXe"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Run"];
@@ -2336,9 +2352,29 @@ export interface operations {
             };
             readonly cookie?: never;
         };
-        readonly requestBody?: never;
+        readonly requestBody?: {
+            readonly content: {
+                /**
+                 * @example {
+                 *       "proposes": "remove",
+                 *       "userIds": [
+                 *         "0b8f6c3e-0d4e-4b55-9f0a-3a4f8f6f7a10"
+                 *       ]
+                 *     }
+                 */
+                readonly "application/json": {
+                    /**
+                     * @description Only lines that propose this. Leave out to approve all kinds.
+                     * @enum {string}
+                     */
+                    readonly proposes?: "remove" | "link" | "clear" | "enable";
+                    /** @description Only lines of these users, by `userId`. Leave out to approve the lines of all users, except those that propose `link` for somebody with another full name and other e-mail addresses. */
+                    readonly userIds?: readonly string[];
+                };
+            };
+        };
         readonly responses: {
-            /** @description The run that applies the removals is queued. */
+            /** @description The run that carries out the approved lines is queued. */
             readonly 202: {
                 headers: {
                     /** @description Address of the run. */
@@ -2354,10 +2390,13 @@ export interface operations {
                     readonly "application/json": components["schemas"]["StartedRun"];
                 };
             };
-            readonly 400: components["responses"]["malformedPath"];
+            readonly 400: components["responses"]["malformedJson-or-malformedPath"];
             readonly 401: components["responses"]["notAuthenticated"];
             readonly 404: components["responses"]["notFound"];
             readonly 409: components["responses"]["notConfigured-or-nothingWithheld-or-runActive"];
+            readonly 413: components["responses"]["payloadTooLarge"];
+            readonly 415: components["responses"]["unsupportedMediaType"];
+            readonly 422: components["responses"]["invalidRequest"];
             readonly 500: components["responses"]["internal-or-leaseLost"];
             readonly 503: components["responses"]["storeUnavailable-or-timeLimit"];
         };

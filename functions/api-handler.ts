@@ -2,6 +2,7 @@
 import { applyDefaultPrivileges } from '../lib/administration/default-privilege.ts';
 import type { Parsed } from '../lib/administration/input.ts';
 import {
+  parseApprovalRequest,
   parseChangeQuery,
   parseCredentials,
   parseDefaultPrivilegeRequest,
@@ -27,6 +28,7 @@ import { endSession, readSession, renewSession, SESSION_SECONDS } from '../lib/l
 import { createSignIn, FIRST_ADMINISTRATOR } from '../lib/login/sign-in.ts';
 import type { ReadGeneratedPassword } from '../lib/login/sign-in.ts';
 import type { ScheduleStore, SettingsStore } from '../lib/settings/settings-store.ts';
+import type { ApprovalStore } from '../lib/sync/approval-store.ts';
 import type { RunStore } from '../lib/sync/run-store.ts';
 import type { Run, RunTrigger } from '../lib/sync/run.ts';
 import type { StartSync } from '../lib/sync/sync-starter.ts';
@@ -35,7 +37,7 @@ import { parseUserName, userNameKey } from '../lib/user/user-name.ts';
 import type { UserStore } from '../lib/user/user-store.ts';
 import type { User } from '../lib/user/user.ts';
 import { toPublicUser } from '../lib/user/user.ts';
-import { serveRoutes } from './http.ts';
+import { MAX_LIST_BODY_BYTES, serveRoutes } from './http.ts';
 import type { Answer, Call, HttpHandler, Logger, Route } from './http.ts';
 import description from './openapi.json' with { type: 'json' };
 
@@ -44,6 +46,7 @@ export interface ApiPorts {
   readonly users: UserStore;
   readonly logins: LoginStore;
   readonly runs: RunStore;
+  readonly approvals: ApprovalStore;
   readonly settings: SettingsStore;
   readonly sessions: SessionStore;
   readonly schedule: ScheduleStore;
@@ -215,9 +218,11 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
         await cancelRun(runs, id);
         return { status: 202, body: { runId: id } };
       }),
-      forAdministrators('POST', '/api/runs/{id}/approve', async ({ params }, { user, trigger }) =>
-        runAnswer(await approveRun(ports, runIdOf(params), { trigger, requestedBy: user.userName })),
-      ),
+      forAdministrators('POST', '/api/runs/{id}/approve', async (call, { user, trigger }) => {
+        const asked = valid(parseApprovalRequest(call.optionalJson(MAX_LIST_BODY_BYTES)));
+        const request = { trigger, requestedBy: user.userName };
+        return runAnswer(await approveRun(ports, runIdOf(call.params), asked, request));
+      }),
 
       forAdministrators('GET', '/api/users', async (call) => {
         const query = valid(parseUserQuery(call.query));

@@ -39,8 +39,8 @@ export interface Call {
   cookie(name: string): string | null;
   /** The JSON body. @throws ServiceError `unsupportedMediaType`, `payloadTooLarge`, `malformedJson` */
   json(): unknown;
-  /** Like `json`; undefined if there is no body. */
-  optionalJson(): unknown;
+  /** Like `json`; undefined if there is no body. `maxBytes`: MAX_BODY_BYTES by default, at most MAX_LIST_BODY_BYTES. */
+  optionalJson(maxBytes?: number): unknown;
 }
 
 /** The answer of a route: `body` or `bytes`, or neither. */
@@ -65,6 +65,12 @@ export interface Route {
 
 /** Longest body, in bytes. */
 export const MAX_BODY_BYTES = 256 * 1024;
+
+/**
+ * Longest body that is a list, in bytes. Leaves room for the quotes that Lambda escapes: an event has at most 6 MB.
+ * @see https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+ */
+export const MAX_LIST_BODY_BYTES = 4 * 1024 * 1024;
 
 /** Time reserved before the function's own time-out, to answer with a fault instead. */
 const CLOSING_MS = 1_000;
@@ -248,8 +254,9 @@ function readCall(event: APIGatewayProxyEventV2, pattern: readonly string[], par
     acceptsGzip: readList(headers['accept-encoding']).some((coding) => /^gzip *(;(?! *q=0(\.0*)?$)|$)/i.test(coding)),
     hasCopy: (entityTag) => readList(headers['if-none-match']).some((tag) => tag === entityTag || tag === '*'),
     cookie: (name) => cookies.find((pair) => pair.startsWith(`${name}=`))?.slice(name.length + 1) ?? null,
-    json: () => readJson(event),
-    optionalJson: () => (event.body === undefined || event.body === '' ? undefined : readJson(event)),
+    json: () => readJson(event, MAX_BODY_BYTES),
+    optionalJson: (maxBytes = MAX_BODY_BYTES) =>
+      event.body === undefined || event.body === '' ? undefined : readJson(event, maxBytes),
   };
   return call;
 }
@@ -277,15 +284,15 @@ function isSameOrigin(headers: APIGatewayProxyEventV2['headers']): boolean {
   return URL.canParse(origin) && new URL(origin).host === host;
 }
 
-function readJson(event: APIGatewayProxyEventV2): unknown {
+function readJson(event: APIGatewayProxyEventV2, maxBytes: number): unknown {
   const type = event.headers['content-type']?.split(';', 1)[0]!.trim().toLowerCase();
   const isPatch = event.requestContext.http.method === 'PATCH' && type === 'application/merge-patch+json';
   if (type !== 'application/json' && !isPatch) {
     throw new ServiceError('unsupportedMediaType', 'the body must be JSON, with the content type application/json');
   }
   const bytes = Buffer.from(event.body ?? '', event.isBase64Encoded ? 'base64' : 'utf8');
-  if (bytes.length > MAX_BODY_BYTES) {
-    throw new ServiceError('payloadTooLarge', `the body must be at most ${MAX_BODY_BYTES / 1024} KB`);
+  if (bytes.length > maxBytes) {
+    throw new ServiceError('payloadTooLarge', `the body must be at most ${maxBytes / 1024} KB`);
   }
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as unknown;

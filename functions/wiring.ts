@@ -3,11 +3,13 @@
  * nothing: connections are opened when needed and kept while the container lives.
  */
 import { randomUUID } from 'node:crypto';
+import { createApprovalStore } from '../lib/aws/approval-store.ts';
 import { createDynamoDbClient } from '../lib/aws/client.ts';
 import { readEnvironment } from '../lib/aws/environment.ts';
 import type { EnvironmentName } from '../lib/aws/environment.ts';
 import { createEventBridgeClient, createPublisher } from '../lib/aws/event-bus.ts';
 import { createLoginStore } from '../lib/aws/login-store.ts';
+import { createRunJournal } from '../lib/aws/run-journal.ts';
 import { createRunStore } from '../lib/aws/run-store.ts';
 import { createScheduleStore, createSchedulerClient } from '../lib/aws/schedule-store.ts';
 import { createSessionStore } from '../lib/aws/session-store.ts';
@@ -52,15 +54,24 @@ function wireStores(variables: Variables) {
     secrets,
     users: createUserStore(tables),
     logins: createLoginStore(tables),
+    approvals: createApprovalStore(tables),
     settings: createSettingsStore({ client: secrets, secretId: name('settingsSecret') }),
   };
 }
 
 /** The ports of the sync function. */
 export function wireSync(variables: Variables): SyncPorts {
-  const { tables, users, settings } = wireStores(variables);
-  const runs = createRunStore(tables);
-  return { users, runs, settings, openDirectory: openLdapDirectory, clock, newId: randomUUID };
+  const { tables, users, settings, approvals } = wireStores(variables);
+  return {
+    users,
+    runs: createRunStore(tables),
+    journal: createRunJournal(tables),
+    approvals,
+    settings,
+    openDirectory: openLdapDirectory,
+    clock,
+    newId: randomUUID,
+  };
 }
 
 /** The ports of the login function. Measures the time spent in binds. */
@@ -93,13 +104,14 @@ export function wireAuth(variables: Variables): AuthPorts {
 
 /** The ports of the administration API. */
 export function wireApi(variables: Variables): ApiPorts {
-  const { name, tables, secrets, users, logins, settings } = wireStores(variables);
+  const { name, tables, secrets, users, logins, settings, approvals } = wireStores(variables);
   const administratorSecret = name('administratorSecret');
   return {
     users,
     logins,
     settings,
     runs: createRunStore(tables),
+    approvals,
     sessions: createSessionStore(tables),
     schedule: createScheduleStore({
       client: createSchedulerClient(),

@@ -180,14 +180,14 @@ export const change = z
       created: 'a new user',
       updated: '`fields` has the old and new values',
       renamed: 'has another user name or another DN',
-      linked: 'a user created by hand, now linked to its entry',
+      linked: 'now linked to an entry: a user created by hand, or one whose new entry was approved',
       disabled: 'disabled by the run',
       enabled: 'enabled by the run, after an earlier run had disabled it',
       deleted: 'deleted by the run',
       unchanged: 'nothing to change; counted but never listed',
       skipped: 'an entry that cannot become a user; see `reason`',
       conflict: 'left alone because of a contradiction; see `reason`',
-      withheld: 'a removal that was not carried out; see `reason`',
+      withheld: 'a change that was not carried out; see `reason` and, if it can be approved, `proposes`',
     }),
     userId: z.string().nullable(),
     userName: z.string().nullable(),
@@ -197,13 +197,11 @@ export const change = z
     fields: z.record(z.string(), z.strictObject({ from: fieldValue, to: fieldValue })).exactOptional(),
     reason: z.string().exactOptional(),
     proposes: oneOf<Proposal>({
-      remove: 'to disable or delete the user',
-      link: 'to tie the user to another entry of the directory',
-      clear: 'to empty fields that the directory no longer shows',
-      enable: 'to enable the user',
-    })
-      .exactOptional()
-      .describe('What an approval of this withheld line carries out. Absent: an approval would change nothing.'),
+      remove: 'an approval disables or deletes the user',
+      link: 'an approval links the user to another entry of the directory; `fields` compares both',
+      clear: 'an approval empties the fields that the directory no longer shows',
+      enable: 'an approval enables the user, whose mark the directory no longer shows',
+    }).exactOptional(),
   })
   .meta({
     id: 'Change',

@@ -36,7 +36,7 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   versionMismatch: 'it has been changed since you read it',
   runActive: 'a run is active; `runId` is its id',
   runNotActive: 'the run has already ended',
-  nothingWithheld: 'the run has withheld no removals, or they can no longer be approved',
+  nothingWithheld: 'the run has withheld nothing that can be approved, or it has been approved already',
   leaseLost: 'another run has taken over',
   timeLimit: 'the request took too long; check whether it was carried out',
   interrupted: 'the run stopped without reporting how it ended',

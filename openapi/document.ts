@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { createDocument } from 'zod-openapi';
 import type { ZodOpenApiOperationObject } from 'zod-openapi';
-import { MAX_BODY_BYTES } from '../functions/http.ts';
+import { MAX_BODY_BYTES, MAX_LIST_BODY_BYTES } from '../functions/http.ts';
 import { settings, triedSettings } from '../lib/administration/settings-schema.ts';
 import { newUser, userPatch } from '../lib/administration/user-schema.ts';
 import { describeCall, TAGS } from './call.ts';
@@ -19,8 +19,8 @@ import { SYSTEM_CALLS } from './system.ts';
 import { USER_CALLS } from './user.ts';
 
 const DESCRIPTION = `
-Bodies are JSON in UTF-8, at most ${MAX_BODY_BYTES / 1024} KB long. Times are RFC 3339 in UTC; ids are opaque. Unknown
-fields and query parameters are refused.
+Bodies are JSON in UTF-8, at most ${MAX_BODY_BYTES / 1024} KB long (approvals: ${MAX_LIST_BODY_BYTES / 1024 ** 2} MB).
+Times are RFC 3339 in UTC; ids are opaque. Unknown fields and query parameters are refused.
 
 **Faults** are problem documents (RFC 9457) with a stable \`code\`; a 422 lists every fault of the input. Any call may
 fail with 500 or 503. A method that an address does not support fails with \`methodNotAllowed\`, status 405.

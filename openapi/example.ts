@@ -125,7 +125,7 @@ export const shownSettings: PresentedSettings = {
     },
     missingUsers: 'disable',
     gracePeriodDays: 7,
-    removalLimit: { percent: 10, atLeast: 20 },
+    removalLimit: { percent: 10, atLeast: 3, windowHours: 24 },
     disabledUsers: 'disable',
   },
   defaultPrivileges: ['login'],
@@ -150,6 +150,7 @@ export const settingsTest: SettingsTest = {
   ],
   server: {
     name: 'ldap1.example.com',
+    identity: 'ldap1.example.com 192.0.2.7:389',
     vendor: 'openLdap',
     detectedVendor: 'openLdap',
     product: 'OpenLDAP',
@@ -193,7 +194,7 @@ export const run: Run = {
   notices: [],
   approves: null,
   server: { name: 'ldap.example.com', identity: 'ldap.example.com 192.0.2.10:636' },
-  approvalScope: 'Yk2w0p4cRr8',
+  approvalScope: 'Yk2w0p4c.Rr8t1WqZ.0dGm5uXe',
 };
 
 /** The answer to a started run. */

@@ -1,5 +1,5 @@
 /** Describes the calls about runs of the synchronisation. What a run does is in lib/sync/. */
-import { changeQuery, runQuery, syncOptions } from '../lib/administration/request-schema.ts';
+import { approvalRequest, changeQuery, runQuery, syncOptions } from '../lib/administration/request-schema.ts';
 import * as answer from './answer.ts';
 import { LOCATION } from './call.ts';
 import type { DescribedAnswer, DescribedCalls } from './call.ts';
@@ -59,9 +59,21 @@ export const RUN_CALLS: DescribedCalls = {
   'POST /api/runs/{id}/approve': {
     id: 'approveRun',
     tag: 'Runs',
-    summary: 'Approve the removals that a run has withheld',
-    description: 'Starts a run that looks for each of these users again and removes those that are still missing.',
-    answers: { 202: startedRun('The run that applies the removals is queued.') },
+    summary: 'Approve lines that a run has withheld',
+    description:
+      'Starts a run that checks each approved line again and carries it out. Without a body, approves every line ' +
+      'with `proposes`, except those that propose `link` for somebody with another full name and other e-mail ' +
+      'addresses. ' +
+      'An approval overrides the removal limit, a vanished branch, a directory that answers with nobody, and what ' +
+      'other servers say; never an incomplete read, or the loss of the last administrator. It holds for 14 days, or ' +
+      'until it is carried out, the person is read again, or `scope`, `mapping.uniqueId` or `options.missingUsers` ' +
+      'changes.',
+    body: {
+      schema: approvalRequest,
+      example: { proposes: 'remove', userIds: [example.change.userId] },
+      optional: true,
+    },
+    answers: { 202: startedRun('The run that carries out the approved lines is queued.') },
     faults: ['notFound', 'nothingWithheld', 'notConfigured', 'runActive', 'leaseLost'],
   },
 };

@@ -46,7 +46,7 @@ export const shownSettings = z
       }),
       missingUsers: z.enum(['keep', 'disable', 'delete']),
       gracePeriodDays: count(),
-      removalLimit: z.strictObject({ percent: z.number(), atLeast: count() }),
+      removalLimit: z.strictObject({ percent: z.number(), atLeast: count(), windowHours: count() }),
       disabledUsers: z.enum(['disable', 'skip', 'import']),
     }),
     defaultPrivileges: z.array(z.enum(PRIVILEGES)),
@@ -84,6 +84,7 @@ const certificate = z.strictObject({
 
 const server = z.strictObject({
   name: z.string().describe('The server, as written in the settings.'),
+  identity: z.string().describe('Its own name in the root DSE, else its name in the settings and the address in use.'),
   vendor: z.enum(VENDORS).describe('Vendor whose rules apply.'),
   detectedVendor: z.enum(VENDORS).describe('Vendor according to the root DSE.'),
   product: z.string().describe('Product name and version, as the server reports them if it does.'),

@@ -7,9 +7,9 @@ import { ServiceError } from '../errors.ts';
 import type { SettingsStore } from '../settings/settings-store.ts';
 import type { Privilege } from '../user/privilege.ts';
 import { samePrivileges } from '../user/privilege.ts';
-import { userNameKey } from '../user/user-name.ts';
 import type { UserStore } from '../user/user-store.ts';
 import type { User } from '../user/user.ts';
+import { nameKeyOf } from '../user/user.ts';
 import { patchUser } from './users.ts';
 
 /** The ports that applying the default privileges needs. */
@@ -99,7 +99,7 @@ export async function applyDefaultPrivileges(
       const lost: string[] = [];
       for (const [position, { previous }] of writes.entries()) {
         const { userName, privileges: from } = previous;
-        if (results?.[position] === 'lostRace') lost.push(userNameKey(userName));
+        if (results?.[position] === 'lostRace') lost.push(nameKeyOf(previous));
         else {
           totals.changed += 1;
           if (items.length < MAX_ITEMS) items.push({ userName, from, to: privileges });

@@ -3,12 +3,13 @@
  * schemas of their own.
  */
 import * as z from 'zod';
-import { CHANGE_KINDS } from '../sync/run.ts';
+import { CHANGE_KINDS, PROPOSALS } from '../sync/run.ts';
 import type { ChangeKind } from '../sync/run.ts';
 import type { UserQuery } from '../user/user-store.ts';
 import type { DefaultPrivilegeRequest } from './default-privilege.ts';
-import { parseInput } from './input.ts';
+import { LIST_EVEN_SO, parseInput } from './input.ts';
 import type { Parsed } from './input.ts';
+import type { ApprovalRequest } from './runs.ts';
 import { newPassword } from './user-schema.ts';
 
 const DEFAULT_USERS = 50;
@@ -17,6 +18,10 @@ const DEFAULT_RUNS = 20;
 const MAX_RUNS = 100;
 const DEFAULT_CHANGES = 100;
 const MAX_CHANGES = 1_000;
+
+/** Most users that one approval names. */
+const MAX_APPROVED_USERS = 50_000;
+const MAX_ID_LENGTH = 64;
 
 const MAX_CURSOR_LENGTH = 4_096;
 /** Longest user name or password that a sign-in looks at, in characters. */
@@ -61,6 +66,22 @@ export const passwordChange = z.strictObject({
 
 /** The body that starts a run. */
 export const syncOptions = z.strictObject({ dryRun });
+
+/** The body that approves withheld lines of a run. */
+export const approvalRequest = z.strictObject({
+  proposes: z.enum(PROPOSALS).exactOptional().describe('Only lines that propose this. Leave out to approve all kinds.'),
+  userIds: z
+    .array(z.string().min(1).max(MAX_ID_LENGTH))
+    .min(1, 'must name at least one user; leave it out to approve all lines')
+    .max(MAX_APPROVED_USERS)
+    .superRefine(refuseSameText, LIST_EVEN_SO)
+    .exactOptional()
+    .meta({ uniqueItems: true })
+    .describe(
+      'Only lines of these users, by `userId`. Leave out to approve the lines of all users, except those that ' +
+        'propose `link` for somebody with another full name and other e-mail addresses.',
+    ),
+});
 
 /** The body that applies the default privileges. */
 export const defaultPrivilegeRequest = z.strictObject({
@@ -122,6 +143,11 @@ export function parseSyncOptions(body: unknown): Parsed<{ readonly dryRun: boole
   return parseInput(syncOptions, body === undefined ? {} : body);
 }
 
+/** Parses `{proposes?, userIds?}`; no body approves all lines. */
+export function parseApprovalRequest(body: unknown): Parsed<ApprovalRequest> {
+  return parseInput(approvalRequest, body === undefined ? {} : body);
+}
+
 /** Parses `limit` and `next` of a list of runs; `limit` is 20 by default, at most 100. */
 export function parseRunQuery(query: unknown): Parsed<{ readonly limit: number; readonly next?: string }> {
   return parseInput(runQuery, query);
@@ -137,4 +163,13 @@ export function parseChangeQuery(
 /** Parses filters, `limit` and `next` of a list of users; `limit` is 50 by default, at most 200. */
 export function parseUserQuery(query: unknown): Parsed<UserQuery> {
   return parseInput(userQuery, query);
+}
+
+/** Adds a fault for each text that repeats an earlier one exactly. */
+function refuseSameText(texts: readonly unknown[], context: z.core.$RefinementCtx): void {
+  const seen = new Set<unknown>();
+  for (const [position, text] of texts.entries()) {
+    if (seen.has(text)) context.addIssue({ code: 'custom', path: [position], message: 'must not be listed twice' });
+    seen.add(text);
+  }
 }

@@ -27,13 +27,13 @@ export type PresentedSettings = Omit<Settings, 'connection' | 'options'> & {
  * @param working the schedule in effect; null = unknown
  */
 export function presentSettings(
-  { settings, password }: StoredSettings,
+  { settings, password, notices }: StoredSettings,
   working: WorkingSchedule | null,
   now: Date,
 ): PresentedSettings {
   const { schedule } = settings.options;
   const next = working && nextRuns(working, now, RUNS_SHOWN);
-  const warnings = [...settingsWarnings(settings)];
+  const warnings = [...notices, ...settingsWarnings(settings)];
   if (working !== null && !isAtWork(schedule, working)) {
     warnings.push(
       'The schedule in effect differs from these settings, for example after a deployment. Save the settings again.',

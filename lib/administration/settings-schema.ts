@@ -9,7 +9,8 @@ import { attributeList, isAttributeName } from '../settings/attribute-name.ts';
 import { parseFilter } from '../settings/filter.ts';
 import { expressionFault, timeZoneFault } from '../settings/schedule.ts';
 import { parseServerAddress } from '../settings/server-address.ts';
-import { type Settings, VENDORS } from '../settings/settings.ts';
+import { DEFAULT_REMOVAL_LIMIT } from '../settings/settings-upgrade.ts';
+import { ROOT_BASE, type Settings, VENDORS } from '../settings/settings.ts';
 import { PRIVILEGES, privilegesFault } from '../user/privilege.ts';
 import type { Parsed } from './input.ts';
 import {
@@ -30,6 +31,9 @@ const MAX_ATTRIBUTE_LENGTH = 128;
 const MAX_ATTRIBUTE_LIST_LENGTH = 1_024;
 const MAX_CERTIFICATES_LENGTH = 32_768;
 const MAX_PASSWORD_LENGTH = 1_024;
+
+/** 30 days: the memory of removals reaches one day further. */
+const MAX_WINDOW_HOURS = 720;
 
 const ONLY_SHOWN = 'Shown by `GET`. Ignored in requests, so that you can send back the settings as they were shown.';
 
@@ -134,11 +138,13 @@ const scope = z
   .strictObject({
     baseDn: optionalTextLine(MAX_DN_LENGTH)
       .superRefine(
-        refuseText((dn) => (isDistinguishedName(dn) ? null : 'is not a DN; write it as in dc=mycompany,dc=local')),
+        refuseText((dn) =>
+          dn === ROOT_BASE || isDistinguishedName(dn) ? null : 'is not a DN; write it as in dc=mycompany,dc=local',
+        ),
       )
       .describe(
         'Base of the search. Leave empty to use `defaultNamingContext` of the root DSE or, if the server has none, ' +
-          'its only naming context.',
+          'its only naming context. `""` is the root of the directory.',
       ),
     filter: z
       .string()
@@ -148,8 +154,8 @@ const scope = z
       .transform((text) => text ?? '')
       .superRefine(refuseText(filterFault))
       .describe(
-        'Search filter (RFC 4515) that selects the people; searched exactly as written. Leave empty to search ' +
-          '`(objectClass=*)`, that is, every entry.',
+        'Search filter (RFC 4515) that selects the people. It may have several lines: white space between its parts ' +
+          'is ignored. Leave empty to search `(objectClass=*)`, that is, every entry.',
       ),
     depth: z
       .enum(['subtree', 'oneLevel'])
@@ -172,16 +178,17 @@ const mapping = z
       .superRefine(refuse(attributeFault))
       .describe(
         'Attribute with the name that people log in with, such as `uid` or `sAMAccountName`. LDAP keeps no order ' +
-          'among values: if there are several, the value in the entry’s RDN is used, else the first one in sort ' +
-          'order.',
+          'among values: if there are several, a user keeps the one that it has; a new user gets the value in the ' +
+          'entry’s RDN, else the first one in sort order.',
       ),
     localPartOnly: z
       .boolean()
       .default(false)
       .describe('Cuts the user name at its last `@`: `anna@example.com` becomes `anna`.'),
     fullName: optionalAttribute.describe(
-      'Attribute with the full name, such as `displayName`. Names longer than 512 characters are cut; values that ' +
-        'are not printable text are ignored. Leave empty for no full names.',
+      'Attribute with the full name, such as `displayName` or `displayName;lang-en`. Names longer than 512 ' +
+        'characters are cut; tabs and line breaks become spaces; values that are not UTF-8 text are ignored. Leave ' +
+        'empty for no full names.',
     ),
     emailAddresses: z
       .union([textLine(MAX_ATTRIBUTE_LIST_LENGTH), z.array(textLine(MAX_ATTRIBUTE_LENGTH)).max(32)], {
@@ -191,9 +198,10 @@ const mapping = z
       .transform((names) => attributeList(typeof names === 'string' ? names : (names ?? []).join(',')).join(', '))
       .superRefine(refuseText((names) => attributeList(names).map(attributeFault).find(Boolean) ?? null))
       .describe(
-        'Attributes with e-mail addresses, separated by commas. The first address found is the primary one, unless ' +
-          'another has the prefix `SMTP:` (as in `proxyAddresses`). The prefix `smtp:` is removed; values with other ' +
-          'prefixes, and duplicates, are left out. Leave empty for no e-mail addresses.',
+        'Attributes with e-mail addresses, separated by commas. The primary address is one of the first attribute ' +
+          'that has any, unless another has the prefix `SMTP:` (as in `proxyAddresses`); it stays while the entry ' +
+          'has it. A value may hold several addresses, display names, and the prefix `smtp:` or `mailto:`. Values ' +
+          'with other prefixes, and duplicates, are left out. Leave empty for no e-mail addresses.',
       ),
     uniqueId: optionalAttribute.describe(
       'Attribute that identifies an entry permanently, through renames and moves. Leave empty to use the one of the ' +
@@ -243,17 +251,39 @@ const options = z
       .int()
       .min(0)
       .max(3_650)
-      .default(0)
-      .describe('How many days a user must be missing before `missingUsers` applies.'),
+      .default(7)
+      .describe(
+        'How many days a user must be missing before `missingUsers` applies. 0: in the run that finds the user ' +
+          'missing, if it read the same server as the last complete run, else in the next complete one.',
+      ),
     removalLimit: z
       .strictObject({
-        percent: z.number().min(0).max(100).default(10).describe('Percentage of the known directory users.'),
-        atLeast: z.int().min(0).max(10_000_000).default(20).describe('Number of removals that is always allowed.'),
+        percent: z
+          .number()
+          .min(0)
+          .max(100)
+          .default(DEFAULT_REMOVAL_LIMIT.percent)
+          .describe('Percentage of the directory users: of the most that were known at any time within the window.'),
+        atLeast: z
+          .int()
+          .min(0)
+          .max(10_000_000)
+          .default(DEFAULT_REMOVAL_LIMIT.atLeast)
+          .describe('Number of users that is always allowed.'),
+        windowHours: z
+          .int()
+          .min(1)
+          .max(MAX_WINDOW_HOURS)
+          .default(DEFAULT_REMOVAL_LIMIT.windowHours)
+          .describe('Hours whose runs are counted together.'),
       })
       .prefault({})
       .describe(
-        'How many users one run may disable or delete. A run that would exceed both limits withholds all removals ' +
-          'until an administrator approves them.',
+        'How many users may be disabled or deleted within a window of time: the greater of `percent` and `atLeast`. ' +
+          'Missing users, and users whom the directory marks disabled, are counted apart; removals that an ' +
+          'administrator has approved are not counted. Above the limit, a run withholds all removals of that kind ' +
+          'until an administrator approves them. The same limit applies to full names and e-mail addresses that ' +
+          'would be emptied, and to users that would be enabled because the directory no longer shows their mark.',
       ),
     disabledUsers: z
       .enum(['disable', 'skip', 'import'])

@@ -103,7 +103,7 @@ export async function saveSettings(
     const { settings, password } = completeSettings(parseSettings(document), stored);
     const version = await store.write(settings, password, stored?.version ?? null);
     if (version === null) continue;
-    return { stored: { settings, password, version }, schedule: await moveSchedule(schedule, settings) };
+    return { stored: { settings, password, version, notices: [] }, schedule: await moveSchedule(schedule, settings) };
   }
   throw new ServiceError('conflict', 'others keep changing the settings; nothing was saved', { retryable: true });
 }

@@ -7,10 +7,9 @@ import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { ServiceError } from '../errors.ts';
 import { hashPassword } from '../user/password.ts';
-import { userNameKey } from '../user/user-name.ts';
 import type { UserStore, UserWrite } from '../user/user-store.ts';
 import type { PublicUser, User } from '../user/user.ts';
-import { isActiveAdministrator, isWayIn, PROFILE_FIELDS } from '../user/user.ts';
+import { isActiveAdministrator, isWayIn, PROFILE_FIELDS, nameKeyOf } from '../user/user.ts';
 import type { NewUser, UserPatch } from './user-schema.ts';
 
 /**
@@ -71,7 +70,7 @@ export function createAdministration(users: UserStore, clock: Clock): Administra
       const next = decided === 'delete' ? null : decided;
       const writes = [writeOf(stored, next), ...(await keepAdministrator(stored, next))];
       if ((await users.writeTogether(writes)) === 'written') return next ?? stored;
-      if (next && userNameKey(next.userName) !== userNameKey(stored.userName)) await refuseTakenName(next);
+      if (next && nameKeyOf(next) !== nameKeyOf(stored)) await refuseTakenName(next);
     }
     throw new ServiceError('conflict', 'others keep changing this user; nothing was written', { retryable: true });
   }
@@ -164,7 +163,10 @@ export function patchUser(stored: User, patch: UserPatch, now: Date, passwordHas
 /** The record with the patch applied; null if the patch changes nothing. */
 function applyPatch(stored: User, patch: UserPatch, passwordHash: string | undefined): User | null {
   const { status, authentication, password: _typed, ...fields } = patch;
-  let next: User = { ...stored, ...(fields as Partial<User>) };
+  const { storedKey, ...known } = stored;
+  const isRenamed = fields.userName !== undefined && fields.userName !== stored.userName;
+  const kept = storedKey === undefined || isRenamed ? known : stored;
+  let next: User = { ...kept, ...(fields as Partial<User>) };
   if (authentication !== undefined && authentication !== stored.authentication) {
     next = { ...next, authentication, directory: null, passwordHash: null, fingerprint: null };
   }
@@ -183,7 +185,7 @@ function succeed(stored: User, next: User, now: Date): User {
 
 function writeOf(previous: User, user: User | null): UserWrite {
   if (user === null) return { kind: 'delete', previous };
-  return { kind: userNameKey(user.userName) === userNameKey(previous.userName) ? 'update' : 'rename', user, previous };
+  return { kind: nameKeyOf(user) === nameKeyOf(previous) ? 'update' : 'rename', user, previous };
 }
 
 function refuseDirectoryUser({ authentication }: Pick<User, 'authentication'>): void {

@@ -16,9 +16,9 @@ import { hash } from 'node:crypto';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { PutCommand, QueryCommand } from '@aws-sdk/lib-dynamodb';
 import { ServiceError } from '../errors.ts';
-import { userNameKey } from '../user/user-name.ts';
 import type { UserWrite, WriteResult } from '../user/user-store.ts';
 import type { User } from '../user/user.ts';
+import { nameKeyOf } from '../user/user.ts';
 import { executeStatements, inFlight, wasWritten } from './client.ts';
 import type { Item } from './client.ts';
 import { USERS_TABLE } from './environment.ts';
@@ -82,7 +82,7 @@ export function createAddressIndex(client: DynamoDBDocumentClient, usersTable: s
     },
     async prepare(writes) {
       const hints = writes.flatMap((write) => without(hintsOf(userAfter(write)), hintsOf(userBefore(write))));
-      const results = await executeStatements(
+      const refused = await executeStatements(
         client,
         hints.map(({ nameKey, addressKey, version }) => ({
           Statement: `INSERT INTO "${usersTable}" VALUE {'nameKey': ?, 'addressKey': ?, 'version': ?}`,
@@ -91,7 +91,7 @@ export function createAddressIndex(client: DynamoDBDocumentClient, usersTable: s
       );
       // These hints exist already: left over, or from another writer. Rare, so one by one: a batch has no statement for
       // "put unless newer".
-      const present = hints.filter((_, place) => results[place]!.refused);
+      const present = hints.filter((_, place) => refused[place]);
       await inFlight(present, async (hint) => {
         await wasWritten(
           client.send(
@@ -131,7 +131,7 @@ export function createAddressIndex(client: DynamoDBDocumentClient, usersTable: s
 export function hintsOf(user: User | null): Hint[] {
   if (user === null || user.emailAddresses.length < 2) return [];
   const { id, version } = user;
-  const owner = userNameKey(user.userName);
+  const owner = nameKeyOf(user);
   const [first, ...further] = user.emailAddresses.map(indexedAddress);
   return [...new Set(further)]
     .filter((addressKey) => addressKey !== first)

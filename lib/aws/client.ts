@@ -14,6 +14,7 @@ import type { DynamoDBClientConfig } from '@aws-sdk/client-dynamodb';
 import {
   BatchExecuteStatementCommand,
   BatchGetCommand,
+  BatchWriteCommand,
   DynamoDBDocumentClient,
   TransactWriteCommand,
 } from '@aws-sdk/lib-dynamodb';
@@ -23,6 +24,9 @@ import { CLIENT_DEFAULTS, storeUnavailable, TRANSIENT_ERRORS, translateFaults } 
 /** An item, or the key of one, as plain values. */
 export type Item = Record<string, unknown>;
 
+/** One operation of a transaction that writes. */
+export type TransactItem = NonNullable<TransactWriteCommandInput['TransactItems']>[number];
+
 const SERVICE = 'DynamoDB';
 /** Requests in flight per call. */
 const IN_FLIGHT = 8;
@@ -30,6 +34,7 @@ const MAX_TRIES = 10;
 const FIRST_DELAY_MS = 25;
 const MAX_DELAY_MS = 2_000;
 const KEYS_TOGETHER = 100;
+const PUTS_TOGETHER = 25;
 const STATEMENTS_TOGETHER = 25;
 
 /**
@@ -67,22 +72,25 @@ export async function waitForTry(tries: number, reason: string): Promise<void> {
   await sleep(Math.random() * Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** tries));
 }
 
-/** Runs `work` for every part, a few at a time. After a failure it starts no more work and throws that failure. */
+/**
+ * Runs `work` for every part, a few at a time. After a failure it starts no more work, waits for what it has started,
+ * and throws that failure.
+ */
 export async function inFlight<T>(parts: readonly T[], work: (part: T) => Promise<void>): Promise<void> {
   const rest = parts.values();
-  let failed = false;
-  const lane = async (): Promise<void> => {
+  const failures: unknown[] = [];
+  const worker = async (): Promise<void> => {
     for (const part of rest) {
-      if (failed) return;
+      if (failures.length > 0) return;
       try {
         await work(part);
       } catch (error) {
-        failed = true;
-        throw error;
+        failures.push(error);
       }
     }
   };
-  await Promise.all(Array.from({ length: Math.min(IN_FLIGHT, parts.length) }, lane));
+  await Promise.all(Array.from({ length: Math.min(IN_FLIGHT, parts.length) }, worker));
+  if (failures.length > 0) throw failures[0];
 }
 
 /** The parts in order, in chunks of `size`; the last chunk may be smaller. */
@@ -119,41 +127,47 @@ export async function readItems(
   return found;
 }
 
-/** The result of one statement. */
-export interface StatementResult {
-  /** Its condition failed, or it inserts an item that exists already. */
-  readonly refused: boolean;
-  /** The item that the RETURNING clause gives. */
-  readonly item: Item | undefined;
-  /** It was sent more than once: an earlier try may have done what the last one was refused. */
-  readonly repeated: boolean;
+/**
+ * Puts items, each in place of an earlier one with its key, in no order. Keys must not repeat.
+ * @throws ServiceError `storeUnavailable`; some of the items may be stored
+ */
+export async function putItems(client: DynamoDBDocumentClient, table: string, items: readonly Item[]): Promise<void> {
+  await inFlight(chunksOf(items, PUTS_TOGETHER), async (together) => {
+    let pending = together.map((item) => ({ PutRequest: { Item: item } }));
+    for (let tries = 1; ; tries += 1) {
+      const { UnprocessedItems } = await client.send(new BatchWriteCommand({ RequestItems: { [table]: pending } }));
+      pending = (UnprocessedItems?.[table] ?? []) as typeof pending;
+      if (pending.length === 0) return;
+      await waitForTry(tries, 'ThrottlingException');
+    }
+  });
 }
 
 /**
- * Executes PartiQL statements that write, each by itself and in no order; the results are in the order of the
- * statements. No two statements may share a key.
+ * Executes PartiQL statements that write, each by itself and in no order. No two statements may share a key.
+ *
+ * @returns for each statement whether it was refused: its condition failed, or it inserts an item that exists already,
+ *   perhaps because an earlier try has inserted it
  * @throws ServiceError `storeUnavailable`
  * @see https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchExecuteStatement.html
  */
 export async function executeStatements(
   client: DynamoDBDocumentClient,
   statements: readonly { readonly Statement: string; readonly Parameters: unknown[] }[],
-): Promise<readonly StatementResult[]> {
-  const results = Array.from<StatementResult>({ length: statements.length });
+): Promise<readonly boolean[]> {
+  const refused = statements.map(() => false);
   await inFlight(chunksOf([...statements.entries()], STATEMENTS_TOGETHER), async (together) => {
     let pending = together;
     for (let tries = 1; ; tries += 1) {
       const Statements = pending.map(([, statement]) => statement);
-      const { Responses, $metadata } = await client.send(new BatchExecuteStatementCommand({ Statements }));
-      const repeated = tries > 1 || ($metadata.attempts ?? 1) > 1;
+      const { Responses } = await client.send(new BatchExecuteStatementCommand({ Statements }));
       const again: typeof pending = [];
       let reason = '';
       for (const [index, placed] of pending.entries()) {
-        const { Error: error, Item: item } = Responses?.[index] ?? {};
-        const code = error?.Code;
-        if (code === undefined || REFUSALS.has(code)) {
-          results[placed[0]] = { refused: code !== undefined, item, repeated };
-        } else if (TRANSIENT_ERRORS.has(code)) {
+        const code = Responses?.[index]?.Error?.Code;
+        if (code === undefined) continue;
+        if (REFUSALS.has(code)) refused[placed[0]] = true;
+        else if (TRANSIENT_ERRORS.has(code)) {
           again.push(placed);
           reason = code;
         } else throw storeUnavailable(SERVICE, code);
@@ -163,7 +177,7 @@ export async function executeStatements(
       pending = again;
     }
   });
-  return results;
+  return refused;
 }
 
 const REFUSALS: ReadonlySet<string> = new Set(['ConditionalCheckFailed', 'DuplicateItem']);
@@ -177,12 +191,12 @@ const REFUSALS: ReadonlySet<string> = new Set(['ConditionalCheckFailed', 'Duplic
  */
 export async function writeItems(
   client: DynamoDBDocumentClient,
-  items: NonNullable<TransactWriteCommandInput['TransactItems']>,
+  items: readonly TransactItem[],
 ): Promise<readonly boolean[] | null> {
   const ClientRequestToken = randomUUID();
   for (let tries = 1; ; tries += 1) {
     try {
-      await client.send(new TransactWriteCommand({ ClientRequestToken, TransactItems: items }));
+      await client.send(new TransactWriteCommand({ ClientRequestToken, TransactItems: [...items] }));
       return null;
     } catch (error) {
       if (!(error instanceof TransactionCanceledException)) throw error;

@@ -36,21 +36,34 @@ export const USERS_TABLE = {
 export const LIST_SHARDS = 8;
 
 /**
- * The operations table: runs, their lines, the lease, failed attempts, sessions and rename marks. `expiresAt` is the
- * TTL attribute, in epoch seconds.
+ * The operations table: runs, their lines, the lease and its fences, the guard's counters, approvals, the owners of
+ * directory ids, failed attempts, sessions and rename marks. `expiresAt` is the TTL attribute, in epoch seconds.
  */
 export const OPERATIONS_TABLE = { partitionKey: 'pk', sortKey: 'sk', ttl: 'expiresAt' } as const;
 
 /** The partition key of all runs. Their sort key is the run's id, which puts them in order of time. */
 export const RUN_PARTITION = 'run';
 
-/** The key of the lease, the one item that says which run may write. */
+/** The key of the lease, the one item that says which run is active. */
 export const LEASE_KEY = { pk: 'lease', sk: 'sync' } as const;
+
+/** The key of what one run leaves for the next. */
+export const MEMORY_KEY = { pk: 'lease', sk: 'memory' } as const;
+
+/** The partition key of the guard's counters. Their sort key is the hour, then the lane. */
+export const GUARD_PARTITION = 'guard';
+
+/** The partition key of all approvals. Their sort key is the user's id, then the proposal. */
+export const APPROVAL_PARTITION = 'approval';
 
 /** Prefixes of all other partition keys. The stores build keys from them, and the IAM policies limit roles to them. */
 export const OPERATIONS_PREFIX = {
   /** Lines of one run, in chunks. The run's id follows. */
   changes: 'changes#',
+  /** Copies of the lease's fence that a run's transactions check. The lane's number follows. */
+  fence: 'lease#',
+  /** The user who has a directory id. Its attribute and the id follow, or a hash of them. */
+  link: 'link#',
   /** Failed logins with one name. The name key follows. */
   attempts: 'attempts#',
   /** One session. The hash of its token follows. */

@@ -1,13 +1,14 @@
-/**
- * The store of logins in DynamoDB: users and failed attempts. Decides nothing: the core decides what a failed attempt
- * costs.
- */
 import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { DeleteCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
 import type { Clock } from '../clock.ts';
 import type { Attempts, LoginStore } from '../login/login-store.ts';
 import { userNameKey } from '../user/user-name.ts';
+/**
+ * The store of logins in DynamoDB: users and failed attempts. Decides nothing: the core decides what a failed attempt
+ * costs.
+ */
+import { nameKeyOf } from '../user/user.ts';
 import { epochSeconds, readItems, wasWritten } from './client.ts';
 import { OPERATIONS_PREFIX } from './environment.ts';
 import { fromUserItem, isPossibleKey, unchanged } from './user-item.ts';
@@ -128,7 +129,7 @@ export function createLoginStore({ client, usersTable, operationsTable, clock }:
         client.send(
           new UpdateCommand({
             TableName: usersTable,
-            Key: { nameKey: userNameKey(user.userName) },
+            Key: { nameKey: nameKeyOf(user) },
             UpdateExpression: 'SET dn = :dn, fingerprint = :none, updatedAt = :now, #version = :next',
             ConditionExpression: `${ConditionExpression} AND attribute_type(linkKey, :text)`,
             ExpressionAttributeNames,

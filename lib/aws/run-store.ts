@@ -1,19 +1,18 @@
 /**
- * Runs in DynamoDB: their records, the lease of the active run, and the lines they leave per user.
+ * Runs in DynamoDB: their records, the lease of the active run, and reading the lines they leave per user.
  *
  * The lease is one item that is never deleted, so that its token only grows:
  *
  *     free --start--> held, queued --takeUp--> held --heartbeat--> held --finish--> free
  *                       |                       |
- *                       +---- silent for LEASE_MS, then start of another run ----> held by the other run
+ *                       +---- silent for LEASE_MS, then start of another run ----> sealed --> held by the other run
  *
- * Every arrow except heartbeat gives a new token. Every write of a run is conditional on its id and token, so a former
- * holder can write nothing, however late it wakes up. The lease also holds the progress of the active run, because a
+ * Every arrow except heartbeat gives a new token, in one transaction with the fences that the run's writes check. So a
+ * former holder can write nothing, however late it wakes up. Sealed, nobody can write: only then are the totals of the
+ * silent run known, and its record is stored for good. The lease also holds the progress of the active run, because a
  * run's record is written only twice: at its start and at its end.
  */
 import { randomUUID } from 'node:crypto';
-import { promisify } from 'node:util';
-import { gunzip, gzip } from 'node:zlib';
 import { ConditionalCheckFailedException, TransactionCanceledException } from '@aws-sdk/client-dynamodb';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { GetCommand, PutCommand, QueryCommand, TransactGetCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
@@ -23,11 +22,12 @@ import type { RunStore, StartResult } from '../sync/run-store.ts';
 import type { Change, Run, RunState } from '../sync/run.ts';
 import { interruptRun, LEASE_MS, leaseLost } from '../sync/run.ts';
 import type { Fence } from '../user/user-store.ts';
-import { chunksOf, epochSeconds, inFlight, waitForTry, wasWritten, writeItems } from './client.ts';
+import { epochSeconds, inFlight, waitForTry, wasWritten, writeItems } from './client.ts';
 import type { Item } from './client.ts';
-import { LEASE_KEY, OPERATIONS_PREFIX, RUN_PARTITION } from './environment.ts';
-import { storeUnavailable } from './fault.ts';
-import { heldBy } from './lease.ts';
+import { LEASE_KEY, RUN_PARTITION } from './environment.ts';
+import { closeFences, heldBy, openFences } from './lease.ts';
+import { readMemory } from './run-journal.ts';
+import { changesKey, FIRST_CHUNK, readLines, readTotals, RUNS_KEPT_MS, toChunks } from './run-lines.ts';
 
 /** The table of runs, and the clock for leases and expiry. */
 export interface RunStoreOptions {
@@ -45,26 +45,21 @@ interface Lease extends RunState {
   /** Number of chunks of lines so far. */
   readonly chunks: number;
   readonly cancelRequested?: boolean;
+  /** Set between the end of a silent run and the beginning of the next. */
+  readonly sealed?: boolean;
   /** Number of entries that the last complete read found. */
   readonly lastRead?: number;
 }
 
 const RUNS = 'runs';
-const KEPT_MS = 90 * 24 * 60 * 60 * 1_000;
-const LINES_TOGETHER = 1_000;
-/** In bytes; DynamoDB limits an item to 400 KB. */
-const LARGEST_CHUNK = 200_000;
-const CHUNKS_READ_TOGETHER = 4;
 const CHUNK_DIGITS = 8;
-
-const compress = promisify(gzip);
-const decompress = promisify(gunzip);
 
 /** The run store on DynamoDB. Keeps runs and their lines for 90 days. Errors: those of the port. */
 export function createRunStore({ client, operationsTable: TableName, clock }: RunStoreOptions): RunStore {
   const nowMs = (): number => clock.now().getTime();
-  const expiry = (): number => epochSeconds(new Date(nowMs() + KEPT_MS));
+  const expiry = (): number => epochSeconds(new Date(nowMs() + RUNS_KEPT_MS));
   const isKept = (item: Item): boolean => (item.expiresAt as number) > epochSeconds(clock.now());
+  const lines = () => ({ client, operationsTable: TableName, now: clock.now() });
   const toRunItem = (run: Run) => ({ ...runKey(run.id), ...run, expiresAt: expiry() });
 
   async function readLease(): Promise<Lease | null> {
@@ -94,18 +89,39 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
     }
   }
 
-  function present(run: Run, lease: Lease | null): Run {
+  /** Reads what a run that stopped has written: its last heartbeat may not have known all of it. */
+  async function interrupt(run: Run, at: Date): Promise<Run> {
+    return interruptRun({ ...run, totals: await readTotals(lines(), run.id) }, at);
+  }
+
+  async function present(run: Run, lease: Lease | null): Promise<Run> {
     if (run.status !== 'running') return run;
-    if (lease?.runId !== run.id) return interruptRun(run, new Date(run.startedAt));
+    if (lease?.runId !== run.id) return await interrupt(run, new Date(run.startedAt));
     const { stage, progress, totals } = lease;
     const shown = { ...run, stage, progress, totals };
-    return lease.heldUntil > nowMs() ? shown : interruptRun(shown, new Date(lease.heldUntil));
+    return lease.heldUntil > nowMs() ? shown : await interrupt(shown, new Date(lease.heldUntil));
   }
 
   async function get(runId: string): Promise<Run | null> {
     if (runId === '') return null;
     const { run, lease } = await readRunAndLease(runId);
-    return run && present(run, lease);
+    return run && (await present(run, lease));
+  }
+
+  /** Ends the writing of a silent run; null if the lease is no longer as it was read. */
+  async function seal(lease: Lease): Promise<Lease | null> {
+    const update = {
+      TableName,
+      Key: LEASE_KEY,
+      UpdateExpression: 'SET #token = #token + :one, sealed = :true',
+      ...asRead(lease),
+    };
+    const ExpressionAttributeValues = { ...asRead(lease).ExpressionAttributeValues, ':one': 1, ':true': true };
+    const refused = await writeItems(client, [
+      { Update: { ...update, ExpressionAttributeValues } },
+      ...closeFences(TableName, null),
+    ]);
+    return refused === null ? { ...lease, token: lease.token + 1, sealed: true } : null;
   }
 
   /** Updates the lease if the fence still holds it, and gives the updated lease. */
@@ -129,44 +145,34 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
     }
   }
 
-  async function* readChunks(runId: string, from: string): AsyncGenerator<{ sk: string; lines: readonly Change[] }> {
-    let start: Item | undefined;
-    do {
-      const { Items, LastEvaluatedKey } = await client.send(
-        new QueryCommand({
-          TableName,
-          KeyConditionExpression: 'pk = :pk AND sk >= :from',
-          ExpressionAttributeValues: { ':pk': changesKey(runId), ':from': from },
-          ExclusiveStartKey: start,
-          Limit: CHUNKS_READ_TOGETHER,
-          ConsistentRead: true,
-        }),
-      );
-      for (const item of (Items ?? []).filter(isKept)) {
-        const text = await decompress(item.lines as Uint8Array);
-        yield { sk: item.sk as string, lines: JSON.parse(text.toString()) as Change[] };
-      }
-      start = LastEvaluatedKey;
-    } while (start !== undefined);
-  }
-
   return {
     get,
     async start(run) {
+      const before = await readMemory(client, TableName);
+      const expectedEntries = before.memory.lastRead?.entries ?? null;
+      const started = (token: number): StartResult & { readonly kind: 'started' } => ({
+        kind: 'started',
+        run: { ...run, expectedEntries },
+        fence: { runId: run.id, token },
+      });
       for (let tries = 1; ; tries += 1) {
-        const lease = await readLease();
+        let lease = tries === 1 ? ((before.lease as Lease | undefined) ?? null) : await readLease();
         // An earlier try succeeded, but its answer was lost.
-        if (tries > 1 && lease?.runId === run.id) return tookLease(run, lease);
+        if (tries > 1 && lease?.runId === run.id) return started(lease.token);
         if (lease?.runId !== undefined && lease.heldUntil > nowMs()) {
           return { kind: 'active', activeRunId: lease.runId };
         }
-        const dead = lease?.runId === undefined ? null : (await readRunAndLease(lease.runId)).run;
-        const token = (lease?.token ?? 0) + 1;
+        let dead: Run | null = null;
+        if (lease?.runId !== undefined) {
+          lease = lease.sealed === true ? lease : await seal(lease);
+          dead = lease && (await readRunAndLease(lease.runId!)).run;
+          dead = dead?.status === 'running' ? await present(dead, lease) : null;
+        }
+        const taken = started((lease?.token ?? 0) + 1);
         const { stage, progress, totals } = run;
         const lastRead = lease?.lastRead;
-        const taken: Lease = {
-          runId: run.id,
-          token,
+        const next: Lease = {
+          ...taken.fence,
           stage,
           progress,
           totals,
@@ -174,47 +180,38 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
           chunks: 0,
           ...(lastRead !== undefined && { lastRead }),
         };
-        const started = tookLease(run, taken);
         const failed = await writeItems(client, [
-          { Put: { TableName, Item: { ...LEASE_KEY, ...taken }, ...asRead(lease) } },
-          { Put: { TableName, Item: toRunItem(started.run), ConditionExpression: 'attribute_not_exists(pk)' } },
-          ...(dead?.status === 'running' ? [{ Put: { TableName, Item: toRunItem(present(dead, lease)) } }] : []),
+          { Put: { TableName, Item: { ...LEASE_KEY, ...next }, ...asRead(lease) } },
+          { Put: { TableName, Item: toRunItem(taken.run), ConditionExpression: 'attribute_not_exists(pk)' } },
+          ...openFences(TableName, taken.fence),
+          ...(dead === null ? [] : [{ Put: { TableName, Item: toRunItem(dead) } }]),
         ]);
-        if (failed === null) return started;
+        if (failed === null) return taken;
         if (failed[1] === true && failed[0] !== true) throw new TypeError(`run ${run.id} already exists`);
         // Another run was faster: the lease, read again, shows which.
         await waitForTry(tries, 'TransactionConflict');
       }
     },
     async takeUp(runId) {
-      let lease: Lease;
-      try {
-        const { Attributes } = await client.send(
-          new UpdateCommand({
-            TableName,
-            Key: LEASE_KEY,
-            UpdateExpression: 'SET #token = #token + :one, stage = :reading, heldUntil = :until, takenUpBy = :me',
-            // If the first try succeeded, a retry finds its own mark.
-            ConditionExpression: 'runId = :runId AND (stage = :queued OR takenUpBy = :me)',
-            ExpressionAttributeNames: { '#token': 'token' },
-            ExpressionAttributeValues: {
-              ':one': 1,
-              ':reading': 'reading',
-              ':queued': 'queued',
-              ':until': nowMs() + LEASE_MS,
-              ':me': randomUUID(),
-              ':runId': runId,
-            },
-            ReturnValues: 'ALL_NEW',
-          }),
-        );
-        lease = Attributes as unknown as Lease;
-      } catch (error) {
-        if (error instanceof ConditionalCheckFailedException) return null;
-        throw error;
-      }
-      const run = await get(runId);
-      return run && { run, fence: { runId, token: lease.token } };
+      const lease = await readLease();
+      if (lease?.runId !== runId || lease.stage !== 'queued' || lease.sealed === true) return null;
+      const fence = { runId, token: lease.token + 1 };
+      const held = heldBy({ runId, token: lease.token });
+      const take = {
+        TableName,
+        Key: LEASE_KEY,
+        UpdateExpression: 'SET #token = #token + :one, stage = :reading, heldUntil = :until',
+        ...held,
+        ExpressionAttributeValues: {
+          ...held.ExpressionAttributeValues,
+          ':one': 1,
+          ':reading': 'reading',
+          ':until': nowMs() + LEASE_MS,
+        },
+      };
+      const refused = await writeItems(client, [{ Update: take }, ...openFences(TableName, fence)]);
+      const run = refused === null ? await get(runId) : null;
+      return run && { run, fence };
     },
     async heartbeat(fence, { stage, progress, totals }) {
       const { cancelRequested = false } = await updateLease(
@@ -226,26 +223,25 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
     },
     async saveChanges(fence, changes) {
       if (changes.length === 0) return;
-      const parts = (await Promise.all(chunksOf(changes, LINES_TOGETHER).map(pack))).flat();
+      const parts = await toChunks(changes);
       // Reserve the numbers first: a lost answer then leaves a gap, and never two chunks with one number.
       const { chunks } = await updateLease(fence, 'ADD chunks :count', { ':count': parts.length });
       const first = chunks - parts.length;
-      await inFlight([...parts.entries()], async ([index, lines]) => {
+      await inFlight([...parts.entries()], async ([index, part]) => {
         const sk = String(first + index).padStart(CHUNK_DIGITS, '0');
-        const Item = { pk: changesKey(fence.runId), sk, lines, expiresAt: expiry() };
+        const Item = { pk: changesKey(fence.runId), sk, ...part, expiresAt: expiry() };
         await client.send(new PutCommand({ TableName, Item }));
       });
     },
     async finish(fence, run) {
       const held = heldBy(fence);
       const complete = run.completeness?.complete === true;
+      const remembered = complete ? ', lastRead = :read' : '';
       const free = {
         Update: {
           TableName,
           Key: LEASE_KEY,
-          UpdateExpression:
-            `SET #token = #token + :one${complete ? ', lastRead = :read' : ''} ` +
-            'REMOVE runId, cancelRequested, takenUpBy',
+          UpdateExpression: `SET #token = #token + :one${remembered} REMOVE runId, cancelRequested`,
           ...held,
           ExpressionAttributeValues: {
             ...held.ExpressionAttributeValues,
@@ -254,7 +250,11 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
           },
         },
       };
-      const failed = await writeItems(client, [free, { Put: { TableName, Item: toRunItem(run) } }]);
+      const failed = await writeItems(client, [
+        free,
+        { Put: { TableName, Item: toRunItem(run) } },
+        ...closeFences(TableName, fence),
+      ]);
       if (failed !== null) throw leaseLost(fence.runId);
     },
     async record(run) {
@@ -283,8 +283,8 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
       // The first line of the page: its chunk, and its position in the chunk.
       const [from = '', place = '0'] = next === undefined ? [] : decodeCursor(list, next).split(':');
       const items: Change[] = [];
-      for await (const { sk, lines } of readChunks(runId, from || '0')) {
-        for (const [position, line] of lines.entries()) {
+      for await (const { sk, lines: all } of readLines(lines(), runId, from || FIRST_CHUNK, kind)) {
+        for (const [position, line] of all.entries()) {
           if ((sk === from && position < Number(place)) || (kind !== undefined && line.kind !== kind)) continue;
           if (items.length === limit) return { items, next: encodeCursor(list, `${sk}:${position}`) };
           items.push(line);
@@ -326,14 +326,6 @@ function runKey(runId: string) {
   return { pk: RUN_PARTITION, sk: runId };
 }
 
-function changesKey(runId: string): string {
-  return `${OPERATIONS_PREFIX.changes}${runId}`;
-}
-
-function tookLease(run: Run, { token, lastRead }: Lease): StartResult & { readonly kind: 'started' } {
-  return { kind: 'started', run: { ...run, expectedEntries: lastRead ?? null }, fence: { runId: run.id, token } };
-}
-
 /** The condition that the lease is still as it was read: a heartbeat changes `heldUntil`, any other write the token. */
 function asRead(lease: Lease | null) {
   if (lease === null) return { ConditionExpression: 'attribute_not_exists(pk)' };
@@ -349,13 +341,4 @@ export function fromRunItem(item: Item): Run {
   const { pk: _pk, sk: _sk, expiresAt: _expiresAt, claimedBy: _claimedBy, ...run } = item;
   // Fields that runs of earlier versions lack.
   return { server: null, approvalScope: null, ...run } as unknown as Run;
-}
-
-/** Compresses lines into chunks that fit into items, in their order. */
-async function pack(lines: readonly Change[]): Promise<Buffer[]> {
-  const packed = await compress(JSON.stringify(lines));
-  if (packed.length <= LARGEST_CHUNK) return [packed];
-  if (lines.length === 1) throw storeUnavailable('DynamoDB', 'ItemSizeLimitExceeded');
-  const half = Math.ceil(lines.length / 2);
-  return [...(await pack(lines.slice(0, half))), ...(await pack(lines.slice(half)))];
 }

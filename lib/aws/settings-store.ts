@@ -14,8 +14,9 @@ import {
 import type { SecretsManagerClientConfig } from '@aws-sdk/client-secrets-manager';
 import { invalidRequest, ServiceError } from '../errors.ts';
 import type { SettingsStore } from '../settings/settings-store.ts';
-import type { Settings, StoredSettings } from '../settings/settings.ts';
-import { PROFILE_FIELDS } from '../user/user.ts';
+import { upgradeSettings } from '../settings/settings-upgrade.ts';
+import type { EarlierSettings } from '../settings/settings-upgrade.ts';
+import type { StoredSettings } from '../settings/settings.ts';
 import { CLIENT_DEFAULTS, storeUnavailable, translateFaults } from './fault.ts';
 
 const SERVICE = 'Secrets Manager';
@@ -32,8 +33,6 @@ export function createSecretsManagerClient(config: SecretsManagerClientConfig = 
 }
 
 /** The secret that holds the settings. */
-const NOTHING_MAPPED = Object.fromEntries(PROFILE_FIELDS.map((field) => [field, '']));
-
 export interface SettingsStoreOptions {
   readonly client: SecretsManagerClient;
   /** Name or ARN. */
@@ -48,11 +47,9 @@ export function createSettingsStore({ client, secretId: SecretId }: SettingsStor
   async function readCurrent(): Promise<{ version: string; content: Omit<StoredSettings, 'version'> | null }> {
     const { version, document } = await readSecret(client, SecretId);
     if (Object.keys(document).length === 0) return { version, content: null };
-    const { settings, password } = document as { settings?: Settings; password?: string };
-    if (typeof settings !== 'object' || settings === null || typeof password !== 'string') throw damaged(SecretId);
-    // A document that was stored before a field could be mapped does not map it.
-    const complete = { ...settings, mapping: { ...NOTHING_MAPPED, ...settings.mapping } };
-    return { version, content: { settings: complete, password } };
+    const { settings, password } = document as { settings?: EarlierSettings; password?: string };
+    if (typeof settings?.options?.removalLimit !== 'object' || typeof password !== 'string') throw damaged(SecretId);
+    return { version, content: { ...upgradeSettings(settings), password } };
   }
 
   return {

@@ -1,10 +1,9 @@
 /** A user as an item of the users table, and back. Knows nothing of how items are read and written. */
 import { hash } from 'node:crypto';
 import { addressKey } from '../user/email-address.ts';
-import { userNameKey } from '../user/user-name.ts';
 import type { UserWrite } from '../user/user-store.ts';
 import type { User } from '../user/user.ts';
-import { NO_PROFILE } from '../user/user.ts';
+import { NO_PROFILE, nameKeyOf } from '../user/user.ts';
 import { linkKey } from '../user/user.ts';
 import type { Item } from './client.ts';
 import { LIST_SHARDS } from './environment.ts';
@@ -35,11 +34,15 @@ export interface UserItem extends Item {
   readonly linkKey: string | null;
   readonly dn: string | null;
   readonly missingSince: string | null;
+  readonly mark?: string;
+  readonly contestedBy?: string;
+  readonly vanishedBranch?: string;
 }
 
 /** The item to store for a user. */
-export function toUserItem({ directory, ...fields }: User): UserItem {
-  const nameKey = userNameKey(fields.userName);
+export function toUserItem(user: User): UserItem {
+  const { directory, storedKey: _storedKey, ...fields } = user;
+  const nameKey = nameKeyOf(user);
   const [address] = fields.emailAddresses;
   return {
     nameKey,
@@ -49,23 +52,30 @@ export function toUserItem({ directory, ...fields }: User): UserItem {
     linkKey: directory && linkKey(directory),
     dn: directory?.dn ?? null,
     missingSince: directory?.missingSince ?? null,
+    ...(directory?.mark !== undefined && { mark: directory.mark }),
+    ...(directory?.contestedBy !== undefined && { contestedBy: directory.contestedBy }),
+    ...(directory?.vanishedBranch !== undefined && { vanishedBranch: directory.vanishedBranch }),
   };
 }
 
 /** The user of a stored item, without the attributes that only the store knows. */
 export function fromUserItem(item: Item): User {
-  const {
-    nameKey: _nameKey,
-    listShard: _listShard,
-    addressKey: _addressKey,
-    arrival: _arrival,
-    ...rest
-  } = item as UserItem;
-  const { linkKey: link, dn, missingSince, ...fields } = rest;
+  const { nameKey, listShard: _listShard, addressKey: _addressKey, arrival: _arrival, ...rest } = item as UserItem;
+  const { linkKey: link, dn, missingSince, mark, contestedBy, vanishedBranch, ...fields } = rest;
   // Attribute names contain no colon (RFC 4512, section 1.4); ids may.
   const colon = link?.indexOf(':') ?? -1;
-  const directory = link && { idAttribute: link.slice(0, colon), id: link.slice(colon + 1), dn, missingSince };
-  return { ...NO_PROFILE, ...fields, directory } as unknown as User;
+  const directory = link && {
+    idAttribute: link.slice(0, colon),
+    id: link.slice(colon + 1),
+    dn,
+    missingSince,
+    ...(mark !== undefined && { mark }),
+    ...(contestedBy !== undefined && { contestedBy }),
+    ...(vanishedBranch !== undefined && { vanishedBranch }),
+  };
+  const user = { ...NO_PROFILE, ...fields, directory } as unknown as User;
+  // The rules for names may have changed since the record was stored.
+  return nameKeyOf(user) === nameKey ? user : { ...user, storedKey: nameKey };
 }
 
 /** An address as the index holds it. Addresses that differ only after MAX_INDEXED_LENGTH are the same to the index. */

@@ -3,7 +3,6 @@
  * finds them by address. Decides nothing about users; ensures that every write happens once, and only to the record
  * that was read.
  */
-import { isDeepStrictEqual } from 'node:util';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { GetCommand, QueryCommand, ScanCommand } from '@aws-sdk/lib-dynamodb';
 import type { ScanCommandInput } from '@aws-sdk/lib-dynamodb';
@@ -11,30 +10,29 @@ import { decodeCursor, encodeCursor } from '../cursor.ts';
 import { leaseLost } from '../sync/run.ts';
 import { addressKey } from '../user/email-address.ts';
 import { compareNameKeys, userNameKey } from '../user/user-name.ts';
-import type { UserLink, UserQuery, UserStore, UserWrite, WriteResult } from '../user/user-store.ts';
+import type { Fence, UserLink, UserQuery, UserStore, UserWrite, WriteResult } from '../user/user-store.ts';
 import type { User } from '../user/user.ts';
 import { isFoundBy, userStatus } from '../user/user.ts';
 import { createAddressIndex } from './address-index.ts';
-import { executeStatements, inFlight, readItems, writeItems } from './client.ts';
+import { inFlight, readItems } from './client.ts';
 import type { Item } from './client.ts';
 import { LEASE_KEY, LIST_SHARDS, USERS_TABLE } from './environment.ts';
+import { writeGroups } from './group-write.ts';
+import type { Company } from './group-write.ts';
 import { heldBy } from './lease.ts';
-import { fromUserItem, isPossibleKey, userAfter } from './user-item.ts';
-import { keyOf, toStatement, toTransaction } from './user-write.ts';
+import { fromUserItem, isPossibleKey } from './user-item.ts';
+import { toGroupItems, writeUsers } from './user-write.ts';
+import type { UserTables } from './user-write.ts';
 
 /** The tables that the store reads and writes. */
-export interface UserStoreOptions {
+export interface UserStoreOptions extends UserTables {
   readonly client: DynamoDBDocumentClient;
-  readonly usersTable: string;
-  /** Holds the lease that `fence` is checked against. */
-  readonly operationsTable: string;
 }
 
 const LIST = 'users';
 const SCAN_SEGMENTS = 8;
 /** Links per request. With a request in flight for every shard, a few megabytes wait in memory. */
 const LINKS_TOGETHER = 2_000;
-const ITEMS_IN_TRANSACTION = 100;
 const SHARDS = Array.from({ length: LIST_SHARDS }, (_, shard) => String(shard));
 const FIRST_KEY = '\u0001';
 const LAST_OF_PREFIX = '\u{10FFFF}';
@@ -61,12 +59,15 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
         IndexName: USERS_TABLE.listIndex,
         KeyConditionExpression: 'listShard = :shard',
         ExpressionAttributeValues: { ':shard': shard },
-        ProjectionExpression: 'nameKey, linkKey, fingerprint',
+        ProjectionExpression: 'nameKey, linkKey, fingerprint, disabledBy',
         ExclusiveStartKey: from,
         Limit: LINKS_TOGETHER,
       }),
     );
-    return { shard, links: (page.Items ?? []) as UserLink[], from: page.LastEvaluatedKey };
+    const links = (page.Items ?? []).map(({ nameKey, linkKey, fingerprint, disabledBy }): UserLink => {
+      return { nameKey, linkKey, fingerprint, disabledBySync: disabledBy === 'sync' };
+    });
+    return { shard, links, from: page.LastEvaluatedKey };
   }
 
   async function* readLinks(): AsyncGenerator<readonly UserLink[]> {
@@ -150,22 +151,13 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
 
   // ------------------------------------------------------------------------------------------------------- writing
 
-  /** Performs writes of different users. */
-  async function writeRound(writes: readonly UserWrite[]): Promise<readonly WriteResult[]> {
-    const answers = await executeStatements(
-      client,
-      writes.map((write) => toStatement(usersTable, write)),
+  function writeGroupsOf(groups: readonly (readonly UserWrite[])[], company: Company): Promise<readonly WriteResult[]> {
+    return writeUsers(
+      addresses,
+      groups.map((writes) => ({ writes, items: toGroupItems({ usersTable, operationsTable }, writes) })),
+      false,
+      (pack, settle) => writeGroups(client, pack, async () => company, settle),
     );
-    // DynamoDB deletes a missing item without an error; only the item it returns tells the difference.
-    const isLost = (write: UserWrite, place: number): boolean =>
-      answers[place]!.refused || (write.kind === 'delete' && answers[place]!.item === undefined);
-    // If a request was sent more than once, an earlier try may have done the write.
-    const unsure = writes.filter((write, place) => isLost(write, place) && answers[place]!.repeated);
-    const stored = unsure.length > 0 ? await getMany(unsure.map(keyOf)) : null;
-    return writes.map((write, place) => {
-      if (!isLost(write, place)) return 'written';
-      return answers[place]!.repeated && isDone(write, stored!.get(keyOf(write))) ? 'written' : 'lostRace';
-    });
   }
 
   return {
@@ -207,35 +199,27 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
       });
       return items.map(fromUserItem);
     },
-    async writeEach(writes) {
-      const results = Array.from<WriteResult>({ length: writes.length });
-      for (const round of roundsOf(writes)) {
-        const together = round.map(({ write }) => write);
-        await addresses.prepare(together);
-        const outcomes = await writeRound(together);
-        for (const [index, { place }] of round.entries()) results[place] = outcomes[index]!;
-        await addresses.settle(together, outcomes);
-      }
-      return results;
+    writeEach(writes) {
+      return writeGroupsOf(
+        writes.map((write) => [write]),
+        ALONE,
+      );
     },
     async writeTogether(writes, fence) {
-      const items = toTransaction(usersTable, operationsTable, writes);
-      if (items === null) return 'lostRace';
-      if (fence !== undefined) {
-        items.push({ ConditionCheck: { TableName: operationsTable, Key: LEASE_KEY, ...heldBy(fence) } });
-      }
-      if (items.length === 0) return 'written';
-      if (items.length > ITEMS_IN_TRANSACTION)
-        throw new TypeError(`${items.length} items exceed the ${ITEMS_IN_TRANSACTION} of one transaction`);
-      await addresses.prepare(writes);
-      const failed = await writeItems(client, items);
-      const result = failed === null ? 'written' : 'lostRace';
-      await addresses.settle(
-        writes,
-        writes.map(() => result),
-      );
-      if (fence !== undefined && failed?.at(-1) === true) throw leaseLost(fence.runId);
-      return result;
+      const [result] = await writeGroupsOf([writes], fence ? checkLease(operationsTable, fence) : ALONE);
+      return result!;
+    },
+  };
+}
+
+const ALONE: Company = { items: [], isDone: () => false };
+
+function checkLease(TableName: string, fence: Fence): Company {
+  return {
+    items: [{ ConditionCheck: { TableName, Key: LEASE_KEY, ...heldBy(fence) } }],
+    isDone([refused]) {
+      if (refused === true) throw leaseLost(fence.runId);
+      return false;
     },
   };
 }
@@ -245,35 +229,6 @@ interface LinkPage {
   readonly shard: string;
   readonly links: UserLink[];
   readonly from: Item | undefined;
-}
-
-interface PlacedWrite {
-  readonly place: number;
-  readonly write: UserWrite;
-}
-
-/**
- * Splits writes into rounds: writes of the same user go into different rounds, in order, because a batch must not
- * contain a key twice.
- */
-function roundsOf(writes: readonly UserWrite[]): readonly PlacedWrite[][] {
-  const rounds: PlacedWrite[][] = [];
-  const seen = new Map<string, number>();
-  for (const [place, write] of writes.entries()) {
-    const round = seen.get(keyOf(write)) ?? 0;
-    seen.set(keyOf(write), round + 1);
-    (rounds[round] ??= []).push({ place, write });
-  }
-  return rounds;
-}
-
-/**
- * Whether the stored record shows that the write was done. For a create, the id is enough: the record may have changed
- * since.
- */
-function isDone(write: UserWrite, stored: User | undefined): boolean {
-  if (write.kind === 'create') return stored?.id === write.user.id;
-  return write.kind === 'delete' ? stored === undefined : isDeepStrictEqual(stored, userAfter(write));
 }
 
 /** The filter of a list, as far as the index has the attributes for it. */

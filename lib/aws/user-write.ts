@@ -1,86 +1,92 @@
 /**
- * Turns writes of users into requests to DynamoDB: one PartiQL statement per write, or one transaction for all. Every
- * write is conditional on the record that was read. Sends nothing itself.
+ * Turns writes of users into the operations of transactions, and writes groups of them with the hints of their
+ * addresses. Every write is conditional on the record that was read, and on the directory id being free or the user's
+ * own. Knows no runs.
  */
-import { isDeepStrictEqual } from 'node:util';
-import type { TransactWriteCommandInput } from '@aws-sdk/lib-dynamodb';
+import { hash } from 'node:crypto';
 import { compareUsers } from '../event/event.ts';
-import { userNameKey } from '../user/user-name.ts';
-import type { UserWrite } from '../user/user-store.ts';
+import type { UserWrite, WriteResult } from '../user/user-store.ts';
+import { linkKey, nameKeyOf } from '../user/user.ts';
 import type { User } from '../user/user.ts';
-import { USERS_TABLE } from './environment.ts';
+import type { AddressIndex } from './address-index.ts';
+import { inFlight } from './client.ts';
+import type { TransactItem } from './client.ts';
+import { OPERATIONS_PREFIX } from './environment.ts';
+import { packGroups } from './group-write.ts';
+import type { Group, GroupItem, Settle } from './group-write.ts';
 import { toUserItem, unchanged, userAfter, userBefore } from './user-item.ts';
-import { type Arrival, toRenameMark } from './user-trail.ts';
+import { type Arrival, renameMarkKey, toRenameMark } from './user-trail.ts';
 
-// Updates never touch the keys and the values given at creation.
-const FIXED: ReadonlySet<string> = new Set([USERS_TABLE.partitionKey, USERS_TABLE.listPartitionKey, 'id', 'createdAt']);
+/** Names of the tables that a write of users touches. */
+export interface UserTables {
+  readonly usersTable: string;
+  readonly operationsTable: string;
+}
 
-/** The name key that a write targets: of the previous record or, for a create, of the new one. */
-export function keyOf(write: UserWrite): string {
-  return userNameKey(write.kind === 'create' ? write.user.userName : write.previous.userName);
+/** Longest link in a key; a longer one is hashed. DynamoDB's limit for a partition key is 2,048 bytes. */
+const LONGEST_LINK_BYTES = 1_024;
+
+/** Writes that are done together or not at all, and their operations; null if they contradict each other. */
+export interface UserGroup {
+  readonly writes: readonly UserWrite[];
+  readonly items: readonly GroupItem[] | null;
 }
 
 /**
- * One write as a PartiQL statement: it can carry a condition, which BatchWriteItem cannot, at the same price.
- * @throws TypeError for a rename and a check
+ * Writes groups of users, several transactions at a time unless they are `ordered`.
+ *
+ * @param send sends one transaction and settles each of its groups
+ * @returns the result of each group, in order
  */
-export function toStatement(table: string, write: UserWrite): { Statement: string; Parameters: unknown[] } {
-  if (write.kind === 'create') {
-    const item = toUserItem(write.user);
-    const fields = Object.keys(item).map((name) => `'${name}': ?`);
-    return { Statement: `INSERT INTO "${table}" VALUE {${fields.join(', ')}}`, Parameters: Object.values(item) };
+export async function writeUsers(
+  addresses: AddressIndex,
+  groups: readonly UserGroup[],
+  ordered: boolean,
+  send: (pack: readonly Group[], settle: Settle) => Promise<void>,
+): Promise<readonly WriteResult[]> {
+  const results = groups.map(({ items }): WriteResult => (items?.length === 0 ? 'written' : 'lostRace'));
+  const possible = groups.flatMap(({ items }, place): Group[] => (items?.length ? [{ place, items }] : []));
+  for (const packs of packGroups(possible, ordered)) {
+    await inFlight(packs, async (pack) => {
+      const placed = pack.flatMap(({ place }) => groups[place]!.writes.map((write) => ({ place, write })));
+      const writes = placed.map(({ write }) => write);
+      await addresses.prepare(writes);
+      await send(pack, ({ place }, result) => void (results[place] = result));
+      await addresses.settle(
+        writes,
+        placed.map(({ place }) => results[place]!),
+      );
+    });
   }
-  if (write.kind === 'update') {
-    const before = toUserItem(write.previous);
-    const after = toUserItem(write.user);
-    const changed = Object.entries(after).filter(
-      ([name, value]) => !FIXED.has(name) && !isDeepStrictEqual(value, before[name]),
-    );
-    const set = changed.map(([name]) => `"${name}" = ?`).join(', ');
-    const remove = before.addressKey !== undefined && after.addressKey === undefined ? 'REMOVE "addressKey" ' : '';
-    return {
-      Statement: `UPDATE "${table}" SET ${set} ${remove}${WHERE_UNCHANGED}`,
-      Parameters: [...changed.map(([, value]) => value), ...unchangedParameters(write.previous)],
-    };
-  }
-  if (write.kind === 'delete') {
-    return {
-      Statement: `DELETE FROM "${table}" ${WHERE_UNCHANGED} RETURNING ALL OLD *`,
-      Parameters: unchangedParameters(write.previous),
-    };
-  }
-  throw new TypeError(`writeEach accepts no ${write.kind}; use writeTogether`);
-}
-
-const WHERE_UNCHANGED = 'WHERE "nameKey" = ? AND "id" = ? AND "version" = ?';
-
-function unchangedParameters({ userName, id, version }: User): unknown[] {
-  return [userNameKey(userName), id, version];
+  return results;
 }
 
 /**
- * All writes as one transaction, with one operation per key, because a transaction may name an item only once: where
- * one user leaves a name and another takes it, the two become one put over the old record. A name that a rename leaves
- * free also gets a mark.
+ * All writes as operations of one transaction, with one operation per key, because a transaction may name an item only
+ * once: where one user leaves a name and another takes it, the two become one put over the old record. A name that a
+ * rename leaves free also gets a mark.
+ *
  * @returns null if the writes contradict each other, for example when two users want one name
  */
-export function toTransaction(
-  TableName: string,
-  operationsTable: string,
-  writes: readonly UserWrite[],
-): NonNullable<TransactWriteCommandInput['TransactItems']> | null {
+export function toGroupItems(tables: UserTables, writes: readonly UserWrite[]): GroupItem[] | null {
+  const records = toRecords(tables, writes);
+  const links = records && toLinks(tables.operationsTable, writes);
+  return records && links && [...records, ...links];
+}
+
+function toRecords({ usersTable, operationsTable }: UserTables, writes: readonly UserWrite[]): GroupItem[] | null {
   const leaving = new Map<string, User>();
   const taking = new Map<string, User>();
   const checked = new Map<string, User>();
   const renamed = new Map<string, UserWrite & { kind: 'rename' }>();
   for (const write of writes) {
     if (write.kind === 'rename') renamed.set(write.previous.id, write);
-    if (write.kind === 'check') checked.set(keyOf(write), write.previous);
+    if (write.kind === 'check') checked.set(nameKeyOf(write.previous), write.previous);
     const before = userBefore(write);
-    if (before !== null) leaving.set(keyOf(write), before);
+    if (before !== null) leaving.set(nameKeyOf(before), before);
     const user = userAfter(write);
     if (user === null) continue;
-    const nameKey = userNameKey(user.userName);
+    const nameKey = nameKeyOf(user);
     if (taking.has(nameKey)) return null;
     taking.set(nameKey, user);
   }
@@ -89,7 +95,8 @@ export function toTransaction(
     if (gone ? gone.id !== user.id || gone.version !== user.version : taking.has(nameKey)) return null;
   }
   const keys = new Set([...leaving.keys(), ...taking.keys(), ...checked.keys()]);
-  return [...keys].flatMap((nameKey): NonNullable<TransactWriteCommandInput['TransactItems']> => {
+  return [...keys].flatMap((nameKey): GroupItem[] => {
+    const toItem = (item: TransactItem): GroupItem => ({ key: nameKey, item });
     const before = leaving.get(nameKey) ?? checked.get(nameKey);
     const after = taking.get(nameKey);
     const condition = before ? unchanged(before) : { ConditionExpression: 'attribute_not_exists(nameKey)' };
@@ -100,13 +107,68 @@ export function toTransaction(
         changes: rename ? compareUsers(rename.previous, rename.user) : null,
         replacesDeleted: before !== undefined && !renamed.has(before.id),
       };
-      return [{ Put: { TableName, Item: { ...toUserItem(after), ...(arrives && { arrival }) }, ...condition } }];
+      const Item = { ...toUserItem(after), ...(arrives && { arrival }) };
+      return [toItem({ Put: { TableName: usersTable, Item, ...condition } })];
     }
-    const operation = { TableName, Key: { nameKey }, ...condition };
-    if (!leaving.has(nameKey)) return [{ ConditionCheck: operation }];
+    const operation = { TableName: usersTable, Key: { nameKey }, ...condition };
+    if (!leaving.has(nameKey)) return [toItem({ ConditionCheck: operation })];
     const rename = renamed.get(before!.id);
-    if (rename === undefined) return [{ Delete: operation }];
+    if (rename === undefined) return [toItem({ Delete: operation })];
+    const { pk, sk } = renameMarkKey(rename.previous);
     const Item = toRenameMark(rename.previous, rename.user.updatedAt);
-    return [{ Delete: operation }, { Put: { TableName: operationsTable, Item } }];
+    return [toItem({ Delete: operation }), { key: `${pk}#${sk}`, item: { Put: { TableName: operationsTable, Item } } }];
   });
+}
+
+/**
+ * The items that say who has a directory id, as far as the writes change that. A user that an earlier version stored
+ * has none until its link changes.
+ */
+function toLinks(TableName: string, writes: readonly UserWrite[]): GroupItem[] | null {
+  const leaving = new Map<string, string>();
+  const taking = new Map<string, string>();
+  const staying = new Set<string>();
+  for (const write of writes) {
+    const [before, after] = [userBefore(write), userAfter(write)];
+    const [left, taken] = [before, after].map((user) => (user?.directory ? linkKey(user.directory) : null));
+    if (left != null && left === taken) staying.add(left);
+    else {
+      if (left != null) leaving.set(left, before!.id);
+      if (taken == null) continue;
+      if (taking.has(taken)) return null;
+      taking.set(taken, after!.id);
+    }
+  }
+  if ([...staying].some((link) => taking.has(link))) return null;
+  const claims = [...taking].map(([link, userId]): GroupItem => {
+    const key = ownerKey(link);
+    return {
+      key: key.pk,
+      item: {
+        Put: {
+          TableName,
+          Item: { ...key, userId },
+          ConditionExpression: 'attribute_not_exists(pk) OR userId IN (:new, :former)',
+          ExpressionAttributeValues: { ':new': userId, ':former': leaving.get(link) ?? userId },
+        },
+      },
+    };
+  });
+  const releases = [...leaving]
+    .filter(([link]) => !taking.has(link))
+    .map(([link, userId]): GroupItem => {
+      const key = ownerKey(link);
+      const ours = {
+        ConditionExpression: 'attribute_not_exists(pk) OR userId = :user',
+        ExpressionAttributeValues: { ':user': userId },
+      };
+      // Optional, because an earlier version let two users have one id, and one of them must be able to go.
+      return { key: key.pk, item: { Delete: { TableName, Key: key, ...ours } }, isOptional: true };
+    });
+  return [...claims, ...releases];
+}
+
+function ownerKey(link: string) {
+  const name = Buffer.byteLength(link) > LONGEST_LINK_BYTES ? hash('sha256', link) : link;
+  return { pk: `${OPERATIONS_PREFIX.link}${name}`, sk: 'user' };
 }

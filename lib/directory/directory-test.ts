@@ -30,6 +30,8 @@ export interface PresentedCertificate {
 export interface TestedServer {
   /** As written in the settings. */
   readonly name: string;
+  /** How it is told from other servers behind the same name: see ServerIdentity. */
+  readonly identity: string;
   /** The vendor whose rules apply: the one in the settings, else the detected one. */
   readonly vendor: Vendor;
   readonly detectedVendor: Vendor;

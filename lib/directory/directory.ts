@@ -38,7 +38,7 @@ export type Whereabouts =
 
 /**
  * A branch of the directory, as the bind DN sees it. `populated`: a search with the filter of the settings finds people
- * at or below it. `empty`: it finds nobody, and the entry itself says that it has no children. `vanished`: it finds
+ * below the entry. `empty`: it finds nobody, and the entry itself says that it has no children. `vanished`: it finds
  * nobody, and nothing says why; the entry may be missing too.
  */
 export type BranchState = 'populated' | 'empty' | 'vanished';
@@ -47,7 +47,7 @@ export type BranchState = 'populated' | 'empty' | 'vanished';
 export type OtherView =
   /** Its reader may still fail later; then the server counts as unreachable. */
   | { readonly kind: 'open'; readonly reader: DirectoryReader }
-  /** `server`: its name in the settings. `reason`: a clause for an administrator. */
+  /** `server`: its name in the settings. `reason`: a clause for an administrator, which begins with that name. */
   | { readonly kind: 'unreachable'; readonly server: string; readonly reason: string };
 
 /** One reader's connection: uses one server throughout, bound with the bind DN. Not for concurrent use. */
@@ -75,7 +75,10 @@ export interface DirectoryReader {
    * @throws ServiceError with a DirectoryFaultCode
    */
   locate(ids: readonly string[]): Promise<ReadonlyMap<string, Whereabouts>>;
-  /** Looks at the entry with this DN and at everything below it. @throws ServiceError with a DirectoryFaultCode */
+  /**
+   * Looks at everything below the entry with this DN, and at the entry itself. @throws ServiceError with a
+   * DirectoryFaultCode
+   */
   judgeBranch(dn: string): Promise<BranchState>;
   close(): Promise<void>;
 }
@@ -118,10 +121,11 @@ export interface Directory {
    */
   verifyPassword(dn: string, password: string): Promise<BindResult>;
   /**
-   * The DN of the only entry with this unique id; null if there is none, or more than one. Ids match as in `locate`.
+   * The DN of the only entry with this unique id; of several, the one with the stored DN, if that is given. null if
+   * that leaves none. Ids match as in `locate`.
    * @throws ServiceError with a DirectoryFaultCode
    */
-  findDn(id: string, idAttribute: string): Promise<string | null>;
+  findDn(id: string, idAttribute: string, storedDn?: string): Promise<string | null>;
   /** Tests the settings in stages. Never throws for any fault of a directory; ends within `limitMs`. */
   test(limitMs: number): Promise<DirectoryTest>;
   /** Closes every kept connection. */

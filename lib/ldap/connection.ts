@@ -68,6 +68,8 @@ export interface PeerCertificate {
 export interface Connection {
   /** The server, as written in the settings. */
   readonly server: string;
+  /** The IP address and port in use, IPv6 in brackets. */
+  readonly endpoint: string;
   /** null without encryption. */
   readonly certificate: PeerCertificate | null;
   /** Requests sent so far. */
@@ -88,16 +90,19 @@ export interface Connection {
 }
 
 /**
- * The IP addresses of a server.
+ * The IP addresses of a server, in the order to try them in.
  * @throws ServiceError hostNotFound, connectionTimeout
  */
-export async function resolveServer(address: ServerAddress, withinMs: number): Promise<LookupAddress[]> {
+export type Resolve = (address: ServerAddress, withinMs: number) => Promise<readonly LookupAddress[]>;
+
+/** Asks the operating system for the IP addresses of a server. */
+export const resolveServer: Resolve = async (address, withinMs) => {
   try {
     return await within(lookup(address.host, { all: true }), withinMs, () => connectionTimeout(address.name, withinMs));
   } catch (error) {
     throw networkFault(error, address.name);
   }
-}
+};
 
 /**
  * A TCP connection to the first address that answers.
@@ -182,9 +187,10 @@ export async function openConnection(
   address: ServerAddress,
   settings: ConnectionSettings,
   withinMs: number,
+  resolve: Resolve = resolveServer,
 ): Promise<Connection> {
   const endsAt = performance.now() + withinMs;
-  const addresses = await resolveServer(address, withinMs);
+  const addresses = await resolve(address, withinMs);
   const socket = await connectServer(address, addresses, endsAt - performance.now());
   return secureConnection(address, socket, settings, endsAt - performance.now());
 }
@@ -224,10 +230,16 @@ function nameOf(part: tls.PeerCertificate['subject'] | undefined): string {
   return [part?.CN ?? part?.O ?? 'unnamed'].flat().join(', ');
 }
 
+/** An IP address and a port as text, IPv6 in brackets. */
+export function formatEndpoint(address: string, port: number): string {
+  return net.isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
 function speakLdap(socket: net.Socket, server: string, certificate: PeerCertificate | null): Connection {
   const conversation = startConversation(socket, server);
   return {
     server,
+    endpoint: formatEndpoint(socket.remoteAddress ?? '', socket.remotePort ?? 0),
     certificate,
     get requests() {
       return conversation.sent;

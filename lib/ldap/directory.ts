@@ -8,10 +8,13 @@ import { ServiceError } from '../errors.ts';
 import type { ServerAddress } from '../settings/server-address.ts';
 import type { Settings } from '../settings/settings.ts';
 import { bindAdministrator, bindUser } from './bind.ts';
-import { type Connection, openConnection } from './connection.ts';
-import { anyOf, findIds, makeReader } from './reader.ts';
-import { chooseContext, readRootDse, type RootDse } from './root-dse.ts';
-import { chooseScope, type Scope } from './scope.ts';
+import { type Connection, openConnection, type Resolve, resolveServer } from './connection.ts';
+import { directoryError, RESULT } from './fault.ts';
+import { matchIds, searchIds } from './id-search.ts';
+import { openOtherViews, type OpenView } from './other-views.ts';
+import { openScope, openView } from './reader.ts';
+import { chooseContext, mayHold, readRootDse, type RootDse } from './root-dse.ts';
+import { chooseScope } from './scope.ts';
 import { onFirstServer, type Patience, rankServers, REST_MS, serverAddress } from './server-ranking.ts';
 import { checkDirectory } from './settings-test.ts';
 import { uniqueIdValues } from './unique-id.ts';
@@ -21,8 +24,14 @@ import { keepWarm } from './warm-connection.ts';
  * The directory of these settings. Opens connections only when needed.
  * @param password of the bind DN
  * @param now the time that decides whether an account has expired and an idle connection is too old
+ * @param resolve finds the addresses of a server; default: as the operating system does
  */
-export function openDirectory(settings: Settings, password: string, now: () => Date): Directory {
+export function openDirectory(
+  settings: Settings,
+  password: string,
+  now: () => Date,
+  resolve: Resolve = resolveServer,
+): Directory {
   const { servers, timeouts, administrativeDn, vendor } = settings.connection;
   const operationMs = timeouts.operationSeconds * 1000;
   const connectMs = timeouts.connectSeconds * 1000;
@@ -33,8 +42,8 @@ export function openDirectory(settings: Settings, password: string, now: () => D
       .filter((name) => !except.includes(name))
       .map((name) => serverAddress(name, settings.connection.encryption));
 
-  async function connect(address: ServerAddress, patience: Patience): Promise<Connection> {
-    return openConnection(address, settings.connection, patience.connectMs());
+  async function connect(address: ServerAddress, patience: Patience, from = resolve): Promise<Connection> {
+    return openConnection(address, settings.connection, patience.connectMs(), from);
   }
 
   async function connectAsAdministrator(
@@ -42,10 +51,12 @@ export function openDirectory(settings: Settings, password: string, now: () => D
     patience: Patience,
   ): Promise<{ connection: Connection; rootDse: RootDse }> {
     const connection = await connect(address, patience);
-    return orDestroy(connection, async () => {
-      await bindAdministrator(connection, administrativeDn, password, patience.operationMs());
-      return { connection, rootDse: await readRootDse(connection, vendor, patience.operationMs()) };
-    });
+    return orDestroy(connection, async () => ({ connection, rootDse: await introduce(connection, patience) }));
+  }
+
+  async function introduce(connection: Connection, { operationMs: withinMs }: Patience): Promise<RootDse> {
+    await bindAdministrator(connection, administrativeDn, password, withinMs());
+    return readRootDse(connection, vendor, withinMs());
   }
 
   async function openReader(except: readonly string[] = []): Promise<DirectoryReader> {
@@ -56,9 +67,34 @@ export function openDirectory(settings: Settings, password: string, now: () => D
       () => patience,
       async (address) => {
         const { connection, rootDse } = await connectAsAdministrator(address, patience);
-        return orDestroy(connection, () => makeReader(settings, connection, rootDse, patience.operationMs, now));
+        const parts = { settings, connection, rootDse, withinMs: patience.operationMs, now };
+        return orDestroy(connection, () => openScope(parts));
       },
     );
+  }
+
+  /** Looks at people as `read` does, on one address of another server. */
+  function viewLike(read: DirectoryReader): OpenView {
+    const scope = { ...settings.scope, baseDn: read.baseDn };
+    return async (address, only, leftMs) => {
+      const patience = { connectMs: leftMs, operationMs: leftMs };
+      const connection = await connect(address, patience, async () => [only]);
+      return orDestroy(connection, async () => {
+        const rootDse = await introduce(connection, patience).catch(async (error: unknown) => {
+          if (!(error instanceof ServiceError) || error.code !== 'bindRefused') throw error;
+          // A server without the base does not know the bind DN either. Most show the root DSE to anybody.
+          const shown = await readRootDse(connection, vendor, leftMs());
+          if (mayHold(read.baseDn, shown)) throw error;
+          return shown;
+        });
+        if (mayHold(read.baseDn, rootDse)) {
+          const parts = { settings: { ...settings, scope }, connection, rootDse, withinMs: () => operationMs, now };
+          return openView(parts, read.idAttribute);
+        }
+        await connection.close();
+        return null;
+      });
+    };
   }
 
   const login = { addresses, ranking, connectMs, budgetMs: timeouts.loginSeconds * 1000, now };
@@ -67,21 +103,34 @@ export function openDirectory(settings: Settings, password: string, now: () => D
 
   return {
     openReader,
-    openOtherViews: async () => [],
+    openOtherViews(read) {
+      const all = servers.map((name) => serverAddress(name, settings.connection.encryption));
+      return openOtherViews(all, read.identity, { resolve, open: viewLike(read) }, connectMs);
+    },
     async verifyPassword(dn, userPassword): Promise<BindResult> {
       // Neither may reach the server. It could resolve a name that is not a DN in its own way, and could accept a bind
       // with an empty password (RFC 4513 section 5.1.2).
       if (userPassword === '' || !beginsAsDn(dn)) return { kind: 'rejected', reason: 'invalidCredentials' };
       return binds.use(({ connection }, withinMs) => bindUser(connection, dn, userPassword, withinMs()));
     },
-    findDn(id, idAttribute) {
+    findDn(id, idAttribute, storedDn) {
       return lookups.use(async ({ connection, rootDse }, withinMs) => {
         const { baseDn } = chooseScope(settings, rootDse, connection.server);
         if (uniqueIdValues(idAttribute, id).length === 0) return null;
-        const filter = anyOf([id], idAttribute, connection.server);
-        const scope: Scope = { baseDn: chooseContext(baseDn, rootDse), depth: 'sub', filter };
-        const [dn, ...others] = (await findIds(connection, [id], scope, idAttribute, withinMs())).get(id) ?? [];
-        return dn !== undefined && others.length === 0 ? dn : null;
+        const context = { baseDn: chooseContext(baseDn, rootDse), depth: 'sub', filter: null } as const;
+        const holders = await searchIds(connection, [id], context, idAttribute, withinMs());
+        const { found, strangers } = matchIds([id], holders);
+        // The server compares ids differently, or hides them. Then an id that was not found proves nothing.
+        if (strangers.size > 0) {
+          throw directoryError(
+            `${connection.server}: a search by ${idAttribute} returned entries that were not requested`,
+            RESULT.success,
+          );
+        }
+        const dns = (found.get(id) ?? []).map(({ dn }) => dn);
+        if (dns.length < 2) return dns[0] ?? null;
+        // An id that was given to a second entry by mistake says nothing about the first one, which is where it was.
+        return dns.find((dn) => dn.toLowerCase() === storedDn?.toLowerCase()) ?? null;
       });
     },
     test: (limitMs) => checkDirectory(settings, password, now, limitMs),

@@ -1,16 +1,17 @@
 /**
  * Reads the root DSE of a server (RFC 4512 section 5.1) and draws conclusions from it: the vendor, the attribute with
- * the unique id, the base to search, whether a reference can lead to people. Reads no people.
+ * the unique id, the base to search, the server's identity, whether a reference can lead to people. Reads no people.
  */
 import type { SearchEntry } from 'ldapts';
+import type { ServerIdentity } from '../directory/directory.ts';
 import { dnKey, isAtOrBelow, ownTypes } from '../distinguished-name.ts';
 import { ServiceError } from '../errors.ts';
-import type { Vendor } from '../settings/settings.ts';
+import { ROOT_BASE, type Vendor } from '../settings/settings.ts';
 import type { Connection } from './connection.ts';
 import { RESULT, searchFault } from './fault.ts';
 import { toSearchFilter } from './search-filter.ts';
 import type { ID_ATTRIBUTES } from './unique-id.ts';
-import { detectVendor, VENDOR_FACTS, vendorIdAttribute } from './vendor.ts';
+import { certainStatusOf, detectVendor, VENDOR_FACTS, type VendorFacts, vendorIdAttribute } from './vendor.ts';
 
 const PAGED_RESULTS_OID = '1.2.840.113556.1.4.319'; // RFC 2696
 const START_TLS_OID = '1.3.6.1.4.1.1466.20037'; // RFC 4511 section 4.14
@@ -25,13 +26,32 @@ export interface RootDse {
   readonly product: string;
   /** The attribute with the unique id on servers of this vendor; null if the vendor is unknown. */
   readonly idAttribute: (typeof ID_ATTRIBUTES)[number] | null;
+  /** The status attribute that every entry of an object class has; null if this server has none. */
+  readonly certainStatus: VendorFacts['certainStatus'];
+  /** The DN of the schema; null if the root DSE names none. */
+  readonly subschema: string | null;
   /** Whether the server announces paged searches. */
   readonly paging: boolean;
   readonly startTls: boolean;
   readonly passwordPolicy: boolean;
   readonly namingContexts: readonly string[];
   readonly defaultNamingContext: string | null;
+  /** The server's own name; null if it tells none that distinguishes it from others. */
+  readonly ownName: string | null;
 }
+
+/**
+ * The attributes by which servers name themselves, the most telling first: Active Directory (MS-ADTS section
+ * 3.1.1.3.2), eDirectory, the descendants of Netscape Directory Server (389, Oracle), IBM. OpenLDAP has none.
+ */
+const OWN_NAMES = [
+  'dsServiceName',
+  'serverName',
+  'dnsHostName',
+  'dsaName',
+  'ibm-serverId',
+  'netscapemdsuffix',
+] as const;
 
 const EVERYTHING = toSearchFilter({ kind: 'present', attribute: 'objectClass' });
 
@@ -56,6 +76,8 @@ export async function readRootDse(connection: Connection, vendor: Vendor | '', w
         'supportedCapabilities',
         'namingContexts',
         'defaultNamingContext',
+        ...OWN_NAMES,
+        'subschemaSubentry',
       ],
     },
     withinMs,
@@ -75,7 +97,8 @@ function interpret(chosen: Vendor | '', valuesOf: (name: string) => readonly str
   const vendorName = valuesOf('vendorName');
   const vendorVersion = valuesOf('vendorVersion');
   const traits = { vendorName, vendorVersion, objectClass: valuesOf('objectClass') };
-  const detectedVendor = detectVendor({ ...traits, supportedCapabilities: valuesOf('supportedCapabilities') });
+  const supportedCapabilities = valuesOf('supportedCapabilities');
+  const detectedVendor = detectVendor({ ...traits, supportedCapabilities });
   const vendor = chosen || detectedVendor;
   const product = [...vendorName, ...vendorVersion].join(' ') || VENDOR_FACTS[detectedVendor].name;
   return {
@@ -83,32 +106,49 @@ function interpret(chosen: Vendor | '', valuesOf: (name: string) => readonly str
     detectedVendor,
     product,
     idAttribute: vendorIdAttribute(vendor, product),
+    certainStatus: certainStatusOf(vendor, supportedCapabilities),
+    subschema: valuesOf('subschemaSubentry')[0] || null,
     paging: valuesOf('supportedControl').includes(PAGED_RESULTS_OID),
     startTls: valuesOf('supportedExtension').includes(START_TLS_OID),
     passwordPolicy: valuesOf('supportedControl').includes(PASSWORD_POLICY_OID),
     namingContexts: valuesOf('namingContexts'),
     defaultNamingContext: valuesOf('defaultNamingContext')[0] ?? null,
+    // Many servers believe that they are called localhost, also those on different machines.
+    ownName: OWN_NAMES.flatMap(valuesOf).find((name) => name !== '' && !/\blocalhost\b/i.test(name)) ?? null,
   };
 }
 
+/** The server behind a connection: by its own name, else by the name in the settings and the address in use. */
+export function identifyServer({ server, endpoint }: Connection, { ownName }: RootDse): ServerIdentity {
+  return { name: server, identity: ownName ?? identityAt(server, endpoint) };
+}
+
+/** The identity of a server that does not tell its own name. */
+export function identityAt(server: string, endpoint: string): string {
+  return `${server} ${endpoint}`;
+}
+
 /**
- * The base to search: the base DN of the settings, else the default naming context, else the only naming context.
+ * The base to search: the base DN of the settings, else the default naming context, else the only naming context. The
+ * root of the tree is '' here, and `""` in the settings.
  * @throws ServiceError baseUnknown
  */
 export function chooseBase(baseDn: string, rootDse: RootDse, server: string): string {
+  if (baseDn === ROOT_BASE) return '';
   if (baseDn !== '') return baseDn;
   if (rootDse.defaultNamingContext) return rootDse.defaultNamingContext;
-  const [only, ...others] = rootDse.namingContexts.filter((context) => context !== '');
+  const [only, ...others] = rootDse.namingContexts;
   if (only !== undefined && others.length === 0) return only;
+  if (only === undefined) {
+    throw new ServiceError('baseUnknown', `${server}: the settings have no base DN, and the server names none`, {
+      advice: 'Enter the base DN. The root DSE shows neither defaultNamingContext nor namingContexts to the bind DN.',
+    });
+  }
+  const names = [only, ...others].map((context) => (context === '' ? `${ROOT_BASE} (the root)` : context));
   throw new ServiceError(
     'baseUnknown',
-    `${server}: the settings have no base DN, and the server shows no single naming context`,
-    {
-      advice:
-        only === undefined
-          ? 'Enter the base DN. The server shows no naming context to the bind DN.'
-          : `Enter the base DN. The server offers ${[only, ...others].join(' and ')}.`,
-    },
+    `${server}: the settings have no base DN, and the server has several naming contexts`,
+    { advice: `Enter the base DN. The server offers ${names.join(' and ')}.` },
   );
 }
 
@@ -118,7 +158,12 @@ export function chooseBase(baseDn: string, rootDse: RootDse, server: string): st
  */
 export function chooseContext(baseDn: string, rootDse: RootDse): string {
   const around = rootDse.namingContexts.filter((context) => isAtOrBelow(baseDn, context));
-  return around.sort((one, other) => other.length - one.length)[0] ?? baseDn;
+  return around.find((context) => around.every((other) => isAtOrBelow(context, other))) ?? baseDn;
+}
+
+/** Whether the server may hold the base: one of its naming contexts contains it, or it shows none. */
+export function mayHold(baseDn: string, { namingContexts }: RootDse): boolean {
+  return namingContexts.length === 0 || namingContexts.some((context) => isAtOrBelow(baseDn, context));
 }
 
 // The partitions of configuration, schema and DNS (MS-ADTS sections 6.1.1.1.2 and 6.1.1.1.5). No application partition

@@ -7,6 +7,7 @@ import type { DirectoryTest, PresentedCertificate, TestedServer, TestStage } fro
 import type { ReadProof } from '../directory/directory.ts';
 import type { Entry } from '../directory/entry.ts';
 import { ServiceError } from '../errors.ts';
+import { attributeKey } from '../settings/attribute-name.ts';
 import type { Filter } from '../settings/filter.ts';
 import type { ServerAddress } from '../settings/server-address.ts';
 import { type Settings, withPresets } from '../settings/settings.ts';
@@ -22,7 +23,8 @@ import {
 import { makeEntryReading } from './entry.ts';
 import { isServerFault } from './fault.ts';
 import { readScope } from './reading/paged.ts';
-import { readRootDse, type RootDse } from './root-dse.ts';
+import { identifyServer, readRootDse, type RootDse } from './root-dse.ts';
+import { readSchema } from './schema.ts';
 import { chooseScope, EVERYBODY, findIdSource, probe, type Scope } from './scope.ts';
 import { serverAddress } from './server-ranking.ts';
 import { VENDOR_FACTS } from './vendor.ts';
@@ -158,7 +160,8 @@ export async function checkDirectory(
     const { vendor, detectedVendor, product, paging, startTls, passwordPolicy } = rootDse;
     const facts = VENDOR_FACTS[vendor];
     const offers = { paging, startTls, passwordPolicy };
-    server = { name: open.server, vendor, detectedVendor, product, offers, uniqueId: null, statusAttributes: [] };
+    const identity = identifyServer(open, rootDse);
+    server = { ...identity, vendor, detectedVendor, product, offers, uniqueId: null, statusAttributes: [] };
     ({ presets } = facts);
     if (vendor !== detectedVendor && detectedVendor !== 'unknown') {
       warnings.push(
@@ -175,23 +178,28 @@ export async function checkDirectory(
         const entries = await probe(open, { ...chosen, filter: EVERYBODY }, ['objectClass'], operationMs());
         return { ...chosen, isEmpty: entries.length === 0 };
       },
-      ({ baseDn, isEmpty }) => `${baseDn} exists${isEmpty ? ', but the bind DN sees no entries there' : ''}`,
+      ({ baseDn, isEmpty }) =>
+        `${baseDn || 'the root'} exists${isEmpty ? ', but the bind DN sees no entries there' : ''}`,
     );
-    const { idSource, status } = await stage(
+    const { idSource, schema, status } = await stage(
       'attributes',
       async () => {
         const idSource = await findIdSource(open, scope, tried.mapping.uniqueId, rootDse, operationMs);
-        const filter = statusFilter(scope, facts.certainStatus?.objectClass);
+        const filter = statusFilter(scope, rootDse.certainStatus?.objectClass);
         const entries = await probe(open, { ...scope, filter }, facts.statusAttributes, operationMs());
-        const isSeen = (name: string): boolean => entries.some((one) => one.has(name.toLowerCase()));
-        const certain = facts.certainStatus?.attribute;
+        const schema = await readSchema(open, rootDse, operationMs());
+        const isSeen = (name: string): boolean => {
+          const names = schema.namesOf(name);
+          return entries.some((attributes) => attributes.some(({ type }) => names.includes(attributeKey(type))));
+        };
+        const certain = rootDse.certainStatus?.attribute;
         if (certain !== undefined && entries.length > 0 && !isSeen(certain)) {
           warnings.push(
             `The bind DN does not see ${certain}, so disabled accounts look active. ` +
               'Give it the right to read that attribute.',
           );
         }
-        return { idSource, status: facts.statusAttributes.map((name) => ({ name, seen: isSeen(name) })) };
+        return { idSource, schema, status: facts.statusAttributes.map((name) => ({ name, seen: isSeen(name) })) };
       },
       (found) => describeAttributes(found.idSource.attribute, found.idSource.knownId !== null, found.status),
     );
@@ -203,7 +211,7 @@ export async function checkDirectory(
     return stage(
       'filter',
       async () => {
-        const reading = makeEntryReading(tried.mapping, idSource.attribute, facts.statusAttributes, now());
+        const reading = makeEntryReading(tried.mapping, idSource.attribute, rootDse, schema, now());
         return countPeople(readScope(open, scope, rootDse, reading, operationMs));
       },
       describeCount,

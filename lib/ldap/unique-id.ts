@@ -31,6 +31,28 @@ export function readUniqueId(idAttribute: string, values: readonly Uint8Array[])
   return TEXT_IDS.has(name) ? trimmed.toLowerCase() : trimmed;
 }
 
+/** An attribute of an entry that a search returned. */
+interface Returned {
+  readonly type: string;
+  readonly parsedBuffers: readonly Uint8Array[];
+}
+
+/** The id of an entry from an answer to a search that requested this attribute. */
+export function readEntryId(idAttribute: string, attributes: readonly Returned[]): string | null {
+  return readUniqueId(idAttribute, idValues(idAttribute, attributes));
+}
+
+/**
+ * The values of the id in an answer to a search that requested this attribute. A server may answer with another name of
+ * the attribute than it was asked for; if it sent nothing else, that attribute is the one.
+ */
+export function idValues(idAttribute: string, attributes: readonly Returned[]): readonly Uint8Array[] {
+  const name = idAttribute.toLowerCase();
+  const [first, second] = attributes;
+  const own = attributes.find(({ type }) => type.toLowerCase() === name) ?? (second === undefined ? first : undefined);
+  return own?.parsedBuffers ?? [];
+}
+
 /**
  * The values to search for to find this id. Two if the text could be either text or hexadecimal digits; none if no
  * entry can have this id.

@@ -17,15 +17,17 @@ export interface VendorFacts {
   /** The attributes that show whether an account is disabled. */
   readonly statusAttributes: readonly StatusAttribute[];
   /**
-   * The status attribute that every entry of an object class has: if it is missing from all of them, the bind DN may
-   * not read it. null if there is none.
+   * The status attribute that every entry of an object class has: where it is missing, the bind DN may not read it.
+   * null if there is none.
    */
   readonly certainStatus: { readonly attribute: StatusAttribute; readonly objectClass: string } | null;
   /** The usual filter and mapping. */
   readonly presets: Presets;
 }
 
-const POSIX_STATUS = ['pwdAccountLockedTime', 'shadowExpire'] as const;
+// Attributes of object classes that any directory can hold: shadowAccount, sambaSamAccount, inetUser, qmailUser.
+const PORTABLE_STATUS = ['shadowExpire', 'sambaAcctFlags', 'inetUserStatus', 'accountStatus'] as const;
+const POSIX_STATUS = ['pwdAccountLockedTime', ...PORTABLE_STATUS] as const;
 const COMMON_MAPPING = { userName: 'uid', fullName: 'cn', emailAddresses: 'mail' };
 
 /** The facts by vendor. */
@@ -44,7 +46,14 @@ export const VENDOR_FACTS: Readonly<Record<Vendor, VendorFacts>> = {
     name: '389 Directory Server',
     // Entries loaded with ldif2db have no entryUUID. All entries have nsUniqueId, those of FreeIPA too.
     idAttribute: 'nsUniqueId',
-    statusAttributes: ['nsAccountLock', 'shadowExpire'],
+    // Oracle's directories, which are detected as this vendor, have the others.
+    statusAttributes: [
+      'nsAccountLock',
+      ...PORTABLE_STATUS,
+      'orclIsEnabled',
+      'orclActiveEndDate',
+      'ds-pwp-account-disabled',
+    ],
     certainStatus: null,
     // Its own tools create people as nsPerson, which is not derived from person. People of FreeIPA have both.
     presets: {
@@ -55,7 +64,7 @@ export const VENDOR_FACTS: Readonly<Record<Vendor, VendorFacts>> = {
   activeDirectory: {
     name: 'Active Directory',
     idAttribute: 'objectGUID',
-    statusAttributes: ['userAccountControl', 'accountExpires'],
+    statusAttributes: ['userAccountControl', 'accountExpires', 'msDS-UserAccountDisabled'],
     certainStatus: { attribute: 'userAccountControl', objectClass: 'user' },
     // The object class alone would include computers, the category alone contacts. isCriticalSystemObject excludes the
     // accounts that every domain has: Guest, krbtgt, Administrator.
@@ -110,6 +119,17 @@ const SIGNS: readonly (readonly [RegExp, Vendor])[] = [
   [/Novell|NetIQ|eDirectory|Micro Focus/i, 'eDirectory'],
   [/Apache Software|ApacheDS/i, 'apacheDs'],
 ];
+
+// AD LDS has msDS-UserAccountDisabled instead of userAccountControl, and not on every user.
+const AD_LDS_OID = '1.2.840.113556.1.4.1851';
+
+/**
+ * The status attribute that every entry of an object class has on one server; null if there is none.
+ * @param capabilities the supportedCapabilities of its root DSE
+ */
+export function certainStatusOf(vendor: Vendor, capabilities: readonly string[]): VendorFacts['certainStatus'] {
+  return capabilities.includes(AD_LDS_OID) ? null : VENDOR_FACTS[vendor].certainStatus;
+}
 
 /** The vendor of a server with these traits. Active Directory has no vendorName, so its capabilities decide. */
 export function detectVendor(traits: Traits): Vendor {

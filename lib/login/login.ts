@@ -11,7 +11,7 @@ import { within } from '../deadline.ts';
 import type { CurrentDirectory } from '../directory/current-directory.ts';
 import type { BindResult, Directory, RejectionReason } from '../directory/directory.ts';
 import { ServiceError } from '../errors.ts';
-import type { MappingSettings } from '../settings/settings.ts';
+import { type MappingSettings, ROOT_BASE } from '../settings/settings.ts';
 import { DECOY_HASH, MAX_PASSWORD_BYTES, verifyPasswordHash } from '../user/password.ts';
 import { mayLogIn } from '../user/privilege.ts';
 import { parseUserName } from '../user/user-name.ts';
@@ -65,7 +65,7 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
       const outcome = await verify(user, password);
       if (outcome.outcome === 'accepted') {
         if (attempts) await logins.clearAttempts(userName);
-      } else if (countsAsFailure(outcome.reason)) {
+      } else if (countsAsFailure(outcome.reason) && !isContested(user)) {
         if (!claimed) await logins.countFailure(userName, new Date(clock.now().getTime() + FAILURES_KEPT_MS));
       } else await giveBack();
       return outcome;
@@ -133,7 +133,7 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
   ): Promise<Verification> {
     const [bound, place] = await Promise.allSettled([
       open.verifyPassword(link.dn, password),
-      open.findDn(link.id, link.idAttribute),
+      open.findDn(link.id, link.idAttribute, link.dn),
     ]);
     if (bound.status === 'rejected') return { result: null, fault: faultOf(bound.reason) };
     const result = bound.value;
@@ -200,9 +200,18 @@ function isConceivable(userName: string, password: string): boolean {
   );
 }
 
+/**
+ * Whether a new entry has the user's name while the user's own entry is gone: nobody can tell whose password is right,
+ * so none is tried and no failure is counted until an administrator has decided.
+ */
+function isContested(user: User | null): boolean {
+  return user?.directory?.contestedBy !== undefined;
+}
+
 function standingOf(user: User | null): RejectionReason | null {
   if (user === null) return 'invalidCredentials';
   if (user.disabledBy !== null) return 'accountDisabled';
+  if (isContested(user)) return 'notPermitted';
   return mayLogIn(user.privileges) ? null : 'notPermitted';
 }
 
@@ -215,7 +224,12 @@ async function verifyHash(user: User | null, password: string): Promise<BindResu
 /** A link to an entry that exists in no directory. */
 function decoyLink(baseDn: string): DirectoryLink {
   const id = randomUUID();
-  return { id, idAttribute: 'entryuuid', dn: baseDn === '' ? `cn=${id}` : `cn=${id},${baseDn}`, missingSince: null };
+  return {
+    id,
+    idAttribute: 'entryuuid',
+    dn: baseDn === '' || baseDn === ROOT_BASE ? `cn=${id}` : `cn=${id},${baseDn}`,
+    missingSince: null,
+  };
 }
 
 function rejected(reason: RejectionReason): LoginOutcome {

@@ -62,9 +62,12 @@ function orNull(part: Uint8Array): Uint8Array | null {
   return part.length === 0 ? null : part;
 }
 
+const WHITE_SPACE = /\s*/uy;
+const REMOVE_WHITE_SPACE = 'remove the white space before';
+
 /**
- * The parsed filter, or position and message of the first fault. White space is part of a value and allowed nowhere
- * else.
+ * The parsed filter, or position and message of the first fault. White space between filters is ignored, so that a long
+ * filter can have several lines; RFC 4515 has none there, and none is sent. In a value it is part of the value.
  * @see RFC 4515 section 3, RFC 4526 section 2
  */
 export function parseFilter(text: string): ParsedFilter {
@@ -96,17 +99,23 @@ export function parseFilter(text: string): ParsedFilter {
   }
 
   function readComponent(depth: number): Filter {
+    const start = at;
+    take(WHITE_SPACE);
     const operator = text[at];
     if (operator === '&' || operator === '|') {
       at += 1;
       const filters: Filter[] = [];
-      while (text[at] === '(') filters.push(readFilter(depth + 1));
+      for (take(WHITE_SPACE); text[at] === '('; take(WHITE_SPACE)) filters.push(readFilter(depth + 1));
       return { kind: operator === '&' ? 'and' : 'or', filters };
     }
     if (operator === '!') {
       at += 1;
-      return { kind: 'not', filter: readFilter(depth + 1) };
+      take(WHITE_SPACE);
+      const filter = readFilter(depth + 1);
+      take(WHITE_SPACE);
+      return { kind: 'not', filter };
     }
+    if (at > start) fail(`${REMOVE_WHITE_SPACE} the attribute name`, start);
     return readItem();
   }
 
@@ -115,6 +124,7 @@ export function parseFilter(text: string): ParsedFilter {
     if (text[at] === ':') return readExtensible(attribute);
     if (attribute === null) return fail('expected an attribute name, "&", "|" or "!"');
     const operator = OPERATORS.find(([sign]) => text.startsWith(sign, at));
+    if (operator === undefined && /\s/u.test(text[at] ?? '')) return fail(`${REMOVE_WHITE_SPACE} the operator`);
     if (operator === undefined) return fail('expected "=", ">=", "<=", "~=" or ":=" after the attribute name');
     at += operator[0].length;
     if (operator[1] === 'equal') return readEqualityOrSubstrings(attribute);

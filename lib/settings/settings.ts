@@ -40,11 +40,14 @@ export interface ConnectionSettings {
   };
 }
 
+/** The base DN that stands for the root of the tree, whose DN is empty (RFC 4514 section 2.1). */
+export const ROOT_BASE = '""';
+
 /** Which entries of the directory are people to import. */
 export interface ScopeSettings {
-  /** Empty: the directory's default naming context, or its only one. */
+  /** Empty: the directory's default naming context, or its only one. ROOT_BASE: the root of the tree. */
   readonly baseDn: string;
-  /** RFC 4515 filter, sent exactly as written. Empty: `(objectClass=*)`. */
+  /** RFC 4515 filter. White space between its parts is not sent. Empty: `(objectClass=*)`. */
   readonly filter: string;
   readonly depth: 'subtree' | 'oneLevel';
 }
@@ -67,7 +70,8 @@ export interface OptionSettings {
   readonly schedule: { readonly enabled: boolean; readonly expression: string; readonly timeZone: string };
   readonly missingUsers: 'keep' | 'disable' | 'delete';
   readonly gracePeriodDays: number;
-  readonly removalLimit: { readonly percent: number; readonly atLeast: number };
+  /** How many users may lose access within the last `windowHours` hours: max(atLeast, percent of the known users). */
+  readonly removalLimit: { readonly percent: number; readonly atLeast: number; readonly windowHours: number };
   readonly disabledUsers: 'disable' | 'skip' | 'import';
 }
 
@@ -107,4 +111,8 @@ export interface StoredSettings {
   readonly password: string;
   /** Opaque; changes with every write. */
   readonly version: string;
+  /**
+   * Sentences about settings that an earlier version stored and this version changed; empty once they are saved again.
+   */
+  readonly notices: readonly string[];
 }

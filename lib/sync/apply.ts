@@ -3,129 +3,117 @@
  * step is planned again from the stored user, for that user alone; a user that others keep changing is left to the next
  * run.
  */
-import { userNameKey } from '../user/user-name.ts';
-import type { Fence, UserStore, UserWrite, WriteResult } from '../user/user-store.ts';
+import type { Fence, UserStore } from '../user/user-store.ts';
+import { isWayIn, nameKeyOf } from '../user/user.ts';
 import type { User } from '../user/user.ts';
+import { decideMissing, removeUser } from './absence.ts';
 import { batchesOf } from './batch.ts';
 import type { Changed } from './matching.ts';
-import { createUser, isTiedTo, meetOccupant, occupantReason, planUser, refusePerson } from './plan.ts';
+import { meetOccupant, occupantReason, refusePerson } from './plan.ts';
 import type { Plan } from './plan.ts';
-import { decideMissing, removeUser } from './removal.ts';
 import type { Report } from './report.ts';
+import type { JournalWrite, RunJournal } from './run-journal.ts';
 import { CHANGED_MEANWHILE, tell } from './step.ts';
 import type { PlanContext, Step } from './step.ts';
+import { createUser, isTiedTo, planPerson, planUser } from './user-step.ts';
 
-/** Carries out the steps of a plan, in three ways. */
+/** Carries out the steps of a plan, in two ways. */
 export interface Apply {
-  /** Steps that take access away: written under the lease, in transactions. */
-  removals(steps: readonly Step[]): Promise<void>;
-  /** Renames, in their order: written under the lease; each group all or nothing. */
+  /** Renames, in their order; each group all or nothing. */
   renames(groups: readonly (readonly Step[])[]): Promise<void>;
   /** Steps that are independent of each other. */
   each(steps: readonly Step[]): Promise<void>;
 }
 
-/** Steps per transaction; a rename takes three of the hundred items that a transaction may have. */
-const STEPS_TOGETHER = 32;
 const MAX_RACES = 3;
 
 /** The apply of a dry run: reports every step and carries out none. */
 export function tellOnly(report: Report): Apply {
   const each = (steps: readonly Step[]): Promise<void> => report.tell(steps);
-  return { removals: each, renames: (groups) => each(groups.flat()), each };
+  return { renames: (groups) => each(groups.flat()), each };
 }
 
 /**
  * Carries out a plan in its order. Creations and updates are planned in detail here, because there can be very many.
  */
 export async function carryOut(plan: Plan, apply: Apply, users: UserStore, context: PlanContext): Promise<void> {
-  await apply.removals(plan.removals);
+  for (const steps of batchesOf(plan.removals)) await apply.each(steps);
   await apply.renames(plan.renames);
   for (const steps of batchesOf(plan.others)) await apply.each(steps);
   for (const people of batchesOf(plan.creations)) await apply.each(people.map((person) => createUser(person, context)));
   for (const changed of batchesOf(plan.updates)) await apply.each(await planUpdates(users, changed, context));
 }
 
-async function planUpdates(users: UserStore, changed: readonly Changed[], context: PlanContext): Promise<Step[]> {
+async function planUpdates(
+  users: Pick<UserStore, 'getMany'>,
+  changed: readonly Changed[],
+  context: PlanContext,
+): Promise<Step[]> {
   const stored = await users.getMany(changed.map(({ nameKey }) => nameKey));
-  return changed.map(({ nameKey, person }) => {
+  return changed.flatMap(({ nameKey, person }) => {
     const user = stored.get(nameKey);
     return user && isTiedTo(user, person, context)
-      ? planUser(user, person, context)
-      : refusePerson(person, user ?? null, CHANGED_MEANWHILE);
+      ? planPerson(user, person, context)
+      : [refusePerson(person, user ?? null, CHANGED_MEANWHILE)];
   });
 }
 
 /** The apply of a run that writes. `fence`: the run's right to write. */
-export function applyTo(users: UserStore, fence: Fence, report: Report, context: PlanContext): Apply {
-  /** Retries one step by itself, each time planned again from the stored users. */
-  async function settleRace(step: Step): Promise<Step> {
+export function applyTo(
+  { users, journal }: { readonly users: Pick<UserStore, 'getMany'>; readonly journal: Pick<RunJournal, 'write'> },
+  fence: Fence,
+  report: Report,
+  context: PlanContext,
+): Apply {
+  /** Writes one step by itself until it is written, planned again from the stored users before each try. */
+  async function settleRace(step: Step): Promise<void> {
     let planned = step;
     for (let race = 0; race < MAX_RACES; race += 1) {
       planned = planAgain(planned, await currentUsers(users, planned), context);
-      if (planned.write === null) return planned;
-      if ((await users.writeTogether([planned.write], fence)) === 'written') return planned;
+      if (planned.write === null) return await report.tell([planned]);
+      const [result] = await journal.write(fence, [[toJournalWrite(planned)]]);
+      if (result === 'written') return report.wrote([planned]);
     }
-    return tell({ ...planned.change, kind: 'conflict', reason: CHANGED_MEANWHILE });
+    await report.tell([tell({ ...planned.change, kind: 'conflict', reason: CHANGED_MEANWHILE })]);
   }
 
-  async function finish(steps: readonly Step[], results: readonly WriteResult[]): Promise<void> {
-    const done: Step[] = [];
-    for (const [position, step] of steps.entries()) {
-      const settled = step.write === null || results[position] === 'written' ? step : await settleRace(step);
-      done.push(settled);
+  async function write(groups: readonly (readonly Step[])[], ordered?: 'ordered'): Promise<void> {
+    const results = await journal.write(
+      fence,
+      groups.map((group) => group.map(toJournalWrite)),
+      ordered,
+    );
+    const lost: Step[] = [];
+    for (const [position, group] of groups.entries()) {
+      if (results[position] === 'written') report.wrote(group);
+      else lost.push(...group);
     }
-    await report.tell(done, done.filter(({ write }) => write !== null).length);
+    for (const step of lost) await settleRace(step);
+    report.check();
   }
 
-  /** Writes all groups in one transaction; if another writer interfered, each group by itself. */
-  async function together(groups: readonly (readonly Step[])[]): Promise<void> {
-    const steps = groups.flat();
-    const result = await users.writeTogether(writesOf(steps), fence);
-    if (result === 'written' || steps.length === 1) {
-      await finish(
-        steps,
-        steps.map(() => result),
-      );
-    } else {
-      for (const part of groups.length > 1 ? groups : steps.map((step) => [step])) await together([part]);
-    }
-  }
-
-  /** Packs as many groups into a transaction as fit. */
-  async function packed(groups: readonly (readonly Step[])[]): Promise<void> {
-    let pack: (readonly Step[])[] = [];
-    let size = 0;
-    for (const group of groups) {
-      if (size > 0 && size + group.length > STEPS_TOGETHER) {
-        await together(pack);
-        [pack, size] = [[], 0];
-      }
-      pack.push(group);
-      size += group.length;
-    }
-    if (size > 0) await together(pack);
+  async function each(steps: readonly Step[]): Promise<void> {
+    const writing = steps.filter(({ write: wanted }) => wanted !== null);
+    await report.tell(steps.filter(({ write: wanted }) => wanted === null));
+    if (writing.length > 0) await write(writing.map((step) => [step]));
   }
 
   return {
-    removals: (steps) => packed(steps.map((step) => [step])),
-    renames: packed,
-    async each(steps) {
-      const writing = steps.filter(({ write }) => write !== null);
-      await report.tell(steps.filter(({ write }) => write === null));
-      if (writing.length > 0) await finish(writing, await users.writeEach(writesOf(writing)));
+    each,
+    async renames(groups) {
+      for (const together of batchesOf(groups)) await write(together, 'ordered');
     },
   };
 }
 
-function writesOf(steps: readonly Step[]): UserWrite[] {
-  return steps.map(({ write }) => write!);
+function toJournalWrite({ write, change, counts, approvals }: Step): JournalWrite {
+  return { write: write!, change, counts, approvals };
 }
 
 /** The current users under the name that the step's user had, and under the name that it is to get. */
-async function currentUsers(users: UserStore, { write, person }: Step): Promise<readonly User[]> {
+async function currentUsers(users: Pick<UserStore, 'getMany'>, { write, person }: Step): Promise<readonly User[]> {
   const names = new Set<string>();
-  if (write !== null && write.kind !== 'create') names.add(userNameKey(write.previous.userName));
+  if (write !== null && write.kind !== 'create') names.add(nameKeyOf(write.previous));
   if (person !== null) names.add(person.nameKey);
   return [...(await users.getMany([...names])).values()];
 }
@@ -141,25 +129,41 @@ export function planAgain(step: Step, current: readonly User[], context: PlanCon
   if (write === null) return step;
   if (person !== null) {
     const own = current.find((user) => isTiedTo(user, person, context));
-    const occupant = current.find((user) => userNameKey(user.userName) === person.nameKey);
+    const occupant = current.find((user) => nameKeyOf(user) === person.nameKey);
     if (own && occupant && own.id !== occupant.id) return refusePerson(person, own, occupantReason(occupant));
     if (own) {
       const again = planUser(own, person, context);
-      // Whoever was not to be disabled has passed neither the limit nor the question about the last administrator.
-      const isNew = again.change.kind === 'disabled' && change.kind !== 'disabled';
-      return isNew ? refusePerson(person, own, CHANGED_MEANWHILE) : again;
+      // Whoever was not to be disabled has passed neither the guard nor the question about the last administrator, and
+      // an administrator may have been appointed meanwhile.
+      const isNew = again.change.kind === 'disabled' && (change.kind !== 'disabled' || becameWayIn(step, own));
+      // After a read that was cut short, another entry may own the name.
+      const isTaking = again.write?.kind === 'rename' && !context.ownsNames;
+      if (isNew || isTaking) return refusePerson(person, own, CHANGED_MEANWHILE);
+      return { ...again, counts: step.counts, approvals: step.approvals };
     }
+    if (occupant && !context.ownsNames) return refusePerson(person, occupant, CHANGED_MEANWHILE);
     if (occupant) return meetOccupant(person, occupant, context);
     return write.kind === 'create'
       ? createUser(person, context)
       : tell({ ...change, kind: 'conflict', reason: CHANGED_MEANWHILE });
   }
   const user = current.find(({ id, directory }) => id === change.userId && directory?.id === change.directoryId);
-  const decision = user ? decideMissing(user, context) : null;
-  if (decision?.kind === 'mark') return decision.step;
-  // A user to be removed has had its second look already; a user to be marked has not.
-  if (decision?.kind === 'remove' && change.kind !== 'updated') {
-    return removeUser(decision.removal, change.reason ?? '', context);
-  }
-  return tell({ ...change, kind: 'conflict', reason: CHANGED_MEANWHILE });
+  const again = user && !becameWayIn(step, user) ? removeAgain(step, user, context) : null;
+  return again ?? tell({ ...change, kind: 'conflict', reason: CHANGED_MEANWHILE });
+}
+
+/** The step about a missing user, planned again; null if the next run has to decide anew. */
+function removeAgain(step: Step, user: User, context: PlanContext): Step | null {
+  const decision = decideMissing(user, context);
+  if (decision.kind === 'mark' && step.change.kind === 'updated') return decision.step;
+  const [approval = null] = step.approvals;
+  const { reason } = step.change;
+  // Only a user who was to be removed has had the second look, and only for a reason that still holds.
+  if (decision.kind !== 'overdue' || (reason !== 'goneFromDirectory' && reason !== 'outOfScope')) return null;
+  return removeUser({ user, how: decision.how, cause: reason, person: null, approval }, context);
+}
+
+/** Whether the user could not sign in as an administrator when the step was planned, and can now. */
+function becameWayIn({ write }: Step, user: User): boolean {
+  return isWayIn(user) && write !== null && write.kind !== 'create' && !isWayIn(write.previous);
 }

@@ -5,9 +5,10 @@
  * The order in which people arrive does not matter: a user name or unique id that turns up twice refuses every entry
  * that has it, including entries that were matched before.
  */
+import { keepStoredNames } from '../directory/mapping.ts';
 import type { Mapped, Person } from '../directory/mapping.ts';
 import type { UserLink } from '../user/user-store.ts';
-import { linkKey } from '../user/user.ts';
+import { foldId, linkKey } from '../user/user.ts';
 import type { Change } from './run.ts';
 
 /** A person whose user is known by unique id but no longer looks like the person. */
@@ -15,6 +16,8 @@ export interface Changed {
   /** The name key of the stored user; differs from the person's if the person has a new user name. */
   readonly nameKey: string;
   readonly person: Person;
+  /** Whether sync has disabled the user, as far as the list of users says. */
+  readonly disabledBySync: boolean;
 }
 
 /** A person or user left unchanged because the directory or the users contradict themselves. */
@@ -23,6 +26,20 @@ export interface Contradiction {
   /** null if the entry matches its user; the stored user has the DN then. */
   readonly person: Person | null;
   readonly reason: string;
+}
+
+/** A user whose entry is marked as disabled, although the entry can't be used otherwise. */
+export interface DisabledById {
+  readonly nameKey: string;
+  readonly directoryId: string;
+}
+
+/** What the read showed of the attributes that losses depend on. */
+export interface ReadAttributes {
+  readonly fullName: boolean;
+  readonly emailAddresses: boolean;
+  /** Status attributes, in lower case. */
+  readonly status: ReadonlySet<string>;
 }
 
 /** The result of matching all people of a read. */
@@ -41,9 +58,25 @@ export interface Matches {
   /** Name keys of users linked to an id that was not read. Meaningless without proof of a complete read. */
   readonly missing: readonly string[];
   readonly contradictions: readonly Contradiction[];
+  /** Name keys that people in contradictions have. */
+  readonly claimed: ReadonlySet<string>;
   readonly skipped: readonly Change[];
+  /** Users to disable by their unique id, because a conflict or a skip is about names only. */
+  readonly disabledById: readonly DisabledById[];
+  /** What the read showed of the attributes that losses depend on. */
+  readonly shown: ReadAttributes;
+  /** Entries whose status is unknown, because an attribute that every account has is hidden. */
+  readonly statusUnknown: number;
+  /** Entries with values that were left out or changed, and the first of them. */
+  readonly noted: { readonly count: number; readonly first: Pick<Person, 'dn' | 'notes'> | null };
   /** Whether a stored user has this name key. */
   isTaken(nameKey: string): boolean;
+}
+
+function push<Key, Value>(lists: Map<Key, Value[]>, key: Key, value: Value): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [value]);
+  else list.push(value);
 }
 
 /** Matches people one by one: `add` each entry of the read, then call `finish` once. */
@@ -57,6 +90,7 @@ type Seen = 'no' | 'unchanged' | 'changed' | 'skipped' | 'twin';
 interface Known {
   readonly nameKey: string;
   readonly fingerprint: string | null;
+  readonly disabledBySync: boolean;
   seen: Seen;
   nameClaimed: boolean;
 }
@@ -81,8 +115,8 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
   const byLink = new Map<string, Known>();
   const contradictions: Contradiction[] = [];
   for await (const batch of links) {
-    for (const { nameKey, linkKey, fingerprint } of batch) {
-      const known: Known = { nameKey, fingerprint, seen: 'no', nameClaimed: false };
+    for (const { nameKey, linkKey, fingerprint, disabledBySync } of batch) {
+      const known: Known = { nameKey, fingerprint, disabledBySync, seen: 'no', nameClaimed: false };
       byName.set(nameKey, known);
       if (linkKey === null) continue;
       const twin = byLink.get(linkKey);
@@ -103,8 +137,15 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
   const clashingIds = new Set<string>();
   // People who arrived with an id that another person had already.
   const surplus: Person[] = [];
+  const disabledById: DisabledById[] = [];
+  /** Entries that were skipped and whose id, as it is spelled, belongs to no user. */
+  const strangers: { readonly directoryId: string; readonly disabled: boolean }[] = [];
+  const shown = { fullName: false, emailAddresses: false, status: new Set<string>() };
   let read = 0;
   let unidentified = 0;
+  let statusUnknown = 0;
+  let notedCount = 0;
+  let notedFirst: Pick<Person, 'dn' | 'notes'> | null = null;
 
   function claimName(nameKey: string): void {
     const owner = byName.get(nameKey);
@@ -114,9 +155,23 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
     else claimedNames.add(nameKey);
   }
 
-  function addPerson(person: Person): void {
+  function look(person: Person): void {
+    if (person.fullName !== null) shown.fullName = true;
+    if (person.emailAddresses.length > 0) shown.emailAddresses = true;
+    for (const name of person.statusSeen) shown.status.add(name);
+    if (person.statusUnknown) statusUnknown += 1;
+    if (person.notes.length > 0) {
+      notedCount += 1;
+      notedFirst ??= person;
+    }
+  }
+
+  function addPerson(mapped: Person): void {
+    look(mapped);
+    const known = byLink.get(linkOf(mapped.directoryId));
+    // A user keeps a name that is still among the entry's values, whichever comes first now.
+    const person = known && mapped.otherUserNames.length > 0 ? keepStoredNames(mapped, known) : mapped;
     claimName(person.nameKey);
-    const known = byLink.get(linkOf(person.directoryId));
     if (known?.seen === 'twin') return;
     if (known ? known.seen !== 'no' : fresh.has(person.directoryId)) {
       clashingIds.add(person.directoryId);
@@ -125,7 +180,43 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
       fresh.set(person.directoryId, person);
     } else {
       known.seen = known.fingerprint === person.fingerprint ? 'unchanged' : 'changed';
-      if (known.seen === 'changed') changed.push({ nameKey: known.nameKey, person });
+      const { nameKey, disabledBySync } = known;
+      if (known.seen === 'changed') changed.push({ nameKey, person, disabledBySync });
+    }
+  }
+
+  function seeSkipped(known: Known, { directoryId, disabled }: (typeof strangers)[number]): void {
+    known.seen = 'skipped';
+    if (disabled) disabledById.push({ nameKey: known.nameKey, directoryId });
+  }
+
+  /**
+   * Matches ids that differ only in letter case: many directories compare the attribute without it. Only where exactly
+   * one stored id and exactly one id of the read are the same without case, counting those that match exactly.
+   */
+  function matchFolded(): void {
+    const open = new Map<string, Known[]>();
+    for (const [link, known] of byLink) {
+      if (known.seen === 'no' && link.startsWith(`${idAttribute}:`)) push(open, foldId(link), known);
+    }
+    const arrived = new Map<string, (Person | (typeof strangers)[number])[]>();
+    for (const each of [...fresh.values(), ...strangers]) push(arrived, foldId(linkOf(each.directoryId)), each);
+    const pairs = [...arrived].filter(([fold, entries]) => entries.length === 1 && open.get(fold)?.length === 1);
+    if (pairs.length === 0) return;
+    const exact = new Set([...byLink].filter(([, { seen }]) => seen !== 'no').map(([link]) => foldId(link)));
+    for (const [fold, [entry]] of pairs) {
+      const known = open.get(fold)![0]!;
+      if (exact.has(fold)) continue;
+      const person = fresh.get(entry!.directoryId);
+      if (person === undefined) {
+        seeSkipped(known, entry!);
+        continue;
+      }
+      fresh.delete(person.directoryId);
+      const kept = person.otherUserNames.length > 0 ? keepStoredNames(person, known) : person;
+      if (kept !== person) claimName(kept.nameKey);
+      known.seen = 'changed';
+      changed.push({ nameKey: known.nameKey, person: kept, disabledBySync: known.disabledBySync });
     }
   }
 
@@ -133,15 +224,19 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
     add(mapped) {
       read += 1;
       if (mapped.kind === 'person') return addPerson(mapped.person);
-      const { directoryId, dn, reason } = mapped.skipped;
+      const { directoryId, dn, reason, disabled } = mapped.skipped;
       if (directoryId === null) unidentified += 1;
       const known = directoryId === null ? undefined : byLink.get(linkOf(directoryId));
-      if (known?.seen === 'no') known.seen = 'skipped';
-      else if (known) clashingIds.add(directoryId!);
+      if (directoryId !== null) {
+        if (known === undefined) strangers.push({ directoryId, disabled });
+        else if (known.seen === 'no') seeSkipped(known, { directoryId, disabled });
+        else clashingIds.add(directoryId);
+      }
       skipped.push({ kind: 'skipped', userId: null, userName: null, directoryId, dn, reason });
     },
 
     finish() {
+      matchFolded();
       const clash = (person: { nameKey: string; directoryId: string }): string | null => {
         if (clashingIds.has(person.directoryId)) return SAME_ID;
         return clashingNames.has(person.nameKey) ? SAME_NAME : null;
@@ -153,7 +248,13 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
         return false;
       };
       surplus.forEach(keep);
-      const settled = changed.filter(({ person }) => keep(person));
+      const settled = changed.filter(({ nameKey, person }) => {
+        if (keep(person)) return true;
+        // The id of two entries says nothing about one of them.
+        const { directoryId } = person;
+        if (person.disabled && !clashingIds.has(directoryId)) disabledById.push({ nameKey, directoryId });
+        return false;
+      });
       const freshSettled = [...fresh.values()].filter(keep);
 
       let unchanged = 0;
@@ -177,7 +278,12 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
         fresh: freshSettled,
         missing,
         contradictions,
+        claimed: new Set(contradictions.flatMap(({ person }) => person?.nameKey ?? [])),
         skipped,
+        disabledById: disabledById.filter(({ directoryId }) => !clashingIds.has(directoryId)),
+        shown,
+        statusUnknown,
+        noted: { count: notedCount, first: notedFirst },
         isTaken: (nameKey) => byName.has(nameKey),
       };
     },

@@ -1,79 +1,18 @@
-/**
- * Plans a run without carrying it out: pure functions from stored users and people to changes. planUser and createUser
- * decide about one user, and plan it again after a lost race; settleNames and orderRenames decide across all users (who
- * frees a name, in which order). removal.ts decides who may lose access.
- *
- * Two rules always apply. Sync owns the profile, the link to the directory and the mark `disabledBy: sync`, and nothing
- * else. A user with integrated authentication is never changed.
- */
 import type { Person } from '../directory/mapping.ts';
 import { userNameKey } from '../user/user-name.ts';
-import type { User } from '../user/user.ts';
-import { profileOf } from '../user/user.ts';
-import type { Changed, Matches } from './matching.ts';
-import type { Present, RemovalDecision } from './removal.ts';
-import type { Change, ChangeKind } from './run.ts';
-import type { PlanContext, Step } from './step.ts';
-import { CHANGED_MEANWHILE, differences, line, tell, touched, withoutSessions } from './step.ts';
-
-const MARKED_DISABLED = 'the directory marks the account as disabled';
-
-/** Creates the user of a new person. */
-export function createUser(person: Person, context: PlanContext): Step {
-  const time = context.now.toISOString();
-  const user: User = {
-    id: context.newId(),
-    ...profileOf(person),
-    authentication: 'directory',
-    disabledBy: person.disabled ? 'sync' : null,
-    privileges: context.defaultPrivileges,
-    directory: { id: person.directoryId, idAttribute: context.idAttribute, dn: person.dn, missingSince: null },
-    passwordHash: null,
-    fingerprint: person.fingerprint,
-    createdAt: time,
-    updatedAt: time,
-    version: 1,
-  };
-  const change: Change = { ...line('created', user), ...(person.disabled && { reason: MARKED_DISABLED }) };
-  return { change, write: { kind: 'create', user }, person };
-}
-
 /**
- * Updates a user to match its person. The user is the person's own: it has the same unique id, or no link and the same
- * name (then the change is `linked`). A change of kind `unchanged` is written as well: it renews the fingerprint of a
- * record that differs in nothing else.
+ * Plans a run without carrying it out: pure functions from stored users and people to changes, across all users: who
+ * gets which name, who frees one, in which order. What happens to one user is planned in user-step.ts, and who may lose
+ * access in removal.ts.
  */
-export function planUser(user: User, person: Person, context: PlanContext): Step {
-  const disables = person.disabled && (user.directory !== null || user.disabledBy === 'sync');
-  const next: User = {
-    ...touched(user, context),
-    ...profileOf(person),
-    // An administrator's mark stays, whatever the directory says. Linking takes no access away: disabling is a removal.
-    // The next run finds no fingerprint, and counts and guards the removal.
-    disabledBy: user.disabledBy === 'admin' ? 'admin' : disables ? 'sync' : null,
-    directory: { id: person.directoryId, idAttribute: context.idAttribute, dn: person.dn, missingSince: null },
-    fingerprint: person.disabled && !disables && user.disabledBy === null ? null : person.fingerprint,
-  };
-  const fields = differences(user, next);
-  const change: Change = {
-    ...line(kindOf(user, next, fields), next),
-    ...(next.userName === user.userName ? {} : { previousUserName: user.userName }),
-    ...(Object.keys(fields).length === 0 ? {} : { fields }),
-    ...(next.disabledBy === 'sync' && user.disabledBy === null ? { reason: MARKED_DISABLED } : {}),
-  };
-  const kind = userNameKey(next.userName) === userNameKey(user.userName) ? 'update' : 'rename';
-  const endsSessions = next.userName !== user.userName || next.disabledBy !== user.disabledBy;
-  return { change, write: { kind, user: endsSessions ? withoutSessions(next) : next, previous: user }, person };
-}
-
-// One line per user: if several things changed, the kind that an administrator looks for first.
-function kindOf(user: User, next: User, fields: NonNullable<Change['fields']>): ChangeKind {
-  if (user.directory === null) return 'linked';
-  if (user.disabledBy !== next.disabledBy) return next.disabledBy === null ? 'enabled' : 'disabled';
-  // A person who moved within the directory counts as renamed, because the distinguished name changed.
-  if (user.userName !== next.userName || user.directory.dn !== next.directory?.dn) return 'renamed';
-  return Object.keys(fields).length === 0 ? 'unchanged' : 'updated';
-}
+import { nameKeyOf } from '../user/user.ts';
+import type { User } from '../user/user.ts';
+import type { Changed, Matches } from './matching.ts';
+import { disableById } from './removal.ts';
+import type { Disabling, Marked, Present, RemovalDecision } from './removal.ts';
+import type { PlanContext, Step } from './step.ts';
+import { CHANGED_MEANWHILE, line, tell } from './step.ts';
+import { isTiedTo, keptLosses, planPerson, planUser } from './user-step.ts';
 
 // ------------------------------------------------------------------------------------------------- conflicts
 
@@ -95,17 +34,18 @@ export function occupantReason(occupant: User): string {
     : 'a user linked to another entry has this name; delete that user if the person has left';
 }
 
-/** Whether a user is the person's own: linked by the unique id in use. */
-export function isTiedTo(user: User, person: Person, { idAttribute }: PlanContext): boolean {
-  return user.directory?.id === person.directoryId && user.directory.idAttribute === idAttribute;
-}
-
 /**
  * Whether a person may be linked to the user with its name: a user created by hand for the directory, and not linked
  * yet.
  */
 function isLinkable(user: User): boolean {
   return user.authentication === 'directory' && user.directory === null;
+}
+
+/** The user created by hand whom a newcomer would be linked to; null if there is none. */
+export function linkableOccupant(person: Person, stored: ReadonlyMap<string, User>): User | null {
+  const occupant = stored.get(person.nameKey);
+  return occupant !== undefined && isLinkable(occupant) ? occupant : null;
 }
 
 /** The step of a new person whose name belongs to the user `occupant`. */
@@ -118,6 +58,8 @@ export function meetOccupant(person: Person, occupant: User, context: PlanContex
 export interface Settled {
   /** Renames in the order that frees each name before it is taken; each group all or nothing. */
   readonly renames: readonly (readonly Step[])[];
+  /** Users whose new name is taken: they keep the old one. */
+  readonly blocked: readonly Present[];
   /** People whose name is free, or will be free after removals and renames. */
   readonly creations: readonly Person[];
   /** Links to users created by hand, and the lines of people who can't have their name. */
@@ -141,11 +83,13 @@ export function settleNames(
   const others: Step[] = [];
   // A rename that can't happen keeps its old name, which may block another rename: repeat until no more are blocked.
   let possible = renames;
+  const allBlocked: Present[] = [];
   let freed: Set<string>;
   for (;;) {
-    freed = new Set([...leaving, ...possible.map(({ user }) => userNameKey(user.userName))]);
+    freed = new Set([...leaving, ...possible.map(({ user }) => nameKeyOf(user))]);
     const blocked = possible.filter(({ person }) => occupants.has(person.nameKey) && !freed.has(person.nameKey));
     if (blocked.length === 0) break;
+    allBlocked.push(...blocked);
     for (const { user, person } of blocked) {
       others.push(refusePerson(person, user, occupantReason(occupants.get(person.nameKey)!)));
     }
@@ -160,19 +104,18 @@ export function settleNames(
     else others.push(meetOccupant(person, occupant, context));
   }
   const steps = possible.map(({ user, person }) => planUser(user, person, context));
-  return { renames: orderRenames(steps), creations, others };
+  return { renames: orderRenames(steps), blocked: allBlocked, creations, others };
 }
 
 /** Most renames in one transaction of the store. */
-const MAX_GROUP = 50;
+const MAX_GROUP = 30;
 
 /**
  * Orders renames: a chain (a to b, b to c) from its free end, a ring (a to b, b to a) as one group. A ring with more
  * people than a transaction holds can't be renamed until an administrator frees one of its names.
  */
 function orderRenames(steps: readonly Step[]): Step[][] {
-  const keyOf = (user: User): string => userNameKey(user.userName);
-  const byOldName = new Map(steps.map((step) => [keyOf(previousOf(step)), step]));
+  const byOldName = new Map(steps.map((step) => [nameKeyOf(previousOf(step)), step]));
   const done = new Set<Step>();
   const groups: Step[][] = [];
   for (const start of steps) {
@@ -199,7 +142,7 @@ function previousOf(step: Step): User {
 /** The matches of a read, sorted by the decisions they need. */
 export interface SortedMatches {
   /** Active users whose entry the directory marks as disabled. */
-  readonly marked: readonly Present[];
+  readonly marked: readonly Marked[];
   /** Users with a new name, and disabled users whose entry has changed. */
   readonly present: readonly Present[];
   /** Users with changes in other fields: there can be as many as people, so they are planned in batches. */
@@ -213,13 +156,17 @@ export interface SortedMatches {
  * @param stored users by name key; at least those whose entry has another name or is marked as disabled
  */
 export function sortMatches(matches: Matches, stored: ReadonlyMap<string, User>, context: PlanContext): SortedMatches {
-  const marked: Present[] = [];
+  const marked: Marked[] = [];
   const present: Present[] = [];
   const told = matches.skipped.map(tell);
   for (const { nameKey, person, reason } of matches.contradictions) {
     const user = stored.get(nameKey);
     if (person !== null) told.push(refusePerson(person, null, reason));
     else if (user) told.push(refuseUser(user, reason));
+  }
+  for (const { nameKey, directoryId } of matches.disabledById) {
+    const user = stored.get(nameKey);
+    if (user?.disabledBy === null && isTiedTo(user, { directoryId }, context)) marked.push({ user, person: null });
   }
   for (const { nameKey, person } of matches.changed.filter(needsDecision)) {
     const user = stored.get(nameKey);
@@ -247,39 +194,81 @@ export interface Plan {
    */
   readonly creations: readonly Person[];
   readonly updates: readonly Changed[];
+  /** Renames put off, because the read does not show who owns a name. */
+  readonly postponed: number;
 }
 
-/** Combines the decisions about removals with the changes of everybody else. */
+/**
+ * Combines the decisions about removals with the changes of everybody else.
+ * @param newcomers people whose unique id belongs to no user, without those who contest a missing user's name
+ * @param linked the steps of those
+ */
 export function planChanges(
-  matches: Matches,
+  newcomers: readonly Person[],
   { present, updates, told }: SortedMatches,
   decided: RemovalDecision,
+  linked: readonly Step[],
   stored: ReadonlyMap<string, User>,
   context: PlanContext,
 ): Plan {
   const leaving = new Set(
-    decided.removals.filter(({ write }) => write?.kind === 'delete').map(({ change }) => userNameKey(change.userName!)),
+    decided.removals.flatMap(({ write }) => (write?.kind === 'delete' ? nameKeyOf(write.previous) : [])),
   );
   const renaming: Present[] = [];
   const disabling: Step[] = [];
-  const others: Step[] = [...told, ...decided.marks, ...decided.withheld];
-  for (const each of [...present, ...decided.disabling]) {
-    const { user, person } = each;
-    if (userNameKey(user.userName) !== person.nameKey) renaming.push(each);
-    else (user.disabledBy === null ? disabling : others).push(planUser(user, person, context));
+  const others: Step[] = [...told, ...decided.marks, ...decided.withheld, ...linked];
+  const counted = new Map<User, Disabling>();
+  for (const each of decided.disabling) {
+    counted.set(each.user, each);
+    if (each.person === null) disabling.push(disableById(each, context));
+    else if (nameKeyOf(each.user) !== each.person.nameKey) renaming.push({ ...each, person: each.person });
+    else {
+      disabling.push(countDisabling(planUser(each.user, each.person, context), each));
+      others.push(...keptLosses(each.user, each.person, context));
+    }
   }
-  const names = settleNames(matches.fresh, renaming, leaving, stored, context);
+  for (const each of present) {
+    if (nameKeyOf(each.user) !== each.person.nameKey) renaming.push(each);
+    else others.push(...planPerson(each.user, each.person, context));
+  }
+  const names = context.ownsNames
+    ? settleNames(newcomers, renaming, leaving, stored, context)
+    : { renames: [], blocked: renaming, creations: [], others: [] };
+  for (const { user } of names.blocked) {
+    // The name is in conflict, but the directory disables the person all the same.
+    const each = counted.get(user);
+    if (each !== undefined) disabling.push(disableById(each, context));
+  }
+  const renames = names.renames.map((group) =>
+    group.map((step) => {
+      const each = step.write?.kind === 'rename' ? counted.get(step.write.previous) : undefined;
+      return each === undefined ? step : countDisabling(step, each);
+    }),
+  );
   return {
     removals: [...decided.removals, ...disabling],
-    renames: names.renames,
-    others: [...others, ...names.others],
+    renames,
+    others: [...others, ...renameLines(renames, context), ...names.others],
     creations: names.creations,
     updates,
+    postponed: context.ownsNames ? 0 : renaming.length,
   };
 }
 
+/** The lines of losses that users with a new name are spared. */
+function renameLines(renames: readonly (readonly Step[])[], context: PlanContext): Step[] {
+  return renames.flat().flatMap(({ write, person }) => {
+    if (write?.kind !== 'rename' || person === null) return [];
+    return keptLosses(write.previous, person, context);
+  });
+}
+
+function countDisabling(step: Step, { counts, approvals }: Disabling): Step {
+  return { ...step, counts: [...step.counts, ...counts], approvals: [...step.approvals, ...approvals] };
+}
+
 /** How many users a plan changes. */
-export function countWrites({ removals, renames, others, creations, updates }: Plan): number {
+export function countWrites({ removals, renames, others, creations, updates }: Omit<Plan, 'postponed'>): number {
   const writing = others.filter(({ write }) => write !== null);
   return [removals, renames.flat(), writing, creations, updates].reduce((sum, steps) => sum + steps.length, 0);
 }

@@ -21,6 +21,8 @@ export interface Reading {
   readonly matches: Matches;
   /** Whether it is proven that everybody in scope was read, each with a unique id. */
   readonly complete: boolean;
+  /** Whether the read shows who owns a name: it was not cut short, though entries behind referrals may be missing. */
+  readonly ownsNames: boolean;
 }
 
 type Read = Pick<Reading, 'matches'> & { readonly proof: ReadProof };
@@ -63,7 +65,8 @@ export async function readEverybody(
         }
       }
       if (read instanceof ServiceError) throw read;
-      return { reader, matches: read.matches, complete: reportRead(read, reader, report) };
+      const ownsNames = read.proof.complete || read.proof.onlyReferrals === true;
+      return { reader, matches: read.matches, complete: reportRead(read, reader, report), ownsNames };
     }
   } catch (error) {
     await reader.close();
@@ -73,11 +76,20 @@ export async function readEverybody(
 
 /** Reports whether the read is complete, and returns it. */
 function reportRead({ matches, proof }: Read, { idAttribute }: DirectoryReader, report: Report): boolean {
-  const { read, skipped, unidentified } = matches;
+  const { read, unidentified, noted, statusUnknown } = matches;
   report.completeness(proof);
   if (read === 0) report.notice(NOBODY_FOUND);
-  else if (skipped.length === read) {
-    report.notice(`None of the ${read} entries could be used: ${skipped[0]!.reason}. Check the mapping.`);
+  if (noted.first !== null) {
+    const { dn, notes } = noted.first;
+    report.notice(
+      `Entries with values that can't be used as they are: ${noted.count}. The first is ${dn}: ${notes[0]}.`,
+    );
+  }
+  if (statusUnknown > 0) {
+    report.notice(
+      `Entries that hide whether the account is disabled: ${statusUnknown}. Their users keep their status. ` +
+        'Let the bind DN read the attribute.',
+    );
   }
   if (unidentified > 0) report.incomplete(unidentifiedReason(unidentified, idAttribute));
   return proof.complete && unidentified === 0;
@@ -140,9 +152,10 @@ export async function readTouchedUsers(
 ): Promise<ReadonlyMap<string, User>> {
   const special = matches.changed.filter(needsDecision);
   const contradicted = matches.contradictions.filter(({ person }) => person === null);
+  const disabled = matches.disabledById;
   const wanted = [...matches.fresh, ...special.map(({ person }) => person)].map(({ nameKey }) => nameKey);
   const nameKeys = new Set([
-    ...[...special, ...contradicted].map(({ nameKey }) => nameKey),
+    ...[...special, ...contradicted, ...disabled].map(({ nameKey }) => nameKey),
     ...(complete ? matches.missing : []),
     ...wanted.filter((nameKey) => matches.isTaken(nameKey)),
   ]);

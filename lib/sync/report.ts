@@ -3,9 +3,10 @@
  * the reasons to end a run early: a lost lease, a request to cancel, the time limit.
  */
 import type { Clock } from '../clock.ts';
-import type { ReadProof } from '../directory/directory.ts';
+import type { ReadProof, ServerIdentity } from '../directory/directory.ts';
 import { ServiceError } from '../errors.ts';
 import type { Fence } from '../user/user-store.ts';
+import type { RunJournal } from './run-journal.ts';
 import type { RunStore } from './run-store.ts';
 import type { Change, ChangeKind, Run, RunStage, RunState } from './run.ts';
 import { NO_TOTALS } from './run.ts';
@@ -19,15 +20,19 @@ export interface Report {
   /** Restarts the count for another read; the record keeps the reason. */
   readAgain(reason: string): void;
   planned(steps: number): void;
-  unchanged(users: number): void;
-  /** Records the lines of steps that are carried out or only report. `written`: how many of them were written. */
-  tell(steps: readonly Step[], written?: number): Promise<void>;
+  /** Counts users that need no change and, for the guard, the directory users known (null: a dry run). */
+  counted(unchanged: number, known: number | null): Promise<void>;
+  /** Records the lines of steps that write nothing. */
+  tell(steps: readonly Step[]): Promise<void>;
+  /** Counts steps that the journal has written, with their lines. */
+  wrote(steps: readonly Step[]): void;
   /** Throws the fault that ends the run; call it between any two steps. */
   check(): void;
   completeness(proof: ReadProof): void;
   /** Adds a reason why the run is partial. */
   incomplete(reason: string): void;
-  settingsVersion(version: string): void;
+  settings(version: string, approvalScope: string): void;
+  server(identity: ServerIdentity): void;
   notice(sentence: string): void;
   finish(): Promise<Run>;
   /**
@@ -45,11 +50,14 @@ const LINES_TOGETHER = 1_000;
 const MAX_SENTENCES = 20;
 const MAX_SENTENCE_LENGTH = 600;
 
+/** The kinds of lines that stand for a write. */
+const WRITTEN = ['created', 'updated', 'renamed', 'linked', 'disabled', 'enabled', 'deleted'] as const;
+
 class Cancelled extends Error {}
 
 /** Starts the report of a run and renews its lease until `finish` or `fail`. `deadline`: the end of the run's time. */
 export function startReport(
-  { runs, clock }: { readonly runs: RunStore; readonly clock: Clock },
+  { runs, journal, clock }: { readonly runs: RunStore; readonly journal: RunJournal; readonly clock: Clock },
   { run, fence }: { readonly run: Run; readonly fence: Fence },
   deadline: Date,
 ): Report {
@@ -58,9 +66,14 @@ export function startReport(
   const notices: string[] = [];
   const incomplete: string[] = [];
   let lines: Change[] = [];
+  /** Lines of kind `unchanged` that wait to be counted in the store. */
+  let uncounted = 0;
+  /** What is being stored; kept after a fault. */
+  let waitingLines: Parameters<RunJournal['tell']>[1] | null = null;
   let stage: RunStage = 'reading';
   let proof: ReadProof | null = null;
-  let settingsVersion: string | null = null;
+  let settings: Pick<Run, 'settingsVersion' | 'approvalScope'> = { settingsVersion: null, approvalScope: null };
+  let server: ServerIdentity | null = null;
 
   /** The fault that ends the run at its next step. */
   let verdict: unknown = null;
@@ -76,8 +89,7 @@ export function startReport(
       const { cancelRequested } = await runs.heartbeat(fence, state());
       if (cancelRequested) verdict ??= new Cancelled();
     } catch (error) {
-      // The lease outlasts many lost heartbeats, which happen because they collide with transactions of the run itself.
-      // If another run has taken the lease, the next answered heartbeat and every removal find that out.
+      // The lease outlasts many lost heartbeats. If another run has taken it, the next write finds that out.
       if (!(error instanceof ServiceError && error.retryable)) verdict ??= error;
     } finally {
       waiting = false;
@@ -96,18 +108,35 @@ export function startReport(
     });
   }
 
+  /** Stores the lines that wait. They wait on if that fails. */
   async function saveLines(): Promise<void> {
-    if (lines.length === 0) return;
-    const saved = lines;
-    lines = [];
-    await runs.saveChanges(fence, saved);
+    if (waitingLines === null) {
+      if (lines.length === 0 && uncounted === 0) return;
+      waitingLines = { lines, totals: { unchanged: uncounted } };
+      [lines, uncounted] = [[], 0];
+    }
+    // The same object again after a fault, so that the journal can tell whether it has stored these lines already.
+    await journal.tell(fence, waitingLines);
+    waitingLines = null;
+    await saveLines();
+  }
+
+  /** After a fault, only the store knows what was written: an answer may have been lost. */
+  async function recount(): Promise<void> {
+    try {
+      await saveLines();
+    } catch (error) {
+      // Nothing was written for these lines, and the next run tells them again.
+      if (!(error instanceof ServiceError) || error.code === 'leaseLost') throw error;
+    }
+    Object.assign(totals, NO_TOTALS, await journal.close(fence));
+    progress.applied = WRITTEN.reduce((sum, kind) => sum + totals[kind], 0);
   }
 
   const isComplete = (): boolean => proof !== null && proof.complete && incomplete.length === 0;
 
   async function end(outcome: Pick<Run, 'status' | 'error'>): Promise<Run> {
     clearInterval(pulse);
-    await saveLines();
     const reasons = shorten([...(proof?.reasons ?? []), ...incomplete]);
     const ended: Run = {
       ...run,
@@ -116,7 +145,8 @@ export function startReport(
       stage: 'finished',
       finishedAt: clock.now().toISOString(),
       completeness: proof && { complete: isComplete(), reasons },
-      settingsVersion,
+      ...settings,
+      server,
       notices: shorten(notices),
     };
     await runs.finish(fence, ended);
@@ -140,17 +170,22 @@ export function startReport(
     planned(steps) {
       progress.planned = steps;
     },
-    unchanged(users) {
-      totals.unchanged += users;
+    async counted(unchanged, known) {
+      totals.unchanged += unchanged;
+      await journal.tell(fence, { totals: { unchanged }, ...(known !== null && { known }) });
     },
-    async tell(steps, written = 0) {
+    async tell(steps) {
       for (const { change } of steps) {
         totals[change.kind] += 1;
-        if (change.kind !== 'unchanged') lines.push(change);
+        if (change.kind === 'unchanged') uncounted += 1;
+        else lines.push(change);
       }
-      progress.applied += written;
       if (lines.length >= LINES_TOGETHER) await saveLines();
       check();
+    },
+    wrote(steps) {
+      for (const { change } of steps) totals[change.kind] += 1;
+      progress.applied += steps.length;
     },
     check,
     completeness(read) {
@@ -159,18 +194,23 @@ export function startReport(
     incomplete(reason) {
       incomplete.push(reason);
     },
-    settingsVersion(version) {
-      settingsVersion = version;
+    settings(version, approvalScope) {
+      settings = { settingsVersion: version, approvalScope };
+    },
+    server(identity) {
+      server = identity;
     },
     notice(sentence) {
       notices.push(sentence);
     },
-    finish() {
-      return end({ status: isComplete() ? 'succeeded' : 'partial', error: null });
+    async finish() {
+      await saveLines();
+      return await end({ status: isComplete() ? 'succeeded' : 'partial', error: null });
     },
     async fail(error) {
       clearInterval(pulse);
       if (error instanceof ServiceError && error.code === 'leaseLost') throw error;
+      await recount();
       if (error instanceof Cancelled) return await end({ status: 'cancelled', error: null });
       // The text of an unknown error may contain anything; its stack goes to the function's log.
       if (!(error instanceof ServiceError)) {

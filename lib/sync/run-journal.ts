@@ -29,12 +29,12 @@ export interface GuardHour {
 /** A write of one user, and everything that is stored with it or not at all. */
 export interface JournalWrite {
   readonly write: UserWrite;
-  /** The line. A line of kind `unchanged` is only counted. */
-  readonly change: Change;
+  /** The line; null for a write that is none of the run's changes, such as a check. `unchanged` is only counted. */
+  readonly change: Change | null;
   /** The counters that it raises by one. */
   readonly counts: readonly GuardCounter[];
-  /** The approval that it carries out, which is done then. */
-  readonly approval: Approval | null;
+  /** The approvals that it carries out, which are done then. */
+  readonly approvals: readonly Approval[];
 }
 
 /** What one run leaves for the next. */
@@ -49,12 +49,14 @@ export interface RunMemory {
 export interface RunJournal {
   /**
    * Writes groups of users with their lines, counters and approvals: each group all or nothing, every write conditional
-   * on the record that was read. Several groups are in flight at the same time, unless they are `ordered`.
+   * on the record that was read. Several groups are in flight at the same time, unless they are `ordered`; groups that
+   * share a user name or a directory id are written in their order all the same.
    *
    * A group that has lost a race (`lostRace`) leaves no trace, and neither delays nor undoes the others. After a fault,
    * every group that was written stands in the store with its lines, whether or not the caller has heard of it.
    *
-   * @param groups at most 30 writes in one group
+   * @param groups any number; in one group at most 50 writes, or 32 renames to names that no write of the group frees
+   * @param ordered writes the groups in their order
    * @returns the result of each group, in order
    * @throws ServiceError `leaseLost`
    */
@@ -64,14 +66,25 @@ export interface RunJournal {
     ordered?: 'ordered',
   ): Promise<readonly WriteResult[]>;
   /**
-   * Stores lines without writes, and what is only counted. `known`: directory users known now, for the guard.
+   * Stores lines without writes, and what is only counted: all or nothing. `known`: directory users known now, for the
+   * guard. After a fault, call it again with the same object: what is stored already is not stored twice.
+   *
+   * @param told at most 5,000 lines
    * @throws ServiceError `leaseLost`
    */
   tell(
     fence: Fence,
     told: { readonly lines?: readonly Change[]; readonly totals?: Partial<Totals>; readonly known?: number },
   ): Promise<void>;
-  /** The totals of everything that is stored of a run: the truth after a fault. */
+  /**
+   * Ends the writing: nothing is written under this fence any more, not even by a request that is still on its way. The
+   * lease stays until `finish`.
+   *
+   * @returns the totals of everything that was written and told: the truth after a fault
+   * @throws ServiceError `leaseLost`
+   */
+  close(fence: Fence): Promise<Totals>;
+  /** The totals of everything that is stored of a run so far. */
   readTotals(runId: string): Promise<Totals>;
   /** The memory of former runs. */
   recall(): Promise<RunMemory>;

@@ -112,8 +112,8 @@ export interface Run {
   /** The server that was read; null until then. */
   readonly server: ServerIdentity | null;
   /**
-   * Identifies the scope, the unique id and the treatment of missing users in the settings of this run: an approval ends
-   * when they change. null until the settings are read.
+   * Identifies the scope, the unique id and the treatment of missing users in the settings of this run: an approval
+   * ends when they change. null until the settings are read.
    */
   readonly approvalScope: string | null;
 }

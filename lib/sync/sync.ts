@@ -6,25 +6,39 @@
  * and conditional on the record that was read, and the next run plans from the stored users.
  */
 import type { Clock } from '../clock.ts';
-import type { OpenDirectory } from '../directory/directory.ts';
+import type { Directory, DirectoryReader, OpenDirectory } from '../directory/directory.ts';
 import { ServiceError } from '../errors.ts';
+import { approvalScopeOf } from '../settings/approval-scope.ts';
 import type { SettingsStore } from '../settings/settings-store.ts';
-import type { StoredSettings } from '../settings/settings.ts';
+import type { Settings } from '../settings/settings.ts';
 import type { Fence, UserStore } from '../user/user-store.ts';
+import { noticeNewAbsence } from './absence.ts';
 import { applyTo, carryOut, tellOnly } from './apply.ts';
-import { countWrites, planChanges, sortMatches } from './plan.ts';
+import type { ApprovalStore } from './approval-store.ts';
+import { openGuard } from './guard.ts';
+import { decideLinks, separateContested } from './link.ts';
+import { decideLosses } from './loss.ts';
+import { openApprovals } from './open-approvals.ts';
+import { countWrites, linkableOccupant, planChanges, sortMatches } from './plan.ts';
 import { readEverybody, readTouchedUsers } from './reading.ts';
-import { decideRemovals, readApproval } from './removal.ts';
+import type { Reading } from './reading.ts';
+import { decideRemovals } from './removal.ts';
 import { startReport } from './report.ts';
 import type { Report } from './report.ts';
+import type { RunJournal, RunMemory } from './run-journal.ts';
 import type { RunStore } from './run-store.ts';
 import type { Run } from './run.ts';
+import { prepareSecondLook } from './second-look.ts';
 import type { PlanContext } from './step.ts';
+import { NO_LOSS } from './step.ts';
+import { findWaste } from './waste.ts';
 
 /** The ports that a run needs. */
 export interface SyncPorts {
   readonly users: UserStore;
   readonly runs: RunStore;
+  readonly journal: RunJournal;
+  readonly approvals: ApprovalStore;
   readonly settings: SettingsStore;
   readonly openDirectory: OpenDirectory;
   readonly clock: Clock;
@@ -53,56 +67,147 @@ export async function synchronize(ports: SyncPorts, started: StartedRun, deadlin
         advice: 'Save settings, then try again.',
       });
     }
-    report.settingsVersion(stored.version);
-    await perform(ports, started, stored, report);
+    const { settings, password, version, notices } = stored;
+    report.settings(version, approvalScopeOf(settings));
+    for (const sentence of notices) report.notice(sentence);
+    const directory = ports.openDirectory(settings, password);
+    try {
+      await report.stage('reading');
+      const reading = await readEverybody(directory, ports.users, settings, report);
+      try {
+        await perform(ports, started, directory, reading, settings, report);
+      } finally {
+        await reading.reader.close();
+      }
+    } finally {
+      await directory.close();
+    }
     return await report.finish();
   } catch (error) {
     return await report.fail(error);
   }
 }
 
+/** Plans and applies what was read. */
 async function perform(
-  { users, runs, openDirectory, clock, newId }: SyncPorts,
+  ports: SyncPorts,
   { run, fence }: StartedRun,
-  { settings, password, version }: StoredSettings,
+  directory: Directory,
+  reading: Reading,
+  settings: Settings,
   report: Report,
 ): Promise<void> {
-  const { missingUsers, gracePeriodDays, removalLimit } = settings.options;
-  const { defaultPrivileges } = settings;
-  const directory = openDirectory(settings, password);
-  try {
-    await report.stage('reading');
-    const { reader, matches, complete } = await readEverybody(directory, users, settings, report);
-    try {
-      await report.stage('planning');
-      const now = clock.now();
-      const { idAttribute } = reader;
-      const context: PlanContext = { now, newId, idAttribute, missingUsers, gracePeriodDays, defaultPrivileges };
-      const stored = await readTouchedUsers(users, matches, complete, report);
-      const sorted = sortMatches(matches, stored, context);
-      const removals = await decideRemovals(
-        {
-          ...sorted,
-          missing: complete ? matches.missing.flatMap((nameKey) => stored.get(nameKey) ?? []) : [],
-          complete,
-          known: matches.known,
-          read: matches.read,
-          limit: removalLimit,
-          approved: await readApproval(runs, run.approves, version, report),
-        },
-        { users, locate: (ids) => reader.locate(ids), report },
-        context,
-      );
-      const plan = planChanges(matches, sorted, removals, stored, context);
-      report.unchanged(matches.unchanged + removals.settled);
-      report.planned(countWrites(plan));
-
-      await report.stage('applying');
-      await carryOut(plan, run.dryRun ? tellOnly(report) : applyTo(users, fence, report, context), users, context);
-    } finally {
-      await reader.close();
-    }
-  } finally {
-    await directory.close();
+  const { users, journal, approvals: approvalStore, clock, newId } = ports;
+  const { reader, matches, complete, ownsNames } = reading;
+  await report.stage('planning');
+  report.server(reader.identity);
+  const now = clock.now();
+  const memory = await journal.recall();
+  if (complete && !run.dryRun) {
+    await journal.remember(fence, { ...memory, lastRead: { entries: matches.read, server: reader.identity } });
   }
+  const look = prepareSecondLook(directory, reader, memory.unreachable, report);
+  try {
+    const first: PlanContext = {
+      now,
+      newId,
+      idAttribute: reader.idAttribute,
+      mapping: settings.mapping,
+      missingUsers: settings.options.missingUsers,
+      gracePeriodDays: settings.options.gracePeriodDays,
+      defaultPrivileges: settings.defaultPrivileges,
+      ownsNames,
+      sameServer: memory.lastRead?.server?.identity === reader.identity.identity,
+      losses: NO_LOSS,
+    };
+    const stored = await readTouchedUsers(users, matches, complete, report);
+    const waste = findWaste(matches, stored);
+    if (waste !== null) report.notice(waste);
+
+    const sorted = sortMatches(matches, stored, first);
+    const missing = complete ? matches.missing.flatMap((nameKey) => stored.get(nameKey) ?? []) : [];
+    const separated = separateContested(ownsNames ? matches.fresh : [], missing);
+    const approvals = openApprovals(await approvalStore.list(), approvalScopeOf(settings));
+    const { windowHours } = settings.options.removalLimit;
+    const hours = await journal.readGuard(new Date(now.getTime() - windowHours * HOUR_MS));
+    const known = matches.known - missing.filter(({ disabledBy }) => disabledBy !== null).length;
+    const guard = openGuard(hours, known, settings.options.removalLimit);
+
+    const context: PlanContext = {
+      ...first,
+      losses: await decideLosses(
+        {
+          pairs: [
+            ...sorted.present,
+            ...sorted.marked.flatMap(({ user, person }) => (person === null ? [] : { user, person })),
+            // As long as nobody has approved the link, it empties nothing.
+            ...separated.contested.flatMap(({ user, newcomer: person }) =>
+              approvals.find(user, 'link', person.directoryId) === null ? [] : { user, person },
+            ),
+            ...separated.newcomers.flatMap((person) => {
+              const user = linkableOccupant(person, stored);
+              return user === null ? [] : { user, person };
+            }),
+          ],
+          updates: sorted.updates,
+          shown: matches.shown,
+        },
+        { users, guard, approvals, report },
+        first,
+      ),
+    };
+    const linked = await decideLinks(separated.contested, { look, approvals }, context);
+    const removals = await decideRemovals(
+      {
+        marked: sorted.marked,
+        missing: [...separated.absent, ...linked.absent],
+        claimed: matches.claimed,
+        read: matches.read,
+        baseDn: reader.baseDn,
+      },
+      { users, look, judgeBranch: judge(reader, report), guard, approvals, report },
+      context,
+    );
+    noticeNewAbsence(removals.marks, guard, settings.options, report);
+    const plan = planChanges(separated.newcomers, sorted, removals, linked.steps, stored, context);
+    const held = ownsNames ? 0 : matches.fresh.length + plan.postponed;
+    if (held > 0)
+      report.notice(`Nobody was created, renamed or linked, because the read broke off: ${held} people wait.`);
+    report.planned(countWrites(plan));
+    // After an incomplete read, it is not known who is still there.
+    await report.counted(matches.unchanged + removals.settled, run.dryRun || !complete ? null : known);
+
+    await report.stage('applying');
+    await carryOut(plan, run.dryRun ? tellOnly(report) : applyTo(ports, fence, report, context), users, context);
+    if (run.dryRun) return;
+    await approvalStore.end([...approvals.outdated, ...(complete ? approvals.unused() : [])]);
+    await rememberUnreachable(journal, fence, look.unreachable());
+  } finally {
+    await look.close();
+  }
+}
+
+const HOUR_MS = 60 * 60 * 1_000;
+
+/** Judges branches. A branch that can't be judged counts as vanished, which removes nobody. */
+function judge(reader: DirectoryReader, report: Report): DirectoryReader['judgeBranch'] {
+  return async (dn) => {
+    try {
+      return await reader.judgeBranch(dn);
+    } catch (error) {
+      if (!(error instanceof ServiceError)) throw error;
+      report.incomplete(`it could not be judged whether ${dn} is empty: ${error.message}`);
+      return 'vanished';
+    }
+  };
+}
+
+async function rememberUnreachable(
+  journal: RunJournal,
+  fence: Fence,
+  unreachable: RunMemory['unreachable'],
+): Promise<void> {
+  const memory = await journal.recall();
+  if (JSON.stringify(memory.unreachable) === JSON.stringify(unreachable)) return;
+  await journal.remember(fence, { ...memory, unreachable });
 }

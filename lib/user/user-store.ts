@@ -11,9 +11,14 @@ export interface UserLink {
   /** `linkKey` of the user's directory link; null for a user without a link. */
   readonly linkKey: string | null;
   readonly fingerprint: string | null;
+  /** Whether sync has disabled the user. */
+  readonly disabledBySync: boolean;
 }
 
-/** One conditional write. It takes effect only if the stored record is still `previous` (same id, same version). */
+/**
+ * One conditional write. It takes effect only if the stored record is still `previous` (same id, same version), and no
+ * other user has the directory id that it gives to the user.
+ */
 export type UserWrite =
   | { readonly kind: 'create'; readonly user: User }
   /** `user.userName` has the same name key as `previous.userName`. */
@@ -24,7 +29,7 @@ export type UserWrite =
    */
   | { readonly kind: 'rename'; readonly user: User; readonly previous: User }
   | { readonly kind: 'delete'; readonly previous: User }
-  /** Writes nothing; fails the group if the record has changed. Only in writeTogether. */
+  /** Writes nothing; fails the group if the record has changed. */
   | { readonly kind: 'check'; readonly previous: User };
 
 /** `lostRace`: another writer was first, and nothing was written. */
@@ -65,9 +70,7 @@ export interface UserStore {
   list(query: UserQuery): Promise<Page<User>>;
   /** All active users with the privilege `admin`. */
   listActiveAdministrators(): Promise<readonly User[]>;
-  /**
-   * Performs each write independently; the results are in the order of the writes. Accepts no `rename` and no `check`.
-   */
+  /** Performs each write independently; the results are in the order of the writes. */
   writeEach(writes: readonly UserWrite[]): Promise<readonly WriteResult[]>;
   /**
    * Performs all writes or none: at most 50, or 32 renames to names that no write of the group frees.

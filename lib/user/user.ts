@@ -25,6 +25,11 @@ export interface DirectoryLink {
    * can't log in until the contradiction is settled, because the new entry may belong to somebody else.
    */
   readonly contestedBy?: string;
+  /**
+   * The branch with which this person vanished: while it is out of sight, the person's absence is doubted, however few
+   * others are still missing with it.
+   */
+  readonly vanishedBranch?: string;
 }
 
 /**
@@ -33,6 +38,14 @@ export interface DirectoryLink {
  */
 export function linkKey({ idAttribute, id }: Pick<DirectoryLink, 'idAttribute' | 'id'>): string {
   return `${idAttribute}:${id}`;
+}
+
+/**
+ * An id or a link key without letter case, for directories that compare the attribute without it. Two ids that are
+ * equal only in this form may belong to two people: use it only where one candidate stands on each side.
+ */
+export function foldId(text: string): string {
+  return text.toLowerCase();
 }
 
 /** The fields that come from a directory, or that an administrator edits by hand. */
@@ -91,6 +104,16 @@ export interface User extends Profile {
   readonly updatedAt: string;
   /** 1 at creation; each write adds 1. */
   readonly version: number;
+  /**
+   * The name key under which the record is stored, if this version would compute another one: the rules for names have
+   * changed since. A rename, or the next run that changes the user, gives it a key of today.
+   */
+  readonly storedKey?: string;
+}
+
+/** The key under which the record is stored, which is never computed anew. */
+export function nameKeyOf({ storedKey, userName }: Pick<User, 'storedKey' | 'userName'>): string {
+  return storedKey ?? userNameKey(userName);
 }
 
 /** The user as shown to other systems: without the hash and the fingerprint. */

@@ -12,7 +12,10 @@ import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { makeHandler as makeAuthHandler } from '../../functions/auth-handler.ts';
 import { makeHandler as makeSyncHandler } from '../../functions/sync-handler.ts';
 import { hintsOf } from '../../lib/aws/address-index.ts';
+import { createApprovalStore } from '../../lib/aws/approval-store.ts';
+import { OPERATIONS_PREFIX } from '../../lib/aws/environment.ts';
 import { createLoginStore } from '../../lib/aws/login-store.ts';
+import { createRunJournal } from '../../lib/aws/run-journal.ts';
 import { createRunStore } from '../../lib/aws/run-store.ts';
 import { fromUserItem } from '../../lib/aws/user-item.ts';
 import { createUserStore } from '../../lib/aws/user-store.ts';
@@ -20,13 +23,19 @@ import { keepDirectory } from '../../lib/directory/current-directory.ts';
 import { openDirectory } from '../../lib/ldap/directory.ts';
 import { createLogin } from '../../lib/login/login.ts';
 import type { Settings } from '../../lib/settings/settings.ts';
+import type { RunJournal } from '../../lib/sync/run-journal.ts';
+import type { RunStore } from '../../lib/sync/run-store.ts';
+import { newRun } from '../../lib/sync/run.ts';
+import type { ChangeKind } from '../../lib/sync/run.ts';
+import type { UserWrite } from '../../lib/user/user-store.ts';
+import type { User } from '../../lib/user/user.ts';
 import { startDynamoDb } from '../../local/dynamodb.ts';
 import { startSlapd } from '../../local/slapd.ts';
 import { synthesizeStack } from '../../local/template.ts';
 import { createMemoryStores } from '../support/memory-stores.ts';
 import { connect, createTables } from '../support/tables.ts';
 import type { Results } from './benchmark.ts';
-import { ldifOf, passwordOf, READER, settingsOf, uidOf } from './people.ts';
+import { ldifOf, passwordOf, READER, settingsOf, uidOf, userOf } from './people.ts';
 
 /** us-east-1, dollars, list prices as noted on 2026-11-23. Look them up before relying on them. */
 const PRICE = {
@@ -115,10 +124,13 @@ interface Measured {
   readonly linkUnits: number;
   readonly runReadUnits: number;
   readonly runWriteUnits: number;
+  /** Write units of a change of these people, who have two addresses. */
   readonly createUnits: number;
+  /** Write units of a change of a user of one address, through the journal of a run. */
+  readonly journalUnits: Readonly<Record<'create' | 'update' | 'delete', number>>;
   readonly loginUnits: number;
   readonly loginLogBytes: number;
-  /** Size of one user's items in the table, and in its indexes. */
+  /** Size of one user's items in the tables, and in the indexes. */
   readonly tableBytes: number;
   readonly indexBytes: number;
 }
@@ -142,7 +154,10 @@ async function measure(): Promise<Measured> {
     await settings.write(settingsOf(slapd.ldapPort), READER.password, null);
     const open = (document: Settings, password: string) => openDirectory(document, password, clock.now);
     const users = createUserStore(options);
-    const ports = { users, runs: createRunStore(options), settings, openDirectory: open, clock, newId: randomUUID };
+    const runs = createRunStore(options);
+    const journal = createRunJournal(options);
+    const approvals = createApprovalStore(options);
+    const ports = { users, runs, journal, approvals, settings, openDirectory: open, clock, newId: randomUUID };
     const sync = makeSyncHandler(ports);
     const directory = keepDirectory(settings, open, clock);
     const login = createLogin({ logins: createLoginStore(options), directory, clock });
@@ -169,14 +184,16 @@ async function measure(): Promise<Measured> {
       }),
     );
     const items = [Item!, ...hintsOf(fromUserItem(Item!))];
+    const owner = { pk: `${OPERATIONS_PREFIX.link}${String(Item!.linkKey)}`, sk: 'user', userId: Item!.id };
     return {
       linkUnits: links.read,
       runReadUnits: second.read - links.read,
       runWriteUnits: second.write,
       createUnits: (first.write - second.write) / SAMPLE,
+      journalUnits: await measureJournal(runs, journal, costOf),
       loginUnits: loggedIn.read,
       loginLogBytes: loggedIn.logBytes,
-      tableBytes: storedSize(items),
+      tableBytes: storedSize([...items, owner]),
       indexBytes: storedSize([only(Item!, LINK_ATTRIBUTES), ...items.map((item) => only(item, ADDRESS_ATTRIBUTES))]),
     };
   } finally {
@@ -184,6 +201,49 @@ async function measure(): Promise<Measured> {
     await Promise.all([slapd.stop(), dynamoDb.stop()]);
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+async function measureJournal(
+  runs: RunStore,
+  journal: RunJournal,
+  costOf: (work: () => Promise<unknown>) => Promise<{ readonly write: number }>,
+): Promise<Measured['journalUnits']> {
+  const run = newRun('journal', { dryRun: false, trigger: 'api', requestedBy: null, approves: null }, new Date());
+  const started = await runs.start({ ...run, stage: 'reading' });
+  if (started.kind === 'active') throw new Error('another run is active');
+  const people = Array.from({ length: SAMPLE }, (_, number): User => {
+    const user = userOf(number);
+    const directory = user.directory && { ...user.directory, id: `one-${user.directory.id}` };
+    return { ...user, directory, userName: `one-${user.userName}`, emailAddresses: user.emailAddresses.slice(0, 1) };
+  });
+  const next = people.map((user) => ({ ...user, fullName: 'Another Name', fingerprint: 'another', version: 2 }));
+  const unitsOf = async (kind: ChangeKind, writes: readonly UserWrite[]): Promise<number> => {
+    const groups = writes.map((write) => {
+      const { id, userName, directory, fullName } = write.kind === 'create' ? write.user : write.previous;
+      const fields = { fullName: { from: fullName, to: fullName } };
+      const change = { kind, userId: id, userName, directoryId: directory!.id, dn: directory!.dn, fields };
+      return [{ write, change, counts: [], approvals: [] }];
+    });
+    const { write } = await costOf(async () => {
+      const results = await journal.write(started.fence, groups);
+      if (results.includes('lostRace')) throw new Error('not every write succeeded');
+    });
+    return write / SAMPLE;
+  };
+  return {
+    create: await unitsOf(
+      'created',
+      people.map((user) => ({ kind: 'create', user })),
+    ),
+    update: await unitsOf(
+      'updated',
+      next.map((user, index) => ({ kind: 'update', user, previous: people[index]! })),
+    ),
+    delete: await unitsOf(
+      'deleted',
+      next.map((previous) => ({ kind: 'delete', previous })),
+    ),
+  };
 }
 
 const LINK_ATTRIBUTES = ['nameKey', 'listShard', 'linkKey', 'fingerprint', 'authentication', 'disabledBy'];

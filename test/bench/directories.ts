@@ -5,6 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { createRunJournal } from '../../lib/aws/run-journal.ts';
 import { createRunStore } from '../../lib/aws/run-store.ts';
 import { createUserStore } from '../../lib/aws/user-store.ts';
 import { openDirectory } from '../../lib/ldap/directory.ts';
@@ -58,6 +59,8 @@ async function runJob({ settings, password, store }: Job): Promise<Result> {
   const ports = {
     users: createUserStore({ client, ...store }),
     runs,
+    journal: createRunJournal({ client, ...store, clock }),
+    approvals: memory.approvals,
     settings: memory.settings,
     openDirectory: (document: Settings, secret: string) => openDirectory(document, secret, clock.now),
     clock,

@@ -6,6 +6,7 @@
 import { createReadStream } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
+import type { RunJournal } from '../../lib/sync/run-journal.ts';
 import type { UserLink, UserStore } from '../../lib/user/user-store.ts';
 import { linkKey } from '../../lib/user/user.ts';
 import type { Known } from './people.ts';
@@ -20,12 +21,24 @@ export async function writeLinks(file: string, known: Known): Promise<void> {
       const links: UserLink[] = [];
       for (let number = start; number < Math.min(start + LINKS_TOGETHER, known.users); number += 1) {
         const { directory, fingerprint } = userOf(number, isFormer(number, known));
-        links.push({ nameKey: uidOf(number), linkKey: linkKey(directory!), fingerprint });
+        links.push({ nameKey: uidOf(number), linkKey: linkKey(directory!), fingerprint, disabledBySync: false });
       }
       yield `${JSON.stringify(links)}\n`;
     }
   }
   await writeFile(file, lines());
+}
+
+/** A journal that writes at once into such a store, and keeps no lines. */
+export function openInstantJournal(journal: RunJournal, users: Pick<UserStore, 'writeEach'>): RunJournal {
+  return {
+    ...journal,
+    async write(_fence, groups) {
+      await users.writeEach(groups.flatMap((group) => group.map(({ write }) => write)));
+      return groups.map(() => 'written');
+    },
+    tell: async () => {},
+  };
 }
 
 /** Opens the store on that file. `writes`: users written so far. */

@@ -9,12 +9,14 @@ import { Client } from 'ldapts';
 import { hintsOf } from '../../lib/aws/address-index.ts';
 import { chunksOf, inFlight } from '../../lib/aws/client.ts';
 import { createLoginStore } from '../../lib/aws/login-store.ts';
+import { createRunJournal } from '../../lib/aws/run-journal.ts';
 import { createRunStore } from '../../lib/aws/run-store.ts';
 import { toUserItem } from '../../lib/aws/user-item.ts';
 import { createUserStore } from '../../lib/aws/user-store.ts';
 import { keepDirectory } from '../../lib/directory/current-directory.ts';
 import { openDirectory } from '../../lib/ldap/directory.ts';
 import { createLogin } from '../../lib/login/login.ts';
+import type { RunJournal } from '../../lib/sync/run-journal.ts';
 import type { RunStore } from '../../lib/sync/run-store.ts';
 import { newRun, newRunId } from '../../lib/sync/run.ts';
 import type { Totals } from '../../lib/sync/run.ts';
@@ -24,7 +26,7 @@ import type { UserStore } from '../../lib/user/user-store.ts';
 import type { User } from '../../lib/user/user.ts';
 import { createMemoryStores } from '../support/memory-stores.ts';
 import { connect } from '../support/tables.ts';
-import { openInstantStore } from './instant-store.ts';
+import { openInstantJournal, openInstantStore } from './instant-store.ts';
 import type { Known } from './people.ts';
 import { passwordOf, settingsOf, uidOf, userOf } from './people.ts';
 
@@ -83,20 +85,23 @@ async function sync({ ldapPort, known, dryRun, store }: Extract<Job, { what: 'sy
   await memory.settings.write(settingsOf(ldapPort), 'reader', null);
   let users: UserStore;
   let runs: RunStore;
+  let journal: RunJournal;
   let close = (): void => {};
   if ('linksFile' in store) {
     users = openInstantStore(store.linksFile, known);
+    journal = openInstantJournal(memory.journal, users);
     runs = { ...memory.runs, saveChanges: async () => {} };
   } else {
     const client = connect(store.endpoint);
     users = createUserStore({ client, ...store });
     runs = createRunStore({ client, ...store, clock });
+    journal = createRunJournal({ client, ...store, clock });
     close = () => client.destroy();
   }
-  const { settings } = memory;
+  const { settings, approvals } = memory;
   const open = (...[document, password]: Parameters<Parameters<typeof keepDirectory>[1]>) =>
     openDirectory(document, password, clock.now);
-  const ports = { users, runs, settings, openDirectory: open, clock, newId: randomUUID };
+  const ports = { users, runs, journal, approvals, settings, openDirectory: open, clock, newId: randomUUID };
   const request = { dryRun, trigger: 'api', requestedBy: null, approves: null } as const;
   const { result, ...cost } = await costOf(async () => {
     const run = { ...newRun(newRunId(clock.now()), request, clock.now()), stage: 'reading' } as const;

@@ -5,9 +5,10 @@
 import { mapEntry } from '../../lib/directory/mapping.ts';
 import type { Person } from '../../lib/directory/mapping.ts';
 import type { Settings } from '../../lib/settings/settings.ts';
-import { createUser } from '../../lib/sync/plan.ts';
+import { NO_LOSS } from '../../lib/sync/step.ts';
+import { createUser } from '../../lib/sync/user-step.ts';
 import type { User } from '../../lib/user/user.ts';
-import { aSettings } from '../support/people.ts';
+import { anEntry, aSettings, MAPPING } from '../support/people.ts';
 
 export const SUFFIX = 'dc=example,dc=com';
 export const PEOPLE = `ou=people,${SUFFIX}`;
@@ -126,7 +127,7 @@ export function settingsOf(ldapPort: number): Settings {
 /** The person as a run sees it. */
 export function personOf(number: number): Person {
   const attributes = { uid: [uidOf(number)], displayname: [displayNameOf(number)], mail: addressesOf(number) };
-  const entry = { dn: dnOf(number), id: directoryIdOf(number), disabled: false, attributes };
+  const entry = anEntry(directoryIdOf(number), attributes, { dn: dnOf(number) });
   const mapped = mapEntry(entry, settingsOf(0).mapping, 'disable');
   if (mapped.kind === 'skipped') throw new Error(mapped.skipped.reason);
   return mapped.person;
@@ -138,6 +139,10 @@ const MADE = {
   missingUsers: 'delete',
   gracePeriodDays: 0,
   defaultPrivileges: ['login'],
+  mapping: MAPPING,
+  ownsNames: true,
+  sameServer: true,
+  losses: NO_LOSS,
 } as const;
 
 /** The user that a run makes of that person; `former`: before the latest change in the directory. */

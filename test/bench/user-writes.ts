@@ -5,9 +5,15 @@
  */
 import { BatchWriteCommand, PutCommand } from '@aws-sdk/lib-dynamodb';
 import { chunksOf, inFlight } from '../../lib/aws/client.ts';
+import { createRunJournal } from '../../lib/aws/run-journal.ts';
+import { createRunStore } from '../../lib/aws/run-store.ts';
 import { toUserItem } from '../../lib/aws/user-item.ts';
 import { createUserStore } from '../../lib/aws/user-store.ts';
+import type { JournalWrite } from '../../lib/sync/run-journal.ts';
+import { newRun } from '../../lib/sync/run.ts';
+import type { ChangeKind } from '../../lib/sync/run.ts';
 import { userNameKey } from '../../lib/user/user-name.ts';
+import type { UserWrite } from '../../lib/user/user-store.ts';
 import type { User } from '../../lib/user/user.ts';
 import { startDynamoDb } from '../../local/dynamodb.ts';
 import { connect, createTables } from '../support/tables.ts';
@@ -26,7 +32,7 @@ function people(from: string, ...further: readonly string[]): User[] {
     disabledBy: null,
     privileges: ['login'],
     directory: {
-      id: `8c1f24c6-0000-4000-8000-${String(index).padStart(12, '0')}`,
+      id: `${from}-0000-4000-8000-${String(index).padStart(12, '0')}`,
       idAttribute: 'entryuuid',
       dn: `uid=${from}.user.${index},ou=people,dc=example,dc=com`,
       missingSince: null,
@@ -39,6 +45,7 @@ function people(from: string, ...further: readonly string[]): User[] {
   }));
 }
 
+const clock = { now: () => new Date() };
 const rows: Record<string, { 'users/s': number; 'own CPU, µs': number; conditional: string }> = {};
 
 async function measure(name: string, conditional: string, work: () => Promise<unknown>): Promise<void> {
@@ -54,6 +61,12 @@ async function measure(name: string, conditional: string, work: () => Promise<un
   };
 }
 
+function toGroup(kind: ChangeKind, write: UserWrite): JournalWrite[] {
+  const { id, userName, directory } = write.kind === 'create' ? write.user : write.previous;
+  const change = { kind, userId: id, userName, directoryId: directory!.id, dn: directory!.dn };
+  return [{ write, change, counts: [], approvals: [] }];
+}
+
 function mustBeWritten(results: readonly string[]): void {
   if (results.some((result) => result !== 'written')) throw new Error('not every write succeeded');
 }
@@ -61,6 +74,10 @@ function mustBeWritten(results: readonly string[]): void {
 try {
   const { usersTable, operationsTable } = await createTables(client);
   const store = createUserStore({ client, usersTable, operationsTable });
+  const run = newRun('run', { dryRun: false, trigger: 'api', requestedBy: null, approves: null }, clock.now());
+  const started = await createRunStore({ client, operationsTable, clock }).start(run);
+  if (started.kind === 'active') throw new Error('another run is active');
+  const { fence } = started;
   const each = people('each');
   const next = each.map((user) => ({ ...user, fullName: 'Another Name', fingerprint: null, version: 2 }));
 
@@ -69,18 +86,32 @@ try {
       .slice(0, 500)
       .map((user) => ({ kind: 'create', user })),
   );
-  await measure('writeEach, create: 25 INSERT statements a request', 'yes', async () =>
+  await measure('writeEach, create: 48 users a transaction', 'yes', async () =>
     mustBeWritten(await store.writeEach(each.map((user) => ({ kind: 'create', user })))),
   );
   await measure('writeEach, create: users of three addresses', 'yes', async () =>
     mustBeWritten(await store.writeEach(people('many', 'a', 'b').map((user) => ({ kind: 'create', user })))),
   );
-  await measure('writeEach, update: 25 UPDATE statements a request', 'yes', async () =>
+  await measure('writeEach, update: 97 users a transaction', 'yes', async () =>
     mustBeWritten(await store.writeEach(next.map((user, index) => ({ kind: 'update', user, previous: each[index]! })))),
   );
-  await measure('writeTogether, create: transactions of 50', 'yes, all or none', () =>
-    inFlight(chunksOf(people('together'), 50), async (users) =>
-      mustBeWritten([await store.writeTogether(users.map((user) => ({ kind: 'create', user })))]),
+  const journal = createRunJournal({ client, usersTable, operationsTable, clock });
+  const told = people('told');
+  const toldNext = told.map((user) => ({ ...user, fullName: 'Another Name', fingerprint: null, version: 2 }));
+  await measure('journal, create: with lines, 48 users a transaction', 'yes', async () =>
+    mustBeWritten(
+      await journal.write(
+        fence,
+        told.map((user) => toGroup('created', { kind: 'create', user })),
+      ),
+    ),
+  );
+  await measure('journal, update: with lines, 97 users a transaction', 'yes', async () =>
+    mustBeWritten(
+      await journal.write(
+        fence,
+        toldNext.map((user, index) => toGroup('updated', { kind: 'update', user, previous: told[index]! })),
+      ),
     ),
   );
   await measure('BatchWriteItem, 25 puts a request', 'no', () =>

@@ -21,6 +21,7 @@ const VPC = {
 interface Statement {
   readonly Action: string | readonly string[];
   readonly Resource: unknown;
+  readonly Condition?: Readonly<Record<string, Readonly<Record<string, string[]>>>>;
 }
 
 interface Resource {
@@ -174,9 +175,34 @@ test('whoever writes users writes the items of their addresses, and only the API
   expect(readers).toEqual(['Api']);
   for (const name of ['Sync', 'Api']) {
     expect(actions(template, name, 'DataUsers')).toEqual(
-      expect.arrayContaining(['Insert', 'Update', 'Delete'].map((kind) => `dynamodb:PartiQL${kind}`)),
+      expect.arrayContaining(['Insert', 'Delete'].map((kind) => `dynamodb:PartiQL${kind}`)),
     );
     expect(actions(template, name, 'DataUsers')).toContain('dynamodb:PutItem');
+  }
+});
+
+test('a transaction that writes users may do all that it consists of, in these partitions and no others', () => {
+  const partitionsOf = (name: string, action: string): string[] =>
+    statements(template, name)
+      .filter(({ Action, Resource }) => {
+        return [Action].flat().includes(action) && /"DataOperations\w+","Arn"/.test(JSON.stringify(Resource));
+      })
+      .flatMap(({ Condition }) => Condition?.['ForAllValues:StringLike']?.['dynamodb:LeadingKeys'] ?? [])
+      .sort();
+  const written = ['changes#*', 'lease', 'lease#*', 'link#*', 'renamed#*', 'run'];
+  for (const action of ['PutItem', 'DeleteItem', 'UpdateItem', 'ConditionCheckItem', 'GetItem', 'Query']) {
+    expect(partitionsOf('Sync', `dynamodb:${action}`)).toEqual([...written, 'approval', 'guard'].sort());
+  }
+  for (const action of ['PutItem', 'DeleteItem', 'UpdateItem', 'GetItem', 'Query']) {
+    expect(partitionsOf('Api', `dynamodb:${action}`)).toEqual(
+      [...written, 'approval', 'attempts#*', 'session#*'].sort(),
+    );
+  }
+  expect(partitionsOf('Api', 'dynamodb:BatchWriteItem')).toEqual(['approval']);
+  for (const name of ['Sync', 'Api']) {
+    expect(actions(template, name, 'DataUsers')).toEqual(
+      expect.arrayContaining(['dynamodb:PutItem', 'dynamodb:DeleteItem', 'dynamodb:ConditionCheckItem']),
+    );
   }
 });
 

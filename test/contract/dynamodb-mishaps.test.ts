@@ -40,8 +40,14 @@ afterAll(async () => {
   await server?.stop();
 });
 
-const people = (count: number): User[] =>
-  Array.from({ length: count }, (_, index) => aUser({ id: `id-${index}`, userName: `user-${index}` }));
+const people = (count: number, ...more: string[]): User[] =>
+  Array.from({ length: count }, (_, index) =>
+    aUser({
+      id: `id-${index}`,
+      userName: `user-${index}`,
+      emailAddresses: ['user', ...more].map((name) => `${name}-${index}@example.com`),
+    }),
+  );
 const creations = (users: readonly User[]) => users.map((user) => ({ kind: 'create', user }) as const);
 const next = (user: User): User => ({ ...user, fullName: 'changed', version: user.version + 1 });
 
@@ -49,27 +55,34 @@ describe('a DynamoDB that throttles', () => {
   test('is asked again for a whole batch', async () => {
     proxy.decide = (operation, number) => (operation === 'BatchExecuteStatement' && number <= 3 ? 'throttle' : 'none');
 
-    expect(await stores.users.writeEach(creations(people(3)))).toEqual(['written', 'written', 'written']);
+    expect(await stores.users.writeEach(creations(people(3, 'alias')))).toEqual(['written', 'written', 'written']);
   });
 
   test('is asked again for the statements it refused, and for no others', async () => {
     proxy.decide = (operation, number) => (operation === 'BatchExecuteStatement' && number <= 2 ? [0, 3] : 'none');
-    const users = people(5);
+    const users = people(5, 'alias');
 
     const results = await stores.users.writeEach(creations(users));
 
     expect(results).toEqual(['written', 'written', 'written', 'written', 'written']);
     expect((await stores.users.list({ limit: 10 })).items).toEqual(users);
+    for (const { userName, emailAddresses } of users) {
+      const { items } = await stores.users.list({ search: emailAddresses[1]!, limit: 10 });
+      expect(items.map((user) => user.userName)).toEqual([userName]);
+    }
   });
 
-  test('and never stops is a fault that ends within bounds', async () => {
-    proxy.decide = (operation) => (operation === 'BatchExecuteStatement' ? [0] : 'none');
+  test.each([
+    ['a batch', 'BatchExecuteStatement', [0]],
+    ['a transaction', 'TransactWriteItems', 'conflict'],
+  ] as const)('and never stops is a fault that ends within bounds: %s', async (_, refused, mishap) => {
+    proxy.decide = (operation) => (operation === refused ? mishap : 'none');
 
-    await expect(stores.users.writeEach(creations(people(2)))).rejects.toMatchObject({
+    await expect(stores.users.writeEach(creations(people(2, 'alias')))).rejects.toMatchObject({
       code: 'storeUnavailable',
       retryable: true,
     });
-    expect(proxy.seen.get('BatchExecuteStatement')).toBe(10);
+    expect(proxy.seen.get(refused)).toBe(10);
   });
 
   test('or fails is asked again by every call', async () => {
@@ -109,19 +122,19 @@ test('a single write that collides with a transaction is tried again', async () 
 
 describe('an answer that is lost', () => {
   test('does not turn a creation that was done into a lost race', async () => {
-    proxy.decide = (operation, number) => (operation === 'BatchExecuteStatement' && number === 1 ? 'drop' : 'none');
+    proxy.decide = (operation, number) => (operation === 'TransactWriteItems' && number === 1 ? 'drop' : 'none');
     const users = people(25);
 
     const results = await stores.users.writeEach(creations(users));
 
     expect(new Set(results)).toEqual(new Set(['written']));
-    expect(proxy.seen.get('BatchExecuteStatement')).toBe(2);
+    expect(proxy.seen.get('TransactWriteItems')).toBe(2);
   });
 
   test('does not hide a race that was really lost', async () => {
     const [anna, ben] = people(2) as [User, User];
     await stores.users.writeEach(creations([anna]));
-    proxy.decide = (operation, number) => (operation === 'BatchExecuteStatement' && number === 2 ? 'drop' : 'none');
+    proxy.decide = (operation, number) => (operation === 'TransactWriteItems' && number === 2 ? 'drop' : 'none');
 
     const results = await stores.users.writeEach(creations([{ ...anna, id: 'a rival' }, ben]));
 
@@ -132,7 +145,7 @@ describe('an answer that is lost', () => {
   test('does not turn an update or a deletion that was done into a lost race', async () => {
     const [anna, ben] = people(2) as [User, User];
     await stores.users.writeEach(creations([anna, ben]));
-    proxy.decide = (operation, number) => (operation === 'BatchExecuteStatement' && number === 2 ? 'drop' : 'none');
+    proxy.decide = (operation, number) => (operation === 'TransactWriteItems' && number === 2 ? 'drop' : 'none');
 
     const results = await stores.users.writeEach([
       { kind: 'update', user: next(anna), previous: anna },

@@ -77,7 +77,7 @@ function ldif(): string {
       'pwdMustChange: TRUE',
       'pwdMaxAge: 86400',
     ]),
-    ...['people', 'crowd', 'leavers', 'odd'].map((ou) =>
+    ...['people', 'crowd', 'leavers', 'odd', 'nobody'].map((ou) =>
       entry(`ou=${ou},${BASE}`, ['objectClass: organizationalUnit', `ou: ${ou}`]),
     ),
     ...Array.from({ length: CROWD }, (_, index) => person(`uid=crowd${index}`, `crowd${index}`, 'crowd')),
@@ -145,7 +145,10 @@ describe('reading', () => {
     expect(entries[0]).toEqual({
       dn: `uid=crowd0,ou=crowd,${BASE}`,
       id: expect.stringMatching(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/) as string,
-      disabled: false,
+      mark: null,
+      statusSeen: [],
+      statusUnknown: false,
+      unusable: null,
       attributes: { uid: ['crowd0'], cn: ['crowd0'], mail: ['crowd0@example.com'] },
     });
   });
@@ -209,7 +212,8 @@ describe('reading', () => {
 
     expect(entries[0]!.attributes).toEqual({
       uid: ['carla'],
-      displayname: ['Carla', 'Carla en français'],
+      displayname: ['Carla'],
+      'displayname;lang-fr': ['Carla en français'],
       mail: ['carla@example.com'],
     });
   });
@@ -217,7 +221,7 @@ describe('reading', () => {
   test('marks as disabled whom an administrator has locked for good', async () => {
     const { entries } = await readAll(open());
 
-    expect(entries.filter(({ disabled }) => disabled).map(({ attributes }) => attributes.uid)).toEqual([['locked']]);
+    expect(entries.filter(({ mark }) => mark !== null).map(({ attributes }) => attributes.uid)).toEqual([['locked']]);
   });
 
   test('takes the unique id from the attribute of the settings, and from people only', async () => {
@@ -303,12 +307,105 @@ describe('looking people up', () => {
     expect([...whereabouts.values()]).toEqual([{ kind: 'present', dn: dns[1], inScope: true }, { kind: 'gone' }]);
   });
 
+  test('works in a scope in which nobody is left, with an entry from anywhere in the naming context', async () => {
+    const anna = await idOf('anna');
+    const gone = '00000000-0000-0000-0000-000000000000';
+    const elsewhere = { kind: 'present', dn: `uid=anna,${PEOPLE}`, inScope: false };
+
+    for (const scope of [{ filter: '(uid=nobody at all)' }, { baseDn: `ou=nobody,${BASE}` }]) {
+      const reader = await open({ scope }).openReader();
+      onTestFinished(() => reader.close());
+
+      const places = await reader.locate([anna, gone]);
+
+      expect([...places.values()]).toEqual([elsewhere, { kind: 'gone' }]);
+    }
+  });
+
+  test('works in such a scope by the attribute of the settings, where the vendor is unknown too', async () => {
+    const scope = { filter: '(uid=nobody at all)' };
+    const byNumber = await open({ scope, mapping: { uniqueId: 'employeeNumber' } }).openReader();
+    const unknown = await open({ scope, connection: { vendor: 'unknown' } }).openReader();
+    onTestFinished(async () => void (await Promise.all([byNumber.close(), unknown.close()])));
+
+    expect(await byNumber.locate(['E-1', 'E-2'])).toEqual(
+      new Map<string, unknown>([
+        ['E-1', { kind: 'present', dn: `uid=anna,${PEOPLE}`, inScope: false }],
+        ['E-2', { kind: 'gone' }],
+      ]),
+    );
+    expect(unknown.idAttribute).toBe('entryuuid');
+  });
+
+  test('proves nothing where no entry of the whole naming context has the attribute', async () => {
+    const reader = await open({
+      scope: { filter: '(uid=nobody at all)' },
+      mapping: { uniqueId: 'departmentNumber' },
+    }).openReader();
+    onTestFinished(() => reader.close());
+
+    expect((await reader.locate(['7'])).get('7')).toEqual({
+      kind: 'unproven',
+      reason: `127.0.0.1:${slapd.ldapPort}: the bind DN can't read the departmentNumber of any entry below ${BASE}`,
+    });
+  });
+
   test('finds no DN for an id that is not there or can not be one', async () => {
     const directory = open();
 
     expect(await directory.findDn('00000000-0000-0000-0000-000000000000', 'entryuuid')).toBeNull();
     expect(await directory.findDn('not an id', 'objectguid')).toBeNull();
     expect(await directory.findDn('E-1', 'employeenumber')).toBe(`uid=anna,${PEOPLE}`);
+  });
+});
+
+describe('unique ids that the directory compares without case', () => {
+  const twins = ['uid=twin-1', 'uid=twin-2'].map((rdn) => `${rdn},ou=odd,${BASE}`);
+  const byNumber = { scope: { baseDn: BASE }, mapping: { uniqueId: 'employeeNumber' } };
+
+  async function addTwins(...numbers: readonly string[]): Promise<void> {
+    for (const [index, employeeNumber] of numbers.entries()) {
+      const attributes = { objectClass: ['inetOrgPerson'], cn: 'x', sn: 'x', employeeNumber };
+      await asRoot((client) => client.add(twins[index]!, attributes));
+      onTestFinished(() => asRoot((client) => client.del(twins[index]!)));
+    }
+  }
+
+  async function locate(...ids: readonly string[]): Promise<unknown[]> {
+    const reader = await open(byNumber).openReader();
+    onTestFinished(() => reader.close());
+    const places = await reader.locate(ids);
+    expect([...places.keys()]).toEqual(ids);
+    return [...places.values()].map((place) => (place.kind === 'present' ? place.dn : place.kind));
+  }
+
+  test('are found as the directory spells them now', async () => {
+    await addTwins('AB  1');
+
+    expect(await locate('ab 1', 'e-1', 'E-2')).toEqual([twins[0], `uid=anna,${PEOPLE}`, 'gone']);
+    expect(await open(byNumber).findDn('ab 1', 'employeenumber')).toBe(twins[0]);
+  });
+
+  test('are found among more than one search takes', async () => {
+    const many = Array.from({ length: 150 }, (_, index) => `X-${index}`);
+
+    expect(await locate('e-1', ...many)).toEqual([`uid=anna,${PEOPLE}`, ...many.map(() => 'gone')]);
+  });
+
+  test('belong to those whose id they are exactly', async () => {
+    await addTwins('AB1', 'ab1');
+
+    expect(await locate('ab1', 'AB1', 'Ab1')).toEqual([twins[1], twins[0], 'gone']);
+    expect(await open(byNumber).findDn('ab1', 'employeenumber')).toBe(twins[1]);
+  });
+
+  test('prove nothing where several people or several ids could be meant', async () => {
+    await addTwins('AB1', 'aB1');
+
+    expect(await locate('ab1', 'E-2')).toEqual(['unproven', 'gone']);
+    expect(await open(byNumber).findDn('ab1', 'employeenumber')).toBeNull();
+    expect(await locate('e-1', 'E-1', 'E-2')).toEqual(['gone', `uid=anna,${PEOPLE}`, 'gone']);
+    expect(await locate('AB1', 'Ab1', 'ab1')).toEqual([twins[0], 'unproven', 'unproven']);
   });
 });
 

@@ -136,6 +136,7 @@ describeOnEveryStore('the run store', (open) => {
     const stores = await open();
     const dead = await start(stores, { ...aRun(stores, 'run-1'), stage: 'reading' });
     await stores.runs.heartbeat(dead, STATE);
+    await stores.runs.saveChanges(dead, [aChange(1)]);
     const until = new Date(stores.now().getTime() + LEASE_MS);
     stores.passMs(LEASE_MS - 1);
     expect(await stores.runs.start(aRun(stores, 'run-2'))).toEqual({ kind: 'active', activeRunId: 'run-1' });

@@ -46,7 +46,7 @@ describe.each(ADAPTERS)('the settings store %s', (_name, open) => {
     const version = await store.write(aSettings(), 'pässword', null);
 
     expect(version).toEqual(expect.any(String));
-    expect(await store.read()).toEqual({ settings: aSettings(), password: 'pässword', version });
+    expect(await store.read()).toEqual({ settings: aSettings(), password: 'pässword', version, notices: [] });
   });
 
   test('gives another version to every write, also of the same content', async () => {
@@ -112,6 +112,48 @@ describe('settings in a secret', () => {
     expect((await store.read())?.settings.mapping).toEqual({ ...mapping, fullName: '' });
   });
 
+  test.each([
+    {
+      name: 'the former default of the removal limit: it becomes the default, with a notice',
+      stored: { percent: 10, atLeast: 20 },
+      limit: { percent: 10, atLeast: 3, windowHours: 24 },
+      notices: [
+        expect.stringMatching(/former default \(10 %, at least 20, .* is now 10 %, at least 3, within 24 hours/),
+      ],
+    },
+    {
+      name: 'another removal limit without a window: it gets 24 hours, with a notice',
+      stored: { percent: 10, atLeast: 21 },
+      limit: { percent: 10, atLeast: 21, windowHours: 24 },
+      notices: [expect.stringMatching(/\(10 %, at least 21\) now counts the removals of 24 hours/)],
+    },
+    {
+      name: 'a removal limit with a window: it stays, even with the figures of the former default',
+      stored: { percent: 10, atLeast: 20, windowHours: 48 },
+      limit: { percent: 10, atLeast: 20, windowHours: 48 },
+      notices: [],
+    },
+  ])('reads $name', async ({ stored, limit, notices }) => {
+    const { client, store, secretId } = await openSecrets();
+    const settings = aSettings();
+    const document = { ...settings, options: { ...settings.options, removalLimit: stored } };
+    const SecretString = JSON.stringify({ settings: document, password: 'p' });
+    const { VersionId } = await client.send(new PutSecretValueCommand({ SecretId: secretId, SecretString }));
+
+    const read = await store.read();
+
+    expect(read).toEqual({
+      settings: { ...settings, options: { ...settings.options, removalLimit: limit } },
+      password: 'p',
+      version: VersionId,
+      notices,
+    });
+    const { SecretString: now } = await client.send(new GetSecretValueCommand({ SecretId: secretId }));
+    expect(now).toBe(SecretString);
+    await store.write(read!.settings, 'p', read!.version);
+    expect(await store.read()).toMatchObject({ settings: read!.settings, notices: [] });
+  });
+
   test('knows its own write again when the answer to it was lost', async () => {
     const { client, store } = await openSecrets();
     let lost = true;
@@ -157,18 +199,22 @@ describe('settings in a secret', () => {
     expect(await store.read()).toBeNull();
   });
 
-  test.each(['not json, but hunter2', '["hunter2"]', '{"password":"hunter2"}', '{"settings":{},"password":null}'])(
-    'tells that the secret is damaged and not what is in it: %s',
-    async (value) => {
-      const { store } = await openSecrets(value);
+  test.each([
+    'not json, but hunter2',
+    '["hunter2"]',
+    '{"password":"hunter2"}',
+    '{"settings":{},"password":null}',
+    '{"settings":{"options":{}},"password":"hunter2"}',
+    '{"settings":null,"password":"hunter2"}',
+  ])('tells that the secret is damaged and not what is in it: %s', async (value) => {
+    const { store } = await openSecrets(value);
 
-      const fault = (await store.read().catch((error: unknown) => error)) as Error;
+    const fault = (await store.read().catch((error: unknown) => error)) as Error;
 
-      expect(fault).toMatchObject({ code: 'storeUnavailable', retryable: false });
-      expect(`${JSON.stringify(fault)} ${fault.message} ${fault.stack}`).not.toContain('hunter2');
-      expect(fault.cause).toBeUndefined();
-    },
-  );
+    expect(fault).toMatchObject({ code: 'storeUnavailable', retryable: false });
+    expect(`${JSON.stringify(fault)} ${fault.message} ${fault.stack}`).not.toContain('hunter2');
+    expect(fault.cause).toBeUndefined();
+  });
 
   test('tells that a secret which is not there is a fault of the deployment', async () => {
     const { client } = await openSecrets();

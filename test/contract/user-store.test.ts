@@ -66,7 +66,14 @@ describeOnEveryStore('the user store', (open) => {
       privileges: ['login', 'archive'],
       passwordHash: '$argon2id$v=19$hash',
       fingerprint: 'print',
-      directory: { id: 'd', idAttribute: 'objectguid', dn: 'cn=Zoë', missingSince: '2026-01-01T00:00:00.000Z' },
+      directory: {
+        id: 'd:1',
+        idAttribute: 'objectguid',
+        dn: 'cn=Zoë',
+        missingSince: '2026-01-01T00:00:00.000Z',
+        mark: 'useraccountcontrol',
+        contestedBy: 'e:2',
+      },
     });
     const bare = named('bare', { fullName: null, directory: null, privileges: ['none'] });
 
@@ -77,6 +84,19 @@ describeOnEveryStore('the user store', (open) => {
     expect(await users.getMany([userNameKey('bare'), 'nobody', userNameKey('bare')])).toEqual(
       new Map([['bare', bare]]),
     );
+  });
+
+  test('forgets the mark and the contender of a directory link that has none any more', async () => {
+    const { users } = await open();
+    const link = aUser().directory!;
+    const anna = named('anna', { directory: { ...link, mark: 'nsaccountlock', contestedBy: 'another id' } });
+    await create(users, anna);
+
+    expect(await users.writeEach([{ kind: 'update', user: next(anna, { directory: link }), previous: anna }])).toEqual([
+      'written',
+    ]);
+
+    expect((await users.get('anna'))?.directory).toEqual(link);
   });
 
   test('finds nobody by a name that nobody can have', async () => {
@@ -419,7 +439,7 @@ describeOnEveryStore('the user store', (open) => {
     const people = Array.from({ length: 300 }, (_, index) =>
       named(`user ${index}`, {
         fingerprint: index % 2 === 0 ? `print ${index}` : null,
-        directory: index % 3 === 0 ? null : aUser({}).directory,
+        ...(index % 3 === 0 && { directory: null }),
       }),
     );
     await create(users, ...people);

@@ -5,6 +5,7 @@ import { openDirectory } from '../../lib/ldap/directory.ts';
 import { type Settings, type Vendor, withPresets } from '../../lib/settings/settings.ts';
 import { startApacheDs } from '../support/apacheds.ts';
 import {
+  asRoot,
   type DirectoryServer,
   type DirectoryServerOptions,
   HIDDEN,
@@ -13,6 +14,7 @@ import {
 import { startDs389 } from '../support/ds389.ts';
 import { startOpenLdap } from '../support/openldap.ts';
 import { aSettings } from '../support/people.ts';
+import { readAll } from '../support/read-all.ts';
 import { startSamba } from '../support/samba.ts';
 
 /** The first start on a machine downloads packages and loads people. */
@@ -97,7 +99,7 @@ describe.each(SERVERS)('%s', (_name, vendor, start, statusAttributes) => {
     const result = await open(asUnknown, server.readerPassword).test(20_000);
 
     expect(result).toMatchObject({ ok: true, server: { vendor: 'unknown', detectedVendor: vendor } });
-    expect(result.sample.map(({ disabled }) => disabled)).toContain(true);
+    expect(result.sample.map(({ mark }) => mark !== null)).toContain(true);
   });
 });
 
@@ -124,6 +126,23 @@ describe('Active Directory on Samba', () => {
 
     expect(mapped).toMatchObject({
       person: { emailAddresses: ['primary@example.com', 'alias@example.com', 'anna@example.com'] },
+    });
+  });
+
+  test('shows userAccountControl on every user and on no contact, whose status is known all the same', async () => {
+    const contact = `CN=kontakt,OU=people,${server.baseDn}`;
+    await asRoot(server, (client) => client.add(contact, { objectClass: 'contact', mail: 'kontakt@example.com' }));
+    onTestFinished(() => asRoot(server, (client) => client.del(contact)));
+    const settings = settingsFor(server);
+
+    const { entries } = await readAll(
+      open({ ...settings, scope: { ...settings.scope, filter: '(objectCategory=person)' } }, server.readerPassword),
+    );
+
+    const byName = entries.map(({ dn, statusSeen, statusUnknown }) => [dn.slice(3, 10), { statusSeen, statusUnknown }]);
+    expect(Object.fromEntries(byName)).toEqual({
+      'anna,OU': { statusSeen: ['useraccountcontrol', 'accountexpires'], statusUnknown: false },
+      kontakt: { statusSeen: [], statusUnknown: false },
     });
   });
 

@@ -7,7 +7,8 @@ import type { DirectoryTest } from '../../lib/directory/directory-test.ts';
 import type { Directory } from '../../lib/directory/directory.ts';
 import { ServiceError } from '../../lib/errors.ts';
 import { createLogin } from '../../lib/login/login.ts';
-import type { Run } from '../../lib/sync/run.ts';
+import { approvalScopeOf } from '../../lib/settings/approval-scope.ts';
+import type { Change as Line, Proposal, Run } from '../../lib/sync/run.ts';
 import type { SyncRequest } from '../../lib/sync/sync-starter.ts';
 import type { User } from '../../lib/user/user.ts';
 import { apiEvent } from '../support/api-event.ts';
@@ -45,6 +46,15 @@ const hanging = () => new Promise<never>(() => {});
 const away = () => Promise.reject(new ServiceError('storeUnavailable', 'no answer'));
 
 type Change = (stores: MemoryStores) => Partial<ApiPorts>;
+
+/** A withheld line about this user. */
+function withheldLine(userId: string, proposes: Proposal, over: Partial<Line> = {}): Line {
+  const { directory, userName } = aUser({ id: userId, userName: `name-of-${userId}` });
+  const about = { userId, userName, directoryId: directory!.id, dn: directory!.dn };
+  return { kind: 'withheld', ...about, reason: 'too many', proposes, ...over };
+}
+
+const WITHHELD = [withheldLine('b', 'remove', { userName: 'bob' }), withheldLine('c', 'remove', { userName: 'cyd' })];
 
 const asIs: Change = () => ({});
 
@@ -127,18 +137,16 @@ async function startApi(change = asIs) {
     create: async (over: Partial<User>) => {
       await stores.users.writeTogether([{ kind: 'create', user: aUser(over) }]);
     },
-    /** Ends the active run as a run that has withheld removals. */
-    async endRun(id: string, over: Partial<Run> = {}) {
+    /** Ends the active run as a run that has withheld lines. */
+    async endRun(id: string, over: Partial<Run> = {}, withheld: readonly Line[] = WITHHELD) {
       const { run, fence } = (await stores.runs.takeUp(id))!;
-      const totals = { ...run.totals, created: 1, withheld: 2 };
-      await stores.runs.saveChanges(fence, [
-        { kind: 'created', userId: 'a', userName: 'ada', directoryId: 'i', dn: 'd' },
-        { kind: 'withheld', userId: 'b', userName: 'bob', directoryId: 'j', dn: 'e', reason: 'too many' },
-        { kind: 'withheld', userId: 'c', userName: 'cyd', directoryId: 'k', dn: 'f', reason: 'too many' },
-      ]);
-      const settingsVersion = (await stores.settings.read())?.version ?? null;
-      const ended = { ...run, status: 'succeeded', stage: 'finished', totals, settingsVersion } as const;
-      await stores.runs.finish(fence, { ...ended, ...over });
+      const created = { kind: 'created', userId: 'a', userName: 'ada', directoryId: 'i', dn: 'd' } as const;
+      await stores.journal.tell(fence, { lines: [created, ...withheld] });
+      const totals = { ...run.totals, created: 1, withheld: withheld.length };
+      const stored = (await stores.settings.read())!;
+      const approvalScope = approvalScopeOf(stored.settings);
+      const ended = { ...run, status: 'succeeded', stage: 'finished', totals, approvalScope } as const;
+      await stores.runs.finish(fence, { ...ended, settingsVersion: stored.version, ...over });
     },
   };
 }
@@ -728,59 +736,6 @@ describe('a run', () => {
     expect((await api.call('GET', path, { query: 'next=garbage' })).status).toBe(422);
   });
 
-  test('has its withheld removals approved once', async () => {
-    const api = await startConfigured();
-    const { runId } = (await api.call('POST', '/api/sync')).body;
-    await api.endRun(runId);
-
-    const approved = await api.call('POST', `/api/runs/${runId}/approve`);
-    const approval = (await api.call('GET', `/api/runs/${approved.body.runId}`)).body;
-    const beside = await api.call('POST', `/api/runs/${runId}/approve`);
-    await api.endRun(approved.body.runId, { totals: { ...approval.totals } });
-    const again = await api.call('POST', `/api/runs/${runId}/approve`);
-
-    expect(approved.status).toBe(202);
-    expect(approval).toMatchObject({ approves: runId, dryRun: false });
-    expect(beside.body).toMatchObject({ status: 409, code: 'runActive', runId: approved.body.runId });
-    expect(again.body).toMatchObject({ status: 409, code: 'nothingWithheld' });
-    expect(api.started).toHaveLength(2);
-    expect((await api.call('POST', '/api/sync')).status).toBe(202);
-  });
-
-  test('can’t be approved under other settings than those its removals were withheld under', async () => {
-    const api = await startConfigured();
-    const { runId } = (await api.call('POST', '/api/sync')).body;
-    await api.endRun(runId, { settingsVersion: 'an earlier one' });
-
-    const refused = await api.call('POST', `/api/runs/${runId}/approve`);
-
-    expect(refused.body).toMatchObject({
-      status: 409,
-      code: 'nothingWithheld',
-      detail: expect.stringMatching(/changed/),
-    });
-    expect(api.started).toHaveLength(1);
-  });
-
-  test('that has withheld nothing, is at work or was dry has nothing to approve', async () => {
-    const api = await startConfigured();
-    const start = async (dryRun: boolean): Promise<string> =>
-      (await api.call('POST', '/api/sync', { body: { dryRun } })).body.runId;
-    const approve = async (id: string): Promise<string> =>
-      (await api.call('POST', `/api/runs/${id}/approve`)).body.code;
-
-    const real = await start(false);
-    const whileActive = await approve(real);
-    const { totals } = (await api.call('GET', `/api/runs/${real}`)).body;
-    await api.endRun(real, { totals });
-    const dry = await start(true);
-    await api.endRun(dry);
-
-    expect(whileActive).toBe('runActive');
-    expect(await approve(real)).toBe('nothingWithheld');
-    expect(await approve(dry)).toBe('nothingWithheld');
-  });
-
   test.each(['/api/runs/none', '/api/runs/none/changes', '/api/runs/a b', `/api/runs/${'x'.repeat(2_000)}`])(
     '%s is 404',
     async (path) => {
@@ -789,6 +744,362 @@ describe('a run', () => {
       expect((await api.call('GET', path)).status).toBe(404);
     },
   );
+});
+
+describe('an approval', () => {
+  /** Starts the API with a finished run that has withheld these lines. */
+  async function startWithheld(lines: readonly Line[] = WITHHELD, over: Partial<Run> = {}, change = asIs) {
+    const api = await startConfigured(change);
+    const { runId } = (await api.call('POST', '/api/sync')).body;
+    await api.endRun(runId, over, lines);
+    return {
+      ...api,
+      runId: runId as string,
+      approve: (body?: unknown) => api.call('POST', `/api/runs/${runId}/approve`, { body }),
+      given: async () =>
+        (await api.stores.approvals.list()).map(({ userId, proposes }) => `${proposes} ${userId}`).toSorted(),
+    };
+  }
+
+  test('without a body covers all withheld lines, starts a run, and says who gave it', async () => {
+    const api = await startWithheld();
+
+    const approved = await api.approve();
+
+    expect(approved.status).toBe(202);
+    expect(approved.headers['location']).toBe(`/api/runs/${approved.body.runId}`);
+    const run = (await api.call('GET', `/api/runs/${approved.body.runId}`)).body;
+    expect(run).toMatchObject({ approves: api.runId, dryRun: false, trigger: 'api', requestedBy: 'admin' });
+    expect(api.started.at(-1)).toMatchObject({ runId: run.id, dryRun: false });
+    const { settings } = (await api.stores.settings.read())!;
+    const about = { proposes: 'remove', directoryId: null, runId: api.runId, approvedBy: 'admin', done: false };
+    const given = { ...about, approvedAt: NOW.toISOString(), approvalScope: approvalScopeOf(settings) };
+    expect(await api.stores.approvals.list()).toEqual([
+      { ...given, userId: 'b' },
+      { ...given, userId: 'c' },
+    ]);
+  });
+
+  test('is refused while its run is active, and for the same lines the second time', async () => {
+    const api = await startWithheld();
+    const first = await api.approve({ userIds: ['b'] });
+
+    const beside = await api.approve({ userIds: ['c'] });
+    await api.endRun(first.body.runId, {}, []);
+    const again = await api.approve({ userIds: ['b'] });
+
+    expect(beside.body).toMatchObject({ status: 409, code: 'runActive', runId: first.body.runId });
+    expect(again.body).toMatchObject({
+      status: 409,
+      code: 'nothingWithheld',
+      detail: expect.stringMatching(/already/),
+    });
+    // Neither leaves a run behind.
+    expect((await api.call('GET', '/api/runs')).body.items).toHaveLength(2);
+    expect((await api.call('POST', '/api/sync')).status).toBe(202);
+  });
+
+  test('is refused even after it was carried out', async () => {
+    const api = await startWithheld();
+    const { runId } = (await api.approve({ userIds: ['b'] })).body;
+    const { fence } = (await api.stores.runs.takeUp(runId))!;
+    await api.create({ id: 'b', userName: 'bob' });
+    const previous = (await api.stores.users.get('bob'))!;
+    const [approval] = await api.stores.approvals.list();
+    const change = { ...withheldLine('b', 'remove'), kind: 'deleted' } as const;
+    const write = { kind: 'delete', previous } as const;
+    await api.stores.journal.write(fence, [[{ write, change, counts: ['approved'], approvals: [approval!] }]]);
+    await api.stores.runs.finish(fence, { ...(await api.stores.runs.get(runId))!, status: 'succeeded' });
+
+    const again = await api.approve({ userIds: ['b'] });
+
+    expect(await api.stores.approvals.list()).toMatchObject([{ userId: 'b', done: true }]);
+    expect(again.body).toMatchObject({ status: 409, code: 'nothingWithheld' });
+  });
+
+  test('may be given in parts: by proposal, by user, and then for the rest', async () => {
+    const lines = [...WITHHELD, withheldLine('c', 'clear'), withheldLine('d', 'enable'), withheldLine('e', 'clear')];
+    const api = await startWithheld(lines);
+    const approve = async (body?: unknown): Promise<string[]> => {
+      const before = await api.given();
+      const { runId } = (await api.approve(body)).body;
+      await api.endRun(runId, {}, []);
+      return (await api.given()).filter((line) => !before.includes(line));
+    };
+
+    expect(await approve({ proposes: 'enable' })).toEqual(['enable d']);
+    expect(await approve({ proposes: 'clear', userIds: ['c'] })).toEqual(['clear c']);
+    expect(await approve({ userIds: ['c', 'e'] })).toEqual(['clear e', 'remove c']);
+    expect(await approve({})).toEqual(['remove b']);
+    expect((await api.approve({})).body.code).toBe('nothingWithheld');
+  });
+
+  test('keeps who gave the first of it when the rest is given', async () => {
+    const api = await startWithheld();
+    const { runId } = (await api.approve({ userIds: ['b'] })).body;
+    await api.endRun(runId, {}, []);
+    api.passSeconds(60);
+
+    await api.approve();
+
+    const [first, rest] = (await api.stores.approvals.list()).toSorted((a, b) => (a.userId < b.userId ? -1 : 1));
+    expect(first).toMatchObject({ userId: 'b', approvedAt: NOW.toISOString() });
+    expect(rest).toMatchObject({ userId: 'c', approvedAt: '2026-05-04T10:01:00.000Z' });
+  });
+
+  test('names every user without a line to approve by its place, and approves nothing', async () => {
+    const plain = { ...withheldLine('f', 'remove'), kind: 'updated' } as const;
+    const { proposes: _proposes, ...final } = withheldLine('g', 'remove');
+    const api = await startWithheld([...WITHHELD, withheldLine('e', 'clear'), plain, final]);
+
+    const refused = await api.approve({ proposes: 'remove', userIds: ['b', 'nobody', 'e', 'f', 'c', 'g', 'a', 'B'] });
+
+    expect(refused.status).toBe(422);
+    expect(refused.body).toMatchObject({ code: 'invalidRequest', detail: 'users without a line to approve: 6' });
+    expect(refused.body.errors.map(({ path }: Json) => path)).toEqual(
+      [1, 2, 3, 5, 6, 7].map((position) => `userIds.${position}`),
+    );
+    expect(await api.given()).toEqual([]);
+    expect(api.started).toHaveLength(1);
+  });
+
+  test.each([
+    [{ userIds: [] }, 'userIds', /at least one user; leave it out to approve all/],
+    [{ userIds: ['b', 'c', 'b'] }, 'userIds.2', /twice/],
+    [{ userIds: ['b', ''] }, 'userIds.1', /at least 1/],
+    [{ userIds: ['b', 7] }, 'userIds.1', /must be text/],
+    [{ userIds: ['x'.repeat(65)] }, 'userIds.0', /at most 64/],
+    [{ userIds: 'b' }, 'userIds', /must be a list/],
+    [{ userIds: null }, 'userIds', /must be a list/],
+    [{ proposes: 'delete' }, 'proposes', /must be one of: remove, link, clear, enable/],
+    [{ proposes: null }, 'proposes', /must be one of/],
+    [{ userId: 'b' }, 'userId', /is unknown/],
+    [[], '', /must be an object/],
+    [null, '', /must be an object/],
+  ])('is refused for the body %j', async (body, path, message) => {
+    const api = await startWithheld();
+
+    const refused = await api.call('POST', `/api/runs/${api.runId}/approve`, { text: JSON.stringify(body) });
+
+    expect(refused.status).toBe(422);
+    expect(refused.body.errors).toEqual([{ path, message: expect.stringMatching(message) }]);
+    expect(await api.given()).toEqual([]);
+  });
+
+  test('covers ten thousand lines at once, named or not', async () => {
+    const ids = Array.from(
+      { length: 10_000 },
+      (_, number) => `0b8f6c3e-0d4e-4b55-9f0a-${String(number).padStart(12, '0')}`,
+    );
+    const lines = ids.map((id) => withheldLine(id, 'remove'));
+    const named = await startWithheld(lines);
+    const unnamed = await startWithheld(lines);
+
+    expect((await named.approve({ userIds: ids })).status).toBe(202);
+    expect((await unnamed.approve()).status).toBe(202);
+
+    expect(await named.given()).toEqual(ids.map((id) => `remove ${id}`));
+    expect(await unnamed.given()).toEqual(await named.given());
+  });
+
+  test('takes 50,000 names, tells every unknown one of them, and refuses more', async () => {
+    const api = await startWithheld();
+    const ids = Array.from(
+      { length: 50_001 },
+      (_, number) => `0b8f6c3e-0d4e-4b55-9f0a-${String(number).padStart(12, '0')}`,
+    );
+
+    const unknown = await api.approve({ userIds: ids.slice(1) });
+    const tooMany = await api.approve({ userIds: ids });
+    const tooLong = await api.approve({ userIds: ids.map((id) => id.padEnd(100, '0')) });
+
+    expect(unknown.status).toBe(422);
+    expect(unknown.body.errors).toHaveLength(50_000);
+    // A synchronous invocation answers with at most 6 MB.
+    expect(JSON.stringify(JSON.stringify(unknown.body)).length).toBeLessThan(6_000_000);
+    expect(tooMany.body.errors).toEqual([{ path: 'userIds', message: expect.stringMatching(/at most 50000/) }]);
+    expect(tooLong.body).toMatchObject({
+      status: 413,
+      code: 'payloadTooLarge',
+      detail: expect.stringMatching(/4096 KB/),
+    });
+  });
+
+  test('of all lines leaves out links to somebody else by every sign; of a named user, it covers them', async () => {
+    const link = (userId: string, fullName: Line['fields'], emailAddresses: Line['fields']): Line =>
+      withheldLine(userId, 'link', {
+        fields: {
+          'directory.id': { from: `id-of-${userId}`, to: `new-id-of-${userId}` },
+          'directory.dn': { from: 'uid=a,ou=old', to: 'uid=a,ou=new' },
+          ...fullName,
+          ...emailAddresses,
+        },
+      });
+    const same = { fullName: { from: 'Anna Weber', to: 'Anna Weber' } };
+    const other = { fullName: { from: 'Anna Weber', to: 'Anna Huber' } };
+    const none = { emailAddresses: { from: [], to: [] } };
+    const shared = { emailAddresses: { from: ['a@example.com', 'b@example.com'], to: ['B@example.com'] } };
+    const api = await startWithheld([link('b', same, none), link('c', other, shared), link('d', other, none)]);
+
+    await api.approve({ proposes: 'link' }).then(({ body }) => api.endRun(body.runId, {}, []));
+    expect(await api.given()).toEqual(['link b', 'link c']);
+    expect((await api.approve()).body.code).toBe('nothingWithheld');
+
+    await api.approve({ userIds: ['d'] });
+    expect(await api.given()).toEqual(['link b', 'link c', 'link d']);
+    expect((await api.stores.approvals.list()).map(({ directoryId }) => directoryId)).toEqual([
+      'new-id-of-b',
+      'new-id-of-c',
+      'new-id-of-d',
+    ]);
+  });
+
+  test('of all lines, where only links to somebody else are left, asks for their names', async () => {
+    const fields = { 'directory.id': { from: 'i', to: 'j' }, fullName: { from: 'A', to: 'B' } };
+    const api = await startWithheld([withheldLine('b', 'link', { fields })]);
+
+    const { body } = await api.approve();
+
+    expect(body).toMatchObject({ status: 409, code: 'nothingWithheld', advice: expect.stringMatching(/userIds/) });
+  });
+
+  test.each([
+    ['no line has that proposal', { proposes: 'link' }, WITHHELD, /proposes "link"/],
+    [
+      'no line has that proposal, whoever is named',
+      { proposes: 'clear', userIds: ['b'] },
+      WITHHELD,
+      /proposes "clear"/,
+    ],
+    ['no line proposes anything', {}, [{ ...WITHHELD[0]!, proposes: undefined }], /can be approved/],
+    ['the line to link does not say to what', {}, [withheldLine('b', 'link')], /can be approved/],
+    ['the run has withheld nothing', {}, [], /withheld nothing/],
+  ])('is refused where %s', async (_name, body, lines, detail) => {
+    const told = lines.map(({ proposes, ...line }) => ({ ...line, ...(proposes && { proposes }) }));
+    const api = await startWithheld(told);
+
+    expect((await api.approve(body)).body).toMatchObject({
+      status: 409,
+      code: 'nothingWithheld',
+      detail: expect.stringMatching(detail),
+    });
+    expect(api.started).toHaveLength(1);
+  });
+
+  test('is refused for a dry run, and for a run at work', async () => {
+    const api = await startConfigured();
+    const { runId: dry } = (await api.call('POST', '/api/sync', { body: { dryRun: true } })).body;
+    const whileActive = await api.call('POST', `/api/runs/${dry}/approve`);
+    await api.endRun(dry);
+
+    const refused = await api.call('POST', `/api/runs/${dry}/approve`);
+
+    expect(whileActive.body).toMatchObject({ status: 409, code: 'runActive', runId: dry });
+    expect(refused.body).toMatchObject({ code: 'nothingWithheld', detail: expect.stringMatching(/dry run/) });
+  });
+
+  test('is refused for a run of an earlier version, with advice', async () => {
+    const api = await startWithheld(WITHHELD, { approvalScope: null });
+
+    const { body } = await api.approve();
+
+    expect(body).toMatchObject({ code: 'nothingWithheld', advice: expect.stringMatching(/Start a new run/) });
+  });
+
+  test.each([
+    ['scope', { scope: { filter: '(uid=a*)' } }],
+    ['mapping.uniqueId', { mapping: { ...DOCUMENT.mapping, uniqueId: 'employeeNumber' } }],
+    ['options.missingUsers', { options: { missingUsers: 'delete' } }],
+  ])('is refused after %s has changed, and says so', async (name, changed) => {
+    const api = await startWithheld();
+    await api.call('PUT', '/api/settings', { body: { ...DOCUMENT, ...changed } });
+
+    const { body } = await api.approve();
+
+    expect(body).toMatchObject({ status: 409, code: 'nothingWithheld', advice: expect.stringMatching(/new run/) });
+    expect(body.detail).toBe(`the settings have changed since this run: ${name}`);
+    expect(api.started).toHaveLength(1);
+  });
+
+  test('survives a change of the schedule and of the removal limit', async () => {
+    const api = await startWithheld();
+    const options = { schedule: { enabled: false }, removalLimit: { percent: 1 }, gracePeriodDays: 9 };
+    await api.call('PUT', '/api/settings', { body: { ...DOCUMENT, options } });
+
+    expect((await api.approve()).status).toBe(202);
+  });
+
+  test('that can’t be stored starts nothing, and its run does not stay in the way', async () => {
+    let broken = true;
+    const api = await startWithheld(WITHHELD, {}, ({ approvals }) => ({
+      approvals: { ...approvals, approve: (given) => (broken ? away() : approvals.approve(given)) },
+    }));
+
+    api.passSeconds(1);
+    const failed = await api.approve();
+    broken = false;
+
+    expect(failed.body).toMatchObject({ status: 503, code: 'storeUnavailable' });
+    expect((await api.call('GET', '/api/runs')).body.items).toMatchObject([
+      { status: 'failed', approves: api.runId, error: { code: 'storeUnavailable' } },
+      { id: api.runId },
+    ]);
+    expect(api.started).toHaveLength(1);
+    expect((await api.approve()).status).toBe(202);
+  });
+
+  test('whose run can’t be started is kept for the next run, and says so', async () => {
+    let broken = false;
+    const api = await startWithheld(WITHHELD, {}, () => ({
+      startSync: async () => (broken ? await away() : undefined),
+    }));
+    broken = true;
+
+    const failed = await api.approve();
+
+    expect(failed.body).toMatchObject({ status: 503, advice: expect.stringMatching(/approval is stored/) });
+    expect(await api.given()).toEqual(['remove b', 'remove c']);
+  });
+
+  test('of many at the same moment is given once', async () => {
+    const api = await startWithheld();
+
+    const answers = await Promise.all(Array.from({ length: 8 }, () => api.approve()));
+
+    expect(answers.filter(({ status }) => status === 202)).toHaveLength(1);
+    expect(answers.filter(({ status }) => status === 409)).toHaveLength(7);
+    expect(api.started).toHaveLength(2);
+  });
+
+  test('that loses the race to another one ends its run as cancelled, with the reason', async () => {
+    let lists = 0;
+    const api = await startWithheld(WITHHELD, {}, ({ approvals }) => ({
+      approvals: {
+        ...approvals,
+        // Somebody else approves, and that run ends, after the first look and before the lease is taken.
+        list: async () => ((lists += 1) === 1 ? [] : await approvals.list()),
+      },
+    }));
+    const approvalScope = (await api.stores.runs.get(api.runId))!.approvalScope!;
+    const given = {
+      proposes: 'remove',
+      directoryId: null,
+      runId: api.runId,
+      approvedBy: 'eve',
+      approvalScope,
+    } as const;
+    const approvedAt = NOW.toISOString();
+    await api.stores.approvals.approve(['b', 'c'].map((userId) => ({ ...given, userId, approvedAt })));
+
+    api.passSeconds(1);
+    const late = await api.approve();
+
+    expect(late.body).toMatchObject({ status: 409, code: 'nothingWithheld' });
+    const [ended] = (await api.call('GET', '/api/runs')).body.items;
+    expect(ended).toMatchObject({ status: 'cancelled', stage: 'finished', error: { code: 'nothingWithheld' } });
+    expect(await api.stores.approvals.list()).toMatchObject([{ approvedBy: 'eve' }, { approvedBy: 'eve' }]);
+    expect((await api.call('POST', '/api/sync')).status).toBe(202);
+  });
 });
 
 describe('users', () => {

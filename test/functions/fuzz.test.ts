@@ -7,6 +7,7 @@ import { keepDirectory } from '../../lib/directory/current-directory.ts';
 import { ServiceError } from '../../lib/errors.ts';
 import { createLogin } from '../../lib/login/login.ts';
 import { createSession } from '../../lib/login/session.ts';
+import { approvalScopeOf } from '../../lib/settings/approval-scope.ts';
 import { newRun } from '../../lib/sync/run.ts';
 import { hashPassword } from '../../lib/user/password.ts';
 import { apiEvent } from '../support/api-event.ts';
@@ -58,11 +59,12 @@ async function startHouse({ runActive }: Pick<Request, 'runActive'>, outage: Out
   const run = newRun(RUN_ID, request, NOW);
   const started = await stores.runs.start(run);
   if (started.kind === 'active') throw new Error('the run did not start');
-  await stores.runs.saveChanges(started.fence, [
-    { kind: 'withheld', userId: '3', userName: 'anna', directoryId: 'i', dn: 'd', reason: 'too many' },
-  ]);
+  const withheld = { kind: 'withheld', userId: '3', userName: 'anna', directoryId: 'i', dn: 'd' } as const;
+  await stores.journal.tell(started.fence, { lines: [{ ...withheld, reason: 'too many', proposes: 'remove' }] });
   const totals = { ...run.totals, withheld: 1 };
-  await stores.runs.finish(started.fence, { ...run, totals, settingsVersion, status: 'succeeded', stage: 'finished' });
+  const approvalScope = approvalScopeOf(aSettings());
+  const ended = { ...run, totals, settingsVersion, approvalScope, status: 'succeeded', stage: 'finished' } as const;
+  await stores.runs.finish(started.fence, ended);
   if (runActive) await stores.runs.start(newRun(ACTIVE_RUN_ID, request, NOW));
   const { token } = await createSession(stores.sessions, administrator, NOW);
 
@@ -117,6 +119,7 @@ async function startHouse({ runActive }: Pick<Request, 'runActive'>, outage: Out
         (await stores.users.list({ limit: 200 })).items,
         items,
         await Promise.all(items.map(({ id }) => stores.runs.listChanges(id, { limit: 100 }))),
+        await stores.approvals.list(),
         await stores.settings.read(),
         await stores.schedule.read(),
         counts,

@@ -28,7 +28,7 @@ interface Run {
   readonly id: string;
   readonly status: string;
   readonly totals: Readonly<Record<string, number>>;
-  readonly changes: { readonly items: readonly { readonly kind: string }[] };
+  readonly changes: { readonly items: readonly { readonly kind: string; readonly userId: string }[] };
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'rollcall-cli-'));
@@ -305,12 +305,19 @@ describe('signed in', () => {
   test('withheld removals end with 3 until somebody has approved them', { timeout: 60_000 }, async () => {
     await change({
       scope: { ...settings.scope, filter: '(uid=a*)' },
-      options: { ...settings.options, missingUsers: 'disable' },
+      options: { ...settings.options, missingUsers: 'disable', gracePeriodDays: 0 },
     });
     const synced = await rollcall(['sync', '--watch']);
     const [run] = (await ask<{ items: Run[] }>(['runs', '--limit', '1'])).items;
     const unsure = await rollcall(['runs', 'approve', run!.id]);
-    const refused = await onTerminal(['runs', 'approve', run!.id], [['withheld removals?', 'n']]);
+    const refused = await onTerminal(['runs', 'approve', run!.id], [['(181 remove)?', 'n']]);
+    const shown = await rollcall(['runs', run!.id, '--kind', 'withheld', '--limit', '1']);
+    const { items } = (await ask<Run>(['runs', run!.id, '--kind', 'withheld', '--limit', '3'])).changes;
+    const [one, two, three] = items.map(({ userId }) => userId);
+    const ofUser = ['--user', one!, '--user', two!, '--user', one!, '--proposes', 'remove'];
+    const some = await rollcall(['runs', 'approve', run!.id, ...ofUser, '--yes', '--watch']);
+    const wrongKind = await rollcall(['runs', 'approve', run!.id, '--proposes', 'clear', '--yes']);
+    const wrongUser = await rollcall(['runs', 'approve', run!.id, '--user', three!, '--user', 'nobody', '--yes']);
     const approved = await rollcall(['runs', 'approve', run!.id, '--yes', '--watch']);
     const twice = await rollcall(['runs', 'approve', run!.id, '--yes']);
     const everyDisabled = ['users', 'list', '--status', 'disabled', '--limit', '1000'];
@@ -323,8 +330,14 @@ describe('signed in', () => {
     expect(run!.totals['withheld']).toBe(181);
     expect(unsure.code).toBe(2);
     expect(refused).toMatchObject({ code: 4, screen: expect.stringContaining('Nothing was changed.') as string });
+    expect(refused.screen).toMatch(/\([\w-]{36}\): proposes remove; would be disabled; /);
+    expect(refused.screen).toContain('and 161 more');
+    expect(shown.output).toMatch(/^withheld +\S+ +proposes remove; /m);
+    expect(some).toMatchObject({ code: 3, output: expect.stringMatching(/^disabled 2, .*withheld 179$/m) as string });
+    expect(wrongKind).toMatchObject({ code: 4, errors: expect.stringContaining('proposes "clear"') as string });
+    expect(wrongUser).toMatchObject({ code: 4, errors: expect.stringContaining('userIds.1') as string });
     expect(approved.code).toBe(0);
-    expect(approved.output).toMatch(/^disabled 181, /m);
+    expect(approved.output).toMatch(/^disabled 179, /m);
     expect(twice).toMatchObject({ code: 4, errors: expect.stringContaining('(nothingWithheld)') as string });
     // One of them was disabled in the directory from the start.
     expect(disabled).toMatchObject({ next: null });

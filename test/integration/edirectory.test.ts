@@ -92,11 +92,11 @@ describe('eDirectory', () => {
   test('marks people disabled by loginDisabled and by a loginExpirationTime that is past', async () => {
     const { sample } = await (await open()).test(5000);
 
-    expect(sample.map(({ dn, disabled }: Entry) => `${dn.split(',', 1)[0]} ${disabled}`)).toEqual([
-      'cn=active false',
-      'cn=plain false',
-      'cn=disabled true',
-      'cn=expired true',
+    expect(sample.map(({ dn, mark }: Entry) => `${dn.split(',', 1)[0]} ${mark}`)).toEqual([
+      'cn=active null',
+      'cn=plain null',
+      'cn=disabled logindisabled',
+      'cn=expired loginexpirationtime',
     ]);
   });
 

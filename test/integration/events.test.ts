@@ -121,7 +121,7 @@ test('what a run does to users is told, and that it is over', async () => {
     },
     scope: { baseDn: BASE_DN, filter: '(&(objectClass=inetOrgPerson)(!(uid=reader)))' },
     mapping: { userName: 'uid', fullName: 'cn', emailAddresses: 'mail' },
-    options: { missingUsers: 'delete' },
+    options: { missingUsers: 'delete', gracePeriodDays: 0 },
   });
   await synchronize(call);
   const first = await receive(4);

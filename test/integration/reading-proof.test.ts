@@ -139,11 +139,12 @@ describe('a read is not complete, and keeps what it got,', () => {
   });
 
   test.each([
-    [3, /timeLimitExceeded \(3\)/],
-    [11, /adminLimitExceeded \(11\): too many/],
-    [51, /busy \(51\)/],
-    [80, /result code 80/],
-  ])('when a later page ends with result code %i', async (code, reason) => {
+    [3, /timeLimitExceeded \(3\)/, undefined],
+    [11, /adminLimitExceeded \(11\): too many/, undefined],
+    [51, /busy \(51\)/, true],
+    [53, /unwillingToPerform \(53\)/, true],
+    [80, /result code 80/, true],
+  ])('when a later page ends with result code %i', async (code, reason, brokeOff) => {
     const { directory } = await start({
       search: pages(({ cookie }, reply) => {
         if (cookie === '') reply.entry(...person(1));
@@ -155,6 +156,7 @@ describe('a read is not complete, and keeps what it got,', () => {
 
     expect(uids).toEqual(['user1']);
     expect(proof).toEqual(partial(reason));
+    expect(proof.brokeOff).toBe(brokeOff);
   });
 
   test('when a limit is reached before the first entry', async () => {
@@ -178,6 +180,7 @@ describe('a read is not complete, and keeps what it got,', () => {
 
     expect(uids).toEqual(['user1', 'user2']);
     expect(proof).toEqual(partial(/broke off after 2 entries: .*the server closed the connection/));
+    expect(proof.brokeOff).toBe(true);
   });
 
   test.each([
@@ -196,6 +199,24 @@ describe('a read is not complete, and keeps what it got,', () => {
     const { proof } = await readUids(directory);
 
     expect(proof).toEqual(partial(/broke off after 1 entries: .*not valid LDAP/));
+  });
+
+  test('when the connection breaks between two entries of one page, and says so', async () => {
+    const { directory } = await start({
+      search: pages((_page, reply) => {
+        reply.entry(...person(1));
+        reply.hangUp();
+      }),
+    });
+
+    const { uids, proof } = await readUids(directory);
+
+    expect(uids).toEqual(['user1']);
+    expect(proof).toEqual({
+      complete: false,
+      reasons: [expect.stringMatching(/broke off after 1 entries: .*the server closed the connection/)],
+      brokeOff: true,
+    });
   });
 
   test('when the server announces the end of the connection', async () => {
@@ -249,7 +270,27 @@ describe('a read is not complete, and keeps what it got,', () => {
       }),
     });
 
-    expect((await readUids(directory)).proof).toEqual(partial(/not read: ldap:\/\/other\.example\.com\/ou=branch/));
+    expect((await readUids(directory)).proof).toEqual({
+      complete: false,
+      reasons: [expect.stringMatching(/not read: ldap:\/\/other\.example\.com\/ou=branch/)],
+      onlyReferrals: true,
+    });
+  });
+
+  test('when a part of the scope is on another server and a limit is reached as well', async () => {
+    const { directory } = await start({
+      search: pages((_page, reply) => {
+        reply.entry(...person(1));
+        reply.reference('ldap://other.example.com/ou=branch,dc=example,dc=com??sub');
+        reply.done({ code: 4, cookie: '' });
+      }),
+    });
+
+    const { proof } = await readUids(directory);
+
+    expect(proof.reasons).toHaveLength(2);
+    expect(proof.onlyReferrals).toBeUndefined();
+    expect(proof.brokeOff).toBeUndefined();
   });
 
   test('when Active Directory refers to a child domain', async () => {
@@ -309,6 +350,8 @@ describe('a read is not complete, and keeps what it got,', () => {
 });
 
 describe('bytes that are no text', () => {
+  const ACTIVE = { mark: null, statusSeen: [], statusUnknown: false, unusable: null };
+
   test('come as text with replacement characters, and do no harm to ids', async () => {
     const rubbish = Buffer.from([0xff, 0x00, 0xc3, 0x28, 0x80]);
     const { directory } = await start({
@@ -332,12 +375,63 @@ describe('bytes that are no text', () => {
       {
         dn: 'uid=rubbish',
         id: 'ff00c32880',
-        disabled: false,
-        attributes: { uid: ['\uFFFD\0\uFFFD(\uFFFD', 'fine'], cn: ['eins', 'Zwei'] },
+        ...ACTIVE,
+        attributes: { uid: ['\uFFFD\0\uFFFD(\uFFFD', 'fine'], cn: ['eins'], 'cn;lang-de': ['Zwei'] },
       },
-      { dn: 'uid=two-ids', id: null, disabled: false, attributes: { uid: ['x'] } },
-      { dn: 'uid=empty', id: null, disabled: false, attributes: {} },
+      { dn: 'uid=two-ids', id: null, ...ACTIVE, attributes: { uid: ['x'] } },
+      { dn: 'uid=empty', id: null, ...ACTIVE, attributes: {} },
     ]);
+  });
+});
+
+describe('an empty scope', () => {
+  test('does not keep the attribute with the unique id of an unknown vendor from being found', async () => {
+    const { directory } = await start({
+      rootDse: { namingContexts: [BASE] },
+      search(asked, reply) {
+        if (asked.scope === 'base') reply.entry(BASE, { nsUniqueId: ['0-0-0-1'] });
+        reply.done();
+      },
+    });
+    const reader = await directory.openReader();
+    onTestFinished(() => reader.close());
+
+    expect(reader.idAttribute).toBe('nsuniqueid');
+  });
+
+  test('below the root of the tree is looked at with an entry of the tree, not with the root DSE', async () => {
+    const { directory } = await start({
+      rootDse: { namingContexts: [''], nsUniqueId: ['0-0-0-0'] },
+      search(asked, reply) {
+        if (asked.baseDn === '') reply.entry(BASE, { nsUniqueId: ['0-0-0-1'] });
+        reply.done();
+      },
+    });
+    const reader = await directory.openReader();
+    onTestFinished(() => reader.close());
+
+    expect(await reader.locate(['0-0-0-2'])).toEqual(new Map([['0-0-0-2', { kind: 'gone' }]]));
+  });
+});
+
+describe('ids of bytes', () => {
+  test('are never found without case: an answer that was not asked for proves nothing', async () => {
+    const { directory } = await start({
+      search(asked, reply) {
+        reply.entry(...person(0));
+        if (asked.filter.includes('AB01')) reply.entry('uid=bytes', { entryUUID: [Buffer.from('ab01', 'hex')] });
+        reply.done();
+      },
+    });
+    const reader = await directory.openReader();
+    onTestFinished(() => reader.close());
+
+    const places = await reader.locate(['AB01']);
+
+    expect(places.get('AB01')).toMatchObject({
+      kind: 'unproven',
+      reason: expect.stringMatching(/returned entries with other values/) as string,
+    });
   });
 });
 

@@ -307,6 +307,7 @@ describe('on a real server', () => {
     ]);
     expect(result.server).toEqual({
       name: `127.0.0.1:${server.ldapPort}`,
+      identity: `127.0.0.1:${server.ldapPort} 127.0.0.1:${server.ldapPort}`,
       vendor: 'openLdap',
       detectedVendor: 'openLdap',
       product: 'OpenLDAP',
@@ -315,6 +316,9 @@ describe('on a real server', () => {
       statusAttributes: [
         { name: 'pwdAccountLockedTime', seen: true },
         { name: 'shadowExpire', seen: false },
+        { name: 'sambaAcctFlags', seen: false },
+        { name: 'inetUserStatus', seen: false },
+        { name: 'accountStatus', seen: false },
       ],
     });
     expect(result.warnings).toContainEqual(expect.stringMatching(/certificate of 127\.0\.0\.1 expires in 10 days/));

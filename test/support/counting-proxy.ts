@@ -7,7 +7,6 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
 /** A running proxy. */
 export interface CountingProxy {
-  /** On 127.0.0.1. */
   readonly port: number;
   /** Connections accepted so far. */
   readonly connections: number;
@@ -21,8 +20,13 @@ export interface CountingProxy {
 /**
  * Starts a proxy in front of a port on 127.0.0.1.
  * @param diesAfterBytes after this many bytes from the server, all open connections break and new ones are refused
+ * @param at the address to listen on; default: a free port of 127.0.0.1
  */
-export async function startCountingProxy(targetPort: number, diesAfterBytes = Infinity): Promise<CountingProxy> {
+export async function startCountingProxy(
+  targetPort: number,
+  diesAfterBytes = Infinity,
+  at: { readonly host: string; readonly port: number } = { host: '127.0.0.1', port: 0 },
+): Promise<CountingProxy> {
   const sockets = new Set<Socket>();
   let connections = 0;
   let received = 0;
@@ -47,7 +51,7 @@ export async function startCountingProxy(targetPort: number, diesAfterBytes = In
       });
     far.on('error', () => {}).on('close', () => near.destroy());
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(at.port, at.host);
   await once(server, 'listening');
   function dropConnections(): void {
     for (const socket of sockets) socket.destroy();

@@ -10,6 +10,7 @@ import { buffer } from 'node:stream/consumers';
  * What happens to one request:
  * - `throttle`: refused because of throttling
  * - `fail`: refused with a server error
+ * - `deny`: refused because the role may not do it
  * - `drop`: carried out, but the answer is lost
  * - `inProgress`: carried out, but the answer says that the transaction is still in progress
  * - `conflict`: the transaction is cancelled because of a conflict
@@ -21,6 +22,7 @@ export type Mishap =
   | 'none'
   | 'throttle'
   | 'fail'
+  | 'deny'
   | 'drop'
   | 'inProgress'
   | 'conflict'
@@ -74,6 +76,7 @@ async function handle(
   if (mishap instanceof Promise) await mishap;
   if (mishap === 'throttle') return refuse(outgoing, 400, 'ProvisionedThroughputExceededException');
   if (mishap === 'collide') return refuse(outgoing, 400, 'TransactionConflictException');
+  if (mishap === 'deny') return refuse(outgoing, 400, 'AccessDeniedException');
   if (mishap === 'fail') return refuse(outgoing, 500, 'InternalServerError');
   if (mishap === 'conflict') {
     const CancellationReasons = [{ Code: 'None' }, { Code: 'TransactionConflict' }];

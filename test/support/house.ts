@@ -1,5 +1,7 @@
 /** The product in memory, for tests of the core: every port has its memory adapter, and tests move the clock. */
 import type { OpenDirectory } from '../../lib/directory/directory.ts';
+import type { Approval } from '../../lib/sync/approval-store.ts';
+import type { RunJournal } from '../../lib/sync/run-journal.ts';
 import type { StartResult } from '../../lib/sync/run-store.ts';
 import { newRun, newRunId } from '../../lib/sync/run.ts';
 import type { Change, Run, RunRequest } from '../../lib/sync/run.ts';
@@ -41,9 +43,18 @@ export async function startHouse({
     },
   };
 
+  const journal: RunJournal = {
+    ...stores.journal,
+    async write(...args) {
+      await runHook();
+      return stores.journal.write(...args);
+    },
+  };
+
   const ports = {
     ...stores,
     users,
+    journal,
     openDirectory: openDirectory ?? directory.open,
     clock,
     newId: () => `account-${(ids += 1)}`,
@@ -82,7 +93,25 @@ export async function startHouse({
     },
     runs: async (): Promise<readonly Run[]> => (await stores.runs.list(100)).items,
     changes: async (run: Run): Promise<readonly Change[]> =>
-      (await stores.runs.listChanges(run.id, { limit: 1_000 })).items,
+      (await stores.runs.listChanges(run.id, { limit: 10_000 })).items,
+    /** Approves the withheld lines of a run that propose something, or only those that `which` selects. */
+    async approve(run: Run, which: (line: Change) => boolean = () => true): Promise<void> {
+      time += 1;
+      const lines = (await house.changes(run)).filter((line) => line.proposes !== undefined && which(line));
+      const approvals = lines.map((line): Approval => {
+        const linked = line.fields?.['directory.id']?.to ?? null;
+        return {
+          userId: line.userId!,
+          proposes: line.proposes!,
+          directoryId: line.proposes === 'link' ? (linked as string) : null,
+          runId: run.id,
+          approvedBy: 'admin',
+          approvedAt: clock.now().toISOString(),
+          approvalScope: run.approvalScope!,
+        };
+      });
+      await stores.approvals.approve(approvals);
+    },
     user: (userName: string): Promise<User | null> => stores.users.get(userName),
     users: async (): Promise<readonly User[]> => (await stores.users.list({ limit: 200 })).items,
     writes: (): number => stores.users.writes,

@@ -111,8 +111,9 @@ export class MemoryServer {
     if (this.locateFault) throw this.locateFault;
     this.asked.branches.push(dn);
     const inScope = this.visible.filter((person) => person.inScope ?? true);
-    if (inScope.some(({ entry }) => isAtOrBelow(entry.dn, dn))) return 'populated';
-    return [...this.emptyBranches].some((empty) => dnKey(empty) === dnKey(dn)) ? 'empty' : 'vanished';
+    const own = dnKey(dn);
+    if (inScope.some(({ entry }) => isAtOrBelow(entry.dn, dn) && dnKey(entry.dn) !== own)) return 'populated';
+    return [...this.emptyBranches].some((empty) => dnKey(empty) === own) ? 'empty' : 'vanished';
   }
 
   private shows({ id, dn }: Entry): boolean {
@@ -167,12 +168,13 @@ export class MemoryDirectory extends MemoryServer {
           ? { kind: 'accepted' }
           : { kind: 'rejected', reason: 'invalidCredentials' };
       },
-      findDn: async (id) => {
+      findDn: async (id, _idAttribute, storedDn) => {
         const server = this.firstOf(names);
         this.calls.findDn += 1;
         if (server.findDnFault) throw server.findDnFault;
         const found = server.visible.filter(({ entry }) => entry.id === id);
-        return found.length === 1 ? found[0]!.entry.dn : null;
+        const ours = found.length > 1 ? found.filter(({ entry }) => dnKey(entry.dn) === dnKey(storedDn ?? '')) : found;
+        return ours[0]?.entry.dn ?? null;
       },
       test: async () => ({
         ok: true,

@@ -2,7 +2,9 @@
 import type { Entry } from '../../lib/directory/entry.ts';
 import { mapEntry } from '../../lib/directory/mapping.ts';
 import type { Person } from '../../lib/directory/mapping.ts';
-import type { MappingSettings, Settings } from '../../lib/settings/settings.ts';
+import type { MappingSettings, OptionSettings, Settings } from '../../lib/settings/settings.ts';
+import type { Approval } from '../../lib/sync/approval-store.ts';
+import { NO_LOSS } from '../../lib/sync/step.ts';
 import type { PlanContext } from '../../lib/sync/step.ts';
 import type { User } from '../../lib/user/user.ts';
 
@@ -17,7 +19,11 @@ export const MAPPING: MappingSettings = {
 /** Settings for a directory on this machine; `over` replaces fields, section by section. */
 export function aSettings(
   over: {
-    readonly [Section in keyof Omit<Settings, 'defaultPrivileges'>]?: Partial<Settings[Section]>;
+    readonly [Section in keyof Omit<Settings, 'defaultPrivileges' | 'options'>]?: Partial<Settings[Section]>;
+  } & {
+    readonly options?: Partial<Omit<OptionSettings, 'removalLimit'>> & {
+      readonly removalLimit?: Partial<OptionSettings['removalLimit']>;
+    };
   } = {},
 ): Settings {
   return {
@@ -37,21 +43,30 @@ export function aSettings(
       schedule: { enabled: false, expression: 'rate(1 hour)', timeZone: 'UTC' },
       missingUsers: 'keep',
       gracePeriodDays: 0,
-      removalLimit: { percent: 10, atLeast: 20 },
       disabledUsers: 'disable',
       ...over.options,
+      removalLimit: { percent: 10, atLeast: 3, windowHours: 24, ...over.options?.removalLimit },
     },
     defaultPrivileges: ['login'],
   };
 }
 
+/** Changes to a plain entry. `disabled` stands for the mark of some vendor. */
+export type EntryOver = Partial<Entry> & { readonly disabled?: boolean };
+
 /** An entry as the adapters give it: attribute names in lower case. */
-export function anEntry(id: string, attributes: Record<string, readonly string[]>, over: Partial<Entry> = {}): Entry {
-  return { id, dn: `uid=${id},ou=people,dc=example,dc=com`, disabled: false, attributes, ...over };
+export function anEntry(
+  id: string,
+  attributes: Record<string, readonly string[]>,
+  { disabled = false, ...over }: EntryOver = {},
+): Entry {
+  const dn = `uid=${id},ou=people,dc=example,dc=com`;
+  const status = { mark: disabled ? 'nsaccountlock' : null, statusSeen: disabled ? ['nsaccountlock'] : [] };
+  return { id, dn, ...status, statusUnknown: false, unusable: null, attributes, ...over };
 }
 
 /** A person made by the real mapping. */
-export function aPerson(id: string, userName: string, over: Partial<Entry> = {}): Person {
+export function aPerson(id: string, userName: string, over: EntryOver = {}): Person {
   const mapped = mapEntry(anEntry(id, { uid: [userName], cn: [`Person ${id}`] }, over), MAPPING, 'disable');
   if (mapped.kind === 'skipped') throw new Error(mapped.skipped.reason);
   return mapped.person;
@@ -59,7 +74,9 @@ export function aPerson(id: string, userName: string, over: Partial<Entry> = {})
 
 export const NOW = new Date('2026-05-04T10:00:00.000Z');
 
+/** A directory user. Another account has another directory id, too. */
 export function aUser(over: Partial<User> = {}): User {
+  const directoryId = over.id === undefined ? 'id-1' : `id-of-${over.id}`;
   return {
     id: 'account-1',
     userName: 'anna',
@@ -68,7 +85,7 @@ export function aUser(over: Partial<User> = {}): User {
     authentication: 'directory',
     disabledBy: null,
     privileges: ['login'],
-    directory: { id: 'id-1', idAttribute: 'entryuuid', dn: 'uid=anna,dc=example,dc=com', missingSince: null },
+    directory: { id: directoryId, idAttribute: 'entryuuid', dn: 'uid=anna,dc=example,dc=com', missingSince: null },
     passwordHash: null,
     fingerprint: null,
     createdAt: NOW.toISOString(),
@@ -87,6 +104,24 @@ export function aContext(over: Partial<PlanContext> = {}): PlanContext {
     missingUsers: 'keep',
     gracePeriodDays: 0,
     defaultPrivileges: ['login'],
+    mapping: MAPPING,
+    ownsNames: true,
+    sameServer: true,
+    losses: NO_LOSS,
+    ...over,
+  };
+}
+
+/** The approval of a removal; `over` replaces fields. */
+export function anApproval(over: Partial<Approval> = {}): Approval {
+  return {
+    userId: 'account-1',
+    proposes: 'remove',
+    directoryId: null,
+    runId: 'run-1',
+    approvedBy: 'admin',
+    approvedAt: NOW.toISOString(),
+    approvalScope: 'scope',
     ...over,
   };
 }

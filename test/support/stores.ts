@@ -1,12 +1,16 @@
 /** Runs one suite on every adapter of the stores: in memory, on dynoxide, on AWS's DynamoDB Local. */
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { afterAll, beforeAll, describe } from 'vitest';
+import { createApprovalStore } from '../../lib/aws/approval-store.ts';
 import { createLoginStore } from '../../lib/aws/login-store.ts';
+import { createRunJournal } from '../../lib/aws/run-journal.ts';
 import { createRunStore } from '../../lib/aws/run-store.ts';
 import { createSessionStore } from '../../lib/aws/session-store.ts';
 import { createUserStore } from '../../lib/aws/user-store.ts';
 import type { LoginStore } from '../../lib/login/login-store.ts';
 import type { SessionStore } from '../../lib/login/session.ts';
+import type { ApprovalStore } from '../../lib/sync/approval-store.ts';
+import type { RunJournal } from '../../lib/sync/run-journal.ts';
 import type { RunStore } from '../../lib/sync/run-store.ts';
 import type { UserStore } from '../../lib/user/user-store.ts';
 import { startDynamoDb } from '../../local/dynamodb.ts';
@@ -19,6 +23,8 @@ export interface Stores {
   readonly users: UserStore;
   readonly logins: LoginStore;
   readonly runs: RunStore;
+  readonly journal: RunJournal;
+  readonly approvals: ApprovalStore;
   readonly sessions: SessionStore;
   readonly passMs: (ms: number) => void;
   readonly now: () => Date;
@@ -44,6 +50,8 @@ export async function openDynamoDbStores(client: DynamoDBDocumentClient): Promis
     users: createUserStore(options),
     logins: createLoginStore(options),
     runs: createRunStore(options),
+    journal: createRunJournal(options),
+    approvals: createApprovalStore(options),
     sessions: createSessionStore(options),
   };
 }

@@ -1,6 +1,12 @@
 /** Names of attributes: which text is one (RFC 4512 section 2.5), how names are compared, and lists of them. */
 import { expect, test } from 'vitest';
-import { attributeKey, attributeList, isAttributeName } from '../../lib/settings/attribute-name.ts';
+import {
+  attributeKey,
+  attributeList,
+  descriptionKey,
+  hasOptions,
+  isAttributeName,
+} from '../../lib/settings/attribute-name.ts';
 
 test.each([
   'uid',
@@ -59,6 +65,28 @@ test.each([
   ['', ''],
 ])('%j is compared as %j', (attribute, key) => {
   expect(attributeKey(attribute)).toBe(key);
+});
+
+test.each([
+  ['sAMAccountName', 'samaccountname'],
+  ['CN;lang-DE', 'cn;lang-de'],
+  ['userCertificate;x-own;Binary;x-own', 'usercertificate;binary;x-own'],
+])('%j with its options is compared as %j', (attribute, key) => {
+  expect(descriptionKey(attribute)).toBe(key);
+});
+
+test.each([
+  ['cn', [], true],
+  ['cn;lang-de', [], true],
+  ['cn;x-own;lang-DE', ['lang-de'], true],
+  ['cn;lang-de', ['lang-de', 'x-own'], false],
+  ['cn;lang-de-at', ['lang-de'], false],
+  ['cn;lang-de-at', ['lang-de-'], true],
+  ['cn;lang-de', ['lang-de-'], true],
+  ['cn;lang-del', ['lang-de-'], false],
+  ['cn', ['lang-de'], false],
+])('%j has the options %j: %s', (attribute, wanted, has) => {
+  expect(hasOptions(attribute, wanted)).toBe(has);
 });
 
 test.each([

@@ -155,6 +155,40 @@ describe('a well-formed filter', () => {
   });
 });
 
+describe('white space between filters', () => {
+  const anyOf = { kind: 'or', filters: [{ kind: 'equal', attribute: 'c', value: 'd' }] };
+  const written = {
+    kind: 'and',
+    filters: [{ kind: 'not', filter: { kind: 'equal', attribute: 'a', value: 'b' } }, anyOf],
+  };
+
+  test.each([
+    '(&(!(a=b))(|(c=d)))',
+    '(&\n  (!(a=b))\n  (|\n    (c=d)\n  )\n)',
+    '( & ( ! (a=b) ) (\t| (c=d)\u00A0) )',
+    '(&\r\n(!(a=b))\r\n(|(c=d)))',
+  ])('is ignored: %j', (text) => {
+    expect(parsed(text)).toEqual(written);
+  });
+
+  test('belongs to a value inside one', () => {
+    expect(parsed('(& (a= b ) )')).toEqual({ kind: 'and', filters: [{ kind: 'equal', attribute: 'a', value: ' b ' }] });
+  });
+
+  test.each(['( cn=a)', '(cn =a)', '(&(a=b)(\ncn=a))'])('inside a filter is named as the fault: %j', (text) => {
+    expect(parseFilter(text)).toMatchObject({ kind: 'fault', message: expect.stringMatching(/white space/) as string });
+  });
+
+  test('changes no filter, wherever it is', () => {
+    fc.assert(
+      fc.property(filter, fc.constantFrom(' ', '\n\t', '\r\n  '), (tree, space) => {
+        const spaced = print(tree).replaceAll(/\([&|!]|(?<=\))\)|\)(?=\()/g, `$&${space}`);
+        expect(parsed(spaced.trim())).toEqual(readable(tree));
+      }),
+    );
+  });
+});
+
 describe('a malformed filter is refused with the place of the fault', () => {
   test.each([
     ['', 0],
@@ -177,7 +211,13 @@ describe('a malformed filter is refused with the place of the fault', () => {
     ['(cn>=a*)', 6],
     ['(cn:=a*)', 6],
     ['(&(a=b)', 7],
-    ['(&(a=b) (c=d))', 7],
+    ['(&(a=b) c=d)', 8],
+    ['(&\n  (a=b)\n  (c=d(e))\n)', 17],
+    ['(&\n  (a=b)\n', 11],
+    ['(! (a=b) (c=d))', 9],
+    ['(a =b)', 2],
+    ['(a\n>=b)', 2],
+    ['(a: =b)', 3],
     ['(&a=b)', 2],
     ['(!)', 2],
     ['(!(a=b)(c=d))', 7],

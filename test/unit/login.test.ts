@@ -69,6 +69,27 @@ describe('a directory user', () => {
     expect(await login.logIn('anna', 'right')).toMatchObject({ outcome: 'accepted' });
   });
 
+  test('whose name a new entry has taken is refused, with no bind as either and no failed attempt', async () => {
+    house.directory.people = [{ entry: anEntry('2', { uid: ['Anna'] }, { dn: ANNA }), password: 'newcomer' }];
+    await house.run();
+    for (let attempt = 0; attempt < 20; attempt += 1) {
+      for (const password of ['newcomer', 'right']) {
+        expect(await login.logIn('anna', password)).toEqual({ outcome: 'rejected', reason: 'notPermitted' });
+      }
+    }
+    expect(house.directory.calls.binds).not.toContain(ANNA);
+    house.directory.people = [{ entry: anEntry('1', { uid: ['Anna'] }, { dn: ANNA }), password: 'right' }];
+    await house.run();
+    expect(await login.logIn('anna', 'right')).toMatchObject({ outcome: 'accepted' });
+  });
+
+  test('whose id a second entry has too gets in under the stored DN', async () => {
+    const other = anEntry('1', { uid: ['Carl'] }, { dn: 'uid=carl,ou=people,dc=example,dc=com' });
+    house.directory.people.push({ entry: other, password: 'carl' });
+    expect(await login.logIn('anna', 'right')).toMatchObject({ outcome: 'accepted' });
+    expect(await login.logIn('anna', 'carl')).toEqual(invalid);
+  });
+
   test('does not get in while nobody can say whose DN it is: that is a fault, and no failed attempt', async () => {
     house.directory.findDnFault = unreachable();
     for (let attempt = 0; attempt < 10; attempt += 1) {

@@ -1,22 +1,35 @@
 import { describe, expect, test } from 'vitest';
+import { decideMissing, removeUser } from '../../lib/sync/absence.ts';
+import type { Removal } from '../../lib/sync/absence.ts';
 import { planAgain } from '../../lib/sync/apply.ts';
 import type { Matches } from '../../lib/sync/matching.ts';
-import {
-  countWrites,
-  createUser,
-  isTiedTo,
-  planChanges,
-  planUser,
-  settleNames,
-  sortMatches,
-} from '../../lib/sync/plan.ts';
-import { decideMissing, removeUser } from '../../lib/sync/removal.ts';
+import { countWrites, planChanges, settleNames, sortMatches } from '../../lib/sync/plan.ts';
 import type { RemovalDecision } from '../../lib/sync/removal.ts';
 import { tell } from '../../lib/sync/step.ts';
+import { createUser, isTiedTo, planUser } from '../../lib/sync/user-step.ts';
 import type { User } from '../../lib/user/user.ts';
 import { aContext, aPerson, aUser, NOW } from '../support/people.ts';
 
 const link = aUser().directory!;
+
+const removal = (user: User, over: Partial<Removal> = {}): Removal => ({
+  user,
+  how: 'delete',
+  cause: 'goneFromDirectory',
+  person: null,
+  approval: null,
+  ...over,
+});
+
+test('gives a user under a key of former rules the key of today, without a word', () => {
+  const person = aPerson('id-1', 'Anna Weber');
+  const user = { ...aUser({ userName: 'Anna Weber', fullName: 'Person id-1' }), storedKey: 'anna  weber' };
+  const known = { ...user, directory: { ...user.directory!, dn: person.dn } };
+  const { change, write } = planUser(known, person, aContext());
+  expect(change.kind).toBe('unchanged');
+  expect(write).toMatchObject({ kind: 'rename', previous: { storedKey: 'anna  weber' } });
+  expect(write?.kind === 'rename' && 'storedKey' in write.user).toBe(false);
+});
 
 describe('a user whose person is there', () => {
   const person = aPerson('id-1', 'anna', { dn: link.dn });
@@ -53,7 +66,9 @@ describe('a user whose person is there', () => {
       change: { kind: 'disabled', reason: expect.stringMatching(/marks the account as disabled/u) },
       write: { user: { disabledBy: 'sync' } },
     });
-    expect(planUser({ ...asIs, disabledBy: 'sync' }, person, aContext())).toMatchObject({
+    const away = { ...asIs, disabledBy: 'sync' as const, directory: { ...link, mark: 'pwdaccountlockedtime' } };
+    const unlocked = { ...person, statusSeen: ['pwdaccountlockedtime'] };
+    expect(planUser(away, unlocked, aContext())).toMatchObject({
       change: { kind: 'enabled' },
       write: { user: { disabledBy: null } },
     });
@@ -96,10 +111,10 @@ describe('a user whose person is missing', () => {
         aUser({ directory: { ...link, missingSince } }),
         aContext({ missingUsers: 'delete', gracePeriodDays }),
       ).kind;
-    expect(at(null, 0)).toBe('remove');
+    expect(at(null, 0)).toBe('overdue');
     expect(at(null, 7)).toBe('mark');
     expect(at(daysAgo(6.99), 7)).toBe('nothing');
-    expect(at(daysAgo(7), 7)).toBe('remove');
+    expect(at(daysAgo(7), 7)).toBe('overdue');
   });
 
   test('is not disabled a second time, nor is an administrator disabling changed', () => {
@@ -118,7 +133,7 @@ describe('a user whose person is missing', () => {
   test('keeps the day it was first missed when it is disabled', () => {
     const since = daysAgo(8);
     const user = aUser({ directory: { ...link, missingSince: since } });
-    const step = removeUser({ user, how: 'disable', person: null }, 'outOfScope', aContext());
+    const step = removeUser(removal(user, { how: 'disable', cause: 'outOfScope' }), aContext());
     expect(step).toMatchObject({
       change: { kind: 'disabled', reason: 'outOfScope' },
       write: { user: { disabledBy: 'sync', directory: { missingSince: since } } },
@@ -199,11 +214,7 @@ describe('names', () => {
 describe('a lost race', () => {
   test('over a deletion leaves the user alone once an administrator has taken it out of the directory’s hands', () => {
     const user = aUser();
-    const step = removeUser(
-      { user, how: 'delete', person: null },
-      'goneFromDirectory',
-      aContext({ missingUsers: 'delete' }),
-    );
+    const step = removeUser(removal(user), aContext({ missingUsers: 'delete' }));
     const switched = aUser({ authentication: 'integrated', directory: null, version: 2 });
     const again = planAgain(step, [switched], aContext({ missingUsers: 'delete' }));
     expect(again).toMatchObject({ write: null, change: { kind: 'conflict' } });
@@ -230,15 +241,7 @@ describe('a lost race', () => {
     const settled = settleNames([person], [], new Set(), new Map(), aContext());
     expect(settled.creations).toEqual([person]);
     const manual = aUser({ authentication: 'integrated', directory: null });
-    const step = planAgain(
-      {
-        change: { kind: 'created', userId: 'x', userName: 'anna', directoryId: 'id-7', dn: '' },
-        write: { kind: 'create', user: aUser() },
-        person,
-      },
-      [manual],
-      aContext(),
-    );
+    const step = planAgain(createUser(person, aContext()), [manual], aContext());
     expect(step.change).toMatchObject({ kind: 'conflict', userId: manual.id });
   });
 });
@@ -289,7 +292,8 @@ test('a new name and a new status end the sessions of a user; a new address does
   };
   expect(endsSessions({})).toBe(false);
   expect(endsSessions({ userName: 'Anna' })).toBe(true);
-  expect(endsSessions({ disabledBy: 'sync' })).toBe(true);
+  const absent = { ...link, missingSince: NOW.toISOString() };
+  expect(endsSessions({ disabledBy: 'sync', directory: absent })).toBe(true);
   expect(endsSessions({}, { disabled: true })).toBe(true);
 });
 
@@ -300,7 +304,7 @@ test('an id read from another attribute is another person', () => {
   expect(isTiedTo(aUser({ directory: { ...link, id: 'id-2' } }), person, aContext())).toBe(false);
 });
 
-test('a ring of 50 renames goes as one group; a longer one can’t, and each is on its own', () => {
+test('a ring of 30 renames goes as one group; a longer one can’t, and each is on its own', () => {
   const ringOf = (size: number) =>
     Array.from({ length: size }, (_, index) => ({
       user: aUser({
@@ -316,8 +320,8 @@ test('a ring of 50 renames goes as one group; a longer one can’t, and each is 
     return settleNames([], ring, new Set(), occupants, aContext()).renames.map(({ length }) => length);
   };
   expect(groupsOf(2)).toEqual([2]);
-  expect(groupsOf(50)).toEqual([50]);
-  expect(groupsOf(51)).toEqual(Array.from({ length: 51 }, () => 1));
+  expect(groupsOf(30)).toEqual([30]);
+  expect(groupsOf(31)).toEqual(Array.from({ length: 31 }, () => 1));
 });
 
 describe('the plan of a run', () => {
@@ -338,15 +342,20 @@ describe('the plan of a run', () => {
     fresh: [],
     missing: [],
     contradictions: [],
+    claimed: new Set(),
     skipped: [],
+    disabledById: [],
+    shown: { fullName: true, emailAddresses: true, status: new Set() },
+    statusUnknown: 0,
+    noted: { count: 0, first: null },
     isTaken: (nameKey) => stored.has(nameKey),
     ...over,
   });
   const changed = [
-    { nameKey: 'anna', person: of(anna, { disabled: true }) },
-    { nameKey: 'bert', person: of(bert, {}, 'bert.braun') },
-    { nameKey: 'carl', person: of(carl, { disabled: true }) },
-    { nameKey: 'dora', person: of(dora) },
+    { nameKey: 'anna', person: of(anna, { disabled: true }), disabledBySync: false },
+    { nameKey: 'bert', person: of(bert, {}, 'bert.braun'), disabledBySync: false },
+    { nameKey: 'carl', person: of(carl, { disabled: true }), disabledBySync: false },
+    { nameKey: 'dora', person: of(dora), disabledBySync: false },
   ];
 
   test('sorts who would be disabled from who has another name and who only has other fields', () => {
@@ -356,6 +365,20 @@ describe('the plan of a run', () => {
     expect(sorted.marked.map(({ user }) => user.userName)).toEqual(['anna']);
     expect(sorted.present.map(({ user }) => user.userName)).toEqual(['bert', 'carl']);
     expect(sorted.updates.map(({ nameKey }) => nameKey)).toEqual(['dora']);
+  });
+
+  test.each<[name: string, isMarked: boolean, directoryId: string, user: Partial<User>]>([
+    ['its own', true, 'id-0', {}],
+    ['its own in another letter case', true, 'ID-0', {}],
+    ['another one', false, 'id-9', {}],
+    ['its own, for a user disabled already', false, 'id-0', { disabledBy: 'admin' }],
+    ['that of another attribute', false, 'id-0', { directory: { ...anna.directory!, idAttribute: 'employeenumber' } }],
+  ])('disables by id alone where the id is %s: %s', (_name, isMarked, directoryId, over) => {
+    const matches = matchesOf({ disabledById: [{ nameKey: 'anna', directoryId }] });
+    const user = { ...anna, ...over };
+    const { marked } = sortMatches(matches, new Map([['anna', user]]), aContext());
+
+    expect(marked).toEqual(isMarked ? [{ user, person: null }] : []);
   });
 
   test('names the user that was linked to another entry meanwhile', () => {
@@ -373,12 +396,12 @@ describe('the plan of a run', () => {
     const sorted = sortMatches(matches, new Map(stored).set('carl', admin), context);
     const decided: RemovalDecision = {
       ...nothing,
-      removals: [removeUser({ user: dora, how: 'delete', person: null }, 'goneFromDirectory', context)],
-      disabling: sorted.marked,
+      removals: [removeUser(removal(dora), context)],
+      disabling: sorted.marked.map((each) => ({ ...each, counts: ['mark'], approvals: [] })),
       withheld: [tell({ kind: 'withheld', userId: null, userName: null, directoryId: null, dn: null })],
     };
 
-    const plan = planChanges(matches, sorted, decided, stored, context);
+    const plan = planChanges(matches.fresh, sorted, decided, [], stored, context);
 
     expect(plan.removals.map(({ change }) => [change.kind, change.userName])).toEqual([
       ['deleted', 'dora'],
@@ -397,11 +420,12 @@ describe('the plan of a run', () => {
   test('disabling somebody frees no name', () => {
     const context = aContext({ missingUsers: 'disable' });
     const matches = matchesOf({ fresh: [aPerson('id-8', 'dora')] });
-    const disabling = removeUser({ user: dora, how: 'disable', person: null }, 'goneFromDirectory', context);
+    const disabling = removeUser(removal(dora, { how: 'disable' }), context);
     const plan = planChanges(
-      matches,
+      matches.fresh,
       sortMatches(matches, stored, context),
       { ...nothing, removals: [disabling] },
+      [],
       stored,
       context,
     );

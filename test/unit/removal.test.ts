@@ -1,25 +1,25 @@
 /** Every rule by which a user may lose access, each on its own, and how `decideRemovals` joins them. */
 import { describe, expect, test } from 'vitest';
-import type { Whereabouts } from '../../lib/directory/directory.ts';
+import type { BranchState } from '../../lib/directory/directory.ts';
 import { ServiceError } from '../../lib/errors.ts';
-import type { MissingDecision, Removal, RemovalInput, RemovalPorts } from '../../lib/sync/removal.ts';
-import {
-  decideMissing,
-  decideRemovals,
-  guardRemovals,
-  judgePlace,
-  lastAdministrators,
-  removeUser,
-} from '../../lib/sync/removal.ts';
+import type { OptionSettings } from '../../lib/settings/settings.ts';
+import type { Removal } from '../../lib/sync/absence.ts';
+import { decideMissing, judgeSighting, noticeNewAbsence, removeUser } from '../../lib/sync/absence.ts';
+import { openGuard } from '../../lib/sync/guard.ts';
+import { openApprovals } from '../../lib/sync/open-approvals.ts';
+import type { RemovalInput } from '../../lib/sync/removal.ts';
+import { decideRemovals, lastAdministrators } from '../../lib/sync/removal.ts';
+import type { GuardCounter } from '../../lib/sync/run-journal.ts';
+import type { Sighting } from '../../lib/sync/second-look.ts';
 import type { PlanContext, Step } from '../../lib/sync/step.ts';
 import type { User } from '../../lib/user/user.ts';
 import { createMemoryStores } from '../support/memory-stores.ts';
-import { aContext, aPerson, aUser, NOW } from '../support/people.ts';
+import { aContext, anApproval, aPerson, aUser, NOW } from '../support/people.ts';
 
 const DAY_MS = 86_400_000;
 const link = aUser().directory!;
 
-/** User number n, tied to an entry of its own. */
+/** User number n, linked to an entry of its own, directly below the base. */
 function numbered(number: number, over: Partial<User> = {}): User {
   const directory = { ...link, id: `id-${number}`, dn: `uid=user${number},dc=example,dc=com` };
   return aUser({ id: `account-${number}`, userName: `user${number}`, directory, ...over });
@@ -28,16 +28,25 @@ function numbered(number: number, over: Partial<User> = {}): User {
 const users = (count: number, over: Partial<User> = {}): User[] =>
   Array.from({ length: count }, (_, number) => numbered(number, over));
 
-const removal = (user: User, how: Removal['how'] = 'delete'): Removal => ({ user, how, person: null });
+const removal = (user: User, over: Partial<Removal> = {}): Removal => ({
+  user,
+  how: 'delete',
+  cause: 'goneFromDirectory',
+  person: null,
+  approval: null,
+  ...over,
+});
 
 const agoMs = (ms: number): string => new Date(NOW.getTime() - ms).toISOString();
 
 const missingSince = (since: string | null): Partial<User> => ({ directory: { ...link, missingSince: since } });
 
+const approvalFor = (user: User) => anApproval({ userId: user.id });
+
 describe('a missing user', () => {
   const decide = (user: Partial<User>, context: Partial<PlanContext>): string => {
     const decision = decideMissing(aUser(user), aContext(context));
-    return decision.kind === 'remove' ? decision.removal.how : decision.kind;
+    return decision.kind === 'overdue' ? decision.how : decision.kind;
   };
 
   test.each<[how: PlanContext['missingUsers'], disabledBy: User['disabledBy'], first: string, later: string]>([
@@ -70,26 +79,26 @@ describe('a missing user', () => {
     expect(decide(missingSince(since), { missingUsers: 'delete', gracePeriodDays })).toBe(expected);
   });
 
+  test.each<[how: PlanContext['missingUsers'], since: string | null, expected: string]>([
+    ['delete', null, 'mark'],
+    ['disable', null, 'mark'],
+    ['delete', NOW.toISOString(), 'delete'],
+    ['disable', agoMs(1), 'disable'],
+  ])('read from another server than last time, with %s, missing since %s: %s', (missingUsers, since, expected) => {
+    expect(decide(missingSince(since), { missingUsers, sameServer: false })).toBe(expected);
+  });
+
   test.each<[name: string, user: Partial<User>]>([
     ['integrated', { authentication: 'integrated', directory: null }],
-    ['integrated, with a tie left over', { authentication: 'integrated', ...missingSince(agoMs(400 * DAY_MS)) }],
-    ['a directory user without a tie', { directory: null }],
+    ['integrated, with a link left over', { authentication: 'integrated', ...missingSince(agoMs(400 * DAY_MS)) }],
+    ['a directory user without a link', { directory: null }],
   ])('that is %s is left alone whatever the setting', (_name, user) => {
     for (const missingUsers of ['keep', 'disable', 'delete'] as const) {
       expect(decideMissing(aUser(user), aContext({ missingUsers }))).toEqual({ kind: 'nothing' });
     }
   });
 
-  test('is handed on for removal as it is', () => {
-    const user = aUser(missingSince(agoMs(DAY_MS)));
-
-    expect(decideMissing(user, aContext({ missingUsers: 'delete' }))).toEqual<MissingDecision>({
-      kind: 'remove',
-      removal: { user, how: 'delete', person: null },
-    });
-  });
-
-  test('is marked by nothing but the time and a look at the whole record next time', () => {
+  test('is marked by nothing but the time, and the next run compares the whole record', () => {
     const user = aUser({ fingerprint: 'as before', version: 4, updatedAt: agoMs(DAY_MS), privileges: ['export'] });
     const decision = decideMissing(user, aContext({ missingUsers: 'keep' }));
 
@@ -102,6 +111,8 @@ describe('a missing user', () => {
           fields: { 'directory.missingSince': { from: null, to: NOW.toISOString() } },
         },
         person: null,
+        counts: [],
+        approvals: [],
       },
     });
     expect(decision.kind === 'mark' && decision.step.write).toEqual({
@@ -115,99 +126,6 @@ describe('a missing user', () => {
         version: 5,
       },
     });
-  });
-});
-
-describe('the limit', () => {
-  const guard = (count: number, over: Partial<Parameters<typeof guardRemovals>[0]> = {}) =>
-    guardRemovals({
-      removals: users(count).map((user) => removal(user)),
-      complete: true,
-      known: 100,
-      read: 100,
-      limit: { percent: 10, atLeast: 0 },
-      approved: new Set(),
-      ...over,
-    });
-
-  test.each([
-    { percent: 10, atLeast: 0, known: 40, most: 4 },
-    { percent: 10, atLeast: 3, known: 40, most: 4 },
-    { percent: 10, atLeast: 4, known: 40, most: 4 },
-    { percent: 10, atLeast: 5, known: 40, most: 5 },
-    { percent: 10, atLeast: 0, known: 49, most: 4 },
-    { percent: 10, atLeast: 0, known: 50, most: 5 },
-    { percent: 1, atLeast: 0, known: 99, most: 0 },
-    { percent: 1, atLeast: 1, known: 99, most: 1 },
-    { percent: 0, atLeast: 2, known: 1_000, most: 2 },
-    { percent: 0, atLeast: 0, known: 1_000, most: 0 },
-    { percent: 50, atLeast: 0, known: 0, most: 0 },
-  ])('of $percent %, at least $atLeast, of $known users lets $most go and withholds one more', (row) => {
-    const { percent, atLeast, known, most } = row;
-    const atLimit = guard(most, { known, limit: { percent, atLeast } });
-    const above = guard(most + 1, { known, limit: { percent, atLeast } });
-
-    expect(atLimit).toMatchObject({ allowed: { length: most }, withheld: [], reason: null });
-    expect(above).toMatchObject({ allowed: [], withheld: { length: most + 1 } });
-    for (const figure of [`${most + 1} of ${known} `, `${most} (`, `${percent} %`, `${atLeast})`]) {
-      expect(above.reason).toContain(figure);
-    }
-  });
-
-  test('of 100 % lets everybody go', () => {
-    expect(guard(100, { limit: { percent: 100, atLeast: 0 } }).allowed).toHaveLength(100);
-  });
-
-  test('gives back the removals themselves, in their order', () => {
-    const removals = [3, 1, 2].map((number) => removal(numbered(number)));
-
-    expect(guard(0, { removals }).allowed).toEqual(removals);
-    expect(guard(0, { removals, known: 1 }).withheld).toEqual(removals);
-  });
-
-  const approvalOf = (...numbers: number[]): ReadonlySet<string> =>
-    new Set(numbers.map((number) => `account-${number}`));
-
-  test('does not count removals that were approved', () => {
-    expect(guard(12, { approved: approvalOf(4, 7) })).toMatchObject({ allowed: { length: 12 }, reason: null });
-  });
-
-  test('withholds only the others when too many of them were not approved', () => {
-    const { allowed, withheld, reason } = guard(13, { approved: approvalOf(7, 4) });
-
-    expect(allowed.map(({ user }) => user.id)).toEqual(['account-4', 'account-7']);
-    expect(withheld.map(({ user }) => user.id)).toEqual(
-      users(13)
-        .map(({ id }) => id)
-        .filter((id) => id !== 'account-4' && id !== 'account-7'),
-    );
-    expect(reason).toContain('11 of 100 ');
-  });
-
-  test('is not raised by approvals of users that are not to be removed', () => {
-    expect(guard(11, { approved: approvalOf(50, 51, 52) })).toMatchObject({ allowed: [], withheld: { length: 11 } });
-  });
-
-  test.each([
-    ['the read was not complete', { complete: false }],
-    ['the directory answered with nobody', { read: 0 }],
-  ])('lets nobody go, approved or not, when %s', (_name, over) => {
-    const generous = { limit: { percent: 100, atLeast: 100 }, approved: approvalOf(0, 1) };
-    const { allowed, withheld, reason } = guard(2, { ...generous, ...over });
-
-    expect([allowed, withheld.length]).toEqual([[], 2]);
-    expect(reason).not.toBeNull();
-    expect(reason).not.toBe(guard(11).reason);
-    expect(guard(0, { ...generous, ...over })).toEqual({ allowed: [], withheld: [], reason: null });
-  });
-
-  test('needs a single entry as a sign that the directory answers', () => {
-    expect(guard(10, { read: 1 })).toMatchObject({ allowed: { length: 10 }, reason: null });
-  });
-
-  test('is explained by the missing proof rather than by an empty answer', () => {
-    expect(guard(1, { complete: false, read: 0 }).reason).toBe(guard(1, { complete: false }).reason);
-    expect(guard(1, { complete: false }).reason).not.toBe(guard(1, { read: 0 }).reason);
   });
 });
 
@@ -269,7 +187,7 @@ describe('a removal that is carried out', () => {
   });
 
   test('deletes the user as it was read', () => {
-    expect(removeUser(removal(user, 'delete'), 'goneFromDirectory', aContext())).toEqual({
+    expect(removeUser(removal(user), aContext())).toEqual({
       change: {
         kind: 'deleted',
         userId: user.id,
@@ -280,6 +198,8 @@ describe('a removal that is carried out', () => {
       },
       write: { kind: 'delete', previous: user },
       person: null,
+      counts: ['absence'],
+      approvals: [],
     });
   });
 
@@ -289,7 +209,8 @@ describe('a removal that is carried out', () => {
   ])('disables a user %s, ends its sessions and keeps everything else', (_name, since) => {
     const previous = { ...user, ...missingSince(since) };
     const now = NOW.toISOString();
-    const { change, write, person } = removeUser(removal(previous, 'disable'), 'outOfScope', aContext());
+    const step = removeUser(removal(previous, { how: 'disable', cause: 'outOfScope' }), aContext());
+    const { change, write, person } = step;
 
     expect(write).toEqual({
       kind: 'update',
@@ -310,53 +231,39 @@ describe('a removal that is carried out', () => {
       ...(since === null && { 'directory.missingSince': { from: null, to: now } }),
     });
     expect(person).toBeNull();
+    expect(step.counts).toEqual(['absence']);
+  });
+
+  test.each(['disable', 'delete'] as const)('by approval (%s) carries out the approval and is not counted', (how) => {
+    const approval = approvalFor(user);
+    const step = removeUser(removal(user, { how, approval }), aContext());
+
+    expect([step.counts, step.approvals]).toEqual([['approved'], [approval]]);
   });
 });
 
-describe('the second look', () => {
-  const inScope = { kind: 'present', dn: 'uid=elsewhere,dc=example,dc=com', inScope: true } as const;
-  const gone = { kind: 'gone' } as const;
+describe('a sighting of the second look', () => {
+  const unknown: Sighting = { kind: 'unknown', reason: 'the second look failed: no answer' };
+  const hidden: Sighting = { kind: 'doubted', reason: 'two could not be asked', found: false };
+  const elsewhere: Sighting = { kind: 'doubted', reason: 'two still has the entry', found: true };
 
-  test.each<[name: string, outcome: string, place: Whereabouts | undefined]>([
-    ['nowhere', 'goneFromDirectory', gone],
-    ['out of scope', 'outOfScope', { ...inScope, inScope: false }],
-    ['in scope', 'withheld', inScope],
-    ['unknown, because there was no answer', 'withheld', undefined],
-  ])('at an entry that is %s: %s', (_name, outcome, place) => {
-    for (const [how, kind] of [
-      ['delete', 'deleted'],
-      ['disable', 'disabled'],
-    ] as const) {
-      const { change, write } = judgePlace(removal(aUser(), how), place, aContext());
-
-      if (outcome === 'withheld') {
-        expect([change.kind, write]).toEqual(['withheld', null]);
-        expect(change.reason).toMatch(new RegExp(`^would be ${how}d; .`));
-      } else {
-        expect([change.kind, change.reason]).toEqual([kind, outcome]);
-        expect(write).not.toBeNull();
-      }
-    }
-  });
-
-  test('gives each withheld removal a reason of its own', () => {
-    const other = aUser({ directory: { ...link, idAttribute: 'employeenumber' } });
-    const steps = [
-      judgePlace(removal(aUser()), inScope, aContext()),
-      judgePlace(removal(aUser()), undefined, aContext()),
-      judgePlace(removal(other), gone, aContext()),
-    ];
-
-    expect(new Set(steps.map(({ change }) => change.reason)).size).toBe(3);
-  });
-
-  test('proves nothing about a user that is tied by another attribute', () => {
-    const user = aUser({ directory: { ...link, idAttribute: 'employeenumber' } });
-    for (const place of [gone, { ...inScope, inScope: false }, inScope, undefined]) {
-      const { change, write } = judgePlace(removal(user), place, aContext());
-
-      expect([change.kind, write]).toEqual(['withheld', null]);
-      expect(change.reason).toContain('employeenumber');
+  test.each<[sighting: Sighting, unapproved: string, approved: string]>([
+    [{ kind: 'gone' }, 'goneFromDirectory', 'goneFromDirectory'],
+    [{ kind: 'outOfScope' }, 'outOfScope', 'outOfScope'],
+    [{ kind: 'inScope' }, 'kept', 'kept'],
+    [unknown, 'kept', 'kept'],
+    [hidden, 'approvable', 'goneFromDirectory'],
+    [elsewhere, 'approvable', 'goneFromDirectory'],
+  ])('%o means %s, with an approval %s', (sighting, unapproved, approved) => {
+    const user = aUser();
+    for (const how of ['delete', 'disable'] as const) {
+      const outcome = (approval: Removal['approval']): string => {
+        const judged = judgeSighting({ user, how, approval }, sighting);
+        expect(judged).toMatchObject({ user, how });
+        if (!('reason' in judged)) return judged.cause;
+        return judged.approvable ? 'approvable' : 'kept';
+      };
+      expect([outcome(null), outcome(approvalFor(user))]).toEqual([unapproved, approved]);
     }
   });
 });
@@ -365,53 +272,78 @@ interface Decision {
   readonly input?: Partial<RemovalInput>;
   readonly context?: Partial<PlanContext>;
   readonly stored?: readonly User[];
-  readonly locate?: RemovalPorts['locate'];
-  readonly check?: () => void;
+  /** Where the second look sees somebody; by default nobody is seen anywhere. */
+  readonly sighting?: (user: User) => Sighting;
+  readonly judge?: (dn: string) => BranchState;
+  readonly known?: number;
+  readonly limit?: Partial<OptionSettings['removalLimit']>;
+  readonly before?: Partial<Record<GuardCounter, number>>;
+  readonly approved?: readonly User[];
 }
 
-const allGone: RemovalPorts['locate'] = async (ids) => new Map(ids.map((id) => [id, { kind: 'gone' }]));
-
-/** Decides about this input; `told` is what the run reports and looks up on the way, in order. */
-async function decide({ input, context, stored = [], locate = allGone, check = () => {} }: Decision) {
+/** Decides about this input. `told`: what the run looks up and shows on the way, in order. */
+async function decide({
+  input,
+  context,
+  stored = [],
+  sighting = () => ({ kind: 'gone' }),
+  judge = () => 'populated',
+  known = 10_000,
+  limit,
+  before = {},
+  approved = [],
+}: Decision) {
   const told: string[] = [];
   const located: (readonly string[])[] = [];
   const notices: string[] = [];
   const { users: store } = createMemoryStores({ now: () => NOW });
   await store.writeEach(stored.map((user) => ({ kind: 'create', user })));
+  const counts = { absence: 0, mark: 0, fullName: 0, emailAddresses: 0, enable: 0, approved: 0, ...before };
+  const approvals = openApprovals(
+    approved.map((user) => ({ ...approvalFor(user), done: false })),
+    anApproval().approvalScope,
+  );
   const deciding = decideRemovals(
     {
       marked: [],
       missing: [],
-      complete: true,
-      known: 10_000,
+      claimed: new Set(),
       read: 10_000,
-      limit: { percent: 100, atLeast: 0 },
-      approved: new Set(),
+      baseDn: 'dc=example,dc=com',
       ...input,
     },
     {
       users: store,
-      locate: async (ids) => {
-        told.push(`locate ${ids.length}`);
-        located.push(ids);
-        return await locate(ids);
+      look: {
+        find: async (looked) => {
+          if (looked.length > 0) located.push(looked.map(({ id }) => id));
+          return new Map(looked.map((user) => [user.id, sighting(user)]));
+        },
       },
+      judgeBranch: async (dn) => {
+        told.push(`judge ${dn}`);
+        return judge(dn);
+      },
+      guard: openGuard([{ hour: NOW.toISOString(), counts, known: 0 }], known, {
+        percent: 100,
+        atLeast: 0,
+        windowHours: 24,
+        ...limit,
+      }),
+      approvals,
       report: {
         stage: async (stage) => void told.push(`stage ${stage}`),
-        check: () => {
-          told.push('check');
-          check();
-        },
         notice: (sentence) => void notices.push(sentence),
-        incomplete: (reason) => void told.push(`incomplete: ${reason}`),
       },
     },
     aContext({ missingUsers: 'delete', ...context }),
   );
-  return { ...(await deciding), told, located, notices };
+  const decided = await deciding;
+  return { ...decided, told, located, notices, ended: approvals.unused().map(({ userId }) => userId) };
 }
 
 const linesOf = (steps: readonly Step[]): string[] => steps.map(({ change }) => `${change.kind} ${change.userId}`);
+const marked = (user: User) => ({ user, person: aPerson(user.directory!.id, user.userName, { disabled: true }) });
 
 describe('all decisions together', () => {
   test('have nothing to say about nobody', async () => {
@@ -424,6 +356,7 @@ describe('all decisions together', () => {
       told: [],
       located: [],
       notices: [],
+      ended: [],
     });
   });
 
@@ -436,75 +369,178 @@ describe('all decisions together', () => {
     expect(linesOf(decided.removals)).toEqual(['deleted account-1', 'deleted account-4']);
     expect(linesOf(decided.marks)).toEqual(['updated account-2']);
     expect(decided).toMatchObject({ settled: 2, withheld: [], disabling: [], notices: [] });
-    expect(decided.located).toEqual([['id-1', 'id-4']]);
-    expect(decided.told).toEqual(['stage verifying', 'locate 2', 'check']);
+    expect(decided.located).toEqual([['account-1', 'account-4']]);
+    expect(decided.told).toEqual(['stage verifying']);
   });
 
   test('disable a marked user without another look: its entry says so', async () => {
-    const present = { user: numbered(1), person: aPerson('id-1', 'user1', { disabled: true }) };
+    const present = marked(numbered(1));
     const decided = await decide({ input: { marked: [present] } });
 
-    expect(decided).toMatchObject({ disabling: [present], removals: [], withheld: [], told: [] });
-  });
-
-  test('count marked and missing users against one limit, and withhold both', async () => {
-    const marked = [{ user: numbered(1), person: aPerson('id-1', 'user1', { disabled: true }) }];
-    const input = { marked, missing: [numbered(2)], known: 10, limit: { percent: 10, atLeast: 0 } };
-    const { removals, disabling, withheld, notices, told } = await decide({ input });
-
-    expect([removals, disabling, told]).toEqual([[], [], []]);
-    expect(withheld.map(({ change, write }) => [change.kind, change.userId, write])).toEqual([
-      ['withheld', 'account-1', null],
-      ['withheld', 'account-2', null],
-    ]);
-    expect(withheld[0]!.change.reason).toMatch(/^would be disabled; 2 of 10 /);
-    expect(withheld[1]!.change.reason).toMatch(/^would be deleted; 2 of 10 /);
-    expect(notices).toEqual([expect.stringMatching(/^2 .*2 of 10 /)]);
-  });
-
-  test('measure the limit by the users that can still be removed', async () => {
-    const settled = Array.from({ length: 10 }, (_, number) => numbered(100 + number, { disabledBy: 'sync' as const }));
-    const withSettled = (count: number) =>
-      decide({
-        input: {
-          missing: [
-            ...settled.map((user) => ({ ...user, directory: { ...user.directory!, missingSince: agoMs(DAY_MS) } })),
-            ...users(count),
-          ],
-          known: 20,
-          limit: { percent: 10, atLeast: 0 },
-        },
-        context: { missingUsers: 'disable' },
-      });
-
-    expect(linesOf((await withSettled(1)).removals)).toEqual(['disabled account-0']);
-    const above = await withSettled(2);
-    expect(above).toMatchObject({ removals: [], withheld: { length: 2 }, settled: 10 });
-    expect(above.notices).toEqual([expect.stringContaining('2 of 10 ')]);
-  });
-
-  test('let approved removals through and withhold the others', async () => {
-    const approved = new Set(['account-1']);
-    const input = { missing: users(3), known: 10, limit: { percent: 10, atLeast: 0 }, approved };
-    const { removals, withheld, located } = await decide({ input });
-
-    expect(linesOf(removals)).toEqual(['deleted account-1']);
-    expect(linesOf(withheld)).toEqual(['withheld account-0', 'withheld account-2']);
-    expect(located).toEqual([['id-1']]);
+    expect(decided.disabling).toEqual([{ ...present, counts: ['mark'], approvals: [] }]);
+    expect(decided).toMatchObject({ removals: [], withheld: [], told: [] });
   });
 
   test.each([
-    ['without the proof of a complete read', { complete: false }],
-    ['when the directory answers with nobody', { read: 0 }],
-  ])('look for nobody and remove nobody %s', async (_name, over) => {
-    const input = { missing: users(2), approved: new Set(['account-0', 'account-1']), ...over };
-    const decided = await decide({ input });
+    { missing: 3, disabled: 2, gone: 0, disabling: 2, how: 'deleted' },
+    { missing: 2, disabled: 3, gone: 2, disabling: 0, how: 'disabled' },
+  ])('count $missing missing and $disabled marked users apart, against a limit of 2', async (row) => {
+    const input = {
+      missing: users(row.missing),
+      marked: Array.from({ length: row.disabled }, (_, number) => marked(numbered(100 + number))),
+    };
+    const { removals, disabling, withheld, notices } = await decide({ input, known: 20, limit: { percent: 10 } });
 
-    expect(linesOf(decided.withheld)).toEqual(['withheld account-0', 'withheld account-1']);
-    expect(decided).toMatchObject({ removals: [], told: [], notices: { length: 1 } });
+    expect([removals.length, disabling.length]).toEqual([row.gone, row.disabling]);
+    expect(withheld.map(({ change }) => [change.kind, change.proposes, change.reason])).toEqual(
+      Array.from({ length: 3 }, () => [
+        'withheld',
+        'remove',
+        expect.stringMatching(new RegExp(`^would be ${row.how}; 3 of 20 `)),
+      ]),
+    );
+    expect(notices).toEqual([expect.stringMatching(/^3 .*3 of 20 .*limit is 2/)]);
   });
 
-  test('let the same rules hold in any order of the users', async () => {
+  test.each([
+    ['absence', { missing: [numbered(1)] }],
+    ['mark', { marked: [marked(numbered(1))] }],
+  ] as const)('count what former runs have done of the kind %s, and of no other', async (kind, input) => {
+    const limits = { known: 40, limit: { percent: 10 } };
+    const full = await decide({ ...limits, input, before: { [kind]: 4 } });
+    const others = { absence: 9, mark: 9, fullName: 9, emailAddresses: 9, enable: 9, approved: 9 };
+    const free = await decide({ ...limits, input, before: { ...others, [kind]: 3 } });
+
+    expect([full.withheld.length, free.withheld.length]).toEqual([1, 0]);
+    expect(full.notices).toEqual([expect.stringContaining('after 4 in the last 24 hours')]);
+  });
+
+  test('mark a user that is withheld at its first absence, with the one line', async () => {
+    const [first] = users(1);
+    const decided = await decide({ input: { missing: [first!] }, limit: { percent: 0 } });
+
+    expect(decided).toMatchObject({
+      marks: [],
+      withheld: [
+        {
+          change: { kind: 'withheld', proposes: 'remove', fields: { 'directory.missingSince': { from: null } } },
+          write: { kind: 'update', previous: first, user: { directory: { missingSince: NOW.toISOString() } } },
+        },
+      ],
+    });
+  });
+
+  test('let approved removals through, whatever the limit says, and withhold the others', async () => {
+    const [zero, one, two] = users(3);
+    const input = { missing: [zero!, one!, two!] };
+    const decided = await decide({ input, known: 10, limit: { percent: 10 }, approved: [one!] });
+
+    expect(linesOf(decided.removals)).toEqual(['deleted account-1']);
+    expect(decided.removals[0]).toMatchObject({ counts: ['approved'], approvals: [{ userId: 'account-1' }] });
+    expect(linesOf(decided.withheld)).toEqual(['withheld account-0', 'withheld account-2']);
+    expect(decided.notices).toEqual([expect.stringMatching(/^2 .*2 of 10 /)]);
+  });
+
+  test.each<[name: string, over: Partial<Decision>]>([
+    ['the grace period has become longer', { context: { gracePeriodDays: 7 } }],
+    ['entries in a contradiction have the name', { input: { claimed: new Set(['user1']) } }],
+    ['another server was read', { context: { sameServer: false } }],
+    ['it is kept for another reason', { sighting: () => ({ kind: 'inScope' }) }],
+  ])('end no approval of a user who is still missing, where %s', async (_name, { input, ...over }) => {
+    const [user, present] = [numbered(1), numbered(2)];
+    const decided = await decide({ ...over, input: { missing: [user], ...input }, approved: [user, present] });
+
+    expect([decided.removals, decided.ended]).toEqual([[], ['account-2']]);
+  });
+
+  test('let approved disabling by a mark through, and count it nowhere', async () => {
+    const user = numbered(1);
+    const decided = await decide({ input: { marked: [marked(user)] }, limit: { percent: 0 }, approved: [user] });
+
+    expect(decided.disabling).toMatchObject([{ user, counts: [], approvals: [{ userId: user.id }] }]);
+  });
+
+  test('look for nobody and remove nobody when the directory answers with nobody, unless approved', async () => {
+    const [zero, one] = users(2);
+    const input = { missing: [zero!, one!], read: 0 };
+    const nobody = await decide({ input });
+    const approved = await decide({ input, approved: [one!] });
+
+    expect(linesOf(nobody.withheld)).toEqual(['withheld account-0', 'withheld account-1']);
+    expect(nobody).toMatchObject({ removals: [], told: [], located: [], notices: [expect.stringMatching(/^2 /)] });
+    expect(linesOf(approved.removals)).toEqual(['deleted account-1']);
+    expect(linesOf(approved.withheld)).toEqual(['withheld account-0']);
+    expect(approved.located).toEqual([['account-1']]);
+  });
+
+  test('need a single entry as a sign that the directory answers', async () => {
+    expect((await decide({ input: { missing: users(2), read: 1 } })).removals).toHaveLength(2);
+  });
+
+  test('look for nobody where more are overdue than a look can take and the limit withholds them all', async () => {
+    const within = await decide({ input: { missing: users(1_001) } });
+    const above = await decide({ input: { missing: users(1_001) }, limit: { percent: 10 } });
+
+    expect([within.removals.length, within.located.flat().length]).toEqual([1_001, 1_001]);
+    expect([above.withheld.length, above.located]).toEqual([1_001, []]);
+    expect(above.notices).toEqual([expect.stringMatching(/^1001 /)]);
+  });
+
+  test('do nothing about a missing user whose name entries in a contradiction have', async () => {
+    const decided = await decide({ input: { missing: users(2), claimed: new Set(['user1']) } });
+
+    expect(linesOf(decided.removals)).toEqual(['deleted account-0']);
+    expect(decided).toMatchObject({ settled: 1, withheld: [], marks: [] });
+    expect(decided.located).toEqual([['account-0']]);
+  });
+
+  test('ask for no id of another attribute, and withhold its user for good', async () => {
+    const other = numbered(1, { directory: { ...numbered(1).directory!, idAttribute: 'employeenumber' } });
+    const decided = await decide({ input: { missing: [numbered(0), other, numbered(2)] }, approved: [other] });
+
+    expect(decided.located).toEqual([['account-0', 'account-2']]);
+    expect(linesOf(decided.removals)).toEqual(['deleted account-0', 'deleted account-2']);
+    expect(linesOf(decided.withheld)).toEqual(['withheld account-1']);
+    expect(decided.withheld[0]!.change.reason).toMatch(/employeenumber.*entryuuid/);
+    expect(decided.withheld[0]!.change).not.toHaveProperty('proposes');
+  });
+
+  test('give every sighting its reason, and propose a removal only where an approval would help', async () => {
+    const sightings: Sighting[] = [
+      { kind: 'gone' },
+      { kind: 'outOfScope' },
+      { kind: 'inScope' },
+      { kind: 'unknown', reason: 'no answer' },
+      { kind: 'doubted', reason: 'two is away', found: false },
+    ];
+    const decided = await decide({
+      input: { missing: users(5) },
+      sighting: ({ id }) => sightings[Number(id.split('-')[1])]!,
+    });
+
+    expect(decided.removals.map(({ change }) => change.reason)).toEqual(['goneFromDirectory', 'outOfScope']);
+    expect(decided.withheld.map(({ change }) => [change.reason, change.proposes])).toEqual([
+      [expect.stringContaining('in scope'), undefined],
+      [expect.stringContaining('no answer'), undefined],
+      [expect.stringContaining('two is away'), 'remove'],
+    ]);
+    // None of the withheld counts against the limit.
+    expect(decided.removals.flatMap(({ counts }) => counts)).toEqual(['absence', 'absence']);
+  });
+
+  test('measure only those that are really absent by the limit', async () => {
+    const decided = await decide({
+      input: { missing: users(4) },
+      known: 10,
+      limit: { percent: 10 },
+      sighting: ({ id }) => (id === 'account-0' ? { kind: 'gone' } : { kind: 'inScope' }),
+    });
+
+    expect(linesOf(decided.removals)).toEqual(['deleted account-0']);
+    expect(decided.notices).toEqual([]);
+  });
+
+  test('hold the same rules in any order of the users', async () => {
     const missing = users(30);
     const { removals } = await decide({ input: { missing } });
     const reversed = await decide({ input: { missing: missing.toReversed() } });
@@ -514,21 +550,67 @@ describe('all decisions together', () => {
   });
 });
 
+describe('a branch that nobody is left in', () => {
+  const staff = (number: number): User =>
+    numbered(number, { directory: { ...numbered(number).directory!, dn: `uid=${number},ou=staff,dc=example,dc=com` } });
+  const missing = [staff(1), staff(2), staff(3)];
+
+  test.each<[state: BranchState, kind: string]>([
+    ['vanished', 'withheld'],
+    ['empty', 'deleted'],
+    ['populated', 'deleted'],
+  ])('and is %s: the users are %s', async (state, kind) => {
+    const { removals, withheld, notices } = await decide({ input: { missing }, judge: () => state });
+
+    expect(linesOf([...removals, ...withheld])).toEqual(missing.map(({ id }) => `${kind} ${id}`));
+    expect(notices).toEqual(kind === 'withheld' ? [expect.stringMatching(/^3 .*ou=staff,dc=example,dc=com/)] : []);
+    expect(withheld.every(({ change }) => change.proposes === 'remove')).toBe(true);
+  });
+
+  test('loses only those whose removal is approved, also where too few are left to make a branch', async () => {
+    const { removals, withheld } = await decide({
+      input: { missing },
+      judge: () => 'vanished',
+      approved: [missing[0]!],
+    });
+
+    expect(linesOf(removals)).toEqual(['deleted account-1']);
+    expect(linesOf(withheld)).toEqual(['withheld account-2', 'withheld account-3']);
+  });
+
+  test('is looked for among those found nowhere, not among those out of scope', async () => {
+    const { removals, told } = await decide({
+      input: { missing },
+      judge: () => 'vanished',
+      sighting: ({ id }) => ({ kind: id === 'account-3' ? 'outOfScope' : 'gone' }),
+    });
+
+    expect(removals).toHaveLength(3);
+    expect(told).toEqual(['stage verifying']);
+  });
+});
+
 describe('the last administrators in a run', () => {
   const admin = (number: number): User => numbered(number, { privileges: ['admin'] });
 
   test('are kept, missing or marked, and the others go', async () => {
-    const marked = [{ user: admin(2), person: aPerson('id-2', 'user2', { disabled: true }) }];
-    const input = { marked, missing: [admin(1), numbered(3)] };
+    const input = { marked: [marked(admin(2))], missing: [admin(1), numbered(3)] };
     const decided = await decide({ input, stored: [admin(1), admin(2), numbered(3)] });
 
     expect(linesOf(decided.removals)).toEqual(['deleted account-3']);
     expect(linesOf(decided.withheld).sort()).toEqual(['withheld account-1', 'withheld account-2']);
-    for (const { change, write } of decided.withheld) {
-      expect(write).toBeNull();
+    for (const { change } of decided.withheld) {
+      expect(change).not.toHaveProperty('proposes');
       expect(change.reason).toMatch(/^would be (?:deleted|disabled); .*administrator/);
     }
-    expect(decided).toMatchObject({ disabling: [], located: [['id-3']], notices: { length: 1 } });
+    expect(decided).toMatchObject({ disabling: [], notices: { length: 1 } });
+  });
+
+  test('are kept although their removal was approved', async () => {
+    const decided = await decide({ input: { missing: [admin(1)] }, stored: [admin(1)], approved: [admin(1)] });
+
+    expect(decided.removals).toEqual([]);
+    expect(linesOf(decided.withheld)).toEqual(['withheld account-1']);
   });
 
   test('may go once another one can sign in', async () => {
@@ -540,13 +622,12 @@ describe('the last administrators in a run', () => {
   });
 
   test('are not those that stay because the limit withholds them', async () => {
-    const input = {
-      missing: [admin(1), admin(2)],
-      known: 10,
-      limit: { percent: 0, atLeast: 0 },
-      approved: new Set(['account-1']),
-    };
-    const decided = await decide({ input, stored: [admin(1), admin(2)] });
+    const decided = await decide({
+      input: { missing: [admin(1), admin(2)] },
+      limit: { percent: 0 },
+      approved: [admin(1)],
+      stored: [admin(1), admin(2)],
+    });
 
     expect(linesOf(decided.removals)).toEqual(['deleted account-1']);
     expect(linesOf(decided.withheld)).toEqual(['withheld account-2']);
@@ -554,112 +635,39 @@ describe('the last administrators in a run', () => {
   });
 
   test('are only looked up in the store when an administrator would go', async () => {
-    const input: RemovalInput = {
-      marked: [],
-      missing: [numbered(1), numbered(2, { privileges: ['admin'], disabledBy: 'admin' })],
-      complete: true,
-      known: 10,
-      read: 10,
-      limit: { percent: 100, atLeast: 0 },
-      approved: new Set(),
-    };
     const away = new ServiceError('storeUnavailable', 'no answer');
-    const report = { stage: async () => {}, check: () => {}, notice: () => {}, incomplete: () => {} };
-    const ports = { users: { listActiveAdministrators: () => Promise.reject(away) }, locate: allGone, report };
-    const context = aContext({ missingUsers: 'delete' });
+    const decideWith = (missing: readonly User[]) =>
+      decideRemovals(
+        { marked: [], missing, claimed: new Set(), read: 10, baseDn: 'dc=example,dc=com' },
+        {
+          users: { listActiveAdministrators: () => Promise.reject(away) },
+          look: { find: async (looked) => new Map(looked.map(({ id }) => [id, { kind: 'gone' }])) },
+          judgeBranch: async () => 'populated',
+          guard: openGuard([], 10, { percent: 100, atLeast: 0, windowHours: 24 }),
+          approvals: openApprovals([], ''),
+          report: { stage: async () => {}, notice: () => {} },
+        },
+        aContext({ missingUsers: 'delete' }),
+      );
 
-    const { removals } = await decideRemovals(input, ports, context);
+    const disabled = numbered(2, { privileges: ['admin'], disabledBy: 'admin' });
+    const { removals } = await decideWith([numbered(1), disabled]);
     expect(linesOf(removals)).toEqual(['deleted account-1', 'deleted account-2']);
-    const withOne = decideRemovals({ ...input, missing: [admin(1)] }, ports, context);
-    await expect(withOne).rejects.toBe(away);
+    await expect(decideWith([admin(1)])).rejects.toBe(away);
   });
 });
 
-describe('the second look in a run', () => {
-  test('asks in batches and decides about each user by its own place', async () => {
-    const places: Whereabouts[] = [
-      { kind: 'gone' },
-      { kind: 'present', dn: 'uid=a,dc=example,dc=com', inScope: false },
-      { kind: 'present', dn: 'uid=b,dc=example,dc=com', inScope: true },
-    ];
-    const decided = await decide({
-      input: { missing: users(1_001) },
-      locate: async (ids) => new Map(ids.map((id) => [id, places[Number(id.slice(3)) % 3]!])),
-    });
+test.each([
+  ['keep', 4, []],
+  ['keep', 5, [expect.stringMatching(/^5 of 40 users are missing .* kept/)]],
+  ['delete', 5, [expect.stringMatching(/deleted after 7 days/)]],
+  ['disable', 5, [expect.stringMatching(/disabled after 7 days/)]],
+] as const)('with %s, %i users missing for the first time, of 4 allowed: %o', (missingUsers, count, expected) => {
+  const notices: string[] = [];
+  const marks = users(count).map((user) => removeUser(removal(user), aContext()));
+  const report = { notice: (sentence: string) => void notices.push(sentence) };
 
-    expect(decided.told.join(', ')).toBe('stage verifying, locate 500, check, locate 500, check, locate 1, check');
-    expect(decided.removals).toHaveLength(668);
-    expect(decided.removals.slice(0, 3).map(({ change }) => [change.userId, change.reason])).toEqual([
-      ['account-0', 'goneFromDirectory'],
-      ['account-1', 'outOfScope'],
-      ['account-3', 'goneFromDirectory'],
-    ]);
-    expect(decided.withheld).toHaveLength(333);
-    expect(linesOf(decided.withheld).slice(0, 2)).toEqual(['withheld account-2', 'withheld account-5']);
-    expect(decided.notices).toEqual([]);
-  });
+  noticeNewAbsence(marks, { allowed: 4, known: 40 }, { missingUsers, gracePeriodDays: 7 }, report);
 
-  test('that fails in its second batch withholds that one and all that follow, and asks no more', async () => {
-    let asked = 0;
-    const decided = await decide({
-      input: { missing: users(1_501) },
-      locate: async (ids) => {
-        asked += 1;
-        if (asked === 2) throw new ServiceError('connectionLost', 'the server hung up');
-        return await allGone(ids);
-      },
-    });
-
-    expect(linesOf(decided.removals)).toEqual(users(500).map(({ id }) => `deleted ${id}`));
-    expect(linesOf(decided.withheld)).toEqual(
-      users(1_501)
-        .slice(500)
-        .map(({ id }) => `withheld ${id}`),
-    );
-    expect(decided.told.join(', ')).toMatch(
-      /^stage verifying, locate 500, check, locate 500, incomplete: [^,]*the server hung up, check, check, check$/,
-    );
-  });
-
-  test('withholds a user that the answer leaves out', async () => {
-    const locate: RemovalPorts['locate'] = async () => new Map([['id-1', { kind: 'gone' }]]);
-    const decided = await decide({ input: { missing: users(3) }, locate });
-
-    expect(linesOf(decided.removals)).toEqual(['deleted account-1']);
-    expect(linesOf(decided.withheld)).toEqual(['withheld account-0', 'withheld account-2']);
-  });
-
-  test('asks for no id of another attribute, and withholds its user even if that id is gone', async () => {
-    const other = numbered(1, { directory: { ...numbered(1).directory!, idAttribute: 'employeenumber' } });
-    const locate: RemovalPorts['locate'] = async () => await allGone(['id-0', 'id-1', 'id-2']);
-    const decided = await decide({ input: { missing: [numbered(0), other, numbered(2)] }, locate });
-
-    expect(decided.located).toEqual([['id-0', 'id-2']]);
-    expect(linesOf(decided.removals)).toEqual(['deleted account-0', 'deleted account-2']);
-    expect(linesOf(decided.withheld)).toEqual(['withheld account-1']);
-  });
-
-  test('lets errors through that are no fault of the directory', async () => {
-    const broken = new TypeError('x is undefined');
-
-    await expect(decide({ input: { missing: users(1) }, locate: () => Promise.reject(broken) })).rejects.toBe(broken);
-  });
-
-  test('ends between two batches when the run is to end', async () => {
-    const ended = new ServiceError('timeLimit', 'the time is over');
-    let asked = 0;
-    const deciding = decide({
-      input: { missing: users(1_000) },
-      locate: async (ids) => {
-        asked += 1;
-        return await allGone(ids);
-      },
-      check: () => {
-        throw ended;
-      },
-    });
-
-    await expect(deciding).rejects.toBe(ended);
-    expect(asked).toBe(1);
-  });
+  expect(notices).toEqual(expected);
 });

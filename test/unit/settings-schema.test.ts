@@ -39,7 +39,7 @@ const FULL: Document = {
     schedule: { enabled: true, expression: 'cron(15 4 * * ? *)', timeZone: 'Europe/Berlin' },
     missingUsers: 'disable',
     gracePeriodDays: 7,
-    removalLimit: { percent: 2.5, atLeast: 0 },
+    removalLimit: { percent: 2.5, atLeast: 0, windowHours: 168 },
     disabledUsers: 'skip',
   },
   defaultPrivileges: ['login', 'changePassword'],
@@ -81,8 +81,8 @@ test('a server and the attribute of the user name are enough; the rest has its d
     options: {
       schedule: { enabled: false, expression: 'rate(1 hour)', timeZone: 'UTC' },
       missingUsers: 'keep',
-      gracePeriodDays: 0,
-      removalLimit: { percent: 10, atLeast: 20 },
+      gracePeriodDays: 7,
+      removalLimit: { percent: 10, atLeast: 3, windowHours: 24 },
       disabledUsers: 'disable',
     },
     defaultPrivileges: ['login'],
@@ -92,7 +92,7 @@ test('a server and the attribute of the user name are enough; the rest has its d
 test('what is shown never holds the password and can be sent back as it is', () => {
   const { settings, password } = settingsOf(FULL);
 
-  const shown = presentSettings({ settings, password: password!, version: 'v1' }, null, NOW);
+  const shown = presentSettings({ settings, password: password!, version: 'v1', notices: [] }, null, NOW);
 
   expect(JSON.stringify(shown)).not.toContain('open sesame');
   expect(shown.connection.passwordSet).toBe(true);
@@ -104,7 +104,11 @@ test('a schedule whose times are all over is shown with a warning', () => {
   const schedule = { enabled: true, expression: 'cron(0 0 * * ? 2020)', timeZone: 'UTC' };
   const over = { ...settings, options: { ...settings.options, schedule } };
 
-  const shown = presentSettings({ settings: over, password: '', version: 'v1' }, { ...schedule, start: null }, NOW);
+  const shown = presentSettings(
+    { settings: over, password: '', version: 'v1', notices: [] },
+    { ...schedule, start: null },
+    NOW,
+  );
 
   expect(shown.options.schedule.next).toEqual([]);
   expect(shown.warnings).toContain('The schedule has no time in the future. Change options.schedule.expression.');
@@ -113,9 +117,36 @@ test('a schedule whose times are all over is shown with a warning', () => {
 test('settings that accept any certificate are shown with a warning', () => {
   const { settings } = settingsOf(FULL);
 
-  const { warnings } = presentSettings({ settings, password: '', version: 'v1' }, null, NOW);
+  const { warnings } = presentSettings({ settings, password: '', version: 'v1', notices: [] }, null, NOW);
 
   expect(warnings.join()).toMatch(/Any certificate is accepted/);
+});
+
+test('what this version has changed is shown before the other warnings', () => {
+  const { settings } = settingsOf(FULL);
+
+  const { warnings } = presentSettings({ settings, password: '', version: 'v1', notices: ['Changed.'] }, null, NOW);
+
+  expect(warnings).toEqual(['Changed.', expect.stringMatching(/Any certificate is accepted/)]);
+});
+
+test('a removal limit keeps its figures and gets the missing ones by default, the figures of a former default too', () => {
+  const limitOf = (removalLimit: object) => settingsOf({ ...MINIMAL, options: { removalLimit } }).settings.options;
+
+  expect(limitOf({ percent: 10, atLeast: 20 }).removalLimit).toEqual({ percent: 10, atLeast: 20, windowHours: 24 });
+  expect(limitOf({ windowHours: 720 }).removalLimit).toEqual({ percent: 10, atLeast: 3, windowHours: 720 });
+});
+
+test.each([
+  [0, 'must be at least 1'],
+  [721, 'must be at most 720'],
+  [1.5, 'must be a whole number'],
+  ['24', 'must be a number'],
+  [null, 'must be a number'],
+])('a window of %j hours is refused', (windowHours, message) => {
+  const faults = faultsIn('options', { removalLimit: { windowHours } });
+
+  expect(faults).toEqual([{ path: 'options.removalLimit.windowHours', message: expect.stringContaining(message) }]);
 });
 
 test('null means the same as nothing for optional texts', () => {
@@ -149,7 +180,10 @@ test('every fault is told at once, each with its path', () => {
     },
     scope: { baseDn: 'example.org', filter: '(uid=*' },
     mapping: { userName: 'user name', localPartOnly: 'yes' },
-    options: { schedule: { expression: 'hourly', timeZone: 'Berlin' }, removalLimit: { percent: 101, atLeast: -1 } },
+    options: {
+      schedule: { expression: 'hourly', timeZone: 'Berlin' },
+      removalLimit: { percent: 101, atLeast: -1, windowHours: 0 },
+    },
     defaultPrivileges: ['root', 'none', 'login'],
   }).map(({ path }) => path);
 
@@ -166,6 +200,7 @@ test('every fault is told at once, each with its path', () => {
     'mapping.userName',
     'options.removalLimit.atLeast',
     'options.removalLimit.percent',
+    'options.removalLimit.windowHours',
     'options.schedule.expression',
     'options.schedule.timeZone',
     'scope.baseDn',

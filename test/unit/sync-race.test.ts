@@ -1,12 +1,13 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { ServiceError } from '../../lib/errors.ts';
+import { decideMissing } from '../../lib/sync/absence.ts';
 import { applyTo, planAgain } from '../../lib/sync/apply.ts';
 import { SAME_LINK, startMatching } from '../../lib/sync/matching.ts';
-import { createUser, planChanges, planUser, sortMatches } from '../../lib/sync/plan.ts';
+import { planChanges, sortMatches } from '../../lib/sync/plan.ts';
 import { readEverybody } from '../../lib/sync/reading.ts';
-import { decideMissing } from '../../lib/sync/removal.ts';
 import { CHANGED_MEANWHILE } from '../../lib/sync/step.ts';
 import type { Step } from '../../lib/sync/step.ts';
+import { createUser, planUser } from '../../lib/sync/user-step.ts';
 import type { User } from '../../lib/user/user.ts';
 import { startHouse } from '../support/house.ts';
 import type { House } from '../support/house.ts';
@@ -54,20 +55,24 @@ describe('many changes at once', () => {
 
   test('a user that others keep changing is left to the next run', async () => {
     const { users } = house.ports;
+    let tries = 0;
     const previous = aUser();
     await house.create(previous);
     const told: Step[] = [];
-    const report = { tell: async (steps: readonly Step[]) => void told.push(...steps) };
+    const report = { tell: async (steps: readonly Step[]) => void told.push(...steps), check: () => {} };
     const alwaysLate = {
-      ...users,
-      writeEach: async () => ['lostRace' as const],
-      writeTogether: async () => 'lostRace' as const,
+      write: async (_fence: unknown, groups: readonly unknown[]) => {
+        tries += 1;
+        return groups.map(() => 'lostRace' as const);
+      },
     };
     const step = planUser(previous, aPerson('id-1', 'anna'), aContext());
 
-    await applyTo(alwaysLate, { runId: 'run', token: 1 }, report as never, aContext()).each([step]);
+    const ports = { users, journal: alwaysLate };
+    await applyTo(ports, { runId: 'run', token: 1 }, report as never, aContext()).each([step]);
 
     expect(told.map(({ change }) => [change.kind, change.reason])).toEqual([['conflict', CHANGED_MEANWHILE]]);
+    expect(tries).toBe(4);
   });
 });
 
@@ -156,6 +161,21 @@ describe('a step that has lost its race is planned again', () => {
     });
   });
 
+  test('never as a link or a rename after a read that broke off: another entry may own the name', () => {
+    const cutShort = aContext({ ownsNames: false });
+    const byHand = aUser({ id: 'account-9', directory: null });
+    const other = aUser({ userName: 'anna.weber', version: 2 });
+    const update = planUser(aUser(), person, cutShort);
+
+    for (const current of [byHand, other]) {
+      expect(planAgain(update, [current], cutShort)).toMatchObject({
+        change: { kind: 'conflict', reason: CHANGED_MEANWHILE },
+        write: null,
+      });
+    }
+    expect(planAgain(update, [other], context).write).toMatchObject({ kind: 'rename' });
+  });
+
   test('as a mark again, where a missing user was edited', () => {
     const edited = aUser({ version: 2, privileges: ['login', 'export'] });
     const again = planAgain(mark(aUser()), [edited], aContext({ missingUsers: 'delete', gracePeriodDays: 7 }));
@@ -175,11 +195,13 @@ describe('what the stores and the directory contradict each other in', () => {
       nameKey: userName,
       linkKey: `entryuuid:${directory!.id}`,
       fingerprint,
+      disabledBySync: false,
     }));
   }
 
   test('two users tied to one entry are both left alone, and both are told', async () => {
-    const twins = [aUser(), aUser({ id: 'account-2', userName: 'anna.weber' })];
+    const anna = aUser();
+    const twins = [anna, { ...anna, id: 'account-2', userName: 'anna.weber' }];
     const matching = await startMatching(links(twins), 'entryuuid');
     matching.add({ kind: 'person', person: aPerson('id-1', 'anna') });
     const matches = matching.finish();
@@ -190,24 +212,16 @@ describe('what the stores and the directory contradict each other in', () => {
     const stored = new Map([['anna', twins[0]!]]);
     const sorted = sortMatches(matches, stored, aContext());
     const nothing = { removals: [], disabling: [], marks: [], withheld: [], settled: 0 };
-    const plan = planChanges(matches, sorted, nothing, stored, aContext());
+    const plan = planChanges(matches.fresh, sorted, nothing, [], stored, aContext());
     // The other one has gone since its link was read.
     expect(plan.others.map(({ change }) => [change.kind, change.userId])).toEqual([['conflict', 'account-1']]);
   });
 
-  test('a user that was tied to another entry since its link was read is in conflict', () => {
+  test('a user that was tied to another entry since its link was read is in conflict', async () => {
     const person = aPerson('id-1', 'renamed');
     const matches = {
-      read: 1,
-      unidentified: 0,
-      known: 1,
-      unchanged: 0,
-      changed: [{ nameKey: 'anna', person }],
-      fresh: [],
-      missing: [],
-      contradictions: [],
-      skipped: [],
-      isTaken: () => true,
+      ...(await startMatching(links([]), 'entryuuid')).finish(),
+      changed: [{ nameKey: 'anna', person, disabledBySync: false }],
     };
     const other = aUser({ directory: { ...aUser().directory!, id: 'id-9' } });
     for (const stored of [new Map<string, User>(), new Map([['anna', other]])]) {

@@ -79,15 +79,14 @@ describe('a run', () => {
     for (const user of after) expect(user.id).toBe(ids.get(user.directory!.id));
   });
 
-  test('gives the name of somebody it deletes to somebody new, as another account', async () => {
+  test('gives the name of somebody it deletes to somebody who is renamed', async () => {
     await house.configure({ options: { missingUsers: 'delete' } });
-    house.directory.people = [somebody('1', 'anna')];
+    house.directory.people = [somebody('1', 'anna'), somebody('2', 'anna.weber')];
     await house.run();
-    const former = await house.user('anna');
     house.directory.people = [somebody('2', 'anna')];
     const run = await house.run();
-    expect(run.totals).toMatchObject(totals({ created: 1, deleted: 1 }));
-    expect((await house.user('anna'))!.id).not.toBe(former!.id);
+    expect(run.totals).toMatchObject(totals({ renamed: 1, deleted: 1 }));
+    expect(await house.user('anna')).toMatchObject({ directory: { id: '2' } });
   });
 
   test('links a user made by hand for the directory, and never an integrated one', async () => {
@@ -136,7 +135,9 @@ test('a run that can use no entry at all says so', async () => {
   house.directory.people = [1, 2, 3].map((id) => ({ entry: anEntry(`${id}`, { cn: ['No uid here'] }) }));
   const run = await house.run();
   expect(run.totals.skipped).toBe(3);
-  expect(run.notices).toEqual([expect.stringMatching(/None of the 3 entries could be used: the entry has no uid/u)]);
+  expect(run.notices).toEqual([
+    expect.stringMatching(/None of the 3 entries could be used.* most frequent reason: the entry has no uid/u),
+  ]);
 });
 
 test('progress is shown within a second or so although the directory keeps the run waiting', async () => {
@@ -248,16 +249,29 @@ describe('missing users', () => {
     expect(await house.users()).toHaveLength(4);
   });
 
-  test('tied by another unique id than the one in use are never removed', async () => {
+  test('linked by another unique id than the one in use are never removed, and linked anew by approval only', async () => {
     await lose();
-    await house.configure({ options: { missingUsers: 'delete' } });
+    const accounts = new Map((await house.users()).map(({ userName, id }) => [userName, id]));
+    await house.configure({ options: { missingUsers: 'delete', removalLimit: { atLeast: 4 } } });
     house.directory.idAttribute = 'employeenumber';
     const run = await house.run();
-    expect(run.totals).toMatchObject({ ...totals({ withheld: 4 }), conflict: 2 });
-    expect((await house.changes(run)).map(({ reason }) => reason).join()).toMatch(
-      /would be deleted; .*linked by entryuuid/u,
-    );
+    expect(run.totals).toMatchObject({ ...totals({ withheld: 4 }), conflict: 0 });
+    const lines = await house.changes(run);
+    expect(
+      lines.map(({ userName, proposes }) => [userName, proposes]).toSorted((a, b) => (String(a) < String(b) ? -1 : 1)),
+    ).toEqual([
+      ['user0', 'link'],
+      ['user1', 'link'],
+      ['user2', undefined],
+      ['user3', undefined],
+    ]);
+    expect(lines.map(({ reason }) => reason).join()).toMatch(/would be deleted; .*linked by entryuuid/u);
     expect(await house.users()).toHaveLength(4);
+
+    await house.approve(run);
+    expect((await house.run()).totals).toMatchObject(totals({ linked: 2, withheld: 2 }));
+    for (const { userName, id } of await house.users()) expect(id).toBe(accounts.get(userName));
+    expect((await house.user('user0'))!.directory).toMatchObject({ id: '0', idAttribute: 'employeenumber' });
   });
 });
 
@@ -349,25 +363,61 @@ describe('the unique id', () => {
 });
 
 describe('an incomplete read', () => {
-  test('creates and updates, but neither disables nor deletes anybody', async () => {
+  const REASON = 'the server stopped at its size limit';
+
+  beforeEach(async () => {
     await house.configure({ options: { missingUsers: 'delete' } });
     house.directory.people = people(30);
     await house.run();
+    await house.create(aUser({ id: 'by-hand', userName: 'hand', directory: null }));
     house.directory.people = [
       somebody('0', 'user0', { dn: 'uid=0,ou=moved,dc=example,dc=com' }),
       somebody('1', 'user1', { disabled: true }),
+      somebody('2', 'another.name'),
+      somebody('3', 'another.name.too', { disabled: true }),
+      somebody('h', 'hand'),
       somebody('new'),
     ];
-    house.directory.proof = { complete: false, reasons: ['the server stopped at its size limit'] };
+  });
+
+  test('updates and carries out marks, but takes no name and removes nobody for being absent', async () => {
+    house.directory.proof = { complete: false, reasons: [REASON] };
     const run = await house.run();
+
     expect(run).toMatchObject({
       status: 'partial',
-      completeness: { complete: false, reasons: ['the server stopped at its size limit'] },
-      totals: totals({ created: 1, renamed: 1, withheld: 1 }),
+      completeness: { complete: false, reasons: [REASON] },
+      totals: totals({ renamed: 1, disabled: 2 }),
     });
-    expect(await house.users()).toHaveLength(31);
+    expect(run.notices).toEqual([expect.stringMatching(/^Nobody was created, renamed or linked.* 4 people/u)]);
     expect(house.directory.calls.located).toBe(0);
-    expect((await house.users()).every(({ disabledBy }) => disabledBy === null)).toBe(true);
+    expect(await house.users()).toHaveLength(31);
+    expect((await house.user('user0'))!.directory!.dn).toContain('ou=moved');
+    expect(await house.user('user2')).toMatchObject({ version: 1 });
+    expect(await house.user('user3')).toMatchObject({ disabledBy: 'sync', directory: { id: '3' } });
+    expect((await house.user('hand'))!.directory).toBeNull();
+    expect((await house.users()).every(({ directory }) => directory === null || directory.missingSince === null)).toBe(
+      true,
+    );
+  });
+
+  test('whose only gap is an unread referral creates, renames and links as well', async () => {
+    house.directory.proof = { complete: false, reasons: ['a referral was not read'], onlyReferrals: true };
+    const run = await house.run();
+
+    expect(run).toMatchObject({
+      status: 'partial',
+      totals: totals({ created: 1, renamed: 2, linked: 1, disabled: 2 }),
+      notices: [],
+    });
+    expect(await house.users()).toHaveLength(32);
+    expect(await house.user('another.name.too')).toMatchObject({ disabledBy: 'sync', directory: { id: '3' } });
+  });
+
+  test('keeps to the limit for marks', async () => {
+    house.directory.people = people(10).map(({ entry }) => ({ entry: { ...entry, mark: 'shadowexpire' } }));
+    house.directory.proof = { complete: false, reasons: [REASON] };
+    expect((await house.run()).totals).toMatchObject(totals({ withheld: 10 }));
   });
 });
 
@@ -388,7 +438,6 @@ describe('the guard', () => {
     const run = await house.run();
     expect(run).toMatchObject({ status: 'succeeded', totals: totals({ withheld: 5, created: 1 }) });
     expect(run.notices).toEqual([expect.stringMatching(/5 of 40 users.*limit is 4/u)]);
-    expect(house.directory.calls.located).toBe(0);
   });
 
   test('withholds everything when the directory answers with nobody, however few are known', async () => {
@@ -400,29 +449,37 @@ describe('the guard', () => {
   });
 
   test('counts people whom the directory suddenly marks disabled', async () => {
-    house.directory.people = people(40).map(({ entry }) => ({ entry: { ...entry, disabled: true } }));
+    house.directory.people = people(40).map(({ entry }) => ({ entry: { ...entry, mark: 'nsaccountlock' } }));
     expect((await house.run()).totals).toMatchObject(totals({ withheld: 40 }));
     expect((await house.users()).every(({ disabledBy }) => disabledBy === null)).toBe(true);
   });
 
-  test('withholds even approved removals when the directory answers with nobody', async () => {
-    house.directory.people = people(30);
-    const withheld = await house.run();
+  test('lets approved removals through although the directory answers with nobody, and only those', async () => {
     house.directory.people = [];
-    const approval = await house.run({ approves: withheld.id });
-    expect(approval.totals).toMatchObject(totals({ withheld: 40 }));
-    expect(await house.users()).toHaveLength(40);
+    const withheld = await house.run();
+    await house.approve(withheld, ({ userName }) => userName === 'user7' || userName === 'user8');
+    expect((await house.run()).totals).toMatchObject(totals({ deleted: 2, withheld: 38 }));
+    expect(await house.users()).toHaveLength(38);
   });
 
-  test('does not count an approval that was given under other settings', async () => {
-    await house.configure({ options: { missingUsers: 'disable', removalLimit: { percent: 10, atLeast: 3 } } });
+  test.each<[change: string, over: Parameters<House['configure']>[0]]>([
+    ['the treatment of missing users', { options: { missingUsers: 'disable', removalLimit: { percent: 1 } } }],
+    ['the scope', { scope: { filter: '(uid=*)' }, options: { missingUsers: 'delete' } }],
+    ['the unique id', { mapping: { uniqueId: 'entryUUID' }, options: { missingUsers: 'delete' } }],
+  ])('ends an approval when %s changes', async (_change, over) => {
     house.directory.people = people(30);
-    const withheld = await house.run();
-    expect((await house.changes(withheld))[0]!.reason).toMatch(/^would be disabled; 10 of 40/u);
-    await house.configure({ options: { missingUsers: 'delete', removalLimit: { percent: 10, atLeast: 3 } } });
-    const approval = await house.run({ approves: withheld.id });
-    expect(approval.totals).toMatchObject(totals({ withheld: 10 }));
-    expect(approval.notices.join()).toMatch(/settings have changed/u);
+    await house.approve(await house.run());
+    expect(await house.ports.approvals.list()).toHaveLength(10);
+    await house.configure(over);
+    expect((await house.run()).totals).toMatchObject(totals({ withheld: 10 }));
+    expect(await house.ports.approvals.list()).toEqual([]);
+  });
+
+  test('keeps an approval when other settings change', async () => {
+    house.directory.people = people(30);
+    await house.approve(await house.run());
+    await house.configure({ options: { missingUsers: 'delete', removalLimit: { percent: 0, atLeast: 0 } } });
+    expect((await house.run()).totals).toMatchObject(totals({ deleted: 10 }));
   });
 
   test('does not count those who have been disabled for long: they are not among the users it protects', async () => {
@@ -430,6 +487,7 @@ describe('the guard', () => {
     house.directory.people = people(10);
     expect((await house.run()).totals).toMatchObject(totals({ disabled: 30 }));
     await house.configure({ options: { missingUsers: 'disable', removalLimit: { percent: 10, atLeast: 0 } } });
+    house.passDays(2);
     house.directory.people = people(8);
     const run = await house.run();
     expect(run.totals).toMatchObject(totals({ withheld: 2 }));
@@ -456,26 +514,26 @@ describe('the guard', () => {
     const withheld = await house.run();
     expect(withheld.totals).toMatchObject({ withheld: 1_049, deleted: 0 });
 
-    const approved = await house.run({ approves: withheld.id });
+    await house.approve(withheld);
+    const approved = await house.run();
 
     expect(approved.totals).toMatchObject({ withheld: 0, deleted: 1_049 });
-  });
-
-  test('does not count an approval of a run that is not there any more', async () => {
-    house.directory.people = [somebody('1')];
-    const run = await house.run({ approves: 'gone' });
-    expect(run.notices.join(' ')).toMatch(/approval/iu);
+    const done = await house.ports.approvals.list();
+    expect([done.length, done.every((each) => each.done)]).toEqual([1_049, true]);
   });
 
   test('lets approved removals through, after another look, and only those', async () => {
     house.directory.people = people(30);
     const withheld = await house.run();
     expect(withheld.totals.withheld).toBe(10);
-    // One of the ten has come back before the approval.
+    await house.approve(withheld);
+    // One of the ten comes back before the run, so its approval ends: another absence is another matter.
     house.directory.people = people(31);
-    const approval = await house.run({ approves: withheld.id });
-    expect(approval.totals).toMatchObject(totals({ deleted: 9 }));
+    expect((await house.run()).totals).toMatchObject(totals({ deleted: 9, updated: 1 }));
     expect(await house.users()).toHaveLength(31);
+    await house.configure({ options: { missingUsers: 'delete', removalLimit: { percent: 0, atLeast: 0 } } });
+    house.directory.people = people(30);
+    expect((await house.run()).totals).toMatchObject(totals({ withheld: 1 }));
   });
 });
 
@@ -606,18 +664,29 @@ describe('for any directory and any users', () => {
     readonly after: readonly MemoryPerson[];
     readonly manual: readonly User[];
     readonly missingUsers: 'keep' | 'disable' | 'delete';
+    /** Whether the later reads are complete. */
+    readonly isComplete: boolean;
+    /** Whether there is another server, which still shows what was there before. */
+    readonly hasOtherServer: boolean;
   }
   const names = ['a', 'b', 'c', 'd', 'e', 'A', 'b ', ''];
   const person = fc
     .record({
-      id: fc.integer({ min: 1, max: 7 }).map(String),
+      // Some ids differ only in letter case.
+      id: fc.constantFrom('1', '2', '3', '4', '5', 'x', 'X', 'xx', 'Xx'),
       uid: fc.constantFrom(...names),
       dn: fc.constantFrom('ou=x', 'ou=y'),
       disabled: fc.boolean(),
       inScope: fc.boolean(),
+      cn: fc.constantFrom([], ['Somebody']),
+      mail: fc.constantFrom([], ['a@example.test'], ['b@example.test', 'c@example.test']),
     })
-    .map(({ id, uid, dn, disabled, inScope }): MemoryPerson => ({
-      entry: anEntry(id, uid === '' ? {} : { uid: [uid] }, { dn: `cn=${id},${dn}`, disabled }),
+    .map(({ id, uid, dn, disabled, inScope, cn, mail }): MemoryPerson => ({
+      entry: anEntry(
+        id,
+        { ...(uid !== '' && { uid: [uid] }), ...(cn.length > 0 && { cn }), ...(mail.length > 0 && { mail }) },
+        { dn: `cn=${id},${dn},dc=example,dc=com`, disabled },
+      ),
       inScope,
     }));
   const manual = fc
@@ -633,6 +702,8 @@ describe('for any directory and any users', () => {
     after: fc.array(person, { maxLength: 9 }),
     manual: fc.uniqueArray(manual, { selector: ({ userName }) => userName, maxLength: 3 }),
     missingUsers: fc.constantFrom('keep', 'disable', 'delete'),
+    isComplete: fc.constantFrom(true, true, false),
+    hasOtherServer: fc.boolean(),
   });
   const comparable = (users: readonly User[]): unknown[] =>
     users.map(({ userName, disabledBy, authentication, directory }) => ({
@@ -642,13 +713,17 @@ describe('for any directory and any users', () => {
       directory,
     }));
 
-  async function play({ before, after, manual: users, missingUsers }: Scene): Promise<House> {
+  async function play(given: Scene): Promise<House> {
+    const { before, after, manual: users, missingUsers } = given;
     const stage = await startHouse();
-    await stage.configure({ options: { missingUsers } });
+    const servers = given.hasOtherServer ? ['127.0.0.1', 'other'] : ['127.0.0.1'];
+    await stage.configure({ connection: { servers }, options: { missingUsers } });
+    if (given.hasOtherServer) stage.directory.addServer('other').people = [...before];
     for (const user of users) await stage.create(user);
     stage.directory.people = [...before];
     await stage.run();
     stage.directory.people = [...after];
+    if (!given.isComplete) stage.directory.proof = { complete: false, reasons: ['size limit'] };
     return stage;
   }
 
@@ -678,6 +753,28 @@ describe('for any directory and any users', () => {
         const [one, other] = [await forwards.run(), await backwards.run()];
         expect(one.totals).toEqual(other.totals);
         expect(comparable(await forwards.users())).toEqual(comparable(await backwards.users()));
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test('approving everything leaves nothing that could be approved, and removes nobody who was read', async () => {
+    await fc.assert(
+      fc.asyncProperty(scene, async (given) => {
+        const stage = await play({ ...given, isComplete: true });
+        const open = async (run: Run): Promise<Change[]> =>
+          (await stage.changes(run)).filter(({ proposes }) => proposes !== undefined);
+        const shown = new Set(given.after.filter((each) => each.inScope).map(({ entry }) => entry.id));
+        const present = (await stage.users()).filter(({ directory }) => directory !== null && shown.has(directory.id));
+        let run = await stage.run();
+        // What an approved link would empty is proposed by the run that links.
+        for (const _round of [1, 2, 3]) {
+          await stage.approve(run);
+          run = await stage.run();
+        }
+        expect(await open(run)).toEqual([]);
+        const left = new Set((await stage.users()).map(({ id }) => id));
+        expect(present.filter(({ id }) => !left.has(id))).toEqual([]);
       }),
       { numRuns: 150 },
     );

@@ -13,6 +13,7 @@ import { describeResult, LIMIT_RESULTS, RESULT, searchFault } from '../fault.ts'
 import { leadsToNobody, type RootDse } from '../root-dse.ts';
 import type { Scope } from '../scope.ts';
 import { toSearchFilter } from '../search-filter.ts';
+import { readOn } from './range.ts';
 
 /**
  * Entries per page. Active Directory returns no larger pages (MaxPageSize), and the limits of other servers usually
@@ -34,9 +35,6 @@ const SMALL_PAGE_SIZE = 100;
 const MAX_EMPTY_PAGES = 100;
 
 const FIRST_PAGE = Buffer.alloc(0);
-
-/** Results that mean trouble with this server, so that another one may succeed. */
-const UNWELL: ReadonlySet<number> = new Set([RESULT.busy, RESULT.unavailable]);
 
 interface Page {
   readonly entries: Entry[];
@@ -69,6 +67,7 @@ export async function* readScope(
     };
     try {
       const end = await connection.search(search, withinMs(), (found) => entries.push(reading.read(found)));
+      await readOn(connection, reading, entries, withinMs);
       return { entries, end };
     } catch (error) {
       if (error instanceof ServiceError) return { entries, end: error };
@@ -77,6 +76,7 @@ export async function* readScope(
   }
 
   const reasons = new Set<string>();
+  const unread = new Set<string>();
   let brokeOff: boolean = false;
   let read = 0;
   let emptyPages = 0;
@@ -103,12 +103,13 @@ export async function* readScope(
     else read += entries.length;
     emptyPages = entries.length === 0 ? emptyPages + 1 : 0;
 
-    brokeOff = end instanceof ServiceError || UNWELL.has(end.status);
+    // Any result but a limit may be trouble with this server alone, for example a cookie that it has forgotten.
+    brokeOff = end instanceof ServiceError || (end.status !== RESULT.success && !LIMIT_RESULTS.has(end.status));
     if (end instanceof ServiceError) {
       reasons.add(`The read broke off after ${read} entries: ${end.message}.`);
     } else {
       for (const reference of end.references.filter((url) => !leadsToNobody(url, scope.depth, rootDse.vendor))) {
-        reasons.add(`A part of the directory is on another server and was not read: ${reference}.`);
+        unread.add(`A part of the directory is on another server and was not read: ${reference}.`);
       }
       const cookie = cookieOf(end);
       if (end.status !== RESULT.success) {
@@ -137,7 +138,12 @@ export async function* readScope(
     // the next major garbage collection: 60 MB of them at 200,000 people.
     entries.length = 0;
   }
-  return { complete: reasons.size === 0, reasons: [...reasons], ...(brokeOff ? { brokeOff } : {}) };
+  return {
+    complete: reasons.size === 0 && unread.size === 0,
+    reasons: [...unread, ...reasons],
+    ...(brokeOff ? { brokeOff } : {}),
+    ...(unread.size > 0 && reasons.size === 0 ? { onlyReferrals: true } : {}),
+  };
 }
 
 /** Whether OpenLDAP refused the page size. Other limits have the same result code, but smaller pages would not help. */
@@ -160,7 +166,7 @@ function cookieOf(answer: Answer): Buffer | null {
 function throwFault(end: Answer | ServiceError, server: string, baseDn: string): void {
   if (end instanceof ServiceError) throw end;
   if (end.status === RESULT.success || LIMIT_RESULTS.has(end.status)) return;
-  throw searchFault(end.status, end.diagnostic, server, `the search below ${baseDn}`);
+  throw searchFault(end.status, end.diagnostic, server, `the search below ${baseDn || 'the root'}`);
 }
 
 function adviceFor(end: Answer): string {

@@ -1,0 +1,259 @@
+import type { BranchState } from '../directory/directory.ts';
+import type { Person } from '../directory/mapping.ts';
+import type { OptionSettings } from '../settings/settings.ts';
+/**
+ * Decides which missing users are really absent: the grace period, two reads after a change of server, the second look,
+ * and vanished branches. Whether they may be removed is decided in removal.ts.
+ */
+import { nameKeyOf } from '../user/user.ts';
+import type { User } from '../user/user.ts';
+import type { Approval } from './approval-store.ts';
+import type { Guard } from './guard.ts';
+import type { OpenApprovals } from './open-approvals.ts';
+import type { Report } from './report.ts';
+import type { Change } from './run.ts';
+import type { SecondLook, Sighting } from './second-look.ts';
+import type { PlanContext, Step } from './step.ts';
+import { differences, line, stepOf, touched, withoutSessions } from './step.ts';
+import { findVanishedBranches } from './vanished-branch.ts';
+
+/** A user that would lose access. */
+export interface Removal {
+  readonly user: User;
+  readonly how: 'disable' | 'delete';
+  /** The reason to remove: the finding of the second look, or a mark of the directory. */
+  readonly cause: 'goneFromDirectory' | 'outOfScope' | 'mark';
+  readonly person: Person | null;
+  /** The approval of an administrator; null if there is none. */
+  readonly approval: Approval | null;
+}
+
+/** What can't be removed, and why. `approvable`: whether an approval would override the reason. */
+export interface Withheld {
+  readonly user: User;
+  readonly how: Removal['how'];
+  readonly cause: Removal['cause'] | null;
+  readonly reason: string;
+  readonly approvable: boolean;
+  /** The branch with which the person vanished. */
+  readonly vanishedBranch?: string;
+}
+
+type Candidate = Pick<Removal, 'user' | 'how' | 'approval'>;
+
+/** The facts that absence depends on. */
+export interface AbsenceInput {
+  /** Users whose entry a complete read did not show; empty after any other read. */
+  readonly missing: readonly User[];
+  /** Names that entries of a contradiction have: a missing user of such a name may be one of them. */
+  readonly claimed: ReadonlySet<string>;
+  /** Entries that the directory returned. */
+  readonly read: number;
+  readonly baseDn: string;
+}
+
+/** The outside world that absence depends on. */
+export interface AbsencePorts {
+  readonly look: Pick<SecondLook, 'find'>;
+  readonly judgeBranch: (dn: string) => Promise<BranchState>;
+  readonly guard: Guard;
+  readonly approvals: Pick<OpenApprovals, 'find'>;
+  readonly report: Pick<Report, 'stage' | 'notice'>;
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+/** So many missing users are looked for at most, unless approved: above the limit, all are withheld anyway. */
+const LOOKED_FOR = 1_000;
+
+const NOBODY_READ = 'the directory returned no entries';
+
+/** The decision about one missing user, before the second look. */
+export type MissingDecision =
+  | { readonly kind: 'nothing' }
+  /** Record since when the user is missing. */
+  | { readonly kind: 'mark'; readonly step: Step }
+  /** Disable or delete the user, if nothing speaks against it. */
+  | { readonly kind: 'overdue'; readonly how: Removal['how'] };
+
+/**
+ * What to do about a user that a complete read did not show. The first absence is believed only if the last complete
+ * read came from the same server; otherwise the next complete read has to miss the user as well.
+ */
+export function decideMissing(user: User, context: PlanContext): MissingDecision {
+  if (user.authentication !== 'directory' || user.directory === null) return { kind: 'nothing' };
+  const { missingSince: since, contestedBy } = user.directory;
+  // The newcomer is gone, or the user's own entry was found: nothing is contested any more.
+  if (contestedBy !== undefined) return { kind: 'mark', step: markMissing(user, context) };
+  const missingMs = since === null ? 0 : context.now.getTime() - Date.parse(since);
+  const how = removalFor(user, context.missingUsers);
+  const isBelieved = since !== null || context.sameServer;
+  if (how !== null && isBelieved && missingMs >= context.gracePeriodDays * DAY_MS) return { kind: 'overdue', how };
+  return since === null ? { kind: 'mark', step: markMissing(user, context) } : { kind: 'nothing' };
+}
+
+function removalFor(user: User, missingUsers: OptionSettings['missingUsers']): Removal['how'] | null {
+  if (missingUsers === 'delete') return 'delete';
+  return missingUsers === 'disable' && user.disabledBy === null ? 'disable' : null;
+}
+
+/** Records since when a user is missing and, if given, the branch that vanished. `change`: another line than usual. */
+export function markMissing(
+  user: User,
+  context: PlanContext,
+  change?: (fields: Change['fields']) => Change,
+  vanishedBranch?: string,
+): Step {
+  const { contestedBy: _contestedBy, ...former } = user.directory!;
+  const link = { ...former, ...(vanishedBranch !== undefined && { vanishedBranch }) };
+  const next: User = { ...touched(user, context), ...missingNow(link, context) };
+  const fields = differences(user, next);
+  return stepOf(
+    change?.(fields) ?? { ...line('updated', next), fields, reason: 'missing from the directory' },
+    { kind: 'update', user: next, previous: user },
+    null,
+  );
+}
+
+// No fingerprint, so that the next run compares the whole record if the person returns.
+function missingNow(
+  link: NonNullable<User['directory']>,
+  context: PlanContext,
+): Pick<User, 'directory' | 'fingerprint'> {
+  return { directory: { ...link, missingSince: link.missingSince ?? context.now.toISOString() }, fingerprint: null };
+}
+
+/** The decision about missing users. */
+export interface AbsenceDecision {
+  /** Steps that mark users as missing for the first time. */
+  readonly marks: readonly Step[];
+  /** Users who need no further change. */
+  readonly settled: number;
+  readonly removals: readonly Removal[];
+  readonly withheld: readonly Withheld[];
+}
+
+/** Who is really absent: found by no server, or out of scope, and not together with a whole branch. */
+export async function decideAbsence(
+  { missing, claimed, read, baseDn }: AbsenceInput,
+  { look, judgeBranch, guard, approvals, report }: AbsencePorts,
+  context: PlanContext,
+): Promise<AbsenceDecision> {
+  const marks: Step[] = [];
+  const withheld: Withheld[] = [];
+  const overdue: Candidate[] = [];
+  let settled = 0;
+  for (const user of missing) {
+    // Asked for everybody, because an approval lasts as long as the person is missing.
+    const approval = approvals.find(user, 'remove');
+    const decision = claimed.has(nameKeyOf(user)) ? NOTHING : decideMissing(user, context);
+    if (decision.kind === 'mark') marks.push(decision.step);
+    else if (decision.kind === 'nothing') settled += 1;
+    else overdue.push({ user, how: decision.how, approval });
+  }
+
+  const unapproved = overdue.filter(({ approval }) => approval === null);
+  const tooMany = unapproved.length > LOOKED_FOR ? guard.refusal('absence', unapproved.length) : null;
+  const beforehand = read === 0 ? NOBODY_READ : tooMany;
+  if (beforehand !== null && unapproved.length > 0) {
+    report.notice(`${unapproved.length} removals are withheld: ${beforehand}.`);
+  }
+  const lookedFor: Candidate[] = [];
+  for (const candidate of overdue) {
+    const { idAttribute } = candidate.user.directory!;
+    if (idAttribute !== context.idAttribute) {
+      const reason = `the user is linked by ${idAttribute}, but the unique id in use is ${context.idAttribute}`;
+      withheld.push({ ...candidate, cause: null, reason, approvable: false });
+    } else if (candidate.approval === null && beforehand !== null) {
+      withheld.push({ ...candidate, cause: null, reason: beforehand, approvable: true });
+    } else lookedFor.push(candidate);
+  }
+
+  if (lookedFor.length > 0) await report.stage('verifying');
+  const sightings = await look.find(lookedFor.map(({ user }) => user));
+  const absent: Removal[] = [];
+  for (const candidate of lookedFor) {
+    const judged = judgeSighting(candidate, sightings.get(candidate.user.id)!);
+    if ('reason' in judged) withheld.push(judged);
+    else absent.push(judged);
+  }
+
+  // Approved ones as well: whoever approves a part of a branch does not approve the rest.
+  const gone = absent.filter(({ cause }) => cause === 'goneFromDirectory');
+  const vanished = await findVanishedBranches(
+    gone.map(({ user }) => user),
+    baseDn,
+    judgeBranch,
+  );
+  const removals: Removal[] = [];
+  const kept = new Map<string, number>();
+  for (const removal of absent) {
+    const branch = removal.approval === null ? vanished.get(removal.user.id) : undefined;
+    if (branch === undefined) removals.push(removal);
+    else {
+      withheld.push({ ...removal, reason: vanishedReason(branch), approvable: true, vanishedBranch: branch });
+      kept.set(branch, (kept.get(branch) ?? 0) + 1);
+    }
+  }
+  for (const [branch, count] of kept) {
+    report.notice(`${count} removals are withheld: ${vanishedReason(branch)}.`);
+  }
+  return { marks, withheld, settled, removals };
+}
+
+const NOTHING: MissingDecision = { kind: 'nothing' };
+
+function vanishedReason(branch: string): string {
+  return (
+    `nobody is left below ${branch}, and the entry does not say that it is empty: ` +
+    'the bind DN may have lost the right to read it'
+  );
+}
+
+/**
+ * Decides about one missing user by where all servers see the person. An approval overrides doubts, never a sighting.
+ */
+export function judgeSighting(candidate: Candidate, sighting: Sighting): Removal | Withheld {
+  const remove = (cause: Removal['cause']): Removal => ({ ...candidate, cause, person: null });
+  const keep = (reason: string, approvable: boolean): Withheld => ({
+    ...candidate,
+    cause: null,
+    reason,
+    approvable,
+  });
+  const { kind } = sighting;
+  if (kind === 'gone') return remove('goneFromDirectory');
+  if (kind === 'outOfScope') return remove('outOfScope');
+  if (kind === 'inScope') return keep('the second look found the entry in scope', false);
+  if (kind === 'unknown') return keep(sighting.reason, false);
+  return candidate.approval === null ? keep(sighting.reason, true) : remove('goneFromDirectory');
+}
+
+/** The step that removes a missing user. */
+export function removeUser({ user, how, cause, approval }: Removal, context: PlanContext): Step {
+  const more: Pick<Step, 'counts' | 'approvals'> =
+    approval === null ? { counts: ['absence'], approvals: [] } : { counts: ['approved'], approvals: [approval] };
+  if (how === 'delete') {
+    return stepOf({ ...line('deleted', user), reason: cause }, { kind: 'delete', previous: user }, null, more);
+  }
+  const next: User = { ...touched(user, context), ...missingNow(user.directory!, context), disabledBy: 'sync' };
+  const change = { ...line('disabled', next), fields: differences(user, next), reason: cause };
+  return stepOf(change, { kind: 'update', user: withoutSessions(next), previous: user }, null, more);
+}
+
+/** Says so if more users than the limit allows are missing for the first time: there is time to find the cause. */
+export function noticeNewAbsence(
+  marks: readonly Step[],
+  { allowed, known }: Pick<Guard, 'allowed' | 'known'>,
+  { missingUsers, gracePeriodDays }: Pick<OptionSettings, 'missingUsers' | 'gracePeriodDays'>,
+  report: Pick<Report, 'notice'>,
+): void {
+  if (marks.length <= allowed) return;
+  const threat =
+    missingUsers === 'keep'
+      ? 'They are kept, as the settings say'
+      : `If they stay missing, they are to be ${missingUsers}d after ${gracePeriodDays} days`;
+  report.notice(
+    `${marks.length} of ${known} users are missing for the first time. ${threat}. If this is unexpected, check the ` +
+      'base DN, the filter, and the rights of the bind DN.',
+  );
+}

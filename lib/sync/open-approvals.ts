@@ -1,0 +1,47 @@
+/**
+ * The approvals that hold in one run. Decides whether an approval covers a proposal, and which approvals have ended.
+ * What an approval overrides is decided where the proposal is made.
+ */
+import type { User } from '../user/user.ts';
+import type { Approval, StoredApproval } from './approval-store.ts';
+import type { Proposal } from './run.ts';
+
+/** The approvals of one run, asked for once per proposal. */
+export interface OpenApprovals {
+  /**
+   * The approval of this proposal; null if there is none. An approval to remove a user for being absent ends when the
+   * person is read again: it covers only an absence that began before it was given.
+   *
+   * @param directoryId the id of the entry that the user would be linked to; null for every other proposal
+   */
+  find(user: User, proposes: Proposal, directoryId?: string | null): Approval | null;
+  /** Approvals for other settings: they have ended whatever the run finds. */
+  readonly outdated: readonly Approval[];
+  /** Approvals that no proposal has asked for: after a complete read, they have ended. */
+  unused(): readonly Approval[];
+}
+
+/** Opens the stored approvals for a run with this `approvalScope`. */
+export function openApprovals(stored: readonly StoredApproval[], approvalScope: string): OpenApprovals {
+  const given = stored.filter(({ done }) => !done);
+  const holding = new Map(
+    given.filter((each) => each.approvalScope === approvalScope).map((each) => [keyOf(each), each]),
+  );
+  const asked = new Set<Approval>();
+  return {
+    find(user, proposes, directoryId = null) {
+      const approval = holding.get(keyOf({ userId: user.id, proposes }));
+      if (approval === undefined || approval.directoryId !== directoryId) return null;
+      const since = user.directory?.missingSince ?? null;
+      if (proposes === 'remove' && since !== null && since > approval.approvedAt) return null;
+      asked.add(approval);
+      return approval;
+    },
+    outdated: given.filter((each) => each.approvalScope !== approvalScope),
+    unused: () => [...holding.values()].filter((each) => !asked.has(each)),
+  };
+}
+
+function keyOf({ userId, proposes }: Pick<Approval, 'userId' | 'proposes'>): string {
+  return `${proposes} ${userId}`;
+}

@@ -1,0 +1,624 @@
+/**
+ * Whole runs against views of the directory that can't be trusted: rows S1 to S11 of what went wrong before, each with
+ * its siblings. Whoever should stay stays, keeps the data, and is not let in again.
+ */
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { Change, Proposal, Run, Totals } from '../../lib/sync/run.ts';
+import type { User } from '../../lib/user/user.ts';
+import { startHouse } from '../support/house.ts';
+import type { House } from '../support/house.ts';
+import { unreachable } from '../support/memory-directory.ts';
+import type { MemoryPerson, MemoryServer } from '../support/memory-directory.ts';
+import { anEntry, aUser } from '../support/people.ts';
+
+const BASE = 'dc=example,dc=com';
+/** A limit that lets everybody go, for rows that are about something else. */
+const NO_LIMIT = { percent: 100, atLeast: 100 };
+
+let house: House;
+beforeEach(async () => {
+  house = await startHouse();
+  await house.configure({ options: { missingUsers: 'delete', removalLimit: NO_LIMIT } });
+});
+
+/** Person number n below an ou; `over` replaces parts of the entry. */
+function person(number: number, ou = 'people', over: Parameters<typeof anEntry>[2] = {}): MemoryPerson {
+  const uid = `user${number}`;
+  const attributes = { uid: [uid], cn: [`Person ${number}`], mail: [`${uid}@example.test`] };
+  return { entry: anEntry(`id-${number}`, attributes, { dn: `uid=${uid},ou=${ou},${BASE}`, ...over }) };
+}
+const people = (from: number, to: number, ou?: string): MemoryPerson[] =>
+  Array.from({ length: to - from }, (_, index) => person(from + index, ou));
+
+const NOTHING = { created: 0, renamed: 0, linked: 0, disabled: 0, enabled: 0, deleted: 0, withheld: 0, conflict: 0 };
+const totals = (over: Partial<Totals> = {}): Partial<Totals> => ({ ...NOTHING, ...over });
+
+async function withheldLines(run: Run, proposes: Proposal): Promise<readonly Change[]> {
+  const lines = (await house.changes(run)).filter(({ kind }) => kind === 'withheld');
+  expect(new Set(lines.map((line) => line.proposes))).toEqual(new Set([proposes]));
+  return lines;
+}
+
+const accounts = async (): Promise<Record<string, string>> =>
+  Object.fromEntries((await house.users()).map(({ userName, id }) => [userName, id]));
+
+describe('S1: an access rule hides a whole branch', () => {
+  beforeEach(async () => {
+    house.directory.people = [...people(0, 25), ...people(25, 40, 'hidden')];
+    await house.run();
+    house.directory.hiddenBranches.add(`ou=hidden,${BASE}`);
+  });
+
+  test('withheld, naming the branch, run after run, until an administrator approves', async () => {
+    for (const _run of [1, 2]) {
+      const run = await house.run();
+      expect(run).toMatchObject({ status: 'succeeded', totals: totals({ withheld: 15 }) });
+      expect(run.notices).toEqual([expect.stringContaining(`ou=hidden,${BASE}`)]);
+      expect(await withheldLines(run, 'remove')).toHaveLength(15);
+    }
+    const last = await house.run();
+    await house.approve(last);
+    expect((await house.run()).totals).toMatchObject(totals({ deleted: 15 }));
+  });
+
+  test('is approved in part without freeing the others', async () => {
+    await house.approve(await house.run(), ({ userName }) => userName !== 'user25' && userName !== 'user26');
+    expect((await house.run()).totals).toMatchObject(totals({ deleted: 13, withheld: 2 }));
+  });
+
+  test('after the grace period as well', async () => {
+    await house.configure({ options: { missingUsers: 'disable', gracePeriodDays: 7, removalLimit: NO_LIMIT } });
+    await house.run();
+    house.passDays(7);
+    expect((await house.run()).totals).toMatchObject(totals({ withheld: 15 }));
+  });
+
+  test('a branch whose entry says that it is empty is one that people have left', async () => {
+    house.directory.hiddenBranches.clear();
+    house.directory.people = people(0, 25);
+    house.directory.emptyBranches.add(`ou=hidden,${BASE}`);
+    expect((await house.run()).totals).toMatchObject(totals({ deleted: 15 }));
+  });
+
+  test('people who leave a branch in which others stay are gone', async () => {
+    house.directory.hiddenBranches.clear();
+    house.directory.people = people(3, 25);
+    house.directory.people.push(...people(25, 40, 'hidden'));
+    expect((await house.run()).totals).toMatchObject(totals({ deleted: 3 }));
+  });
+
+  test('everybody back: the same accounts, as if nothing had been', async () => {
+    const before = await accounts();
+    await house.run();
+    house.directory.hiddenBranches.clear();
+    expect((await house.run()).totals).toMatchObject(totals());
+    expect(await accounts()).toEqual(before);
+    expect((await house.users()).every(({ directory }) => directory!.missingSince === null)).toBe(true);
+  });
+});
+
+describe('S2: another server knows fewer people', () => {
+  let second: MemoryServer;
+
+  beforeEach(async () => {
+    await house.configure({
+      connection: { servers: ['127.0.0.1', 'second'] },
+      options: { missingUsers: 'delete', removalLimit: NO_LIMIT },
+    });
+    house.directory.people = people(0, 100);
+    second = house.directory.addServer('second');
+    second.people = people(0, 85);
+    await house.run();
+  });
+
+  test('the first can’t be asked: withheld, naming it, and after three such runs a notice says what to do', async () => {
+    const before = await accounts();
+    house.directory.fault = unreachable();
+
+    const marked = await house.run();
+    expect(marked.totals).toMatchObject(totals({ updated: 15 }));
+    expect(marked.server).toMatchObject({ name: 'second' });
+    for (const runs of [1, 2, 3]) {
+      const run = await house.run();
+      expect(run.totals).toMatchObject(totals({ withheld: 15 }));
+      expect(run.notices.join()).toMatch(/127\.0\.0\.1 could not be asked/);
+      expect(/in a row/.test(run.notices.join())).toBe(runs === 3);
+      for (const { reason } of await withheldLines(run, 'remove')) expect(reason).toContain('127.0.0.1');
+    }
+
+    house.directory.fault = null;
+    expect((await house.run()).totals).toMatchObject(totals({ updated: 15 }));
+    expect(await accounts()).toEqual(before);
+  });
+
+  test('an approval overrides that the first can’t be asked', async () => {
+    house.directory.fault = unreachable();
+    await house.run();
+    await house.approve(await house.run(), ({ userName }) => userName === 'user99');
+    expect((await house.run()).totals).toMatchObject(totals({ deleted: 1, withheld: 14 }));
+  });
+
+  test.each([
+    ['in scope', true],
+    ['out of scope', false],
+  ])('the first has them %s: withheld, naming it', async (_where, inScope) => {
+    house.directory.people = [...people(0, 85), ...people(85, 100).map((each) => ({ ...each, inScope }))];
+    // It fails the reads only, and answers when it is asked again.
+    const readSecond = async (): Promise<Run> => {
+      house.directory.fault = unreachable();
+      second.afterRead = async () => {
+        house.directory.fault = null;
+      };
+      return await house.run();
+    };
+    await readSecond();
+    const run = await readSecond();
+
+    expect(run.totals).toMatchObject(totals({ withheld: 15 }));
+    for (const { reason } of await withheldLines(run, 'remove')) expect(reason).toMatch(/^.*127\.0\.0\.1 still has/);
+  });
+
+  test('the first breaks when it is asked: withheld, naming it', async () => {
+    house.directory.fault = unreachable();
+    await house.run();
+    second.afterRead = async () => {
+      house.directory.fault = null;
+      house.directory.locateFault = unreachable();
+    };
+    const run = await house.run();
+
+    expect(run.totals).toMatchObject(totals({ withheld: 15 }));
+    expect(run.notices.join()).toMatch(/127\.0\.0\.1 could not be asked/);
+  });
+
+  test('the first does not hold the base: it is not asked, and the second complete read removes', async () => {
+    house.directory.fault = unreachable();
+    await house.run();
+    house.directory.holdsBase = false;
+    second.afterRead = async () => {
+      house.directory.fault = null;
+    };
+    expect((await house.run()).totals).toMatchObject(totals({ deleted: 15 }));
+  });
+
+  test('the first is no longer in the settings: only the second complete read removes, and not on its first day', async () => {
+    await house.configure({
+      connection: { servers: ['second'] },
+      options: { missingUsers: 'delete', removalLimit: NO_LIMIT },
+    });
+    expect((await house.run({ dryRun: true })).totals).toMatchObject(totals({ updated: 15 }));
+    expect((await house.run()).totals).toMatchObject(totals({ updated: 15 }));
+    expect((await house.run()).totals).toMatchObject(totals({ deleted: 15 }));
+  });
+
+  test('an address with another identity behind the name that was read has them: withheld', async () => {
+    house.directory.people = people(0, 85);
+    house.directory.addServer('127.0.0.1', 'another').people = people(0, 100);
+    second.people = people(0, 85);
+
+    const run = await house.run();
+
+    expect(run.totals).toMatchObject(totals({ withheld: 15 }));
+  });
+
+  test('a server that changes its identity under its name is another server', async () => {
+    second.people = people(0, 100);
+    house.directory.people = people(0, 85);
+    second.people = people(0, 85);
+    house.directory.identity = 'replaced';
+    expect((await house.run()).totals).toMatchObject(totals({ updated: 15 }));
+    expect((await house.run()).totals).toMatchObject(totals({ deleted: 15 }));
+  });
+
+  test('a read that is not complete is no first read', async () => {
+    await house.configure({
+      connection: { servers: ['second'] },
+      options: { missingUsers: 'delete', removalLimit: NO_LIMIT },
+    });
+    second.proof = { complete: false, reasons: ['size limit'] };
+    await house.run();
+    second.proof = { complete: true, reasons: [] };
+    expect((await house.run()).totals).toMatchObject(totals({ updated: 15 }));
+  });
+});
+
+describe('S3: every run loses some more', () => {
+  beforeEach(async () => {
+    await house.configure({ options: { missingUsers: 'delete', removalLimit: { percent: 10, atLeast: 3 } } });
+    house.directory.people = people(0, 100);
+    await house.run();
+  });
+  const lose = (count: number): void => {
+    house.directory.people = house.directory.people.map((each, number) =>
+      number < count ? { ...each, inScope: false } : each,
+    );
+  };
+
+  test('twenty: nobody goes', async () => {
+    for (const lost of [20, 40, 60, 80, 99]) {
+      lose(lost);
+      expect((await house.run()).totals).toMatchObject(totals({ withheld: lost }));
+    }
+    expect(await house.users()).toHaveLength(100);
+  });
+
+  test('four: ten go within 24 hours, and ten more when they are over', async () => {
+    const deleted: number[] = [];
+    for (const lost of [4, 8, 12, 16]) {
+      lose(lost);
+      deleted.push((await house.run()).totals.deleted);
+      house.passSeconds(3_600);
+    }
+    expect(deleted).toEqual([4, 4, 0, 0]);
+    house.passDays(1);
+    expect((await house.run()).totals).toMatchObject(totals({ deleted: 8 }));
+  });
+
+  test('by approval: they don’t count, and the limit shrinks with them', async () => {
+    lose(20);
+    await house.approve(await house.run());
+    expect((await house.run()).totals).toMatchObject(totals({ deleted: 20 }));
+    lose(28);
+    expect((await house.run()).totals).toMatchObject(totals({ deleted: 8 }));
+    lose(29);
+    const run = await house.run();
+    expect(run.totals).toMatchObject(totals({ withheld: 1 }));
+    expect(run.notices.join()).toMatch(/1 of 80 users.* after 8 .*limit is 8/);
+  });
+
+  test('for being absent does not keep a dismissed person active', async () => {
+    lose(10);
+    await house.run();
+    house.directory.people = house.directory.people.map(({ entry, ...rest }, number) => ({
+      ...rest,
+      entry: { ...entry, mark: number >= 95 ? 'shadowexpire' : null },
+    }));
+    expect((await house.run()).totals).toMatchObject(totals({ disabled: 5 }));
+  });
+
+  test('after an incomplete read: it does not count those who have long been removed among the known', async () => {
+    await house.configure({ options: { missingUsers: 'disable', removalLimit: { percent: 10, atLeast: 3 } } });
+    house.directory.people = people(0, 50);
+    await house.approve(await house.run());
+    expect((await house.run()).totals).toMatchObject(totals({ disabled: 50 }));
+    house.passDays(2);
+    house.directory.proof = { complete: false, reasons: ['size limit'] };
+    await house.run();
+    house.directory.proof = { complete: true, reasons: [] };
+    house.directory.people = people(0, 42);
+
+    const run = await house.run();
+
+    expect(run.totals).toMatchObject(totals({ withheld: 8 }));
+    expect(run.notices.join()).toMatch(/8 of 50 users.*limit is 5 /);
+  });
+
+  test('by marks: ten are disabled within 24 hours', async () => {
+    const disabled: number[] = [];
+    for (const count of [6, 12, 18]) {
+      house.directory.people = people(0, 100).map(({ entry }, number) => ({
+        entry: { ...entry, mark: number < count ? 'shadowexpire' : null },
+      }));
+      disabled.push((await house.run()).totals.disabled);
+    }
+    expect(disabled).toEqual([6, 0, 0]);
+  });
+});
+
+test('S4: 21 people and a filter with a typing error: twenty are withheld, for the floor is 3', async () => {
+  await house.configure({ options: { missingUsers: 'delete' } });
+  house.directory.people = people(0, 21);
+  await house.run();
+  house.directory.people = people(0, 21).map((each, number) => ({ ...each, inScope: number === 0 }));
+
+  const run = await house.run();
+
+  expect(run.totals).toMatchObject(totals({ withheld: 20 }));
+  expect(run.notices).toEqual([expect.stringMatching(/20 of 21 users.*limit is 3 /)]);
+});
+
+describe('S5: the attribute that marks people as disabled is hidden', () => {
+  beforeEach(async () => {
+    house.directory.people = [
+      ...people(0, 10),
+      ...[10, 11, 12].map((number) => person(number, 'people', { mark: 'shadowexpire' })),
+    ];
+    await house.run();
+    house.directory.people = people(0, 13);
+  });
+  const disabled = async (): Promise<string[]> =>
+    (await house.users()).filter(({ disabledBy }) => disabledBy === 'sync').map(({ userName }) => userName);
+
+  test('the status stays, and the run says why', async () => {
+    for (const _run of [1, 2]) {
+      const run = await house.run();
+      expect(run.totals).toMatchObject(totals({ withheld: 3 }));
+      expect(run.notices).toEqual([expect.stringMatching(/3 users keep their status.*lost the right to read/)]);
+      expect(await withheldLines(run, 'enable')).toHaveLength(3);
+    }
+    expect(await disabled()).toEqual(['user10', 'user11', 'user12']);
+  });
+
+  test('the other fields go on, and an approval enables', async () => {
+    house.directory.people = house.directory.people.map(({ entry }) => ({
+      entry: { ...entry, dn: `cn=x,${entry.dn}` },
+    }));
+    const run = await house.run();
+    expect(run.totals).toMatchObject(totals({ renamed: 13, withheld: 3 }));
+    await house.approve(run, ({ userName }) => userName === 'user11');
+    expect((await house.run()).totals).toMatchObject(totals({ enabled: 1, withheld: 2 }));
+    expect(await disabled()).toEqual(['user10', 'user12']);
+  });
+
+  test('an administrator’s own mark stays whatever is approved', async () => {
+    await house.edit('user10', { disabledBy: 'admin', fingerprint: null });
+    await house.approve(await house.run());
+    await house.run();
+    expect(await house.user('user10')).toMatchObject({ disabledBy: 'admin' });
+  });
+});
+
+describe('S6: mapped attributes are hidden', () => {
+  beforeEach(async () => {
+    house.directory.people = people(0, 50);
+    await house.run();
+  });
+  const emptied = async (): Promise<User[]> =>
+    (await house.users()).filter((user) => user.fullName === null || user.emailAddresses.length === 0);
+
+  test.each([
+    [['cn', 'mail'], 2],
+    [['mail'], 1],
+    [['cn'], 1],
+  ])(
+    '%o: one line a person proposes to clear, the data stay, and other changes are applied',
+    async (hidden, notices) => {
+      for (const name of hidden) house.directory.hiddenAttributes.add(name);
+      house.directory.people = [person(0, 'moved'), ...people(1, 50)];
+
+      for (const renamed of [1, 0]) {
+        const run = await house.run();
+        expect(run).toMatchObject({ status: 'succeeded', totals: totals({ renamed, withheld: 50, updated: 0 }) });
+        expect(run.notices).toEqual(Array.from({ length: notices }, () => expect.stringMatching(/^50 users keep/)));
+        expect(await withheldLines(run, 'clear')).toHaveLength(50);
+      }
+      expect(await emptied()).toEqual([]);
+
+      house.directory.hiddenAttributes.clear();
+      const writes = house.writes();
+      expect((await house.run()).totals).toMatchObject(totals());
+      expect(house.writes()).toBeGreaterThanOrEqual(writes);
+    },
+  );
+
+  test('an approval clears, the limit counts the others over the window', async () => {
+    await house.configure({ options: { removalLimit: { percent: 10, atLeast: 3 } } });
+    const without = (count: number): MemoryPerson[] =>
+      people(0, 50).map(({ entry }, number) => ({
+        entry: number < count ? { ...entry, attributes: { ...entry.attributes, mail: [] } } : entry,
+      }));
+    house.directory.people = without(3);
+    expect((await house.run()).totals).toMatchObject(totals({ updated: 3 }));
+    house.directory.people = without(6);
+    const above = await house.run();
+    expect(above.totals).toMatchObject(totals({ withheld: 3 }));
+    await house.approve(above);
+    expect((await house.run()).totals).toMatchObject(totals({ updated: 3 }));
+    expect(await emptied()).toHaveLength(6);
+  });
+
+  test('emptying the mapping clears unguarded', async () => {
+    await house.configure({ mapping: { emailAddresses: '' } });
+    expect((await house.run()).totals).toMatchObject(totals({ updated: 50 }));
+  });
+});
+
+describe('S7: the directory disables somebody whose name can’t be used', () => {
+  const alice = (uid: string[], over: Parameters<typeof anEntry>[2] = {}): MemoryPerson => ({
+    entry: anEntry('id-1', { uid }, { dn: `cn=alice,${BASE}`, mark: 'shadowexpire', ...over }),
+  });
+
+  test.each<[name: string, after: MemoryPerson[], kind: 'conflict' | 'skipped']>([
+    ['another entry has it', [alice(['alice']), { entry: anEntry('id-2', { uid: ['ALICE'] }) }], 'conflict'],
+    ['it has a zero-width space', [alice(['al\u200Bice'])], 'skipped'],
+    ['it is gone', [alice([])], 'skipped'],
+    ['its new one is an integrated user’s', [alice(['root'])], 'conflict'],
+  ])('where %s: disabled all the same', async (_name, after, kind) => {
+    await house.create(aUser({ id: 'root', userName: 'root', authentication: 'integrated', directory: null }));
+    house.directory.people = [alice(['alice'], { mark: null })];
+    await house.run();
+    house.directory.people = after;
+
+    const run = await house.run();
+
+    expect(run.totals.disabled).toBe(1);
+    expect(run.totals[kind]).toBeGreaterThan(0);
+    expect(await house.user('alice')).toMatchObject({ disabledBy: 'sync', sessionsValidFrom: expect.any(String) });
+    const writes = house.writes();
+    expect((await house.run()).totals.disabled).toBe(0);
+    expect(house.writes()).toBe(writes);
+  });
+
+  test('where the limit is reached: withheld, and carried out by approval', async () => {
+    await house.configure({ options: { removalLimit: { percent: 0, atLeast: 0 } } });
+    house.directory.people = [alice(['alice'], { mark: null })];
+    await house.run();
+    house.directory.people = [alice([])];
+    const run = await house.run();
+    expect(run.totals).toMatchObject(totals({ withheld: 1 }));
+    await house.approve(run);
+    expect((await house.run()).totals).toMatchObject(totals({ disabled: 1 }));
+  });
+});
+
+test('S8: a unique id in another letter case is the same', async () => {
+  house.directory.idAttribute = 'employeenumber';
+  house.directory.people = [person(1, 'people', { id: 'ab1' }), person(2, 'people', { id: 'cd2' })];
+  await house.run();
+  const before = await accounts();
+  house.directory.people = [person(1, 'people', { id: 'AB1' }), person(2, 'people', { id: 'cd2' })];
+
+  expect((await house.run()).totals).toMatchObject(totals());
+  expect(await accounts()).toEqual(before);
+  const writes = house.writes();
+  expect((await house.run()).totals).toMatchObject({ ...totals(), unchanged: 2 });
+  expect(house.writes()).toBe(writes);
+});
+
+test('S9: employee numbers are corrected and mixed up: contradictions, and nobody is removed', async () => {
+  const named = (uid: string, id: string): MemoryPerson => ({
+    entry: anEntry(id, { uid: [uid], cn: [uid] }, { dn: `uid=${uid},${BASE}` }),
+  });
+  house.directory.people = [named('anna', '1'), named('bert', '2'), named('carl', '3'), named('dora', '4')];
+  await house.run();
+  const before = await house.users();
+  house.directory.people = [named('anna', '1'), named('bert', '22'), named('carl', '1'), named('dora', '4')];
+
+  const run = await house.run();
+
+  // Unchanged: dora, and carl, whose own entry is missing but whose name the contradiction claims.
+  expect(run.totals).toMatchObject(totals({ withheld: 1, conflict: 2, unchanged: 2 }));
+  const lines = await house.changes(run);
+  expect(lines.filter(({ kind }) => kind === 'withheld')).toMatchObject([{ userName: 'bert', proposes: 'link' }]);
+  const after = await house.users();
+  expect(after.map(({ id, disabledBy }) => [id, disabledBy])).toEqual(before.map(({ id }) => [id, null]));
+  // Only bert, whose entry may be somebody else's, can't log in.
+  expect(after.filter(({ directory }) => directory!.contestedBy !== undefined).map(({ userName }) => userName)).toEqual(
+    ['bert'],
+  );
+  expect(after.filter(({ userName }) => userName !== 'bert')).toEqual(
+    before.filter(({ userName }) => userName !== 'bert'),
+  );
+});
+
+describe('S10: the directory is reloaded, and everybody has a new id', () => {
+  const reloaded = (from: number, to: number): MemoryPerson[] =>
+    people(from, to).map(({ entry }) => ({ entry: { ...entry, id: `new-${entry.id}` } }));
+
+  beforeEach(async () => {
+    house.directory.people = people(0, 60);
+    await house.run();
+    await house.edit('user1', { privileges: ['admin'] });
+    house.directory.people = reloaded(0, 60);
+  });
+
+  test('sixty links are proposed, and nothing else; approved, the accounts stay', async () => {
+    const before = await accounts();
+    const run = await house.run();
+    expect(run.totals).toMatchObject(totals({ withheld: 60 }));
+    expect(await withheldLines(run, 'link')).toHaveLength(60);
+    expect((await house.users()).every(({ directory }) => directory!.contestedBy?.startsWith('new-'))).toBe(true);
+
+    const writes = house.writes();
+    expect((await house.run()).totals).toMatchObject(totals({ withheld: 60 }));
+    expect(house.writes()).toBe(writes);
+
+    await house.approve(run);
+    expect((await house.run()).totals).toMatchObject(totals({ linked: 60 }));
+    expect(await accounts()).toEqual(before);
+    expect(await house.user('user1')).toMatchObject({ privileges: ['admin'], directory: { id: 'new-id-1' } });
+    expect((await house.run()).totals).toMatchObject({ ...totals(), unchanged: 60 });
+  });
+
+  test('in parts: only those that are approved are linked', async () => {
+    await house.approve(await house.run(), ({ userName }) => userName === 'user7');
+    expect((await house.run()).totals).toMatchObject(totals({ linked: 1, withheld: 59 }));
+  });
+
+  test('one who has the old id elsewhere is somebody else: a conflict, until the one who has moved out is removed', async () => {
+    const moved = { ...person(7), inScope: false };
+    house.directory.people = [...reloaded(0, 60), moved];
+    const run = await house.run();
+    expect(run.totals).toMatchObject({ ...totals({ withheld: 59, deleted: 1 }), conflict: 1 });
+    await house.approve(run);
+    expect((await house.run()).totals).toMatchObject(totals({ linked: 59, created: 1 }));
+  });
+
+  test('the old ids again, as from a backup: the same accounts at once, and logins work', async () => {
+    const before = await accounts();
+    await house.run();
+    house.directory.people = people(0, 60);
+    expect((await house.run()).totals).toMatchObject(totals());
+    expect(await accounts()).toEqual(before);
+    expect((await house.users()).every(({ directory }) => directory!.contestedBy === undefined)).toBe(true);
+  });
+
+  test('without addresses: what links would empty does not count as long as nobody approves them', async () => {
+    house.directory.people = [
+      ...reloaded(0, 50).map(({ entry }) => ({ entry: { ...entry, attributes: { uid: entry.attributes['uid'] } } })),
+      ...people(50, 59),
+      person(59, 'people', { attributes: { uid: ['user59'], cn: ['Person 59'] } }),
+    ];
+    await house.configure({ options: { removalLimit: { percent: 10, atLeast: 3 } } });
+    const run = await house.run();
+    expect(run.totals).toMatchObject(totals({ withheld: 50, updated: 1 }));
+    expect(run.notices).toEqual([]);
+
+    await house.approve(run);
+    const linked = await house.run();
+    expect(linked.totals).toMatchObject(totals({ linked: 50, withheld: 50 }));
+    expect((await house.user('user7'))!.emailAddresses).toEqual(['user7@example.test']);
+  });
+});
+
+describe('S11: the connection breaks between two entries of one name', () => {
+  const first: MemoryPerson = { entry: anEntry('id-1', { uid: ['anna'] }) };
+  const second: MemoryPerson = { entry: anEntry('id-2', { uid: ['ANNA'] }) };
+  const broken = { complete: false, reasons: ['The read broke off.'], brokeOff: true } as const;
+
+  test('nobody gets the name; the complete read refuses both', async () => {
+    house.directory.people = [first];
+    house.directory.proof = broken;
+    const run = await house.run();
+    expect(run).toMatchObject({ status: 'partial', totals: totals() });
+    expect(run.notices.join()).toMatch(/Nobody was created/);
+    expect(await house.users()).toEqual([]);
+
+    house.directory.people = [first, second];
+    house.directory.proof = { complete: true, reasons: [] };
+    expect((await house.run()).totals).toMatchObject(totals({ conflict: 2 }));
+    expect(await house.users()).toEqual([]);
+  });
+
+  test('nor by a rename, nor by a link', async () => {
+    await house.create(aUser({ id: 'by-hand', userName: 'hand', directory: null }));
+    house.directory.people = [{ entry: anEntry('id-1', { uid: ['bert'] }) }];
+    await house.run();
+    house.directory.people = [first, { entry: anEntry('id-3', { uid: ['hand'] }) }];
+    house.directory.proof = broken;
+    expect((await house.run()).totals).toMatchObject(totals());
+    expect((await house.users()).map(({ userName }) => userName)).toEqual(['bert', 'hand']);
+  });
+
+  test('a second server that is read to its end decides', async () => {
+    await house.configure({ connection: { servers: ['127.0.0.1', 'second'] } });
+    house.directory.people = [first];
+    house.directory.proof = broken;
+    house.directory.addServer('second').people = [first, second];
+    expect(await house.run()).toMatchObject({ status: 'succeeded', totals: totals({ conflict: 2 }) });
+  });
+});
+
+describe('the last administrator', () => {
+  test('is kept although the removal was approved, and although nobody was read', async () => {
+    house.directory.people = people(0, 5);
+    await house.run();
+    await house.edit('user1', { privileges: ['admin'] });
+    await house.create(
+      aUser({
+        id: 'root',
+        userName: 'root',
+        privileges: ['admin'],
+        authentication: 'integrated',
+        directory: null,
+        passwordHash: 'hash',
+      }),
+    );
+    house.directory.people = [];
+    await house.approve(await house.run());
+    await house.edit('root', { disabledBy: 'admin' });
+
+    expect((await house.run()).totals).toMatchObject(totals({ deleted: 4, withheld: 1 }));
+    expect(await house.user('user1')).not.toBeNull();
+  });
+});
