@@ -48,6 +48,8 @@ export interface Options {
 export interface Withheld {
   readonly number: number;
   readonly proposes: 'remove' | 'link' | 'clear' | 'enable';
+  /** The id of the entry to link; null if the proposal is another one. */
+  readonly linksTo: string | null;
 }
 
 /** The result of a run. `refused`: ids of entries in a conflict or without a usable name. */
@@ -89,6 +91,15 @@ export class Model {
     this.approvals.push(...withheld.map((line) => ({ ...line, at })));
   }
 
+  copy(): Model {
+    return Object.assign(new Model(), structuredClone(Object.fromEntries(Object.entries(this))));
+  }
+
+  /** A run was killed after it had read all of this server. */
+  noteRead({ identity }: Server): void {
+    this.lastIdentity = identity;
+  }
+
   /** Reads the first server that is up. */
   run(servers: readonly Server[], options: Options, now: number): Outcome {
     const read = servers.find(({ isUp }) => isUp);
@@ -98,10 +109,8 @@ export class Model {
     const seen = read.people.filter(({ inScope }) => inScope);
     const withheld: Withheld[] = [];
     const refused: string[] = [];
-    let isPartial = !isComplete;
 
     const linked = this.accounts.filter(({ link, isIntegrated }) => link !== null && !isIntegrated);
-    this.known.push({ at: now, count: linked.length });
     const accountOf = new Map<Person, Account>();
     for (const person of seen) {
       const exact = linked.find(({ link }) => link!.id === person.id);
@@ -119,34 +128,48 @@ export class Model {
     const within = (at: number): boolean => now - at < options.windowMs;
     const used = (counter: Counter): number =>
       this.counted.filter((one) => one.counter === counter && within(one.at)).length;
-    const most = Math.max(...this.known.filter(({ at }) => within(at)).map(({ count }) => count)) - used('approved');
+    const approvedSince = (time: number): number =>
+      this.counted.filter(({ at, counter }) => counter === 'approved' && at >= time).length;
+    const isRemoved = (account: Account): boolean =>
+      isComplete && account.disabledBy !== null && !personOf.has(account);
+    const count = linked.filter((account) => !isRemoved(account)).length;
+    const former = this.known.filter(({ at }) => within(at)).map((one) => one.count - approvedSince(one.at));
+    const most = Math.max(count, ...former);
+    if (isComplete) this.known.push({ at: now, count });
     const limit = Math.max(options.atLeast, (options.percent * most) / 100);
     this.approvals = this.approvals.filter(({ at }) => now - at < APPROVAL_MS);
-    const isApproved = (number: number, proposes: Withheld['proposes']): boolean =>
-      this.approvals.some((one) => isSame(one, { number, proposes }));
-    const endApproval = (number: number, proposes: Withheld['proposes']): void => {
-      this.approvals = this.approvals.filter((one) => !isSame(one, { number, proposes }));
-    };
-    /** Who of these may be treated so. The others are withheld. */
+    const isApproved = (number: number, proposes: Withheld['proposes'], linksTo: string | null = null): boolean =>
+      this.approvals.some((one) => isSame(one, { number, proposes }) && one.linksTo === linksTo);
+    const asked: Pick<Withheld, 'number' | 'proposes'>[] = [];
+    const done: Pick<Withheld, 'number' | 'proposes'>[] = [];
+    const endApproval = (number: number, proposes: Withheld['proposes']): void => void done.push({ number, proposes });
+    /**
+     * Who of these may be treated so. The others are withheld. Those to whom it does not happen in the end, for another
+     * reason, count as well.
+     */
     const guard = (
       accounts: readonly Account[],
       counter: Counter,
       proposes: Withheld['proposes'],
       open = true,
+      happens: (account: Account) => boolean = () => true,
     ): Set<Account> => {
+      asked.push(...accounts.map(({ number }) => ({ number, proposes })));
       const approved = accounts.filter(({ number }) => isApproved(number, proposes));
       const rest = accounts.filter((account) => !approved.includes(account));
       const passes = open && used(counter) + rest.length <= limit;
-      for (const { number } of approved) {
+      for (const { number } of approved.filter(happens)) {
         endApproval(number, proposes);
         if (counter === 'absence') this.counted.push({ at: now, counter: 'approved' });
       }
-      if (passes) for (const _ of rest) this.counted.push({ at: now, counter });
-      else for (const { number } of rest) withhold(number, proposes);
+      for (const account of rest.filter(happens)) {
+        if (passes) this.counted.push({ at: now, counter });
+        else withhold(account.number, proposes);
+      }
       return new Set(passes ? accounts : approved);
     };
-    const withhold = (number: number, proposes: Withheld['proposes']): void => {
-      if (!withheld.some((one) => isSame(one, { number, proposes }))) withheld.push({ number, proposes });
+    const withhold = (number: number, proposes: Withheld['proposes'], linksTo: string | null = null): void => {
+      if (!withheld.some((one) => isSame(one, { number, proposes }))) withheld.push({ number, proposes, linksTo });
     };
 
     // -------------------------------------------------------------------------------------------------------- names
@@ -163,56 +186,75 @@ export class Model {
     const find = (id: string, server: Server): Person | undefined =>
       server.people.find((each) => each.id === id) ?? server.people.find((each) => fold(each.id) === fold(id));
 
-    const newcomers = isComplete ? named.filter((person) => !accountOf.has(person)) : [];
+    const newcomers = isComplete ? usable.filter((person) => !accountOf.has(person)) : [];
+    /** Accounts that may belong to a newcomer of the same name: a contradiction, not a departure and an arrival. */
+    const contested = new Set<Account>();
+    /** Newcomers who have the name of somebody who is still there, though out of scope. */
+    const strangers = new Set<Person>();
+    const joined = new Set<Account>();
+    /** Whoever may be one of several entries with one name is left alone. */
+    const isClaimed = ({ name }: Account): boolean =>
+      usable.some((person) => isTwin(person) && nameOf(person) === name);
     for (const person of newcomers) {
       const holder = holderOf(person);
       if (holder === undefined || holder.isIntegrated || personOf.has(holder)) continue;
-      const isFound =
-        holder.link !== null &&
-        [read, ...others.filter(({ isUp }) => isUp)].some((server) => find(holder.link!.id, server));
-      if (holder.link === null) accountOf.set(person, holder);
-      else if (!isFound) {
-        // A contradiction: the account may be this person's, under another id.
-        if (isApproved(holder.number, 'link')) {
-          endApproval(holder.number, 'link');
-          accountOf.set(person, holder);
-          holder.link.isContested = false;
-        } else {
-          withhold(holder.number, 'link');
-          holder.link.isContested = true;
+      if (holder.link !== null) {
+        const { id } = holder.link;
+        if (servers.some((server) => server.isUp && find(id, server) !== undefined)) {
+          strangers.add(person);
           continue;
         }
-      } else continue;
+        if (isTwin(person)) continue;
+        if (!isApproved(holder.number, 'link', person.id)) {
+          contested.add(holder);
+          withhold(holder.number, 'link', person.id);
+          continue;
+        }
+        endApproval(holder.number, 'link');
+      } else if (isTwin(person)) continue;
+      accountOf.set(person, holder);
       personOf.set(holder, person);
+      joined.add(holder);
       holder.link = { id: person.id, dn: person.dn, missingSince: null, isMarked: false, isContested: false };
     }
-    const isContested = (account: Account): boolean =>
-      withheld.some((one) => isSame(one, { number: account.number, proposes: 'link' }));
-    if (isComplete) for (const account of linked) account.link!.isContested = isContested(account);
+    for (const { link } of contested) [link!.isContested, link!.missingSince] = [true, link!.missingSince ?? now];
 
     // ------------------------------------------------------------------------------------------------------ absence
     const isSameServer = this.lastIdentity === read.identity;
     if (isComplete) this.lastIdentity = read.identity;
-    const missing = isComplete ? linked.filter((account) => !personOf.has(account) && !isContested(account)) : [];
+    const missing = isComplete
+      ? linked.filter((account) => !personOf.has(account) && !contested.has(account) && !isClaimed(account))
+      : [];
     const due = missing.filter(({ link, disabledBy }) => {
-      const wasMissed = link!.missingSince !== null;
+      const wasMissed = link!.missingSince !== null && !link!.isContested;
       link!.missingSince ??= now;
+      // The newcomer is gone. That is enough for one run.
+      if (link!.isContested) return (link!.isContested = false);
       if (options.missingUsers === 'keep' || (options.missingUsers === 'disable' && disabledBy !== null)) return false;
       return (isSameServer || wasMissed) && now - link!.missingSince >= options.graceMs;
     });
-    const gone = due.filter(({ link }) => find(link!.id, read) === undefined);
+    const isDoubted = (account: Account): boolean => {
+      const own = find(account.link!.id, read);
+      return others.some((server) => {
+        const place = server.isUp ? find(account.link!.id, server) : undefined;
+        // Who shows nobody at all can't tell that somebody is gone.
+        const isBlind = !server.isUp || (server.people.length === 0 && own === undefined);
+        return isBlind || (place !== undefined && (place.inScope || own === undefined));
+      });
+    };
+    const doubted = due.filter((account) => !isApproved(account.number, 'remove') && isDoubted(account));
+    const gone = due.filter(
+      (account) =>
+        !isApproved(account.number, 'remove') &&
+        !doubted.includes(account) &&
+        find(account.link!.id, read) === undefined,
+    );
     const isVanished = ({ link }: Account): boolean => {
       const branch = ancestors(link!.dn).find((each) => !seen.some(({ dn }) => isBelow(dn, each)));
       const alike = gone.filter((other) => other.link!.missingSince === link!.missingSince);
       return branch !== undefined && alike.filter((other) => isBelow(other.link!.dn, branch)).length >= 3;
     };
-    const doubted = gone.filter((account) => {
-      if (isApproved(account.number, 'remove')) return false;
-      const isElsewhere = others.some((server) => server.isUp && find(account.link!.id, server) !== undefined);
-      const isUnsure = others.some((server) => !server.isUp);
-      if (isUnsure && !isElsewhere) isPartial = true;
-      return isElsewhere || isUnsure || isVanished(account);
-    });
+    doubted.push(...gone.filter(isVanished));
     for (const { number } of doubted) withhold(number, 'remove');
     const removed = guard(
       due.filter((account) => !doubted.includes(account)),
@@ -224,7 +266,10 @@ export class Model {
     else for (const account of removed) account.disabledBy = 'sync';
 
     // -------------------------------------------------------------------------------------------------------- marks
-    const marked = [...personOf].filter(([account, { status }]) => status === 'marked' && account.disabledBy === null);
+    // Whoever is linked in this run is disabled by the next one.
+    const marked = [...personOf].filter(
+      ([account, { status }]) => status === 'marked' && account.disabledBy === null && !joined.has(account),
+    );
     const disabled = guard(
       marked.map(([account]) => account),
       'mark',
@@ -233,10 +278,13 @@ export class Model {
     for (const account of disabled) [account.disabledBy, account.link!.isMarked] = ['sync', true];
 
     // ------------------------------------------------------------------------------------------------------- people
+    /** Whose disabling waits for an administrator waits with everything else. */
+    const isFrozen = (account: Account): boolean => !disabled.has(account) && marked.some(([one]) => one === account);
     const wishes = new Map<Account, string>();
     for (const person of named) {
       const account = accountOf.get(person);
-      if (isComplete && account !== undefined && account.name !== nameOf(person)) wishes.set(account, nameOf(person));
+      if (account === undefined || isFrozen(account)) continue;
+      if (account.name !== nameOf(person)) wishes.set(account, nameOf(person));
     }
     const isFree = (name: string): boolean => this.accounts.every((other) => other.name !== name || wishes.has(other));
     for (let size = -1; size !== wishes.size;) {
@@ -249,48 +297,61 @@ export class Model {
     }
     const isApplied = (person: Person): boolean => {
       const account = accountOf.get(person);
-      return account !== undefined && (!isComplete || wishes.has(account) || account.name === nameOf(person));
+      return account !== undefined && !isFrozen(account) && (wishes.has(account) || account.name === nameOf(person));
     };
     const applied = named.filter(isApplied).map((person) => [person, accountOf.get(person)!] as const);
-    const emptied = <T>(field: (one: Person | Account) => readonly T[] | string | null): Account[] =>
-      applied
-        .filter(([person, account]) => isEmpty(field(person)) && !isEmpty(field(account)))
-        .map(([, account]) => account);
-    const clearsName = guardFields(
+    const happens = (account: Account): boolean => applied.some(([, other]) => other === account);
+    // Whose name has to wait for a complete read loses nothing before.
+    const pairs = [...personOf].filter(
+      ([account, person]) => named.includes(person) && (isComplete || !wishes.has(account)),
+    );
+    const losers = (loses: (person: Person, account: Account) => boolean): Account[] =>
+      pairs.filter(([account, person]) => loses(person, account)).map(([account]) => account);
+    /** What nobody shows any more, the reader has lost the right to see; of a mark, if it was more than a few. */
+    const guardLoss = (
+      accounts: readonly Account[],
+      counter: Counter,
+      shows: (person: Person) => boolean,
+    ): ReadonlySet<Account> => {
+      const proposes = counter === 'enable' ? 'enable' : 'clear';
+      const fewest = counter === 'enable' ? 3 : 1;
+      return guard(accounts, counter, proposes, accounts.length < fewest || usable.some(shows), happens);
+    };
+    const clearsName = guardLoss(
+      losers((person, account) => isEmpty(person.fullName) && !isEmpty(account.fullName)),
       'fullName',
-      emptied((one) => one.fullName),
+      ({ fullName }) => !isEmpty(fullName),
     );
-    const clearsMail = guardFields(
+    const clearsMail = guardLoss(
+      losers((person, account) => isEmpty(person.mail) && !isEmpty(account.mail)),
       'mail',
-      emptied((one) => one.mail),
+      ({ mail }) => !isEmpty(mail),
     );
-    function guardFields(counter: Counter, accounts: readonly Account[]): Set<Account> {
-      return guard(accounts, counter, 'clear');
-    }
-    const released = applied.filter(
-      ([{ status }, { disabledBy, link }]) => status === 'silent' && disabledBy === 'sync' && link!.isMarked,
-    );
-    const enabled = guard(
-      released.map(([, account]) => account),
+    const enabled = guardLoss(
+      losers(({ status }, { disabledBy, link }) => status === 'silent' && disabledBy === 'sync' && link!.isMarked),
       'enable',
-      'enable',
+      ({ status }) => status !== 'silent',
     );
     for (const [person, account] of applied) {
       if (!isEmpty(person.fullName) || clearsName.has(account)) account.fullName = person.fullName;
-      if (!isEmpty(person.mail) || clearsMail.has(account)) account.mail = person.mail;
+      if (!isEmpty(person.mail) || clearsMail.has(account)) {
+        const kept = account.mail.filter((each) => person.mail.includes(each));
+        account.mail = [...kept, ...person.mail.filter((each) => !kept.includes(each))];
+      }
       const link = account.link!;
-      [link.id, link.missingSince] = [person.id, null];
-      if (isComplete) link.dn = person.dn;
+      [link.id, link.missingSince, link.isContested] = [person.id, null, false];
+      link.dn = person.dn;
       if (person.status === 'marked') link.isMarked = account.disabledBy !== null;
       else if (account.disabledBy !== 'sync' || !link.isMarked || person.status === 'active' || enabled.has(account)) {
         if (account.disabledBy === 'sync') account.disabledBy = null;
         link.isMarked = false;
       }
     }
-    for (const [account, name] of wishes) account.name = name;
+    if (isComplete) for (const [account, name] of wishes) account.name = name;
     for (const person of newcomers) {
-      if (accountOf.has(person) || isContestedBy(person)) continue;
-      if (holderOf(person) !== undefined) refused.push(person.id);
+      const holder = holderOf(person);
+      if (accountOf.has(person) || isTwin(person) || (holder !== undefined && contested.has(holder))) continue;
+      if (holder !== undefined || strangers.has(person)) refused.push(person.id);
       else {
         const isMarked = person.status === 'marked';
         const { id, dn, fullName, mail } = person;
@@ -305,16 +366,18 @@ export class Model {
         });
       }
     }
-    function isContestedBy(person: Person): boolean {
-      const holder = holderOf(person);
-      return holder !== undefined && isContested(holder);
-    }
-    return { status: isPartial ? 'partial' : 'succeeded', withheld, refused };
+    // An approval ends when the person is read again and nothing is left to approve.
+    const isOver = (one: Withheld): boolean =>
+      isComplete &&
+      [...personOf.keys()].some(({ number }) => number === one.number) &&
+      !asked.some((other) => isSame(one, other));
+    this.approvals = this.approvals.filter((one) => !done.some((other) => isSame(one, other)) && !isOver(one));
+    return { status: isComplete ? 'succeeded' : 'partial', withheld, refused };
   }
 }
 
 const isEmpty = (value: string | readonly unknown[] | null): boolean => value === null || value.length === 0;
 
-function isSame(one: Withheld, other: Withheld): boolean {
+function isSame(one: Pick<Withheld, 'number' | 'proposes'>, other: Pick<Withheld, 'number' | 'proposes'>): boolean {
   return one.number === other.number && one.proposes === other.proposes;
 }

@@ -3,8 +3,10 @@
  * run. Knows which of that must be equal whatever happened on the way.
  */
 import type { Item } from '../../lib/aws/client.ts';
-import { LEASE_KEY, OPERATIONS_PREFIX, RUN_PARTITION } from '../../lib/aws/environment.ts';
+import { GUARD_PARTITION, LEASE_KEY, OPERATIONS_PREFIX, RUN_PARTITION } from '../../lib/aws/environment.ts';
 import { BEYOND_NAMES } from '../../lib/aws/user-item.ts';
+import type { ProductEvent } from '../../lib/event/event.ts';
+import { GUARD_COUNTERS } from '../../lib/sync/run-journal.ts';
 import type { Change, ChangeKind, Totals } from '../../lib/sync/run.ts';
 import { CHANGE_KINDS } from '../../lib/sync/run.ts';
 import type { Remains } from './world.ts';
@@ -41,6 +43,7 @@ const INCIDENTAL: ReadonlySet<string> = new Set([
 ]);
 /** Every world has a proxy of its own. */
 const PORT = /127\.0\.0\.1:\d+/gu;
+const MISSING = /,"missingSince":(?:null|"[^"]*")/gu;
 const TIME = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/gu;
 
 /** Describes what is left. `atStart`: ids that existed before the runs; only others may differ from world to world. */
@@ -67,12 +70,12 @@ export function describeRemains({ users, operations, runs, events }: Remains, at
       .sort(),
     told: (last?.lines ?? [])
       .filter(({ kind }) => !WRITTEN.has(kind))
-      .map(describe)
+      .map((line) => describe(withoutMark(line)))
       .sort(),
     totals: last === undefined ? [] : [`${last.run.status}, ${countPeople(last.run.totals)} people`],
     events: events
-      .filter(({ type }) => type !== 'run.finished')
-      .map(({ type, data }) => `${type} ${describe(data)}`)
+      .filter((event) => event.type !== 'run.finished' && !isMark(event))
+      .map(({ type, data }) => `${type} ${describe(data).replaceAll(MISSING, '')}`)
       .sort(),
   };
 }
@@ -159,13 +162,44 @@ function usersAndHints(items: readonly Item[]): Item[] {
   return [...users, ...[...needed].filter((hint) => found.has(hint)).map((hint) => ({ hint }))];
 }
 
-/** Everything but runs and lines, which are compared by themselves. The key of a rename mark ends in a version. */
+/**
+ * Everything but runs and lines, which are compared by themselves. The key of a rename mark ends in a version, and the
+ * counters of the guard are spread over lanes. How many users a run knew depends on how far the one before it came.
+ */
 function keptOperations(items: readonly Item[]): Item[] {
-  return items.flatMap((item) => {
+  const guard: Record<string, number> = {};
+  const kept: Item[] = [{ guard }];
+  for (const item of items) {
     const pk = String(item['pk']);
-    if (pk === RUN_PARTITION || pk.startsWith(OPERATIONS_PREFIX.changes)) return [];
-    return [pk.startsWith(OPERATIONS_PREFIX.renamed) ? { ...item, sk: '' } : item];
-  });
+    if (pk === RUN_PARTITION || pk.startsWith(OPERATIONS_PREFIX.changes)) continue;
+    if (pk === GUARD_PARTITION) {
+      for (const counter of GUARD_COUNTERS) guard[counter] = (guard[counter] ?? 0) + Number(item[counter] ?? 0);
+    } else kept.push(pk.startsWith(OPERATIONS_PREFIX.renamed) ? { ...item, sk: '' } : item);
+  }
+  return kept;
+}
+
+/**
+ * Whether the event only tells since when somebody is missing. A run whose second look fails sets that mark before the
+ * next one removes the user; a run without a fault removes the user at once.
+ */
+function isMark({ data }: ProductEvent): boolean {
+  const changed = 'fields' in data ? Object.entries(data.fields) : [];
+  return (
+    changed.length === 1 &&
+    changed.every(([field, value]) => {
+      const [from, to] = [value.from, value.to].map((each) =>
+        JSON.stringify(each).replaceAll(TIME, '').replace(MISSING, ''),
+      );
+      return field === 'directory' && from === to;
+    })
+  );
+}
+
+/** A withheld line tells of a missing person's mark in the run that sets it. */
+function withoutMark(line: Change): Change {
+  const { 'directory.missingSince': _mark, ...fields } = line.fields ?? {};
+  return { ...line, fields };
 }
 
 /** JSON with the keys in order, without what is incidental. */

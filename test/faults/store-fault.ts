@@ -243,7 +243,7 @@ function withBody(request: WireRequest, body: object): WireRequest {
 }
 
 function textOf({ body }: WireRequest): string {
-  return typeof body === 'string' ? body : Buffer.from(body).toString();
+  return typeof body === 'string' ? body : new TextDecoder().decode(body);
 }
 
 async function readText(body: Readable): Promise<string> {

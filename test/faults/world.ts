@@ -11,7 +11,9 @@ import {
   GetShardIteratorCommand,
 } from '@aws-sdk/client-dynamodb-streams';
 import { BatchWriteCommand, type DynamoDBDocumentClient, ScanCommand } from '@aws-sdk/lib-dynamodb';
+import { createApprovalStore } from '../../lib/aws/approval-store.ts';
 import { chunksOf, type Item } from '../../lib/aws/client.ts';
+import { createRunJournal } from '../../lib/aws/run-journal.ts';
 import { createRunStore } from '../../lib/aws/run-store.ts';
 import { createStreamReader, type StreamRecord } from '../../lib/aws/table-stream.ts';
 import { createUserStore } from '../../lib/aws/user-store.ts';
@@ -62,6 +64,8 @@ export interface World {
 }
 
 const RUN_MS = 600_000;
+const PATIENCE = 15;
+const LITTLE_PATIENCE = 0.5;
 /** The emulator keeps the stream records of deleted tables, and reads them all to number the next one. */
 const RESETS_PER_SERVER = 20;
 
@@ -121,7 +125,6 @@ async function makeWorld(slapd: DirectoryServer): Promise<() => Promise<World>> 
       connection: {
         servers: [`127.0.0.1:${directory.port}`],
         administrativeDn: slapd.readerDn,
-        timeouts: { connectSeconds: 0.5, operationSeconds: 0.5, loginSeconds: 1 },
       },
       scope: { baseDn: `ou=people,${slapd.baseDn}`, filter: slapd.peopleFilter },
       mapping: { fullName: 'displayName' },
@@ -140,12 +143,20 @@ async function makeWorld(slapd: DirectoryServer): Promise<() => Promise<World>> 
     return {
       users: createUserStore(options),
       runs: createRunStore(options),
+      journal: createRunJournal(options),
+      approvals: createApprovalStore(options),
       settings,
-      openDirectory: (document, password) => openDirectory(document, password, clock.now),
+      openDirectory: ({ connection, ...rest }, password) => {
+        const timeouts = { connectSeconds: patience, operationSeconds: patience, loginSeconds: patience };
+        return openDirectory({ ...rest, connection: { ...connection, timeouts } }, password, clock.now);
+      },
       clock,
       newId: () => `account ${(ids += 1)}`,
     };
   }
+
+  /** Seconds until a silent server is given up. */
+  let patience = PATIENCE;
 
   async function perform(ports: SyncPorts): Promise<Run | null> {
     const now = clock.now();
@@ -224,6 +235,7 @@ async function makeWorld(slapd: DirectoryServer): Promise<() => Promise<World>> 
       },
       begin({ store: storePoint, directory: point }) {
         directory.arm(point ?? null);
+        patience = point?.fault === 'hang' ? LITTLE_PATIENCE : PATIENCE;
         const process = store.processes.start(storePoint ?? null);
         const ended = perform(portsIn(process)).catch((error: unknown) =>
           error instanceof Error ? error : new Error(String(error)),
