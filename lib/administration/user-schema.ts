@@ -43,8 +43,9 @@ const fullName = optionalTextLine(MAX_FULL_NAME_LENGTH)
   .transform((text) => (text === '' ? null : text))
   .describe('Full name. Empty or null = none.');
 
-function addressesFault(addresses: readonly string[]): string | null {
-  return exceedAddressBytes(addresses) ? `must be at most ${MAX_ADDRESS_BYTES / 1024} KB in total` : null;
+// Asked about lists with other faults too, so that all of them are told at once.
+function addressesFault(addresses: readonly unknown[]): string | null {
+  return exceedAddressBytes(addresses.map(String)) ? `must be at most ${MAX_ADDRESS_BYTES / 1024} KB in total` : null;
 }
 
 const address = z.string().trim().max(MAX_ADDRESS_LENGTH).regex(EMAIL_ADDRESS, 'is not an e-mail address');

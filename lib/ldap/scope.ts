@@ -156,10 +156,16 @@ export async function probe(
   return entries;
 }
 
+function hasName(type: string, attribute: string): boolean {
+  return type.toLowerCase() === attribute.toLowerCase();
+}
+
 function firstId(candidates: readonly string[], entries: readonly Probed[]): IdSource | null {
   for (const entry of entries) {
     for (const attribute of candidates) {
-      const knownId = readEntryId(attribute, entry);
+      // Only one that was asked for alone may have come under another name.
+      const shown = candidates.length === 1 ? entry : entry.filter(({ type }) => hasName(type, attribute));
+      const knownId = readEntryId(attribute, shown);
       if (knownId !== null) return { attribute, knownId };
     }
   }

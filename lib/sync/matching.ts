@@ -63,6 +63,11 @@ export interface Matches {
   readonly skipped: readonly Change[];
   /** Users to disable by their unique id, because a conflict or a skip is about names only. */
   readonly disabledById: readonly DisabledById[];
+  /**
+   * Name keys of users whose entry was seen, though it can't be used, and whose record has to be looked at: they may
+   * have been missing until now.
+   */
+  readonly reappeared: readonly string[];
   /** What the read showed of the attributes that losses depend on. */
   readonly shown: ReadAttributes;
   /** Entries whose status is unknown, because an attribute that every account has is hidden. */
@@ -113,6 +118,8 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
   const linkOf = (id: string): string => linkKey({ idAttribute, id });
   const byName = new Map<string, Known>();
   const byLink = new Map<string, Known>();
+  /** Name keys of the further users of a link. */
+  const twins = new Map<string, string[]>();
   const contradictions: Contradiction[] = [];
   for await (const batch of links) {
     for (const { nameKey, linkKey, fingerprint, disabledBySync } of batch) {
@@ -121,6 +128,7 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
       if (linkKey === null) continue;
       const twin = byLink.get(linkKey);
       if (twin) {
+        push(twins, linkKey, nameKey);
         for (const user of [twin, known]) {
           user.seen = 'twin';
           contradictions.push({ nameKey: user.nameKey, person: null, reason: SAME_LINK });
@@ -175,7 +183,12 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
     const person = known && mapped.otherUserNames.length > 0 ? keepStoredNames(mapped, known) : mapped;
     if (known === undefined && person.otherUserNames.length > 0) undecided.add(person);
     else claimName(person.nameKey);
-    if (known?.seen === 'twin') return;
+    if (known?.seen === 'twin') {
+      // Whichever of them is the person: the directory disables it.
+      const all = [known.nameKey, ...(twins.get(linkOf(person.directoryId)) ?? [])];
+      if (person.disabled) for (const nameKey of all) disabledById.push({ nameKey, directoryId: person.directoryId });
+      return;
+    }
     if (known ? known.seen !== 'no' : fresh.has(person.directoryId)) {
       clashingIds.add(person.directoryId);
       surplus.push(person);
@@ -239,6 +252,7 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
     },
 
     finish() {
+      for (const { directoryId } of strangers) if (fresh.has(directoryId)) clashingIds.add(directoryId);
       matchFolded();
       for (const { nameKey } of undecided) claimName(nameKey);
       const clash = (person: { nameKey: string; directoryId: string }): string | null => {
@@ -252,8 +266,10 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
         return false;
       };
       surplus.forEach(keep);
+      const refused: string[] = [];
       const settled = changed.filter(({ nameKey, person }) => {
         if (keep(person)) return true;
+        refused.push(nameKey);
         // The id of two entries says nothing about one of them.
         const { directoryId } = person;
         if (person.disabled && !clashingIds.has(directoryId)) disabledById.push({ nameKey, directoryId });
@@ -261,6 +277,7 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
       });
       const freshSettled = [...fresh.values()].filter(keep);
 
+      const conflicting = new Set(refused);
       let unchanged = 0;
       let known = 0;
       const missing: string[] = [];
@@ -285,6 +302,9 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
         claimed: new Set(contradictions.flatMap(({ person }) => person?.nameKey ?? [])),
         skipped,
         disabledById: disabledById.filter(({ directoryId }) => !clashingIds.has(directoryId)),
+        reappeared: [...byLink.values()].flatMap(({ nameKey, seen, fingerprint }) =>
+          fingerprint === null && (seen === 'skipped' || conflicting.has(nameKey)) ? nameKey : [],
+        ),
         shown,
         statusUnknown,
         noted: { count: notedCount, first: notedFirst },

@@ -1,14 +1,14 @@
-import type { Person } from '../directory/mapping.ts';
-import { userNameKey } from '../user/user-name.ts';
 /**
  * Plans a run without carrying it out: pure functions from stored users and people to changes, across all users: who
  * gets which name, who frees one, in which order. What happens to one user is planned in user-step.ts, and who may lose
  * access in removal.ts.
  */
+import type { Person } from '../directory/mapping.ts';
+import { userNameKey } from '../user/user-name.ts';
 import { nameKeyOf } from '../user/user.ts';
 import type { User } from '../user/user.ts';
 import type { Changed, Matches } from './matching.ts';
-import { disableById } from './removal.ts';
+import { disableById, showAgain } from './removal.ts';
 import type { Disabling, Marked, Present, RemovalDecision } from './removal.ts';
 import type { PlanContext, Step } from './step.ts';
 import { CHANGED_MEANWHILE, line, tell } from './step.ts';
@@ -164,6 +164,12 @@ export function sortMatches(matches: Matches, stored: ReadonlyMap<string, User>,
     if (person !== null) told.push(refusePerson(person, null, reason));
     else if (user) told.push(refuseUser(user, reason));
   }
+  const disabledById = new Set(matches.disabledById.map(({ nameKey }) => nameKey));
+  for (const nameKey of matches.reappeared) {
+    const user = disabledById.has(nameKey) ? undefined : stored.get(nameKey);
+    const step = user ? showAgain(user, context) : null;
+    if (step !== null) told.push(step);
+  }
   for (const { nameKey, directoryId } of matches.disabledById) {
     const user = stored.get(nameKey);
     if (user?.disabledBy === null && isTiedTo(user, { directoryId }, context)) marked.push({ user, person: null });
@@ -227,7 +233,8 @@ export function planChanges(
       others.push(...keptLosses(each.user, each.person, context));
     }
   }
-  for (const each of present) {
+  const spared = decided.spared.flatMap(({ user, person }) => (person === null ? [] : { user, person }));
+  for (const each of [...present, ...spared]) {
     if (nameKeyOf(each.user) !== each.person.nameKey) renaming.push(each);
     else others.push(...planPerson(each.user, each.person, context));
   }

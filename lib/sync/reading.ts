@@ -156,6 +156,7 @@ export async function readTouchedUsers(
   const wanted = [...matches.fresh, ...special.map(({ person }) => person)].map(({ nameKey }) => nameKey);
   const nameKeys = new Set([
     ...[...special, ...contradicted, ...disabled].map(({ nameKey }) => nameKey),
+    ...matches.reappeared,
     ...(complete ? matches.missing : []),
     ...wanted.filter((nameKey) => matches.isTaken(nameKey)),
   ]);

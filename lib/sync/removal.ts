@@ -57,6 +57,8 @@ export interface RemovalDecision extends Pick<AbsenceDecision, 'marks' | 'settle
   /** Missing users to disable or delete, in the given order. */
   readonly removals: readonly Step[];
   readonly disabling: readonly Disabling[];
+  /** Users who are marked, but stay active: the removal is withheld. */
+  readonly spared: readonly Marked[];
   /** One line for each removal that is withheld; those who are missing for the first time are marked. */
   readonly withheld: readonly Step[];
 }
@@ -107,13 +109,27 @@ export async function decideRemovals(
     else if (approval === null) disabling.push({ user, person, counts: ['mark'], approvals: [] });
     else disabling.push({ user, person, counts: [], approvals: [approval] });
   }
+  const disabled = new Set(disabling.map(({ user }) => user));
   return {
     removals,
     disabling,
+    spared: input.marked.filter(({ user }) => !disabled.has(user)),
     marks: absence.marks,
     withheld: withheld.map((each) => withhold(each, context)),
     settled: absence.settled,
   };
+}
+
+/**
+ * Shows again that a user is there, although its entry can't be used otherwise. null if nothing says that it was
+ * missing.
+ */
+export function showAgain(user: User, context: PlanContext): Step | null {
+  if (user.directory === null || user.directory.missingSince === null) return null;
+  const { contestedBy: _contestedBy, vanishedBranch: _branch, ...link } = user.directory;
+  const next: User = { ...touched(user, context), directory: { ...link, missingSince: null } };
+  const change = { ...line('updated', next), fields: differences(user, next), reason: 'found in the directory again' };
+  return stepOf(change, { kind: 'update', user: next, previous: user }, null);
 }
 
 /** Disables a user by its unique id alone, because its entry can't be used otherwise. */

@@ -67,7 +67,8 @@ export function prepareSecondLook(
     const runs = (former[server] ?? 0) + 1;
     unreachable = { ...unreachable, [server]: runs };
     report.notice(
-      `${server} could not be asked about missing users, so nobody is removed for being absent: ${reason}. ` +
+      `${server} could not be asked about missing users, so nobody is removed for being absent without an ` +
+        `approval: ${reason}. ` +
         (runs >= PATIENCE_RUNS
           ? `This was so in ${runs} runs in a row: remove it from the servers, or approve the removals.`
           : 'The next run asks again.'),

@@ -46,6 +46,10 @@ export interface PlanContext {
   readonly ownsNames: boolean;
   /** Whether the last complete read came from the same server: only then is a first absence believed. */
   readonly sameServer: boolean;
+  /**
+   * Account ids of users whom the directory marks, but who stay active because the guard has withheld their removal.
+   */
+  readonly spared: ReadonlySet<string>;
   /** Which losses of data and of marks the guard has let pass. */
   readonly losses: LossDecision;
 }

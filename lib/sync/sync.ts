@@ -118,6 +118,7 @@ async function perform(
       defaultPrivileges: settings.defaultPrivileges,
       ownsNames,
       sameServer: memory.lastRead?.server?.identity === reader.identity.identity,
+      spared: new Set(),
       losses: NO_LOSS,
     };
     const stored = await readTouchedUsers(users, matches, complete, report);
@@ -169,7 +170,8 @@ async function perform(
       context,
     );
     noticeNewAbsence(removals.marks, guard, settings.options, report);
-    const plan = planChanges(separated.newcomers, sorted, removals, linked.steps, stored, context);
+    const decided: PlanContext = { ...context, spared: new Set(removals.spared.map(({ user }) => user.id)) };
+    const plan = planChanges(separated.newcomers, sorted, removals, linked.steps, stored, decided);
     const held = ownsNames ? 0 : matches.fresh.length + plan.postponed;
     if (held > 0)
       report.notice(`Nobody was created, renamed or linked, because the read broke off: ${held} people wait.`);
@@ -178,7 +180,7 @@ async function perform(
     await report.counted(matches.unchanged + removals.settled, run.dryRun || !complete ? null : known);
 
     await report.stage('applying');
-    await carryOut(plan, run.dryRun ? tellOnly(report) : applyTo(ports, fence, report, context), users, context);
+    await carryOut(plan, run.dryRun ? tellOnly(report) : applyTo(ports, fence, report, decided), users, decided);
     if (run.dryRun) return;
     await approvalStore.end([...approvals.outdated, ...(complete ? approvals.unused() : [])]);
     await rememberUnreachable(journal, fence, look.unreachable());

@@ -60,7 +60,8 @@ export function planUser(user: User, person: Person, context: PlanContext): Step
   const keeps = (loss: Loss): boolean => losses.includes(loss) && !carriedOut.includes(loss);
   // An administrator's mark stays, whatever the directory says. Linking takes no access away: disabling is a removal.
   // The next run finds no fingerprint, and counts and guards the removal.
-  const disables = person.disabled && (isTiedTo(user, person, context) || user.disabledBy === 'sync');
+  const mayDisable = isTiedTo(user, person, context) && !context.spared.has(user.id);
+  const disables = person.disabled && (mayDisable || user.disabledBy === 'sync');
   const keepsStatus = keeps('enable') || (person.statusUnknown && user.disabledBy !== null);
   const isSettled = carriedOut.length === losses.length && !(person.disabled && !disables && user.disabledBy === null);
   const profile = profileOf(person);

@@ -440,6 +440,8 @@ describeOnEveryStore('the user store', (open) => {
       named(`user ${index}`, {
         fingerprint: index % 2 === 0 ? `print ${index}` : null,
         ...(index % 3 === 0 && { directory: null }),
+        ...(index % 5 === 0 && { disabledBy: 'sync' }),
+        ...(index % 7 === 0 && { disabledBy: 'admin' }),
       }),
     );
     await create(users, ...people);
@@ -449,10 +451,11 @@ describeOnEveryStore('the user store', (open) => {
 
     expect(links.sort((a, b) => compareNameKeys(a.nameKey, b.nameKey))).toEqual(
       people
-        .map(({ userName, directory, fingerprint }) => ({
+        .map(({ userName, directory, fingerprint, disabledBy }) => ({
           nameKey: userNameKey(userName),
           linkKey: directory && linkKey(directory),
           fingerprint,
+          disabledBySync: disabledBy === 'sync',
         }))
         .sort((a, b) => compareNameKeys(a.nameKey, b.nameKey)),
     );

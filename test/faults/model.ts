@@ -278,12 +278,10 @@ export class Model {
     for (const account of disabled) [account.disabledBy, account.link!.isMarked] = ['sync', true];
 
     // ------------------------------------------------------------------------------------------------------- people
-    /** Whose disabling waits for an administrator waits with everything else. */
-    const isFrozen = (account: Account): boolean => !disabled.has(account) && marked.some(([one]) => one === account);
     const wishes = new Map<Account, string>();
     for (const person of named) {
       const account = accountOf.get(person);
-      if (account === undefined || isFrozen(account)) continue;
+      if (account === undefined) continue;
       if (account.name !== nameOf(person)) wishes.set(account, nameOf(person));
     }
     const isFree = (name: string): boolean => this.accounts.every((other) => other.name !== name || wishes.has(other));
@@ -297,7 +295,7 @@ export class Model {
     }
     const isApplied = (person: Person): boolean => {
       const account = accountOf.get(person);
-      return account !== undefined && !isFrozen(account) && (wishes.has(account) || account.name === nameOf(person));
+      return account !== undefined && (wishes.has(account) || account.name === nameOf(person));
     };
     const applied = named.filter(isApplied).map((person) => [person, accountOf.get(person)!] as const);
     const happens = (account: Account): boolean => applied.some(([, other]) => other === account);

@@ -140,6 +140,13 @@ describe('an id in another letter case', () => {
       0,
       1,
     ],
+    [
+      'a user and an entry that match exactly',
+      [linkOf(lower), linkOf(aPerson('AB1', 'bert'))],
+      [person(aPerson('AB1', 'bert')), person(aPerson('Ab1', 'carl'))],
+      1,
+      1,
+    ],
     ['an entry that can’t be used', [linkOf(aPerson('Ab1', 'anna'))], [person(lower), skipped('AB1')], 1, 1],
     ['another attribute', [{ ...linkOf(lower), linkKey: 'employeenumber:ab1' }], [person(upper)], 1, 1],
   ])('is another one beside %s', async (_name, links, read, fresh, missing) => {

@@ -325,7 +325,7 @@ test('a ring of 30 renames goes as one group; a longer one can’t, and each is 
 });
 
 describe('the plan of a run', () => {
-  const nothing: RemovalDecision = { removals: [], disabling: [], marks: [], withheld: [], settled: 0 };
+  const nothing: RemovalDecision = { removals: [], disabling: [], marks: [], spared: [], withheld: [], settled: 0 };
   const users = ['anna', 'bert', 'carl', 'dora'].map((userName, index) =>
     aUser({ id: `account-${index}`, userName, directory: { ...link, id: `id-${index}`, dn: `uid=${userName}` } }),
   );
@@ -345,6 +345,7 @@ describe('the plan of a run', () => {
     claimed: new Set(),
     skipped: [],
     disabledById: [],
+    reappeared: [],
     shown: { fullName: true, emailAddresses: true, status: new Set() },
     statusUnknown: 0,
     noted: { count: 0, first: null },

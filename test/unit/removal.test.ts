@@ -351,6 +351,7 @@ describe('all decisions together', () => {
       removals: [],
       disabling: [],
       marks: [],
+      spared: [],
       withheld: [],
       settled: 0,
       told: [],

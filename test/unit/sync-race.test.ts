@@ -211,7 +211,7 @@ describe('what the stores and the directory contradict each other in', () => {
     );
     const stored = new Map([['anna', twins[0]!]]);
     const sorted = sortMatches(matches, stored, aContext());
-    const nothing = { removals: [], disabling: [], marks: [], withheld: [], settled: 0 };
+    const nothing = { removals: [], disabling: [], marks: [], spared: [], withheld: [], settled: 0 };
     const plan = planChanges(matches.fresh, sorted, nothing, [], stored, aContext());
     // The other one has gone since its link was read.
     expect(plan.others.map(({ change }) => [change.kind, change.userId])).toEqual([['conflict', 'account-1']]);

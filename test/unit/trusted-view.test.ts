@@ -222,6 +222,40 @@ describe('S2: another server knows fewer people', () => {
   });
 });
 
+describe('the story of twelve domain controllers behind one name', () => {
+  test('one of them is stale: marks come and go, and nobody is removed', async () => {
+    house.directory.people = people(0, 100);
+    const all = [
+      house.directory,
+      ...Array.from({ length: 11 }, (_, n) => house.directory.addServer('127.0.0.1', `dc-${n}`)),
+    ];
+    const stale = all[4]!;
+    /** The address that answers first in the next run. */
+    const answer = (server: MemoryServer): void => {
+      house.directory.servers.splice(0, Infinity, server, ...all.filter((other) => other !== server));
+    };
+    await house.configure({ options: { missingUsers: 'delete', removalLimit: { percent: 100 } } });
+    await house.run();
+    stale.people = people(0, 85);
+
+    const told: string[] = [];
+    for (const server of [...all, ...all]) {
+      answer(server);
+      house.passSeconds(3_600);
+      const run = await house.run();
+      expect(run.totals).toMatchObject({ deleted: 0, created: 0, withheld: 0 });
+      if (run.totals.updated > 0) told.push(`${run.totals.updated} on ${run.server!.identity}`);
+    }
+    expect(told).toEqual(['15 on dc-3', '15 on dc-4', '15 on dc-3', '15 on dc-4']);
+
+    answer(stale);
+    await house.run();
+    const twice = await house.run();
+    expect(twice.totals).toMatchObject({ deleted: 0, withheld: 15 });
+    expect(await house.users()).toHaveLength(100);
+  });
+});
+
 describe('S3: every run loses some more', () => {
   beforeEach(async () => {
     await house.configure({ options: { missingUsers: 'delete', removalLimit: { percent: 10, atLeast: 3 } } });
@@ -600,6 +634,27 @@ describe('S11: the connection breaks between two entries of one name', () => {
 });
 
 describe('the last administrator', () => {
+  test.each<[name: string, after: MemoryPerson[], missingUsers: 'delete' | 'disable']>([
+    ['to be deleted', people(0, 4), 'delete'],
+    ['to be disabled for being absent', people(0, 4), 'disable'],
+    ['to be disabled by a mark', [...people(0, 4), person(4, 'people', { disabled: true })], 'delete'],
+    [
+      'to be disabled by id alone',
+      [...people(0, 4), person(4, 'people', { disabled: true, attributes: {} })],
+      'delete',
+    ],
+  ])('appointed while somebody is %s is left to the next run, which asks', async (_name, after, missingUsers) => {
+    house.directory.people = people(0, 5);
+    await house.run();
+    await house.configure({ options: { missingUsers, removalLimit: NO_LIMIT } });
+    house.directory.people = after;
+    house.beforeWrite(async () => house.edit('user4', { privileges: ['admin'] }));
+
+    expect((await house.run()).totals).toMatchObject(totals({ conflict: 1 }));
+    expect((await house.run()).totals).toMatchObject(totals({ withheld: 1 }));
+    expect(await house.user('user4')).toMatchObject({ disabledBy: null });
+  });
+
   test('is kept although the removal was approved, and although nobody was read', async () => {
     house.directory.people = people(0, 5);
     await house.run();
@@ -621,4 +676,44 @@ describe('the last administrator', () => {
     expect((await house.run()).totals).toMatchObject(totals({ deleted: 4, withheld: 1 }));
     expect(await house.user('user1')).not.toBeNull();
   });
+});
+
+describe('a person who is seen, though the entry can’t be used', () => {
+  const DAY_S = 86_400;
+  const broken = (number: number): MemoryPerson => person(number, 'people', { attributes: { cn: ['No uid'] } });
+
+  test('is missing no more: the grace period begins anew', async () => {
+    await house.configure({ options: { missingUsers: 'delete', gracePeriodDays: 7, removalLimit: NO_LIMIT } });
+    house.directory.people = people(0, 5);
+    await house.run();
+    for (const [days, last] of [
+      [1, []],
+      [3, [broken(4)]],
+      [4, []],
+    ] as const) {
+      house.passSeconds(days * DAY_S);
+      house.directory.people = [...people(0, 4), ...last];
+      expect((await house.run()).totals).toMatchObject({ deleted: 0, updated: 1 });
+    }
+    house.passSeconds(7 * DAY_S);
+    expect((await house.run()).totals).toMatchObject({ deleted: 1 });
+  });
+
+  test('and whose new id two entries have is not created', async () => {
+    house.directory.people = [person(1), { entry: { ...broken(1).entry, dn: `cn=other,${BASE}` } }];
+    expect((await house.run()).totals).toMatchObject({ created: 0, conflict: 1, skipped: 1 });
+  });
+});
+
+test('a mark that is withheld holds back nothing else', async () => {
+  await house.configure({ options: { removalLimit: { percent: 10, atLeast: 1 } } });
+  house.directory.people = people(0, 5);
+  await house.run();
+  house.directory.people = people(0, 5).map(({ entry }, number) => ({
+    entry: { ...entry, mark: 'shadowexpire', attributes: { ...entry.attributes, cn: [`New name ${number}`] } },
+  }));
+  for (const updated of [5, 0]) {
+    expect((await house.run()).totals).toMatchObject({ disabled: 0, updated, withheld: 5 });
+  }
+  expect(await house.user('user3')).toMatchObject({ fullName: 'New name 3', disabledBy: null });
 });
