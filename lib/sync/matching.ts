@@ -145,6 +145,8 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
   const clashingIds = new Set<string>();
   // People who arrived with an id that another person had already.
   const surplus: Person[] = [];
+  // People with several names whose user is not known before the read is over: it may have one of the other names.
+  const undecided = new Set<Person>();
   const disabledById: DisabledById[] = [];
   /** Entries that were skipped and whose id, as it is spelled, belongs to no user. */
   const strangers: { readonly directoryId: string; readonly disabled: boolean }[] = [];
@@ -179,7 +181,8 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
     const known = byLink.get(linkOf(mapped.directoryId));
     // A user keeps a name that is still among the entry's values, whichever comes first now.
     const person = known && mapped.otherUserNames.length > 0 ? keepStoredNames(mapped, known) : mapped;
-    claimName(person.nameKey);
+    if (known === undefined && person.otherUserNames.length > 0) undecided.add(person);
+    else claimName(person.nameKey);
     if (known?.seen === 'twin') {
       // Whichever of them is the person: the directory disables it.
       const all = [known.nameKey, ...(twins.get(linkOf(person.directoryId)) ?? [])];
@@ -226,8 +229,8 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
         continue;
       }
       fresh.delete(person.directoryId);
-      const kept = person.otherUserNames.length > 0 ? keepStoredNames(person, known) : person;
-      if (kept !== person) claimName(kept.nameKey);
+      const kept = undecided.delete(person) ? keepStoredNames(person, known) : person;
+      if (kept.otherUserNames.length > 0) claimName(kept.nameKey);
       known.seen = 'changed';
       changed.push({ nameKey: known.nameKey, person: kept, disabledBySync: known.disabledBySync });
     }
@@ -251,6 +254,7 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
     finish() {
       for (const { directoryId } of strangers) if (fresh.has(directoryId)) clashingIds.add(directoryId);
       matchFolded();
+      for (const { nameKey } of undecided) claimName(nameKey);
       const clash = (person: { nameKey: string; directoryId: string }): string | null => {
         if (clashingIds.has(person.directoryId)) return SAME_ID;
         return clashingNames.has(person.nameKey) ? SAME_NAME : null;

@@ -149,7 +149,7 @@ export function join(own: Whereabouts | undefined, others: readonly Opinion[]): 
   }
   if (own.kind === 'unproven') return doubt(own.reason);
   for (const { place, reason } of others) {
-    if (place === null) return doubt(reason);
+    if (place === null) return doubt(reason, own.kind === 'present');
     if (place.kind === 'unproven' && own.kind === 'gone') return doubt(place.reason);
   }
   return { kind: own.kind === 'gone' ? 'gone' : 'outOfScope' };

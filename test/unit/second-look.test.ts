@@ -47,7 +47,7 @@ describe('the opinions of all servers about one person', () => {
     [IN, IN, { kind: 'inScope' }],
     [UNPROVEN, IN, doubted(/^two .*in scope/, true)],
     [GONE, null, doubted(/two could not be asked/, false)],
-    [OUT, null, doubted(/two could not be asked/, false)],
+    [OUT, null, doubted(/two could not be asked/, true)],
     [IN, null, { kind: 'inScope' }],
     [GONE, UNPROVEN, doubted(/no readable id/, false)],
     [OUT, UNPROVEN, { kind: 'outOfScope' }],
