@@ -17,7 +17,6 @@ import type { People } from './memory-users.ts';
 
 interface RunRecord {
   run: Run;
-  claimed: boolean;
   readonly changes: Change[];
   /** The sum of everything that was told. */
   readonly totals: Record<ChangeKind, number>;
@@ -52,13 +51,11 @@ export function createRuns(people: People, clock: Clock): MemoryRuns {
   const told = new WeakSet<object>();
   let token = 0;
   let holder: Holder | null = null;
-  let lastRead: number | null = null;
   let memory: RunMemory = { lastRead: null, unreachable: {} };
 
   const nowMs = (): number => clock.now().getTime();
   const active = (): Holder | null => (holder !== null && holder.heldUntil > nowMs() ? holder : null);
-  const store = (run: Run): void =>
-    void records.set(run.id, { run, claimed: false, changes: [], totals: { ...NO_TOTALS } });
+  const store = (run: Run): void => void records.set(run.id, { run, changes: [], totals: { ...NO_TOTALS } });
 
   function requireLease(fence: Fence): Holder {
     if (holder?.runId === fence.runId && token === fence.token) return holder;
@@ -111,7 +108,7 @@ export function createRuns(people: People, clock: Clock): MemoryRuns {
       if (current !== null) return { kind: 'active', activeRunId: current.runId };
       const dead = holder && records.get(holder.runId);
       if (dead) dead.run = present(dead);
-      const started = { ...run, expectedEntries: memory.lastRead?.entries ?? lastRead };
+      const started = { ...run, expectedEntries: memory.lastRead?.entries ?? null };
       store(started);
       token += 1;
       holder = {
@@ -136,14 +133,9 @@ export function createRuns(people: People, clock: Clock): MemoryRuns {
       Object.assign(held, { state, heldUntil: nowMs() + LEASE_MS });
       return { cancelRequested: held.cancelRequested };
     },
-    async saveChanges(fence, changes) {
-      requireLease(fence);
-      tellLines(records.get(fence.runId)!, changes);
-    },
     async finish(fence, run) {
       requireLease(fence);
       records.get(fence.runId)!.run = run;
-      if (run.completeness?.complete === true) lastRead = run.progress.read;
       holder = null;
     },
     async record(run) {
@@ -177,12 +169,6 @@ export function createRuns(people: People, clock: Clock): MemoryRuns {
       const current = active();
       if (current?.runId !== runId) return false;
       current.cancelRequested = true;
-      return true;
-    },
-    async claimWithheld(runId) {
-      const record = records.get(runId);
-      if (record === undefined || record.claimed) return false;
-      record.claimed = true;
       return true;
     },
   };
