@@ -32,13 +32,11 @@ interface Holder {
   closed: boolean;
 }
 
-/** The stores of runs, and the check of a fence. */
+/** The stores of runs. */
 export interface MemoryRuns {
   readonly runs: RunStore;
   readonly journal: RunJournal;
   readonly approvals: ApprovalStore;
-  /** @throws ServiceError `leaseLost` */
-  readonly requireLease: (fence: Fence) => void;
 }
 
 const HOUR_MS = 3_600_000;
@@ -209,7 +207,7 @@ export function createRuns(people: People, clock: Clock): MemoryRuns {
     },
   };
 
-  return { runs, journal, approvals: approvals.store, requireLease };
+  return { runs, journal, approvals: approvals.store };
 }
 
 const NO_COUNTS = Object.fromEntries(GUARD_COUNTERS.map((counter) => [counter, 0])) as Record<GuardCounter, number>;
