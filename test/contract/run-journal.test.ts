@@ -112,6 +112,37 @@ describeOnEveryStore('the journal of a run', (open) => {
     expect(await journal.readTotals('run-2')).toEqual(NO_TOTALS);
   });
 
+  test('says which groups it has just written, while others wait, and stops when it is told to', async () => {
+    const stores = await open();
+    const { journal, users } = stores;
+    const everybody = people(1_000);
+    const taken = [3, 480];
+    await users.writeEach(taken.map((index) => ({ kind: 'create', user: named(`user ${index}`, { id: 'other' }) })));
+    const fence = await start(stores);
+    const groups = everybody.map((user) => [creation(user)]);
+
+    const places: number[] = [];
+    await expect(
+      journal.write(fence, groups, undefined, (written) => {
+        places.push(...written);
+        if (places.length > 10) throw new RangeError('enough');
+      }),
+    ).rejects.toThrow(RangeError);
+    const calls: (readonly number[])[] = [];
+    const results = await journal.write(fence, groups, undefined, (written) => void calls.push(written));
+
+    expect(places.length).toBeLessThan(900);
+    expect((await linesOf(stores)).slice(0, places.length).toSorted()).toEqual(
+      places.map((place) => `created user ${place}`).toSorted(),
+    );
+    expect(calls.length).toBeGreaterThan(1);
+    const rest = results.flatMap((result, place) => (result === 'written' ? [place] : []));
+    expect(calls.flat().toSorted((a, b) => a - b)).toEqual(rest);
+    const all = [...everybody.keys()].filter((place) => !taken.includes(place));
+    expect([...places, ...rest].toSorted((a, b) => a - b)).toEqual(all);
+    expect((await journal.readTotals('run-1')).created).toBe(998);
+  });
+
   test('leaves no trace of a group that has lost a race, and delays no other one', async () => {
     const stores = await open();
     const { journal, users } = stores;

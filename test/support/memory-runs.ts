@@ -172,9 +172,13 @@ export function createRuns(people: People, clock: Clock): MemoryRuns {
   };
 
   const journal: RunJournal = {
-    async write(fence, groups) {
+    async write(fence, groups, _ordered, onWritten) {
       const record = openRecord(fence);
-      return groups.map((group) => writeGroup(record, group));
+      return groups.map((group, place) => {
+        const result = writeGroup(record, group);
+        if (result === 'written') onWritten?.([place]);
+        return result;
+      });
     },
     async tell(fence, news) {
       const record = openRecord(fence);
