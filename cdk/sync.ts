@@ -155,8 +155,8 @@ export class Sync extends Construct {
     monitoring.alarm(this, 'ChangesWithheld', {
       metric: productMetric('withheld', 'Maximum'),
       summary:
-        'A run has withheld changes, such as removals, links to new entries, and emptied fields: an administrator has ' +
-        'to look at them.',
+        'A run has withheld changes, such as removals, links to new entries and emptied fields. An administrator has ' +
+        'to decide.',
       article: 'changes-withheld',
     });
     monitoring.alarm(this, 'StartFailed', {

@@ -1,13 +1,13 @@
+/**
+ * The store of logins in DynamoDB: users and failed attempts. Decides nothing: the core decides what a failed attempt
+ * costs.
+ */
 import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { DeleteCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
 import type { Clock } from '../clock.ts';
 import type { Attempts, LoginStore } from '../login/login-store.ts';
 import { userNameKey } from '../user/user-name.ts';
-/**
- * The store of logins in DynamoDB: users and failed attempts. Decides nothing: the core decides what a failed attempt
- * costs.
- */
 import { nameKeyOf } from '../user/user.ts';
 import { epochSeconds, readItems, wasWritten } from './client.ts';
 import { OPERATIONS_PREFIX } from './environment.ts';

@@ -1,10 +1,10 @@
-import type { BranchState } from '../directory/directory.ts';
-import type { Person } from '../directory/mapping.ts';
-import type { OptionSettings } from '../settings/settings.ts';
 /**
  * Decides which missing users are really absent: the grace period, two reads after a change of server, the second look,
  * and vanished branches. Whether they may be removed is decided in removal.ts.
  */
+import type { BranchState } from '../directory/directory.ts';
+import type { Person } from '../directory/mapping.ts';
+import type { OptionSettings } from '../settings/settings.ts';
 import { nameKeyOf } from '../user/user.ts';
 import type { User } from '../user/user.ts';
 import type { Approval } from './approval-store.ts';

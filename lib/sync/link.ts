@@ -1,10 +1,10 @@
-import type { Person } from '../directory/mapping.ts';
 /**
  * Decides about newcomers who have the user name of a missing user. The directory contradicts itself there: the entry
  * may be the same person under a new id (a reloaded or migrated directory), or somebody who was given a leaver's name.
  * A run can't tell, so it proposes to link and does nothing until an administrator approves. Until then the user can't
  * log in.
  */
+import type { Person } from '../directory/mapping.ts';
 import { nameKeyOf } from '../user/user.ts';
 import type { User } from '../user/user.ts';
 import type { OpenApprovals } from './open-approvals.ts';

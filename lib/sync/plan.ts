@@ -1,10 +1,10 @@
-import type { Person } from '../directory/mapping.ts';
-import { userNameKey } from '../user/user-name.ts';
 /**
  * Plans a run without carrying it out: pure functions from stored users and people to changes, across all users: who
  * gets which name, who frees one, in which order. What happens to one user is planned in user-step.ts, and who may lose
  * access in removal.ts.
  */
+import type { Person } from '../directory/mapping.ts';
+import { userNameKey } from '../user/user-name.ts';
 import { nameKeyOf } from '../user/user.ts';
 import type { User } from '../user/user.ts';
 import type { Changed, Matches } from './matching.ts';
