@@ -95,7 +95,7 @@ export function createRunJournal({ client, clock, ...tables }: RunJournalOptions
   }
 
   return {
-    async write(fence, groups, ordered) {
+    async write(fence, groups, ordered, onWritten) {
       const accompany = async (lane: number, pack: readonly Group[]): Promise<Company | null> => {
         const all = pack.flatMap(({ place }) => groups[place]!);
         const parts = await toChunks(all.flatMap(({ change }) => change ?? []));
@@ -103,8 +103,13 @@ export function createRunJournal({ client, clock, ...tables }: RunJournalOptions
         const counters = all.flatMap(({ counts }) => counts);
         return toCompany(fence, lane, toPuts(fence, parts), guard.count(counters, lane));
       };
-      return await writeUsers(addresses, groups.map(toUserGroup), ordered === 'ordered', (pack, settle) =>
-        withLane((lane) => writeGroups(client, pack, (together) => accompany(lane, together), settle)),
+      return await writeUsers(
+        addresses,
+        groups.map(toUserGroup),
+        ordered === 'ordered',
+        (pack, settle) =>
+          withLane((lane) => writeGroups(client, pack, (together) => accompany(lane, together), settle)),
+        onWritten,
       );
     },
     async tell(fence, news) {
