@@ -441,6 +441,20 @@ describe('S6: mapped attributes are hidden', () => {
     expect(await emptied()).toHaveLength(6);
   });
 
+  test('an approval clears no field that its line did not name', async () => {
+    house.directory.hiddenAttributes.add('mail');
+    await house.approve(await house.run());
+    house.directory.hiddenAttributes.add('cn');
+
+    const run = await house.run();
+
+    expect(run.totals).toMatchObject(totals({ updated: 50, withheld: 50 }));
+    expect((await house.users()).filter(({ fullName }) => fullName === null)).toEqual([]);
+    expect((await withheldLines(run, 'clear')).every(({ fields }) => Object.keys(fields!).join() === 'fullName')).toBe(
+      true,
+    );
+  });
+
   test('emptying the mapping clears unguarded', async () => {
     await house.configure({ mapping: { emailAddresses: '' } });
     expect((await house.run()).totals).toMatchObject(totals({ updated: 50 }));
