@@ -175,7 +175,9 @@ function toApproval(
   line: ProposalLine,
   given: Pick<Approval, 'runId' | 'approvedBy' | 'approvedAt' | 'approvalScope'>,
 ): Approval {
-  return { userId: line.userId, proposes: line.proposes, directoryId: proposedLink(line), ...given };
+  const { userId, proposes, fields = {} } = line;
+  const cleared = proposes === 'clear' ? { fields: Object.keys(fields) } : {};
+  return { userId, proposes, directoryId: proposedLink(line), ...cleared, ...given };
 }
 
 /**

@@ -143,8 +143,10 @@ export async function decideAbsence(
   const overdue: Candidate[] = [];
   let settled = 0;
   for (const user of missing) {
-    // Asked for everybody, because an approval lasts as long as the person is missing.
-    const approval = approvals.find(user, 'remove');
+    // Asked for everybody, because an approval lasts as long as the person is missing. Whoever is missing for the first
+    // time can only have an approval to be disabled by a mark.
+    const isNew = (user.directory?.missingSince ?? null) === null;
+    const approval = isNew ? null : approvals.find(user, 'remove');
     const decision = claimed.has(nameKeyOf(user)) ? NOTHING : decideMissing(user, context);
     if (decision.kind === 'mark') marks.push(decision.step);
     else if (decision.kind === 'nothing') settled += 1;

@@ -93,7 +93,7 @@ export async function decideLosses(
   };
   const examine = (user: User, person: Person): void => {
     for (const loss of lossesOf(user, person, context)) {
-      const approval = approvals.find(user, proposalFor(loss));
+      const approval = approvals.find(user, ...proposalOf(loss));
       if (loss === 'enable' && user.directory?.mark !== undefined) marks.add(user.directory.mark);
       if (approval === null) losers[loss].push(user.id);
       else {
@@ -145,9 +145,14 @@ const NOBODY_SHOWS: Readonly<Record<Loss, string>> = {
   enable: 'no entry shows the attribute that disabled them any more',
 };
 
-/** What a withheld loss proposes. */
-export function proposalFor(loss: Loss): Proposal {
-  return loss === 'enable' ? 'enable' : 'clear';
+/** What a withheld loss proposes, and the field that it would clear. */
+function proposalOf(loss: Loss): [Proposal, Loss | null] {
+  return loss === 'enable' ? ['enable', null] : ['clear', loss];
+}
+
+/** Whether this approval is one of the loss. */
+export function isApprovalOf({ proposes, fields = [] }: Approval, loss: Loss): boolean {
+  return loss === 'enable' ? proposes === 'enable' : proposes === 'clear' && fields.includes(loss);
 }
 
 /** The lines of the losses that a user is spared. */

@@ -12,9 +12,10 @@ export interface OpenApprovals {
    * The approval of this proposal; null if there is none. An approval to remove a user for being absent ends when the
    * person is read again: it covers only an absence that began before it was given.
    *
-   * @param directoryId the id of the entry that the user would be linked to; null for every other proposal
+   * @param what the directory id that the user would be linked to, or the field that would be cleared; null for every
+   *   other proposal
    */
-  find(user: User, proposes: Proposal, directoryId?: string | null): Approval | null;
+  find(user: User, proposes: Proposal, what?: string | null): Approval | null;
   /** Approvals for other settings: they have ended whatever the run finds. */
   readonly outdated: readonly Approval[];
   /** Approvals that no proposal has asked for: after a complete read, they have ended. */
@@ -29,9 +30,9 @@ export function openApprovals(stored: readonly StoredApproval[], approvalScope: 
   );
   const asked = new Set<Approval>();
   return {
-    find(user, proposes, directoryId = null) {
+    find(user, proposes, what = null) {
       const approval = holding.get(keyOf({ userId: user.id, proposes }));
-      if (approval === undefined || approval.directoryId !== directoryId) return null;
+      if (approval === undefined || !isAbout(approval, what)) return null;
       const since = user.directory?.missingSince ?? null;
       if (proposes === 'remove' && since !== null && since > approval.approvedAt) return null;
       asked.add(approval);
@@ -40,6 +41,10 @@ export function openApprovals(stored: readonly StoredApproval[], approvalScope: 
     outdated: given.filter((each) => each.approvalScope !== approvalScope),
     unused: () => [...holding.values()].filter((each) => !asked.has(each)),
   };
+}
+
+function isAbout({ proposes, directoryId, fields = [] }: Approval, what: string | null): boolean {
+  return proposes === 'clear' ? what !== null && fields.includes(what) : directoryId === what;
 }
 
 function keyOf({ userId, proposes }: Pick<Approval, 'userId' | 'proposes'>): string {

@@ -80,7 +80,10 @@ export async function decideRemovals(
   const { guard, report } = ports;
   const absence = await decideAbsence(input, ports, context);
   const marked = input.marked.map(({ user, person }): Removal => {
-    return { user, how: 'disable', cause: 'mark', person, approval: ports.approvals.find(user, 'remove') };
+    // An approval to remove a user for being absent ends when the person is read again, whatever the entry says.
+    const wasMissing = user.directory!.missingSince !== null;
+    const approval = wasMissing ? null : ports.approvals.find(user, 'remove');
+    return { user, how: 'disable', cause: 'mark', person, approval };
   });
 
   const passed: Removal[] = [];

@@ -86,6 +86,7 @@ export async function startHouse({
           userId: line.userId!,
           proposes: line.proposes!,
           directoryId: line.proposes === 'link' ? (linked as string) : null,
+          ...(line.proposes === 'clear' && { fields: Object.keys(line.fields ?? {}) }),
           runId: run.id,
           approvedBy: 'admin',
           approvedAt: clock.now().toISOString(),
