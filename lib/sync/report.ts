@@ -179,8 +179,8 @@ export function startReport(
         totals[change.kind] += 1;
         if (change.kind === 'unchanged') uncounted += 1;
         else lines.push(change);
+        if (lines.length >= LINES_TOGETHER) await saveLines();
       }
-      if (lines.length >= LINES_TOGETHER) await saveLines();
       check();
     },
     wrote(steps) {
