@@ -1,6 +1,6 @@
 /**
- * Says which withheld lines an approval of a whole run covers, and what identifies a proposal. Stores nothing and starts
- * no run.
+ * Says which withheld lines an approval of a whole run covers, and what identifies a proposal. Stores nothing and
+ * starts no run.
  */
 import { addressKey } from '../user/email-address.ts';
 import type { Change, FieldValue, Proposal } from './run.ts';
