@@ -17,7 +17,7 @@ import { CHANGED_MEANWHILE, tell } from './step.ts';
 import type { PlanContext, Step } from './step.ts';
 import { createUser, isTiedTo, planPerson, planUser } from './user-step.ts';
 
-/** Carries out the steps of a plan, in two ways. */
+/** Carries out steps: `applyTo` writes them, `tellOnly` only reports them. */
 export interface Apply {
   /** Renames, in their order; each group all or nothing. */
   renames(groups: readonly (readonly Step[])[]): Promise<void>;
@@ -140,8 +140,8 @@ export function planAgain(step: Step, current: readonly User[], context: PlanCon
     if (own && occupant && own.id !== occupant.id) return refusePerson(person, own, occupantReason(occupant));
     if (own) {
       const again = planUser(own, person, context);
-      // Whoever was not to be disabled has passed neither the guard nor the question about the last administrator, and
-      // an administrator may have been appointed meanwhile.
+      // A user who was not to be disabled has passed neither the guard nor the check of the last administrator. Nor has
+      // one who has become an administrator meanwhile.
       const isNew = again.change.kind === 'disabled' && (change.kind !== 'disabled' || becameWayIn(step, own));
       // After a read that was cut short, another entry may own the name.
       const isTaking = again.write?.kind === 'rename' && !context.ownsNames;

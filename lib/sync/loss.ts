@@ -16,8 +16,8 @@ import type { Loss, LossDecision, PlanContext, Step } from './step.ts';
 import { LOSSES, tell, withheldLine } from './step.ts';
 
 /**
- * Fewest users whose common loss is doubted, if nobody shows the attribute any more. A mark may be the last one of its
- * kind, and go as it should; a field that others had is rarely the last one.
+ * Fewest users whose common loss is withheld because no entry shows the attribute any more. A mark may well be the last
+ * one in the directory, and go as it should. The last full name or address rarely is.
  */
 const FEWEST: Readonly<Record<Loss, number>> = { fullName: 1, emailAddresses: 1, enable: 3 };
 
@@ -55,7 +55,7 @@ export function mayLose({ person, disabledBySync }: Changed, { mapping }: LossCo
 }
 
 /**
- * Decides which losses may be carried out.
+ * Decides which losses may be carried out, and adds a notice for each kind that is withheld.
  *
  * @param pairs users whose record is known, and their entries
  * @param updates people with further changes; the records of those who could lose something are read here, in batches
@@ -118,7 +118,7 @@ export async function decideLosses(
   for (const loss of LOSSES) {
     const count = losers[loss].length;
     const hidden = loss === 'enable' ? ![...marks].some((mark) => shown.status.has(mark)) : !shown[loss];
-    // Approved ones as well: whoever approves some does not approve the rest.
+    // Count approved losses too: approving some of them must not free the rest.
     const isDoubted = count > 0 && count + approved[loss] >= FEWEST[loss] && hidden;
     const refusal = isDoubted ? NOBODY_SHOWS[loss] : guard.refusal(loss, count);
     if (refusal === null) for (const id of losers[loss]) allow(id, loss);

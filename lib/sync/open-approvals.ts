@@ -4,9 +4,10 @@
  */
 import type { User } from '../user/user.ts';
 import type { Approval, StoredApproval } from './approval-store.ts';
+import { proposalKey } from './approval.ts';
 import type { Proposal } from './run.ts';
 
-/** The approvals of one run, asked for once per proposal. */
+/** The approvals of one run. A run asks for every proposal it makes, even one that it withholds for other reasons. */
 export interface OpenApprovals {
   /**
    * The approval of this proposal; null if there is none. An approval to remove a user for being absent ends when the
@@ -26,12 +27,12 @@ export interface OpenApprovals {
 export function openApprovals(stored: readonly StoredApproval[], approvalScope: string): OpenApprovals {
   const given = stored.filter(({ done }) => !done);
   const holding = new Map(
-    given.filter((each) => each.approvalScope === approvalScope).map((each) => [keyOf(each), each]),
+    given.filter((each) => each.approvalScope === approvalScope).map((each) => [proposalKey(each), each]),
   );
   const asked = new Set<Approval>();
   return {
     find(user, proposes, what = null) {
-      const approval = holding.get(keyOf({ userId: user.id, proposes }));
+      const approval = holding.get(proposalKey({ userId: user.id, proposes }));
       if (approval === undefined || !isAbout(approval, what)) return null;
       const since = user.directory?.missingSince ?? null;
       if (proposes === 'remove' && since !== null && since > approval.approvedAt) return null;
@@ -45,8 +46,4 @@ export function openApprovals(stored: readonly StoredApproval[], approvalScope: 
 
 function isAbout({ proposes, directoryId, fields = [] }: Approval, what: string | null): boolean {
   return proposes === 'clear' ? what !== null && fields.includes(what) : directoryId === what;
-}
-
-function keyOf({ userId, proposes }: Pick<Approval, 'userId' | 'proposes'>): string {
-  return `${proposes} ${userId}`;
 }

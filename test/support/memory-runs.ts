@@ -40,6 +40,8 @@ export interface MemoryRuns {
 }
 
 const HOUR_MS = 3_600_000;
+/** The most lines that the port lets `tell` take. */
+const MOST_LINES = 5_000;
 
 /** The stores of runs, with a journal that writes these people. */
 export function createRuns(people: People, clock: Clock): MemoryRuns {
@@ -183,6 +185,8 @@ export function createRuns(people: People, clock: Clock): MemoryRuns {
     async tell(fence, news) {
       const record = openRecord(fence);
       if (told.has(news)) return;
+      if ((news.lines?.length ?? 0) > MOST_LINES)
+        throw new TypeError(`${news.lines?.length} lines are too many at once`);
       told.add(news);
       tellLines(record, news.lines ?? []);
       for (const kind of CHANGE_KINDS) record.totals[kind] += news.totals?.[kind] ?? 0;

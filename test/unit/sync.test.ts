@@ -54,6 +54,16 @@ describe('a run', () => {
     expect(new Set(await told(dry))).toEqual(new Set(await told(real)));
   });
 
+  test('that is dry tells any number of renames', async () => {
+    const count = 6_000;
+    house.directory.people = people(count);
+    await house.run();
+    house.directory.people = Array.from({ length: count }, (_, position) => somebody(`${position}`, `new${position}`));
+    const dry = await house.run({ dryRun: true });
+    expect(dry).toMatchObject({ status: 'succeeded', totals: totals({ renamed: count }) });
+    expect(await house.changes(dry)).toHaveLength(count);
+  });
+
   test('gives an administrator’s privileges and disabling back to nobody: sync never touches them', async () => {
     house.directory.people = people(3);
     await house.run();
