@@ -245,6 +245,10 @@ export function planChanges(
     // The name is in conflict, but the directory disables the person all the same.
     const each = disablingOf.get(user);
     if (each !== undefined) disabling.push(disableById(each, context));
+    else {
+      const again = showAgain(user, context);
+      if (again !== null) others.push(again);
+    }
   }
   const renames = names.renames.map((group) =>
     group.map((step) => {

@@ -93,6 +93,10 @@ describe('histories that once came out differently', () => {
       [['change case of id', 2], ['add name', 2, 0], ['run'], ['run']],
     ],
     [
+      'somebody is seen again whose new name belongs to somebody else',
+      [['hide', 0, 1], ['run'], ['show all', 0], ['create integrated', 0, 5], ['rename', 1, 5], ['run'], ['run']],
+    ],
+    [
       'the disabled do not count as known',
       [['hire', 3], ['scope', 0], ['run'], ['scope', 1], ['run']],
       { missingUsers: 'disable', percent: 50, atLeast: 1 },

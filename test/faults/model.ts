@@ -205,6 +205,7 @@ export class Model {
           continue;
         }
         if (isTwin(person)) continue;
+        asked.push({ number: holder.number, proposes: 'link' });
         if (!isApproved(holder.number, 'link', person.id)) {
           contested.add(holder);
           withhold(holder.number, 'link', person.id);
@@ -265,6 +266,9 @@ export class Model {
     if (options.missingUsers === 'delete') this.accounts = this.accounts.filter((account) => !removed.has(account));
     else for (const account of removed) account.disabledBy = 'sync';
 
+    // A conflict or a skip is about names: whoever is seen is not missing.
+    for (const { link } of personOf.keys()) [link!.missingSince, link!.isContested] = [null, false];
+
     // -------------------------------------------------------------------------------------------------------- marks
     // Whoever is linked in this run is disabled by the next one.
     const marked = [...personOf].filter(
@@ -284,7 +288,8 @@ export class Model {
       if (account === undefined) continue;
       if (account.name !== nameOf(person)) wishes.set(account, nameOf(person));
     }
-    const isFree = (name: string): boolean => this.accounts.every((other) => other.name !== name || wishes.has(other));
+    const isFree = (name: string): boolean =>
+      this.accounts.every((other) => other.name !== name || (isComplete && wishes.has(other)));
     for (let size = -1; size !== wishes.size;) {
       size = wishes.size;
       for (const [account, name] of wishes) {
@@ -364,10 +369,10 @@ export class Model {
         });
       }
     }
-    // An approval ends when the person is read again and nothing is left to approve.
+    // An approval ends when nothing is left to approve; that of a removal, when the person is read again.
     const isOver = (one: Withheld): boolean =>
       isComplete &&
-      [...personOf.keys()].some(({ number }) => number === one.number) &&
+      (one.proposes !== 'remove' || [...personOf.keys()].some(({ number }) => number === one.number)) &&
       !asked.some((other) => isSame(one, other));
     this.approvals = this.approvals.filter((one) => !done.some((other) => isSame(one, other)) && !isOver(one));
     return { status: isComplete ? 'succeeded' : 'partial', withheld, refused };

@@ -108,7 +108,7 @@ function startProcess(endpoint: string, send: Handle, point: StorePoint | null):
   let places = 0;
   let isBuried = false;
   /** What every later request meets: those of one call of the client, or all. */
-  let later: { readonly call: string | null; readonly kind: 'fail' | 'dead' } | null = null;
+  let later: { readonly call: string | null; readonly kind: 'fail' | 'dead' | 'still' } | null = null;
   let hit = false;
 
   const handle: Handle = async (request, options) => {
@@ -117,7 +117,9 @@ function startProcess(endpoint: string, send: Handle, point: StorePoint | null):
     operations.push(operation);
     if (isBuried) throw lost();
     if (later !== null && (later.call === null || later.call === call)) {
-      return later.kind === 'dead' ? buried.promise : Promise.reject(lost());
+      if (later.kind === 'dead') return buried.promise;
+      if (later.kind === 'fail') throw lost();
+      await Promise.race([resumed.promise, buried.promise]);
     }
     if (point === null || hit || !STORE_FAULTS[point.fault](operation)) return send(request, options);
     places += 1;
@@ -165,6 +167,7 @@ function startProcess(endpoint: string, send: Handle, point: StorePoint | null):
         stopped.resolve();
         return buried.promise;
       case 'stalled':
+        later = { call: null, kind: 'still' };
         stopped.resolve();
         await Promise.race([resumed.promise, buried.promise]);
         break;
