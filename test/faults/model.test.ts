@@ -1,6 +1,6 @@
 /**
- * Random histories through the real product and through the model, a second opinion on what it has to do. Histories that
- * once came out differently are kept as tests.
+ * Random histories through the real product and through the model, a second opinion on what it has to do. Histories
+ * that once came out differently are kept as tests.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
