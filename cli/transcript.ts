@@ -49,8 +49,8 @@ On a terminal |--watch| shows the progress. Ctrl+C stops the watching, not the r
 |runs ID| shows a run, |runs cancel ID| stops it, |runs approve ID| approves what it withheld: all, the lines of some
 users (|--user|), or the lines that propose one thing (|--proposes|):
 
-    jq '.scope.filter = "(uid=a*)" | .options += {missingUsers: "disable", gracePeriodDays: 0}' settings.json > narrow.json
-    rollcall settings set narrow.json
+    jq '.scope.filter = "(uid=a*)" | .options += {missingUsers: "disable", gracePeriodDays: 0}' settings.json > new.json
+    rollcall settings set new.json
     rollcall sync --watch | head -n 8
     rollcall runs approve $(rollcall runs --limit 1 --json | jq -r '.items[0].id') --yes --watch | head -n 8
     rollcall settings set settings.json && rollcall sync --watch | head -n 3
