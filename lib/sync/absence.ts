@@ -173,19 +173,27 @@ export async function decideAbsence(
   if (lookedFor.length > 0) await report.stage('verifying');
   const sightings = await look.find(lookedFor.map(({ user }) => user));
   const absent: Removal[] = [];
+  const doubted: Withheld[] = [];
   for (const candidate of lookedFor) {
-    const judged = judgeSighting(candidate, sightings.get(candidate.user.id)!);
-    if ('reason' in judged) withheld.push(judged);
-    else absent.push(judged);
+    const sighting = sightings.get(candidate.user.id)!;
+    const judged = judgeSighting(candidate, sighting);
+    if (!('reason' in judged)) absent.push(judged);
+    else if (sighting.kind === 'doubted') doubted.push(judged);
+    else withheld.push(judged);
   }
 
-  // Approved ones as well: whoever approves a part of a branch does not approve the rest.
+  // Approved ones as well: whoever approves a part of a branch does not approve the rest. So are those whom another
+  // server keeps: they have vanished from this view with all others.
   const gone = absent.filter(({ cause }) => cause === 'goneFromDirectory');
   const vanished = await findVanishedBranches(
-    gone.map(({ user }) => user),
+    [...gone, ...doubted].map(({ user }) => user),
     baseDn,
     judgeBranch,
   );
+  for (const each of doubted) {
+    const branch = vanished.get(each.user.id);
+    withheld.push(branch === undefined ? each : { ...each, vanishedBranch: branch });
+  }
   const removals: Removal[] = [];
   const kept = new Map<string, number>();
   for (const removal of absent) {

@@ -222,6 +222,39 @@ describe('S2: another server knows fewer people', () => {
   });
 });
 
+describe('S1 and S2 together: a hidden branch, and a second server', () => {
+  let second: MemoryServer;
+
+  beforeEach(async () => {
+    await house.configure({
+      connection: { servers: ['127.0.0.1', 'second'] },
+      options: { missingUsers: 'delete', removalLimit: NO_LIMIT },
+    });
+    house.directory.people = [...people(0, 20), ...people(20, 25, 'hidden')];
+    second = house.directory.addServer('second');
+    await house.run();
+    house.directory.hiddenBranches.add(`ou=hidden,${BASE}`);
+  });
+
+  test('that still has some of the branch: the others are no three, and stay all the same', async () => {
+    second.people = [...people(0, 20), ...people(20, 23, 'hidden')];
+    expect((await house.run()).totals).toMatchObject(totals({ withheld: 5 }));
+  });
+
+  test('that could not be asked when a part was approved: the rest stays when it agrees', async () => {
+    second.fault = unreachable();
+    await house.approve(await house.run(), ({ userName }) => userName !== 'user20' && userName !== 'user21');
+    expect((await house.run()).totals).toMatchObject(totals({ deleted: 3, withheld: 2 }));
+    second.fault = null;
+    second.hiddenBranches.add(`ou=hidden,${BASE}`);
+
+    const run = await house.run();
+
+    expect(run.totals).toMatchObject(totals({ withheld: 2 }));
+    for (const { reason } of await withheldLines(run, 'remove')) expect(reason).toContain(`ou=hidden,${BASE}`);
+  });
+});
+
 describe('the story of twelve domain controllers behind one name', () => {
   test('one of them is stale: marks come and go, and nobody is removed', async () => {
     house.directory.people = people(0, 100);
