@@ -601,6 +601,24 @@ describe('S10: the directory is reloaded, and everybody has a new id', () => {
     expect((await house.run()).totals).toMatchObject({ ...totals(), unchanged: 60 });
   });
 
+  test('with a second user name that sorts first: the same account all the same', async () => {
+    const weber = (id: string, uid: string[]): MemoryPerson =>
+      person(0, 'people', { id, dn: `cn=weber,${BASE}`, attributes: { uid, cn: ['Weber'] } });
+    house.directory.people = [weber('old', ['zweber']), ...reloaded(1, 60)];
+    await house.run();
+    house.directory.people = [weber('old', ['aweber', 'zweber']), ...reloaded(1, 60)];
+    await house.run();
+    const { id } = (await house.user('zweber'))!;
+    house.directory.people = [weber('new', ['aweber', 'zweber']), ...reloaded(1, 60)];
+
+    const run = await house.run();
+    expect(run.totals).toMatchObject(totals({ withheld: 60 }));
+    await house.approve(run, ({ userName }) => userName === 'zweber');
+    expect((await house.run()).totals).toMatchObject(totals({ linked: 1, withheld: 59 }));
+    expect(await house.user('zweber')).toMatchObject({ id, directory: { id: 'new' } });
+    expect((await house.run()).totals).toMatchObject(totals({ withheld: 59 }));
+  });
+
   test('in parts: only those that are approved are linked', async () => {
     await house.approve(await house.run(), ({ userName }) => userName === 'user7');
     expect((await house.run()).totals).toMatchObject(totals({ linked: 1, withheld: 59 }));
