@@ -352,7 +352,11 @@ async function decide({
 }
 
 const linesOf = (steps: readonly Step[]): string[] => steps.map(({ change }) => `${change.kind} ${change.userId}`);
-const marked = (user: User) => ({ user, person: aPerson(user.directory!.id, user.userName, { disabled: true }) });
+const marked = (user: User) => ({
+  user,
+  person: aPerson(user.directory!.id, user.userName, { disabled: true }),
+  mark: 'nsaccountlock',
+});
 
 describe('all decisions together', () => {
   test('have nothing to say about nobody', async () => {

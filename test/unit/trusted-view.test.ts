@@ -764,6 +764,43 @@ describe('a person who is seen, though the entry can’t be used', () => {
     expect((await house.run()).totals).toMatchObject({ deleted: 1 });
   });
 
+  test.each([
+    ['withheld', { percent: 0, atLeast: 0 }, null],
+    ['carried out', NO_LIMIT, 'sync'],
+  ])('nor when the directory disables it, and that is %s', async (_name, removalLimit, disabledBy) => {
+    await house.configure({ options: { missingUsers: 'delete', gracePeriodDays: 7, removalLimit: NO_LIMIT } });
+    house.directory.people = people(0, 5);
+    await house.run();
+    house.directory.people = people(0, 4);
+    await house.run();
+    house.passSeconds(6 * DAY_S);
+    await house.configure({ options: { missingUsers: 'delete', gracePeriodDays: 7, removalLimit } });
+    const { entry } = broken(4);
+    house.directory.people = [...people(0, 4), { entry: { ...entry, mark: 'shadowexpire' } }];
+    for (const _run of [1, 2]) await house.run();
+    expect(await house.user('user4')).toMatchObject({ disabledBy, directory: { missingSince: null } });
+
+    await house.configure({ options: { missingUsers: 'delete', gracePeriodDays: 7, removalLimit: NO_LIMIT } });
+    house.directory.people = people(0, 4);
+    house.passSeconds(1.5 * DAY_S);
+    expect((await house.run()).totals).toMatchObject({ deleted: 0, updated: 1 });
+  });
+
+  test('is not enabled when its name is mended and the mark is hidden, though other marks are shown', async () => {
+    house.directory.people = people(0, 10);
+    await house.run();
+    house.directory.people = people(0, 10).map(({ entry }, number) =>
+      number < 5 ? { entry } : { entry: { ...entry, attributes: {}, mark: 'shadowexpire' } },
+    );
+    expect((await house.run()).totals).toMatchObject(totals({ disabled: 5 }));
+    house.directory.people = people(0, 10).map(({ entry }) => ({ entry: { ...entry, statusSeen: ['accountstatus'] } }));
+
+    const run = await house.run();
+
+    expect(run.totals).toMatchObject(totals({ withheld: 5 }));
+    expect(await withheldLines(run, 'enable')).toHaveLength(5);
+  });
+
   test('and whose new id two entries have is not created', async () => {
     house.directory.people = [person(1), { entry: { ...broken(1).entry, dn: `cn=other,${BASE}` } }];
     expect((await house.run()).totals).toMatchObject({ created: 0, conflict: 1, skipped: 1 });
