@@ -252,11 +252,13 @@ export function removeUser({ user, how, cause, approval }: Removal, context: Pla
 
 /** Says so if more users than the limit allows are missing for the first time: there is time to find the cause. */
 export function noticeNewAbsence(
-  marks: readonly Step[],
+  steps: readonly Step[],
   { allowed, known }: Pick<Guard, 'allowed' | 'known'>,
   { missingUsers, gracePeriodDays }: Pick<OptionSettings, 'missingUsers' | 'gracePeriodDays'>,
   report: Pick<Report, 'notice'>,
 ): void {
+  // Others are marked again, because nobody contests their name any more.
+  const marks = steps.filter(({ change }) => change.fields?.['directory.missingSince'] !== undefined);
   if (marks.length <= allowed) return;
   const threat =
     missingUsers === 'keep'

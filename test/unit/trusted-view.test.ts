@@ -642,6 +642,14 @@ describe('S10: the directory is reloaded, and everybody has a new id', () => {
     expect((await house.users()).every(({ directory }) => directory!.contestedBy === undefined)).toBe(true);
   });
 
+  test('and the new entries are gone again: nobody is called missing for the first time', async () => {
+    await house.configure({ options: { missingUsers: 'delete', gracePeriodDays: 7 } });
+    await house.run();
+    house.directory.people = reloaded(0, 1);
+    const run = await house.run();
+    expect(run).toMatchObject({ totals: totals({ updated: 59, withheld: 1 }), notices: [] });
+  });
+
   test('without addresses: what links would empty does not count as long as nobody approves them', async () => {
     house.directory.people = [
       ...reloaded(0, 50).map(({ entry }) => ({ entry: { ...entry, attributes: { uid: entry.attributes['uid'] } } })),
