@@ -157,7 +157,7 @@ export async function decideAbsence(
   const overdue: Candidate[] = [];
   let settled = 0;
   for (const user of missing) {
-    // Asked for everybody, because an approval lasts as long as the person is missing.
+    // Ask for everybody, even within the grace period: an approval that nobody asks for ends with this run.
     const approval = approvals.find(user, 'remove');
     const decision = claimed.has(nameKeyOf(user)) ? NOTHING : decideMissing(user, context);
     if (decision.kind === 'mark') marks.push(decision.step);
