@@ -1,6 +1,6 @@
 /**
- * Random histories through the real product and through the model, a second opinion on what it has to do. Histories that
- * once came out differently are kept as tests.
+ * Random histories through the real product and through the model, a second opinion on what it has to do. Histories
+ * that once came out differently are kept as tests.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -95,6 +95,25 @@ describe('histories that once came out differently', () => {
     [
       'somebody is seen again whose new name belongs to somebody else',
       [['hide', 0, 1], ['run'], ['show all', 0], ['create integrated', 0, 5], ['rename', 1, 5], ['run'], ['run']],
+    ],
+    [
+      'a run dies while it marks those who were below a hidden branch',
+      [['move', 2, 0], ['hide branch', 0, 0], ['hide branch', 1, 0], ['hire', 3, 1], ['killed run', 1], ['run']],
+    ],
+    [
+      'a run dies while it marks those who were below a hidden branch, and they stay hidden',
+      [
+        ['move', 2, 0],
+        ['hide branch', 0, 0],
+        ['hide branch', 1, 0],
+        ['hire', 3, 1],
+        ['killed run', 1],
+        ['wait days'],
+        ['run'],
+        ['wait days'],
+        ['run'],
+      ],
+      { gracePeriodDays: 7 },
     ],
     [
       'the disabled do not count as known',

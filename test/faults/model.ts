@@ -1,7 +1,7 @@
 /**
- * What a run has to do, as the simplest program that does it: plain loops over plain arrays, one server after the other,
- * everything in one piece. A second opinion on lib/sync, of which it must know nothing. It ignores how anything is
- * stored, and every interruption: a killed run and the next one together are one run.
+ * What a run has to do, as the simplest program that does it: plain loops over plain arrays, one server after the
+ * other, everything in one piece. A second opinion on lib/sync, of which it must know nothing. It ignores how anything
+ * is stored, and every interruption: a killed run and the next one together are one run.
  */
 
 /** An entry as one server shows it. Without names it can't be a user. `silent`: no status attribute at all. */
