@@ -42,7 +42,7 @@ export class Dashboard extends Construct {
             productMetric('runPartial', 'Sum'),
             productMetric('runFailed', 'Sum'),
           ]),
-          graph('People read, removals withheld', [
+          graph('People read, changes withheld', [
             productMetric('usersRead', 'Maximum'),
             productMetric('withheld', 'Maximum'),
           ]),

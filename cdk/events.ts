@@ -29,7 +29,7 @@ const USERS = [{ NewImage: IS_USER }, { OldImage: IS_USER }];
 const FINISHED_RUNS = [
   {
     Keys: { pk: { S: FilterRule.isEqual(RUN_PARTITION) } },
-    NewImage: { stage: { S: FilterRule.isEqual('finished') }, claimedBy: { S: FilterRule.notExists() } },
+    NewImage: { stage: { S: FilterRule.isEqual('finished') } },
   },
 ];
 

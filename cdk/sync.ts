@@ -152,10 +152,12 @@ export class Sync extends Construct {
         article: 'synchronisation-overdue',
       });
     }
-    monitoring.alarm(this, 'RemovalsWithheld', {
+    monitoring.alarm(this, 'ChangesWithheld', {
       metric: productMetric('withheld', 'Maximum'),
-      summary: 'A run has withheld removals: it has not disabled or deleted users who seem to have left the directory.',
-      article: 'removals-withheld',
+      summary:
+        'A run has withheld changes, such as removals, links to new entries and emptied fields. An administrator has ' +
+        'to decide.',
+      article: 'changes-withheld',
     });
     monitoring.alarm(this, 'StartFailed', {
       metric: this.failures.metricApproximateNumberOfMessagesVisible({ statistic: 'Maximum' }),

@@ -119,14 +119,15 @@ async function listChanges(api: Api, id: string, limit: number, kind?: Change['k
 }
 
 function describeRun(run: Run, terminal: Terminal): void {
-  const { id, dryRun, requestedBy, trigger, startedAt, finishedAt, progress, error, completeness, notices, approves } =
-    run;
+  const { id, dryRun, requestedBy, trigger, startedAt, finishedAt, progress, error } = run;
+  const { completeness, notices, approves, server } = run;
   const seconds = finishedAt === null ? null : (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000;
   const kind = `${approves === null ? '' : `approval of ${approves}, `}${dryRun ? 'dry run, ' : ''}`;
   const end = seconds === null ? `${run.status}, ${run.stage}` : `${run.status} after ${seconds.toFixed(1)} s`;
   terminal.print(`${id}  ${kind}${end}`, styleOf(run));
   const origin = requestedBy === null ? 'started by the schedule' : `requested by ${requestedBy} (${trigger})`;
-  terminal.print(`${origin} at ${shortTime(startedAt)}, ${progress.read} entries read`);
+  const source = server === null ? '' : ` from ${server.identity}`;
+  terminal.print(`${origin} at ${shortTime(startedAt)}, ${progress.read} entries read${source}`);
   if (error !== null) terminal.print([`${error.message} (${error.code})`, error.advice ?? ''].join('. ').trim(), 'red');
   for (const reason of completeness?.reasons ?? []) terminal.print(`incomplete read: ${reason}`, 'yellow');
   for (const notice of notices) terminal.print(notice, 'yellow');

@@ -32,7 +32,7 @@ You can be signed in to several deployments at once; |--url| chooses one.
 |settings get| prints the settings without the bind password, |settings set| replaces them, |settings test| tests them.
 
     rollcall settings get > settings.json
-    jq '.options.missingUsers = "disable" | .options.gracePeriodDays = 7' settings.json > new.json
+    jq '.options.missingUsers = "disable" | .options.gracePeriodDays = 14' settings.json > new.json
     rollcall settings test new.json
     rollcall settings set new.json
     jq '.scope.filter = "(mail=*" | .mapping.username = "uid"' settings.json | rollcall settings set -
@@ -49,7 +49,8 @@ On a terminal |--watch| shows the progress. Ctrl+C stops the watching, not the r
 |runs ID| shows a run, |runs cancel ID| stops it, |runs approve ID| approves what it withheld: all, the lines of some
 users (|--user|), or the lines that propose one thing (|--proposes|):
 
-    jq '.scope.filter = "(uid=a*)" | .options.missingUsers = "disable"' settings.json | rollcall settings set -
+    jq '.scope.filter = "(uid=a*)" | .options += {missingUsers: "disable", gracePeriodDays: 0}' settings.json > new.json
+    rollcall settings set new.json
     rollcall sync --watch | head -n 8
     rollcall runs approve $(rollcall runs --limit 1 --json | jq -r '.items[0].id') --yes --watch | head -n 8
     rollcall settings set settings.json && rollcall sync --watch | head -n 3

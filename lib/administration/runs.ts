@@ -8,7 +8,7 @@ import { changedSince } from '../settings/approval-scope.ts';
 import type { SettingsStore } from '../settings/settings-store.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { Approval, ApprovalStore } from '../sync/approval-store.ts';
-import { agreesByItself, proposedLink } from '../sync/approval.ts';
+import { agreesByItself, proposalKey, proposedLink } from '../sync/approval.ts';
 import type { RunStore } from '../sync/run-store.ts';
 import { newRun, newRunId } from '../sync/run.ts';
 import type { Change, Proposal, Run, RunRequest } from '../sync/run.ts';
@@ -23,7 +23,7 @@ export interface RunControlPorts {
   readonly clock: Clock;
 }
 
-/** The lines of a run that an administrator approves: without fields, all that `approveRun` covers. */
+/** Which lines of a run an administrator approves. Without fields: all that `approveRun` covers. */
 export interface ApprovalRequest {
   /** Only lines that propose this. */
   readonly proposes?: Proposal;
@@ -72,8 +72,8 @@ export async function approveRun(
   const lines = selectLines(await readProposals(runs, runId), asked);
 
   const findRemaining = async (): Promise<readonly ProposalLine[]> => {
-    const approved = new Set((await approvals.list()).filter((each) => each.runId === runId).map(keyOf));
-    const remaining = lines.filter((line) => !approved.has(keyOf(line)));
+    const approved = new Set((await approvals.list()).filter((each) => each.runId === runId).map(proposalKey));
+    const remaining = lines.filter((line) => !approved.has(proposalKey(line)));
     if (remaining.length === 0) throw nothingWithheld('these lines have already been approved');
     return remaining;
   };
@@ -102,14 +102,15 @@ export async function cancelRun(runs: RunStore, runId: string): Promise<void> {
 /** The run with this id. @throws ServiceError `notFound` */
 export async function getRun(runs: RunStore, runId: string): Promise<Run> {
   const run = await runs.get(runId);
-  if (run === null) throw new ServiceError('notFound', 'there is no run of this id');
+  if (run === null) throw new ServiceError('notFound', 'there is no run with this id');
   return run;
 }
 
 /** The approval scope of a run whose lines may be approved. @throws ServiceError `runActive`, `nothingWithheld` */
 function checkApprovable(run: Run, settings: Settings): string {
   if (run.status === 'running') throw runActive(run.id);
-  if (run.dryRun) throw nothingWithheld('a dry run withholds nothing', 'Start a real run first.');
+  if (run.dryRun)
+    throw nothingWithheld("a dry run can't be approved", 'Start a real run, and approve what it withholds.');
   if (run.totals.withheld === 0) throw nothingWithheld('this run has withheld nothing');
   const again = 'Start a new run, check what it withholds, and approve that.';
   if (run.approvalScope === null) {
@@ -167,15 +168,13 @@ function selectLines(all: readonly ProposalLine[], { proposes, userIds }: Approv
   return proposed.filter(({ userId }) => named.has(userId));
 }
 
-function keyOf({ userId, proposes }: Pick<Approval, 'userId' | 'proposes'>): string {
-  return `${proposes} ${userId}`;
-}
-
 function toApproval(
   line: ProposalLine,
   given: Pick<Approval, 'runId' | 'approvedBy' | 'approvedAt' | 'approvalScope'>,
 ): Approval {
-  return { userId: line.userId, proposes: line.proposes, directoryId: proposedLink(line), ...given };
+  const { userId, proposes, fields = {} } = line;
+  const cleared = proposes === 'clear' ? { fields: Object.keys(fields) } : {};
+  return { userId, proposes, directoryId: proposedLink(line), ...cleared, ...given };
 }
 
 /**

@@ -213,7 +213,8 @@ function sampleWarnings(sample: readonly Entry[], { mapping, options }: Settings
   count(sample.length - people.length, 'would be skipped; the sample says why.');
   count(
     sample.filter((entry) => attributeValues(entry, mapping.userName).length > 1).length,
-    `have several values of ${mapping.userName}; the value in the RDN, else the first in sort order, is used.`,
+    `have several values of ${mapping.userName}: a user keeps a name that is still among them; a new user gets the ` +
+      'one in the RDN, else the first in sort order.',
   );
   if (mapping.fullName !== '') {
     count(people.filter(({ fullName }) => fullName === null).length, `have no ${mapping.fullName}.`);

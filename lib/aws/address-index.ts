@@ -4,8 +4,8 @@
  * check what it finds against the records.
  *
  * Hints are written before the record that needs them and removed after the record that no longer needs them, each by
- * itself. So users with one address cost nothing extra, no write needs a transaction, and a crash in between can leave
- * a hint without a record, but never a record without its hints. With several writers:
+ * itself. So users with one address cost nothing extra, no transaction grows with the addresses, and a crash in between
+ * can leave a hint without a record, but never a record without its hints. With several writers:
  * - A removal may come late, when the user has got the address back. The hint then has the version that brought it
  *   back, and a removal never deletes a hint that is newer than the record it was written for.
  * - A writer that is about to lose a race may bring an older version of a hint. It never replaces a newer one.

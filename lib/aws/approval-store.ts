@@ -2,11 +2,11 @@
  * Approvals in DynamoDB, one item for each user and proposal. Decides nothing: the core knows when an approval ends.
  */
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import { DeleteCommand, QueryCommand } from '@aws-sdk/lib-dynamodb';
+import { DeleteCommand } from '@aws-sdk/lib-dynamodb';
 import type { Clock } from '../clock.ts';
 import { APPROVAL_KEPT_MS } from '../sync/approval-store.ts';
 import type { Approval, ApprovalStore, StoredApproval } from '../sync/approval-store.ts';
-import { epochSeconds, inFlight, putItems, wasWritten } from './client.ts';
+import { epochSeconds, inFlight, putItems, queryPages, wasWritten } from './client.ts';
 import type { Item, TransactItem } from './client.ts';
 import { APPROVAL_PARTITION } from './environment.ts';
 
@@ -31,21 +31,13 @@ export function createApprovalStore({ client, operationsTable, clock }: Approval
       await putItems(client, operationsTable, [...new Map(items.map((item) => [item.sk, item])).values()]);
     },
     async list() {
+      const pages = queryPages(client, {
+        TableName: operationsTable,
+        KeyConditionExpression: 'pk = :pk',
+        ExpressionAttributeValues: { ':pk': APPROVAL_PARTITION },
+      });
       const found: Item[] = [];
-      let start: Item | undefined;
-      do {
-        const page = await client.send(
-          new QueryCommand({
-            TableName: operationsTable,
-            KeyConditionExpression: 'pk = :pk',
-            ExpressionAttributeValues: { ':pk': APPROVAL_PARTITION },
-            ExclusiveStartKey: start,
-            ConsistentRead: true,
-          }),
-        );
-        found.push(...(page.Items ?? []));
-        start = page.LastEvaluatedKey;
-      } while (start !== undefined);
+      for await (const items of pages) found.push(...items);
       const now = epochSeconds(clock.now());
       return found.filter(({ expiresAt }) => (expiresAt as number) > now).map(fromItem);
     },

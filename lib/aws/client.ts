@@ -16,9 +16,10 @@ import {
   BatchGetCommand,
   BatchWriteCommand,
   DynamoDBDocumentClient,
+  QueryCommand,
   TransactWriteCommand,
 } from '@aws-sdk/lib-dynamodb';
-import type { TransactWriteCommandInput } from '@aws-sdk/lib-dynamodb';
+import type { QueryCommandInput, TransactWriteCommandInput } from '@aws-sdk/lib-dynamodb';
 import { CLIENT_DEFAULTS, storeUnavailable, TRANSIENT_ERRORS, translateFaults } from './fault.ts';
 
 /** An item, or the key of one, as plain values. */
@@ -125,6 +126,24 @@ export async function readItems(
     }
   });
   return found;
+}
+
+/**
+ * Yields the items that a query finds, page by page to the end. Reads consistently.
+ * @throws ServiceError `storeUnavailable`
+ */
+export async function* queryPages(
+  client: DynamoDBDocumentClient,
+  query: Omit<QueryCommandInput, 'ExclusiveStartKey' | 'ConsistentRead'>,
+): AsyncGenerator<readonly Item[]> {
+  let start: Item | undefined;
+  do {
+    const { Items = [], LastEvaluatedKey } = await client.send(
+      new QueryCommand({ ...query, ExclusiveStartKey: start, ConsistentRead: true }),
+    );
+    yield Items;
+    start = LastEvaluatedKey;
+  } while (start !== undefined);
 }
 
 /**

@@ -12,7 +12,7 @@ export interface GroupItem {
   /** Identifies the item: two operations on one item can't be in one transaction. */
   readonly key: string;
   readonly item: TransactItem;
-  /** Left out if its condition fails, in place of failing the group. */
+  /** If its condition fails, it is left out, and the group is written without it. */
   readonly isOptional?: boolean;
 }
 
@@ -92,7 +92,7 @@ function sizeOf(value: unknown): number {
 /**
  * Writes the groups of one pack in a transaction; those that lost a race are left out, and the others are sent again.
  *
- * @param accompany gives the company of a transaction of these groups; null if that is too large, which it must not be
+ * @param accompany gives the company of a transaction of these groups; null to have them sent in two halves, but never
  *   for a single group
  * @throws ServiceError `storeUnavailable`
  */

@@ -3,15 +3,15 @@
  * are exact after any crash, and there is nothing to reserve or to release. Decides nothing: the core does.
  */
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import { GetCommand, QueryCommand } from '@aws-sdk/lib-dynamodb';
+import { GetCommand } from '@aws-sdk/lib-dynamodb';
 import type { Clock } from '../clock.ts';
 import type { GuardCounter, GuardHour } from '../sync/run-journal.ts';
 import { GUARD_COUNTERS } from '../sync/run-journal.ts';
-import { epochSeconds } from './client.ts';
+import { epochSeconds, queryPages } from './client.ts';
 import type { Item, TransactItem } from './client.ts';
 import { GUARD_PARTITION } from './environment.ts';
 
-/** The counters. The operations belong into a transaction of that lane. */
+/** The counters. The caller puts the operations into a transaction of that lane. */
 export interface GuardCounters {
   /** Raises each counter by the number of times it is named. */
   count(counters: readonly GuardCounter[], lane: number): TransactItem[];
@@ -70,21 +70,13 @@ export function createGuardCounters(client: DynamoDBDocumentClient, TableName: s
       ];
     },
     async read(since) {
+      const pages = queryPages(client, {
+        TableName,
+        KeyConditionExpression: 'pk = :pk AND sk >= :from',
+        ExpressionAttributeValues: { ':pk': GUARD_PARTITION, ':from': hourOf(since).toISOString() },
+      });
       const items: Item[] = [];
-      let start: Item | undefined;
-      do {
-        const page = await client.send(
-          new QueryCommand({
-            TableName,
-            KeyConditionExpression: 'pk = :pk AND sk >= :from',
-            ExpressionAttributeValues: { ':pk': GUARD_PARTITION, ':from': hourOf(since).toISOString() },
-            ExclusiveStartKey: start,
-            ConsistentRead: true,
-          }),
-        );
-        items.push(...(page.Items ?? []));
-        start = page.LastEvaluatedKey;
-      } while (start !== undefined);
+      for await (const page of pages) items.push(...page);
       return [...Map.groupBy(items, ({ sk }) => (sk as string).split('#', 1)[0]!)].map(([hour, lanes]) => ({
         hour,
         counts: Object.fromEntries(

@@ -20,7 +20,7 @@ export function heldBy({ runId, token }: Fence) {
   };
 }
 
-/** Gives all fences to the holder of the lease. Belongs into the transaction that takes the lease. */
+/** Gives all fences to the holder of the lease. Send them in the transaction that takes the lease. */
 export function openFences(TableName: string, { runId, token }: Fence): TransactItem[] {
   return LANES.map((lane) => ({ Put: { TableName, Item: { ...fenceKey(lane), runId, token } } }));
 }

@@ -33,7 +33,7 @@ export interface RunJournalOptions extends UserTables {
   readonly clock: Clock;
 }
 
-/** Chunks in a transaction, so that it stays below the limit of 4 MB. */
+/** Most chunks in a transaction: at 200 KB each, they stay below DynamoDB's limit of 4 MB. */
 const CHUNKS_TOGETHER = 16;
 
 /** The journal on DynamoDB. Keeps lines for 90 days. Errors: those of the port. */
@@ -95,7 +95,7 @@ export function createRunJournal({ client, clock, ...tables }: RunJournalOptions
   }
 
   return {
-    async write(fence, groups, ordered) {
+    async write(fence, groups, ordered, onWritten) {
       const accompany = async (lane: number, pack: readonly Group[]): Promise<Company | null> => {
         const all = pack.flatMap(({ place }) => groups[place]!);
         const parts = await toChunks(all.flatMap(({ change }) => change ?? []));
@@ -103,8 +103,13 @@ export function createRunJournal({ client, clock, ...tables }: RunJournalOptions
         const counters = all.flatMap(({ counts }) => counts);
         return toCompany(fence, lane, toPuts(fence, parts), guard.count(counters, lane));
       };
-      return await writeUsers(addresses, groups.map(toUserGroup), ordered === 'ordered', (pack, settle) =>
-        withLane((lane) => writeGroups(client, pack, (together) => accompany(lane, together), settle)),
+      return await writeUsers(
+        addresses,
+        groups.map(toUserGroup),
+        ordered === 'ordered',
+        (pack, settle) =>
+          withLane((lane) => writeGroups(client, pack, (together) => accompany(lane, together), settle)),
+        onWritten,
       );
     },
     async tell(fence, news) {
@@ -139,7 +144,11 @@ export function createRunJournal({ client, clock, ...tables }: RunJournalOptions
   };
 }
 
-/** What former runs have left, and the lease. Before there was a memory, the lease had the number of entries read. */
+/**
+ * The memory of former runs, and the lease. A lease that an earlier version stored has the number of entries read; it
+ * stands in for the memory.
+ * @throws ServiceError `storeUnavailable`
+ */
 export async function readMemory(
   client: DynamoDBDocumentClient,
   TableName: string,

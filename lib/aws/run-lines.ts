@@ -5,11 +5,10 @@
 import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import { QueryCommand } from '@aws-sdk/lib-dynamodb';
 import type { QueryCommandInput } from '@aws-sdk/lib-dynamodb';
 import type { Change, ChangeKind, Totals } from '../sync/run.ts';
 import { CHANGE_KINDS, NO_TOTALS } from '../sync/run.ts';
-import { chunksOf, epochSeconds } from './client.ts';
+import { chunksOf, epochSeconds, queryPages } from './client.ts';
 import type { Item } from './client.ts';
 import { OPERATIONS_PREFIX } from './environment.ts';
 
@@ -60,7 +59,7 @@ export interface LineSource {
 }
 
 /** A chunk as stored. */
-interface StoredChunk {
+interface StoredChunk extends Item {
   readonly sk: string;
   readonly expiresAt: number;
   readonly lines?: Uint8Array;
@@ -118,21 +117,15 @@ async function* queryChunks(
   from: string,
   narrow: Partial<QueryCommandInput>,
 ): AsyncGenerator<readonly StoredChunk[]> {
-  let start: Item | undefined;
-  do {
-    const { Items = [], LastEvaluatedKey } = await client.send(
-      new QueryCommand({
-        TableName: operationsTable,
-        KeyConditionExpression: 'pk = :pk AND sk >= :from',
-        ...narrow,
-        ExpressionAttributeValues: { ':pk': changesKey(runId), ':from': from, ...narrow.ExpressionAttributeValues },
-        ExclusiveStartKey: start,
-        ConsistentRead: true,
-      }),
-    );
-    yield (Items as StoredChunk[]).filter(({ expiresAt }) => expiresAt > epochSeconds(now));
-    start = LastEvaluatedKey;
-  } while (start !== undefined);
+  const pages = queryPages(client, {
+    TableName: operationsTable,
+    KeyConditionExpression: 'pk = :pk AND sk >= :from',
+    ...narrow,
+    ExpressionAttributeValues: { ':pk': changesKey(runId), ':from': from, ...narrow.ExpressionAttributeValues },
+  });
+  for await (const items of pages) {
+    yield (items as readonly StoredChunk[]).filter(({ expiresAt }) => expiresAt > epochSeconds(now));
+  }
 }
 
 /** The sums of the kinds that occur. */

@@ -12,7 +12,6 @@
  * silent run known, and its record is stored for good. The lease also holds the progress of the active run, because a
  * run's record is written only twice: at its start and at its end.
  */
-import { randomUUID } from 'node:crypto';
 import { ConditionalCheckFailedException, TransactionCanceledException } from '@aws-sdk/client-dynamodb';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { GetCommand, PutCommand, QueryCommand, TransactGetCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
@@ -21,13 +20,12 @@ import { decodeCursor, encodeCursor } from '../cursor.ts';
 import type { RunStore, StartResult } from '../sync/run-store.ts';
 import type { Change, Run, RunState } from '../sync/run.ts';
 import { interruptRun, LEASE_MS, leaseLost } from '../sync/run.ts';
-import type { Fence } from '../user/user-store.ts';
-import { epochSeconds, inFlight, waitForTry, wasWritten, writeItems } from './client.ts';
+import { epochSeconds, waitForTry, wasWritten, writeItems } from './client.ts';
 import type { Item } from './client.ts';
 import { LEASE_KEY, RUN_PARTITION } from './environment.ts';
 import { closeFences, heldBy, openFences } from './lease.ts';
 import { readMemory } from './run-journal.ts';
-import { changesKey, FIRST_CHUNK, readLines, readTotals, RUNS_KEPT_MS, toChunks } from './run-lines.ts';
+import { FIRST_CHUNK, readLines, readTotals, RUNS_KEPT_MS } from './run-lines.ts';
 
 /** The table of runs, and the clock for leases and expiry. */
 export interface RunStoreOptions {
@@ -42,17 +40,14 @@ interface Lease extends RunState {
   readonly token: number;
   /** Epoch milliseconds. */
   readonly heldUntil: number;
-  /** Number of chunks of lines so far. */
-  readonly chunks: number;
   readonly cancelRequested?: boolean;
   /** Set between the end of a silent run and the beginning of the next. */
   readonly sealed?: boolean;
-  /** Number of entries that the last complete read found. */
+  /** Left by an earlier version: number of entries that the last complete read found. */
   readonly lastRead?: number;
 }
 
 const RUNS = 'runs';
-const CHUNK_DIGITS = 8;
 
 /** The run store on DynamoDB. Keeps runs and their lines for 90 days. Errors: those of the port. */
 export function createRunStore({ client, operationsTable: TableName, clock }: RunStoreOptions): RunStore {
@@ -124,27 +119,6 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
     return refused === null ? { ...lease, token: lease.token + 1, sealed: true } : null;
   }
 
-  /** Updates the lease if the fence still holds it, and gives the updated lease. */
-  async function updateLease(fence: Fence, UpdateExpression: string, values: Item): Promise<Lease> {
-    const held = heldBy(fence);
-    try {
-      const { Attributes } = await client.send(
-        new UpdateCommand({
-          TableName,
-          Key: LEASE_KEY,
-          UpdateExpression,
-          ...held,
-          ExpressionAttributeValues: { ...held.ExpressionAttributeValues, ...values },
-          ReturnValues: 'ALL_NEW',
-        }),
-      );
-      return Attributes as unknown as Lease;
-    } catch (error) {
-      if (error instanceof ConditionalCheckFailedException) throw leaseLost(fence.runId);
-      throw error;
-    }
-  }
-
   return {
     get,
     async start(run) {
@@ -177,7 +151,6 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
           progress,
           totals,
           heldUntil: nowMs() + LEASE_MS,
-          chunks: 0,
           ...(lastRead !== undefined && { lastRead }),
         };
         const failed = await writeItems(client, [
@@ -214,40 +187,35 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
       return run && { run, fence };
     },
     async heartbeat(fence, { stage, progress, totals }) {
-      const { cancelRequested = false } = await updateLease(
-        fence,
-        'SET stage = :stage, progress = :progress, totals = :totals, heldUntil = :until',
-        { ':stage': stage, ':progress': progress, ':totals': totals, ':until': nowMs() + LEASE_MS },
-      );
-      return { cancelRequested };
-    },
-    async saveChanges(fence, changes) {
-      if (changes.length === 0) return;
-      const parts = await toChunks(changes);
-      // Reserve the numbers first: a lost answer then leaves a gap, and never two chunks with one number.
-      const { chunks } = await updateLease(fence, 'ADD chunks :count', { ':count': parts.length });
-      const first = chunks - parts.length;
-      await inFlight([...parts.entries()], async ([index, part]) => {
-        const sk = String(first + index).padStart(CHUNK_DIGITS, '0');
-        const Item = { pk: changesKey(fence.runId), sk, ...part, expiresAt: expiry() };
-        await client.send(new PutCommand({ TableName, Item }));
-      });
+      const held = heldBy(fence);
+      const values = { ':stage': stage, ':progress': progress, ':totals': totals, ':until': nowMs() + LEASE_MS };
+      try {
+        const { Attributes } = await client.send(
+          new UpdateCommand({
+            TableName,
+            Key: LEASE_KEY,
+            UpdateExpression: 'SET stage = :stage, progress = :progress, totals = :totals, heldUntil = :until',
+            ...held,
+            ExpressionAttributeValues: { ...held.ExpressionAttributeValues, ...values },
+            ReturnValues: 'ALL_NEW',
+          }),
+        );
+        const { cancelRequested = false } = Attributes as unknown as Lease;
+        return { cancelRequested };
+      } catch (error) {
+        if (error instanceof ConditionalCheckFailedException) throw leaseLost(fence.runId);
+        throw error;
+      }
     },
     async finish(fence, run) {
       const held = heldBy(fence);
-      const complete = run.completeness?.complete === true;
-      const remembered = complete ? ', lastRead = :read' : '';
       const free = {
         Update: {
           TableName,
           Key: LEASE_KEY,
-          UpdateExpression: `SET #token = #token + :one${remembered} REMOVE runId, cancelRequested`,
+          UpdateExpression: 'SET #token = #token + :one REMOVE runId, cancelRequested',
           ...held,
-          ExpressionAttributeValues: {
-            ...held.ExpressionAttributeValues,
-            ':one': 1,
-            ...(complete && { ':read': run.progress.read }),
-          },
+          ExpressionAttributeValues: { ...held.ExpressionAttributeValues, ':one': 1 },
         },
       };
       const failed = await writeItems(client, [
@@ -305,20 +273,6 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
         ),
       );
     },
-    async claimWithheld(runId) {
-      return await wasWritten(
-        client.send(
-          new UpdateCommand({
-            TableName,
-            Key: runKey(runId),
-            UpdateExpression: 'SET claimedBy = :me',
-            // If the first try succeeded, a retry finds its own mark.
-            ConditionExpression: 'attribute_exists(pk) AND (attribute_not_exists(claimedBy) OR claimedBy = :me)',
-            ExpressionAttributeValues: { ':me': randomUUID() },
-          }),
-        ),
-      );
-    },
   };
 }
 
@@ -338,7 +292,7 @@ function asRead(lease: Lease | null) {
 
 /** A run from its stored item, without the attributes that only the store knows. */
 export function fromRunItem(item: Item): Run {
-  const { pk: _pk, sk: _sk, expiresAt: _expiresAt, claimedBy: _claimedBy, ...run } = item;
+  const { pk: _pk, sk: _sk, expiresAt: _expiresAt, ...run } = item;
   // Fields that runs of earlier versions lack.
   return { server: null, approvalScope: null, ...run } as unknown as Run;
 }

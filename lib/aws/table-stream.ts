@@ -116,7 +116,7 @@ function toUser(item: Item | null): User | null {
   return item !== null && 'nameKey' in item && 'id' in item ? fromUserItem(item) : null;
 }
 
-/** Whether the item is a run as stored at its end. What is added to the item later is not another end. */
+/** Whether the item is a run as stored at its end. */
 function isFinishedRun(item: Item | null): item is Item {
-  return item?.pk === RUN_PARTITION && item.stage === 'finished' && !('claimedBy' in item);
+  return item?.pk === RUN_PARTITION && item.stage === 'finished';
 }

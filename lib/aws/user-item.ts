@@ -3,8 +3,7 @@ import { hash } from 'node:crypto';
 import { addressKey } from '../user/email-address.ts';
 import type { UserWrite } from '../user/user-store.ts';
 import type { User } from '../user/user.ts';
-import { NO_PROFILE, nameKeyOf } from '../user/user.ts';
-import { linkKey } from '../user/user.ts';
+import { linkKey, NO_PROFILE, nameKeyOf } from '../user/user.ts';
 import type { Item } from './client.ts';
 import { LIST_SHARDS } from './environment.ts';
 

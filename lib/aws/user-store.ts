@@ -7,19 +7,17 @@ import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { GetCommand, QueryCommand, ScanCommand } from '@aws-sdk/lib-dynamodb';
 import type { ScanCommandInput } from '@aws-sdk/lib-dynamodb';
 import { decodeCursor, encodeCursor } from '../cursor.ts';
-import { leaseLost } from '../sync/run.ts';
 import { addressKey } from '../user/email-address.ts';
 import { compareNameKeys, userNameKey } from '../user/user-name.ts';
-import type { Fence, UserLink, UserQuery, UserStore, UserWrite, WriteResult } from '../user/user-store.ts';
+import type { UserLink, UserQuery, UserStore, UserWrite, WriteResult } from '../user/user-store.ts';
 import type { User } from '../user/user.ts';
 import { isFoundBy, userStatus } from '../user/user.ts';
 import { createAddressIndex } from './address-index.ts';
 import { inFlight, readItems } from './client.ts';
 import type { Item } from './client.ts';
-import { LEASE_KEY, LIST_SHARDS, USERS_TABLE } from './environment.ts';
+import { LIST_SHARDS, USERS_TABLE } from './environment.ts';
 import { writeGroups } from './group-write.ts';
 import type { Company } from './group-write.ts';
-import { heldBy } from './lease.ts';
 import { fromUserItem, isPossibleKey } from './user-item.ts';
 import { toGroupItems, writeUsers } from './user-write.ts';
 import type { UserTables } from './user-write.ts';
@@ -151,12 +149,12 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
 
   // ------------------------------------------------------------------------------------------------------- writing
 
-  function writeGroupsOf(groups: readonly (readonly UserWrite[])[], company: Company): Promise<readonly WriteResult[]> {
+  function writeGroupsOf(groups: readonly (readonly UserWrite[])[]): Promise<readonly WriteResult[]> {
     return writeUsers(
       addresses,
       groups.map((writes) => ({ writes, items: toGroupItems({ usersTable, operationsTable }, writes) })),
       false,
-      (pack, settle) => writeGroups(client, pack, async () => company, settle),
+      (pack, settle) => writeGroups(client, pack, async () => ALONE, settle),
     );
   }
 
@@ -200,29 +198,16 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
       return items.map(fromUserItem);
     },
     writeEach(writes) {
-      return writeGroupsOf(
-        writes.map((write) => [write]),
-        ALONE,
-      );
+      return writeGroupsOf(writes.map((write) => [write]));
     },
-    async writeTogether(writes, fence) {
-      const [result] = await writeGroupsOf([writes], fence ? checkLease(operationsTable, fence) : ALONE);
+    async writeTogether(writes) {
+      const [result] = await writeGroupsOf([writes]);
       return result!;
     },
   };
 }
 
 const ALONE: Company = { items: [], isDone: () => false };
-
-function checkLease(TableName: string, fence: Fence): Company {
-  return {
-    items: [{ ConditionCheck: { TableName, Key: LEASE_KEY, ...heldBy(fence) } }],
-    isDone([refused]) {
-      if (refused === true) throw leaseLost(fence.runId);
-      return false;
-    },
-  };
-}
 
 /** One page of a shard of the list index. The last page has no `from`. */
 interface LinkPage {

@@ -36,6 +36,7 @@ export interface UserGroup {
  * Writes groups of users, several transactions at a time unless they are `ordered`.
  *
  * @param send sends one transaction and settles each of its groups
+ * @param onWritten called after each transaction with the places of its groups that were written
  * @returns the result of each group, in order
  */
 export async function writeUsers(
@@ -43,6 +44,7 @@ export async function writeUsers(
   groups: readonly UserGroup[],
   ordered: boolean,
   send: (pack: readonly Group[], settle: Settle) => Promise<void>,
+  onWritten: (places: readonly number[]) => void = () => {},
 ): Promise<readonly WriteResult[]> {
   const results = groups.map(({ items }): WriteResult => (items?.length === 0 ? 'written' : 'lostRace'));
   const possible = groups.flatMap(({ items }, place): Group[] => (items?.length ? [{ place, items }] : []));
@@ -56,6 +58,7 @@ export async function writeUsers(
         writes,
         placed.map(({ place }) => results[place]!),
       );
+      onWritten(pack.map(({ place }) => place).filter((place) => results[place] === 'written'));
     });
   }
   return results;

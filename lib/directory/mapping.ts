@@ -1,16 +1,16 @@
 /**
  * Maps an entry of the directory to a person, by the mapping of the settings. Pure: takes one entry, returns one person
- * or the reason why there is none. Knows nothing of other entries. What only a stored user can decide, which of several
- * names stays and in which order addresses stay, is left open in the person and settled by functions here.
+ * or the reason why there is none. Knows nothing of other entries. Which of several names stays, and in which order
+ * addresses stay, depends on the stored user: `keepStoredNames` and `orderAddresses` settle that later.
  */
 import { hash } from 'node:crypto';
 import { ownValues } from '../distinguished-name.ts';
 import { isPrintable, withoutControls } from '../printable.ts';
 import {
-  descriptionKey,
+  attributeKey,
   attributeList,
   attributeOptions,
-  attributeKey,
+  descriptionKey,
   hasOptions,
 } from '../settings/attribute-name.ts';
 import type { MappingSettings, OptionSettings } from '../settings/settings.ts';
@@ -35,14 +35,12 @@ export interface Person extends Profile {
   readonly statusUnknown: boolean;
   /** Further valid user names of the entry. A user who has one of them keeps it. */
   readonly otherUserNames: readonly string[];
-  /** Whether the directory itself says which address is the primary one (`SMTP:` in proxyAddresses). */
-  readonly hasPrimaryAddress: boolean;
   /**
-   * How many addresses, from the front, the primary one may be chosen from: 1 if the directory itself says which it is,
-   * else those of the first mapped attribute that has any.
+   * How many addresses, from the front, the primary one may be chosen from: those that the directory itself calls
+   * primary (`SMTP:` in proxyAddresses), else those of the first mapped attribute that has any.
    */
   readonly primaryCandidates: number;
-  /** What was left out or changed on the way in, one clause each, for the line of this person. */
+  /** Values that were left out or changed, one clause each, for the line of this person; at most 5. */
   readonly notes: readonly string[];
   /**
    * Equal exactly if nothing changes that sync stores or tells. The order of an attribute's values, further user names
@@ -117,7 +115,6 @@ export function mapEntry(
     statusSeen: entry.statusSeen,
     statusUnknown: entry.statusUnknown,
     otherUserNames: names.length === 1 ? NONE : names.slice(1),
-    hasPrimaryAddress: false,
     primaryCandidates: 0,
     notes: NONE,
     fingerprint: '',
@@ -330,7 +327,6 @@ function readEmailAddresses(person: Mutable<Person>, entry: Entry, attributes: r
   const first = [...marked].map((same) => found.get(same)!);
   person.emailAddresses = [...first, ...person.emailAddresses.filter((address) => !first.includes(address))];
   person.primaryCandidates = first.length;
-  person.hasPrimaryAddress = true;
 }
 
 /**

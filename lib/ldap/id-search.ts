@@ -20,11 +20,11 @@ export interface Holder {
 
 const NONE: ReadonlySet<string> = new Set();
 
-/** The answers to a search by id. Every id that is in neither of the first two was not found. */
+/** The answers to a search by id. An id that is neither `found` nor `ambiguous` was not found. */
 export interface Matched {
   /** By id as asked. Several entries may have the same id. */
   readonly found: ReadonlyMap<string, readonly Holder[]>;
-  /** Ids as asked that match an entry only without case, while another id or another entry does so too. */
+  /** Ids as asked that match an entry only without case, and not unambiguously. */
   readonly ambiguous: ReadonlySet<string>;
   /** DNs of entries that match none of the ids: the directory compares ids in yet another way. */
   readonly strangers: ReadonlySet<string>;
@@ -55,7 +55,7 @@ export async function searchIds(
     (entry) => {
       const values = idValues(idAttribute, entry.attributes);
       const id = readUniqueId(idAttribute, values);
-      holders.push({ dn: entry.name, id, folded: id !== null && isText(id, values) ? foldId(id) : null });
+      holders.push({ dn: entry.name, id, folded: id !== null && isText(id, values) ? foldText(id) : null });
     },
   );
   if (status !== RESULT.success) {
@@ -82,8 +82,8 @@ export function matchIds(
   const found = new Map<string, readonly Holder[]>();
   const ambiguous = new Set<string>();
   const asked = new Set(ids);
-  const byFold = Map.groupBy(asked, foldId);
-  const foldedOthers = new Set([...others].map(foldId));
+  const byFold = Map.groupBy(asked, foldText);
+  const foldedOthers = new Set([...others].map(foldText));
   const rest: Holder[] = [];
   // Several searches may have returned the same entry.
   for (const holder of new Map(holders.map((one) => [one.dn, one])).values()) {
@@ -95,7 +95,7 @@ export function matchIds(
     const candidates = folded === null ? [] : (byFold.get(folded) ?? []);
     const free = candidates.filter((id) => !found.has(id));
     if (candidates.length === 0) {
-      const isKnown = ({ id }: Holder): boolean => id !== null && (others.has(id) || foldedOthers.has(foldId(id)));
+      const isKnown = ({ id }: Holder): boolean => id !== null && (others.has(id) || foldedOthers.has(foldText(id)));
       for (const holder of alike) if (!isKnown(holder)) strangers.add(holder.dn);
     } else if (free.length === 1 && alike.length === 1) found.set(free[0]!, alike);
     else for (const id of free) ambiguous.add(id);
@@ -118,7 +118,7 @@ function isText(id: string, [value]: readonly Uint8Array[]): boolean {
   return Buffer.from(value!).toString('utf8').trim().toLowerCase() === id.toLowerCase();
 }
 
-/** RFC 4518: case folding, NFKC, and one space for several. */
-function foldId(id: string): string {
+/** As a directory prepares text before it compares without case (RFC 4518): NFKC, lower case, single spaces. */
+function foldText(id: string): string {
   return id.normalize('NFKC').toLowerCase().trim().replaceAll(/\s+/gu, ' ');
 }

@@ -125,7 +125,7 @@ export function identifyServer({ server, endpoint }: Connection, { ownName }: Ro
 
 /** The identity of a server that does not tell its own name. */
 export function identityAt(server: string, endpoint: string): string {
-  return `${server} ${endpoint}`;
+  return server === endpoint ? server : `${server} ${endpoint}`;
 }
 
 /**

@@ -16,7 +16,7 @@ import { DECOY_HASH, MAX_PASSWORD_BYTES, verifyPasswordHash } from '../user/pass
 import { mayLogIn } from '../user/privilege.ts';
 import { parseUserName } from '../user/user-name.ts';
 import type { DirectoryLink, PublicUser, User } from '../user/user.ts';
-import { toPublicUser } from '../user/user.ts';
+import { isContested, toPublicUser } from '../user/user.ts';
 import type { Attempts, LoginStore } from './login-store.ts';
 import { addFailure, countsAsFailure, FAILURES_KEPT_MS } from './throttle.ts';
 
@@ -65,7 +65,7 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
       const outcome = await verify(user, password);
       if (outcome.outcome === 'accepted') {
         if (attempts) await logins.clearAttempts(userName);
-      } else if (countsAsFailure(outcome.reason) && !isContested(user)) {
+      } else if (countsAsFailure(outcome.reason) && (user === null || !isContested(user))) {
         if (!claimed) await logins.countFailure(userName, new Date(clock.now().getTime() + FAILURES_KEPT_MS));
       } else await giveBack();
       return outcome;
@@ -198,14 +198,6 @@ function isConceivable(userName: string, password: string): boolean {
   return (
     password !== '' && Buffer.byteLength(password) <= MAX_PASSWORD_BYTES && parseUserName(userName).kind === 'userName'
   );
-}
-
-/**
- * Whether a new entry has the user's name while the user's own entry is gone: nobody can tell whose password is right,
- * so none is tried and no failure is counted until an administrator has decided.
- */
-function isContested(user: User | null): boolean {
-  return user?.directory?.contestedBy !== undefined;
 }
 
 function standingOf(user: User | null): RejectionReason | null {

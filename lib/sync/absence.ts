@@ -28,12 +28,15 @@ export interface Removal {
   readonly approval: Approval | null;
 }
 
-/** What can't be removed, and why. `approvable`: whether an approval would override the reason. */
+/** A removal that is not carried out, and why. */
 export interface Withheld {
   readonly user: User;
   readonly how: Removal['how'];
+  /** null for a missing user whose absence is not established. */
   readonly cause: Removal['cause'] | null;
+  /** A clause for an administrator. */
   readonly reason: string;
+  /** Whether an approval would override the reason. */
   readonly approvable: boolean;
   /** The branch with which the person vanished. */
   readonly vanishedBranch?: string;
@@ -62,8 +65,11 @@ export interface AbsencePorts {
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
-/** So many missing users are looked for at most, unless approved: above the limit, all are withheld anyway. */
-const LOOKED_FOR = 1_000;
+/**
+ * Unapproved users from which on the guard is asked before anybody is looked for. If it refuses, all are withheld
+ * without a look, because looking for that many takes longer than a run may.
+ */
+const ASKED_FIRST = 1_000;
 
 const NOBODY_READ = 'the directory returned no entries';
 
@@ -103,7 +109,10 @@ function removalFor(user: User, missingUsers: OptionSettings['missingUsers']): R
   return missingUsers === 'disable' && user.disabledBy === null ? 'disable' : null;
 }
 
-/** Records since when a user is missing and, if given, the branch that vanished. `change`: another line than usual. */
+/**
+ * Records since when a user is missing and, if given, the branch that vanished. `change` makes the line from the fields
+ * that differ; without it, the line says `updated`.
+ */
 export function markMissing(
   user: User,
   context: PlanContext,
@@ -140,7 +149,12 @@ export interface AbsenceDecision {
   readonly withheld: readonly Withheld[];
 }
 
-/** Who is really absent: found by no server, or out of scope, and not together with a whole branch. */
+/**
+ * Who is really absent: found by no server, or out of scope, and not together with a whole branch. Adds a notice for
+ * removals that are withheld.
+ *
+ * @throws what `look`, `judgeBranch` and `report` throw
+ */
 export async function decideAbsence(
   { missing, claimed, read, baseDn }: AbsenceInput,
   { look, judgeBranch, guard, approvals, report }: AbsencePorts,
@@ -151,8 +165,10 @@ export async function decideAbsence(
   const overdue: Candidate[] = [];
   let settled = 0;
   for (const user of missing) {
-    // Asked for everybody, because an approval lasts as long as the person is missing.
-    const approval = approvals.find(user, 'remove');
+    // Ask for everybody, even within the grace period: an approval that nobody asks for ends with this run. A user who
+    // is missing for the first time can only have an approval to be disabled by a mark.
+    const isNew = (user.directory?.missingSince ?? null) === null;
+    const approval = isNew ? null : approvals.find(user, 'remove');
     const decision = claimed.has(nameKeyOf(user)) ? NOTHING : decideMissing(user, context);
     if (decision.kind === 'mark') marks.push(decision.step);
     else if (decision.kind === 'nothing') settled += 1;
@@ -160,7 +176,7 @@ export async function decideAbsence(
   }
 
   const unapproved = overdue.filter(({ approval }) => approval === null);
-  const tooMany = unapproved.length > LOOKED_FOR ? guard.refusal('absence', unapproved.length) : null;
+  const tooMany = unapproved.length > ASKED_FIRST ? guard.refusal('absence', unapproved.length) : null;
   const beforehand = read === 0 ? NOBODY_READ : tooMany;
   if (beforehand !== null && unapproved.length > 0) {
     report.notice(`${unapproved.length} removals are withheld: ${beforehand}.`);
@@ -169,7 +185,9 @@ export async function decideAbsence(
   for (const candidate of overdue) {
     const { idAttribute } = candidate.user.directory!;
     if (idAttribute !== context.idAttribute) {
-      const reason = `the user is linked by ${idAttribute}, but the unique id in use is ${context.idAttribute}`;
+      const reason =
+        `the user is linked by ${idAttribute}, but the unique id in use is ${context.idAttribute}; ` +
+        'delete the user if the person has left';
       withheld.push({ ...candidate, cause: null, reason, approvable: false });
     } else if (candidate.approval === null && beforehand !== null) {
       withheld.push({ ...candidate, cause: null, reason: beforehand, approvable: true });
@@ -185,7 +203,7 @@ export async function decideAbsence(
     else absent.push(judged);
   }
 
-  // Approved ones as well: whoever approves a part of a branch does not approve the rest.
+  // Count approved users too: approving a part of a branch must not free the rest of it.
   const gone = absent.filter(({ cause }) => cause === 'goneFromDirectory');
   const vanished = await findVanishedBranches(
     gone.map(({ user }) => user),
@@ -249,7 +267,7 @@ export function removeUser({ user, how, cause, approval }: Removal, context: Pla
   return stepOf(change, { kind: 'update', user: withoutSessions(next), previous: user }, null, more);
 }
 
-/** Says so if more users than the limit allows are missing for the first time: there is time to find the cause. */
+/** Adds a notice if more users than the limit allows are missing for the first time, while there is time to act. */
 export function noticeNewAbsence(
   marks: readonly Step[],
   { allowed, known }: Pick<Guard, 'allowed' | 'known'>,
@@ -257,10 +275,11 @@ export function noticeNewAbsence(
   report: Pick<Report, 'notice'>,
 ): void {
   if (marks.length <= allowed) return;
+  const due = gracePeriodDays === 0 ? 'in the next complete run' : `after ${gracePeriodDays} days`;
   const threat =
     missingUsers === 'keep'
       ? 'They are kept, as the settings say'
-      : `If they stay missing, they are to be ${missingUsers}d after ${gracePeriodDays} days`;
+      : `If they stay missing, they are due to be ${missingUsers}d ${due}`;
   report.notice(
     `${marks.length} of ${known} users are missing for the first time. ${threat}. If this is unexpected, check the ` +
       'base DN, the filter, and the rights of the bind DN.',

@@ -17,7 +17,7 @@ import { CHANGED_MEANWHILE, tell } from './step.ts';
 import type { PlanContext, Step } from './step.ts';
 import { createUser, isTiedTo, planPerson, planUser } from './user-step.ts';
 
-/** Carries out the steps of a plan, in two ways. */
+/** Carries out steps: `applyTo` writes them, `tellOnly` only reports them. */
 export interface Apply {
   /** Renames, in their order; each group all or nothing. */
   renames(groups: readonly (readonly Step[])[]): Promise<void>;
@@ -26,6 +26,8 @@ export interface Apply {
 }
 
 const MAX_RACES = 3;
+/** Steps that are written together: enough for many transactions at a time, few enough to be kept in memory. */
+const STEPS_TOGETHER = 2_000;
 
 /** The apply of a dry run: reports every step and carries out none. */
 export function tellOnly(report: Report): Apply {
@@ -37,11 +39,15 @@ export function tellOnly(report: Report): Apply {
  * Carries out a plan in its order. Creations and updates are planned in detail here, because there can be very many.
  */
 export async function carryOut(plan: Plan, apply: Apply, users: UserStore, context: PlanContext): Promise<void> {
-  for (const steps of batchesOf(plan.removals)) await apply.each(steps);
+  for (const steps of batchesOf(plan.removals, STEPS_TOGETHER)) await apply.each(steps);
   await apply.renames(plan.renames);
-  for (const steps of batchesOf(plan.others)) await apply.each(steps);
-  for (const people of batchesOf(plan.creations)) await apply.each(people.map((person) => createUser(person, context)));
-  for (const changed of batchesOf(plan.updates)) await apply.each(await planUpdates(users, changed, context));
+  for (const steps of batchesOf(plan.others, STEPS_TOGETHER)) await apply.each(steps);
+  for (const people of batchesOf(plan.creations, STEPS_TOGETHER)) {
+    await apply.each(people.map((person) => createUser(person, context)));
+  }
+  for (const changed of batchesOf(plan.updates, STEPS_TOGETHER)) {
+    await apply.each(await planUpdates(users, changed, context));
+  }
 }
 
 async function planUpdates(
@@ -82,14 +88,15 @@ export function applyTo(
       fence,
       groups.map((group) => group.map(toJournalWrite)),
       ordered,
+      (places) => {
+        for (const place of places) report.wrote(groups[place]!);
+        report.check();
+      },
     );
-    const lost: Step[] = [];
-    for (const [position, group] of groups.entries()) {
-      if (results[position] === 'written') report.wrote(group);
-      else lost.push(...group);
+    for (const step of groups.filter((_, place) => results[place] === 'lostRace').flat()) {
+      await settleRace(step);
+      report.check();
     }
-    for (const step of lost) await settleRace(step);
-    report.check();
   }
 
   async function each(steps: readonly Step[]): Promise<void> {
@@ -101,7 +108,7 @@ export function applyTo(
   return {
     each,
     async renames(groups) {
-      for (const together of batchesOf(groups)) await write(together, 'ordered');
+      for (const together of batchesOf(groups, STEPS_TOGETHER)) await write(together, 'ordered');
     },
   };
 }
@@ -133,8 +140,8 @@ export function planAgain(step: Step, current: readonly User[], context: PlanCon
     if (own && occupant && own.id !== occupant.id) return refusePerson(person, own, occupantReason(occupant));
     if (own) {
       const again = planUser(own, person, context);
-      // Whoever was not to be disabled has passed neither the guard nor the question about the last administrator, and
-      // an administrator may have been appointed meanwhile.
+      // A user who was not to be disabled has passed neither the guard nor the check of the last administrator. Nor has
+      // one who has become an administrator meanwhile.
       const isNew = again.change.kind === 'disabled' && (change.kind !== 'disabled' || becameWayIn(step, own));
       // After a read that was cut short, another entry may own the name.
       const isTaking = again.write?.kind === 'rename' && !context.ownsNames;

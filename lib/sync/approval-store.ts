@@ -10,6 +10,8 @@ export interface Approval {
   readonly proposes: Proposal;
   /** The directory id that the line proposed to link; null for every other proposal. */
   readonly directoryId: string | null;
+  /** The fields that the line proposed to clear; absent for every other proposal. */
+  readonly fields?: readonly string[];
   /** The run whose line was approved. */
   readonly runId: string;
   /** User name of the administrator. */

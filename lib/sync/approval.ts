@@ -1,6 +1,9 @@
-/** Says which withheld lines one approval of a whole run covers. Stores nothing and starts no run. */
+/**
+ * Says which withheld lines an approval of a whole run covers, and what identifies a proposal. Stores nothing and
+ * starts no run.
+ */
 import { addressKey } from '../user/email-address.ts';
-import type { Change, FieldValue } from './run.ts';
+import type { Change, FieldValue, Proposal } from './run.ts';
 
 /**
  * Whether a line that proposes `link` seems to be about the same person: the full name, or at least one e-mail address,
@@ -37,4 +40,9 @@ function keysOf(value: FieldValue): readonly string[] {
 export function proposedLink({ proposes, fields = {} }: Change): string | null {
   const to = fields['directory.id']?.to;
   return proposes === 'link' && typeof to === 'string' ? to : null;
+}
+
+/** Identifies a proposal: a user has at most one of each kind, and one approval for each. */
+export function proposalKey({ userId, proposes }: { readonly userId: string; readonly proposes: Proposal }): string {
+  return `${proposes} ${userId}`;
 }

@@ -2,7 +2,7 @@
 
 const BATCH = 500;
 
-/** Yields the items in batches of at most 500. */
-export function* batchesOf<T>(items: readonly T[]): Generator<readonly T[]> {
-  for (let start = 0; start < items.length; start += BATCH) yield items.slice(start, start + BATCH);
+/** Yields the items in batches of at most `size`. */
+export function* batchesOf<T>(items: readonly T[], size: number = BATCH): Generator<readonly T[]> {
+  for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size);
 }

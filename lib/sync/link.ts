@@ -50,7 +50,7 @@ export function separateContested(fresh: readonly Person[], missing: readonly Us
   return { contested, newcomers, absent: missing.filter((user) => !users.has(user)) };
 }
 
-/** So many unapproved users are looked for at most: for the others, the proposal stands without a look. */
+/** Most unapproved users who are looked for. For the others, the link is proposed without a look. */
 const LOOKED_FOR = 1_000;
 
 /**
@@ -68,7 +68,7 @@ export async function decideLinks(
     ...each,
     approval: approvals.find(each.user, 'link', each.newcomer.directoryId),
   }));
-  // Ids of different attributes can't be compared, so nobody can be looked for after a migration.
+  // A user who is linked by another attribute can't be looked up by the one in use.
   const comparable = cases.filter(({ user }) => user.directory!.idAttribute === context.idAttribute);
   const unapproved = comparable.filter(({ approval }) => approval === null);
   const lookedFor = [...comparable.filter(({ approval }) => approval !== null), ...unapproved.slice(0, LOOKED_FOR)];

@@ -16,8 +16,8 @@ import type { Loss, LossDecision, PlanContext, Step } from './step.ts';
 import { LOSSES, tell, withheldLine } from './step.ts';
 
 /**
- * Fewest users whose common loss is doubted, if nobody shows the attribute any more. A mark may be the last one of its
- * kind, and go as it should; a field that others had is rarely the last one.
+ * Fewest users whose common loss is withheld because no entry shows the attribute any more. A mark may well be the last
+ * one in the directory, and go as it should. The last full name or address rarely is.
  */
 const FEWEST: Readonly<Record<Loss, number>> = { fullName: 1, emailAddresses: 1, enable: 3 };
 
@@ -55,7 +55,7 @@ export function mayLose({ person, disabledBySync }: Changed, { mapping }: LossCo
 }
 
 /**
- * Decides which losses may be carried out.
+ * Decides which losses may be carried out, and adds a notice for each kind that is withheld.
  *
  * @param pairs users whose record is known, and their entries
  * @param updates people with further changes; the records of those who could lose something are read here, in batches
@@ -93,7 +93,7 @@ export async function decideLosses(
   };
   const examine = (user: User, person: Person): void => {
     for (const loss of lossesOf(user, person, context)) {
-      const approval = approvals.find(user, proposalFor(loss));
+      const approval = approvals.find(user, ...proposalOf(loss));
       if (loss === 'enable' && user.directory?.mark !== undefined) marks.add(user.directory.mark);
       if (approval === null) losers[loss].push(user.id);
       else {
@@ -118,7 +118,7 @@ export async function decideLosses(
   for (const loss of LOSSES) {
     const count = losers[loss].length;
     const hidden = loss === 'enable' ? ![...marks].some((mark) => shown.status.has(mark)) : !shown[loss];
-    // Approved ones as well: whoever approves some does not approve the rest.
+    // Count approved losses too: approving some of them must not free the rest.
     const isDoubted = count > 0 && count + approved[loss] >= FEWEST[loss] && hidden;
     const refusal = isDoubted ? NOBODY_SHOWS[loss] : guard.refusal(loss, count);
     if (refusal === null) for (const id of losers[loss]) allow(id, loss);
@@ -145,9 +145,14 @@ const NOBODY_SHOWS: Readonly<Record<Loss, string>> = {
   enable: 'no entry shows the attribute that disabled them any more',
 };
 
-/** What a withheld loss proposes. */
-export function proposalFor(loss: Loss): Proposal {
-  return loss === 'enable' ? 'enable' : 'clear';
+/** What a withheld loss proposes, and the field that it would clear. */
+function proposalOf(loss: Loss): [Proposal, Loss | null] {
+  return loss === 'enable' ? ['enable', null] : ['clear', loss];
+}
+
+/** Whether this approval is one of the loss. */
+export function isApprovalOf({ proposes, fields = [] }: Approval, loss: Loss): boolean {
+  return loss === 'enable' ? proposes === 'enable' : proposes === 'clear' && fields.includes(loss);
 }
 
 /** The lines of the losses that a user is spared. */

@@ -63,10 +63,7 @@ export interface Matches {
   readonly skipped: readonly Change[];
   /** Users to disable by their unique id, because a conflict or a skip is about names only. */
   readonly disabledById: readonly DisabledById[];
-  /**
-   * Name keys of users whose entry was seen, though it can't be used, and whose record has to be looked at: they may
-   * have been missing until now.
-   */
+  /** Name keys of users whose entry was seen, though it can't be used, and who may have been missing until now. */
   readonly reappeared: readonly string[];
   /** What the read showed of the attributes that losses depend on. */
   readonly shown: ReadAttributes;
@@ -122,18 +119,18 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
   const twins = new Map<string, string[]>();
   const contradictions: Contradiction[] = [];
   for await (const batch of links) {
-    for (const { nameKey, linkKey, fingerprint, disabledBySync } of batch) {
+    for (const { nameKey, linkKey: link, fingerprint, disabledBySync } of batch) {
       const known: Known = { nameKey, fingerprint, disabledBySync, seen: 'no', nameClaimed: false };
       byName.set(nameKey, known);
-      if (linkKey === null) continue;
-      const twin = byLink.get(linkKey);
+      if (link === null) continue;
+      const twin = byLink.get(link);
       if (twin) {
-        push(twins, linkKey, nameKey);
+        push(twins, link, nameKey);
         for (const user of [twin, known]) {
           user.seen = 'twin';
           contradictions.push({ nameKey: user.nameKey, person: null, reason: SAME_LINK });
         }
-      } else byLink.set(linkKey, known);
+      } else byLink.set(link, known);
     }
   }
 

@@ -23,7 +23,7 @@ export function refusePerson(person: Person, user: User | null, reason: string):
 }
 
 /** The line of a user that is left alone because of a contradiction in the directory. */
-export function refuseUser(user: User, reason: string): Step {
+function refuseUser(user: User, reason: string): Step {
   return tell({ ...line('conflict', user), reason });
 }
 
@@ -207,7 +207,7 @@ export interface Plan {
 /**
  * Combines the decisions about removals with the changes of everybody else.
  * @param newcomers people whose unique id belongs to no user, without those who contest a missing user's name
- * @param linked the steps of those
+ * @param linked the steps of those who do
  */
 export function planChanges(
   newcomers: readonly Person[],
@@ -223,9 +223,9 @@ export function planChanges(
   const renaming: Present[] = [];
   const disabling: Step[] = [];
   const others: Step[] = [...told, ...decided.marks, ...decided.withheld, ...linked];
-  const counted = new Map<User, Disabling>();
+  const disablingOf = new Map<User, Disabling>();
   for (const each of decided.disabling) {
-    counted.set(each.user, each);
+    disablingOf.set(each.user, each);
     if (each.person === null) disabling.push(disableById(each, context));
     else if (nameKeyOf(each.user) !== each.person.nameKey) renaming.push({ ...each, person: each.person });
     else {
@@ -243,7 +243,7 @@ export function planChanges(
     : { renames: [], blocked: renaming, creations: [], others: [] };
   for (const { user } of names.blocked) {
     // The name is in conflict, but the directory disables the person all the same.
-    const each = counted.get(user);
+    const each = disablingOf.get(user);
     if (each !== undefined) disabling.push(disableById(each, context));
     else {
       const again = showAgain(user, context);
@@ -252,7 +252,7 @@ export function planChanges(
   }
   const renames = names.renames.map((group) =>
     group.map((step) => {
-      const each = step.write?.kind === 'rename' ? counted.get(step.write.previous) : undefined;
+      const each = step.write?.kind === 'rename' ? disablingOf.get(step.write.previous) : undefined;
       return each === undefined ? step : countDisabling(step, each);
     }),
   );
@@ -278,7 +278,7 @@ function countDisabling(step: Step, { counts, approvals }: Disabling): Step {
   return { ...step, counts: [...step.counts, ...counts], approvals: [...step.approvals, ...approvals] };
 }
 
-/** How many users a plan changes. */
+/** How many writes a plan holds. */
 export function countWrites({ removals, renames, others, creations, updates }: Omit<Plan, 'postponed'>): number {
   const writing = others.filter(({ write }) => write !== null);
   return [removals, renames.flat(), writing, creations, updates].reduce((sum, steps) => sum + steps.length, 0);

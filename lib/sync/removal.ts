@@ -1,7 +1,7 @@
 /**
- * Decides who may lose access in a run. `decideRemovals` combines pure functions: absence and its grace period, the
- * second look, vanished branches, the guard, approvals, and the last administrator. A step that lost a race is planned
- * again in apply.ts, which takes access away from nobody whom this file did not name.
+ * Decides who may lose access in a run: `decideRemovals` asks absence.ts who is absent, then the guard, the approvals
+ * and the check of the last administrator. A step that lost a race is planned again in apply.ts, which takes access
+ * away from nobody whom this file did not name.
  *
  *     marked disabled --------------------------------------------------+
  *     missing --> grace period --> overdue --> second look --> branch --+--> guard --> administrator --> removed
@@ -69,8 +69,8 @@ const LOCKS_OUT =
 /**
  * Decides about everybody who could lose access in this run.
  *
- * @throws ServiceError `storeUnavailable`; a DirectoryFaultCode if a branch can't be judged; any fault with which the
- *   report ends the run
+ * @throws ServiceError `storeUnavailable`; what `look` and `judgeBranch` throw; any fault with which the report ends
+ *   the run
  */
 export async function decideRemovals(
   input: RemovalInput,
@@ -80,7 +80,10 @@ export async function decideRemovals(
   const { guard, report } = ports;
   const absence = await decideAbsence(input, ports, context);
   const marked = input.marked.map(({ user, person }): Removal => {
-    return { user, how: 'disable', cause: 'mark', person, approval: ports.approvals.find(user, 'remove') };
+    // An approval to remove a user for being absent ends when the person is read again, whatever the entry says.
+    const wasMissing = user.directory!.missingSince !== null;
+    const approval = wasMissing ? null : ports.approvals.find(user, 'remove');
+    return { user, how: 'disable', cause: 'mark', person, approval };
   });
 
   const passed: Removal[] = [];

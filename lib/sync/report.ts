@@ -14,13 +14,18 @@ import type { Step } from './step.ts';
 
 /** The report of one run while it works. */
 export interface Report {
+  /** Enters a stage and renews the lease. Throws as `check` does. */
   stage(stage: RunStage): Promise<void>;
   /** Counts entries read. */
   read(entries: number): void;
-  /** Restarts the count for another read; the record keeps the reason. */
+  /** Restarts the count for another read. The reason becomes a notice. */
   readAgain(reason: string): void;
+  /** Shows how many changes the run is to write. */
   planned(steps: number): void;
-  /** Counts users that need no change and, for the guard, the directory users known (null: a dry run). */
+  /**
+   * Counts users that need no change and, for the guard, the directory users known. `known`: null in a dry run, and
+   * after an incomplete read.
+   */
   counted(unchanged: number, known: number | null): Promise<void>;
   /** Records the lines of steps that write nothing. */
   tell(steps: readonly Step[]): Promise<void>;
@@ -28,12 +33,19 @@ export interface Report {
   wrote(steps: readonly Step[]): void;
   /** Throws the fault that ends the run; call it between any two steps. */
   check(): void;
+  /** Records whether the read was complete. */
   completeness(proof: ReadProof): void;
   /** Adds a reason why the run is partial. */
   incomplete(reason: string): void;
+  /** Records which settings the run works under. */
   settings(version: string, approvalScope: string): void;
+  /** Records which server was read. */
   server(identity: ServerIdentity): void;
+  /** Adds a sentence for an administrator. At most 20 are kept, of at most 600 UTF-16 code units each. */
   notice(sentence: string): void;
+  /**
+   * Stores the waiting lines and the run: succeeded, or partial. @throws ServiceError `leaseLost`, `storeUnavailable`
+   */
   finish(): Promise<Run>;
   /**
    * Stores the run as failed or cancelled. @throws ServiceError `leaseLost`, in which case nothing is stored; any
@@ -44,7 +56,7 @@ export interface Report {
 
 /** How often progress is shown and the lease renewed, even while the run waits for a server or the store. */
 const PULSE_MS = 1_000;
-/** Lines kept in memory before they are stored together. */
+/** When this many lines wait, they are stored together. */
 const LINES_TOGETHER = 1_000;
 /** Limits for reasons and notices: a record must fit into one item of the store. */
 const MAX_SENTENCES = 20;
@@ -179,8 +191,8 @@ export function startReport(
         totals[change.kind] += 1;
         if (change.kind === 'unchanged') uncounted += 1;
         else lines.push(change);
+        if (lines.length >= LINES_TOGETHER) await saveLines();
       }
-      if (lines.length >= LINES_TOGETHER) await saveLines();
       check();
     },
     wrote(steps) {

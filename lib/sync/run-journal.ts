@@ -62,6 +62,9 @@ export interface RunJournal {
    *
    * @param groups any number; in one group at most 50 writes, or 32 renames to names that no write of the group frees
    * @param ordered writes the groups in their order
+   * @param onWritten called with the places of groups that have just been written, many times while others are in
+   *   flight. What it throws ends the writing: no more groups are sent, and `write` throws it once those in flight are
+   *   done
    * @returns the result of each group, in order
    * @throws ServiceError `leaseLost`
    */
@@ -69,6 +72,7 @@ export interface RunJournal {
     fence: Fence,
     groups: readonly (readonly JournalWrite[])[],
     ordered?: 'ordered',
+    onWritten?: (places: readonly number[]) => void,
   ): Promise<readonly WriteResult[]>;
   /**
    * Stores lines without writes, and what is only counted: all or nothing. `known`: directory users known now, for the

@@ -22,8 +22,6 @@ export interface RunStore {
    * @throws ServiceError `leaseLost`
    */
   heartbeat(fence: Fence, state: RunState): Promise<{ readonly cancelRequested: boolean }>;
-  /** Appends lines to a run. */
-  saveChanges(fence: Fence, changes: readonly Change[]): Promise<void>;
   /** Stores the finished run and releases the lease. @throws ServiceError `leaseLost` */
   finish(fence: Fence, run: Run): Promise<void>;
   /** Stores a run that ended before it began. Neither needs the lease nor changes it. */
@@ -36,6 +34,4 @@ export interface RunStore {
   listChanges(runId: string, query: { kind?: ChangeKind; limit: number; next?: string }): Promise<Page<Change>>;
   /** Requests the end of the active run; false if another run or none is active. */
   requestCancel(runId: string): Promise<boolean>;
-  /** Claims the run's withheld removals for one approval; false if an earlier approval has claimed them. */
-  claimWithheld(runId: string): Promise<boolean>;
 }

@@ -17,7 +17,7 @@ export type Sighting =
   | { readonly kind: 'outOfScope' }
   /** In scope, on the server that was read: the person is not missing. */
   | { readonly kind: 'inScope' }
-  /** A server contradicts, or can't be asked. An approval overrides it. */
+  /** A server contradicts, or can't be asked. An approval overrides it. `found`: another server has the entry. */
   | { readonly kind: 'doubted'; readonly reason: string; readonly found: boolean }
   /** The server that was read gave no answer. */
   | { readonly kind: 'unknown'; readonly reason: string };
@@ -34,7 +34,7 @@ export interface SecondLook {
   close(): Promise<void>;
 }
 
-/** Runs in a row after which a server that never answers is mentioned. */
+/** Runs in a row after which a notice says what to do about a server that never answers. */
 const PATIENCE_RUNS = 3;
 
 type Answers = ReadonlyMap<string, Whereabouts> | ServiceError;
@@ -52,7 +52,7 @@ export function prepareSecondLook(
   let views: readonly OtherView[] | null = null;
   let unreachable = former;
   const sightings = new Map<string, Sighting>();
-  /** Views that failed in the middle of a look, and readers that are asked no more. */
+  /** Readers that failed; they are not asked again. */
   const failed = new Map<DirectoryReader, ServiceError>();
 
   async function openViews(): Promise<readonly OtherView[]> {
@@ -70,7 +70,7 @@ export function prepareSecondLook(
       `${server} could not be asked about missing users, so nobody is removed for being absent without an ` +
         `approval: ${reason}. ` +
         (runs >= PATIENCE_RUNS
-          ? `This was so in ${runs} runs in a row: remove it from the servers, or approve the removals.`
+          ? `It could not be asked in ${runs} runs in a row: remove it from the servers, or approve the removals.`
           : 'The next run asks again.'),
     );
   }
@@ -84,7 +84,7 @@ export function prepareSecondLook(
       if (!(error instanceof ServiceError)) throw error;
       failed.set(of, error);
       if (of === reader) report.incomplete(`the second look at missing users failed: ${error.message}`);
-      // Behind the name that was read, another address is asked only if it can be.
+      // Another address of the name that was read is asked only if it answers, so its failure is no news.
       else if (of.server !== reader.server) countUnreachable(of.server, error.message);
       return error;
     }
@@ -137,7 +137,10 @@ function unknown({ message }: ServiceError): Sighting {
   return { kind: 'unknown', reason: `the second look failed, so the entry may still exist: ${message}` };
 }
 
-/** Joins what the server that was read and the other servers say about one person. */
+/**
+ * Joins what the server that was read and the other servers say about one person.
+ * @param own the answer of the server that was read; undefined if it gave none
+ */
 export function join(own: Whereabouts | undefined, others: readonly Opinion[]): Sighting {
   if (own === undefined) return { kind: 'unknown', reason: 'the second look failed, so the entry may still exist' };
   if (own.kind === 'present' && own.inScope) return { kind: 'inScope' };

@@ -9,7 +9,7 @@ import { orderAddresses } from '../directory/mapping.ts';
 import type { Person } from '../directory/mapping.ts';
 import type { DirectoryLink, User } from '../user/user.ts';
 import { foldId, linkKey, profileOf, nameKeyOf } from '../user/user.ts';
-import { lossesOf, proposalFor, withheldLosses } from './loss.ts';
+import { isApprovalOf, lossesOf, withheldLosses } from './loss.ts';
 import type { Change, ChangeKind } from './run.ts';
 import type { Loss, PlanContext, Step } from './step.ts';
 import { differences, line, MARKED_DISABLED, stepOf, touched, withoutSessions } from './step.ts';
@@ -97,7 +97,7 @@ export function planUser(user: User, person: Person, context: PlanContext): Step
       ? {}
       : {
           // Approved losses are not counted.
-          counts: carriedOut.filter((loss) => !approvals.some(({ proposes }) => proposes === proposalFor(loss))),
+          counts: carriedOut.filter((loss) => !approvals.some((approval) => isApprovalOf(approval, loss))),
           approvals,
         },
   );

@@ -24,8 +24,8 @@ export type UserWrite =
   /** `user.userName` has the same name key as `previous.userName`. */
   | { readonly kind: 'update'; readonly user: User; readonly previous: User }
   /**
-   * `user.userName` has another name key, which no stored user has (except in writeTogether, where another write may
-   * free it).
+   * `user.userName` has another name key, which no stored user has (except in a group, where another write may free
+   * it).
    */
   | { readonly kind: 'rename'; readonly user: User; readonly previous: User }
   | { readonly kind: 'delete'; readonly previous: User }
@@ -72,9 +72,6 @@ export interface UserStore {
   listActiveAdministrators(): Promise<readonly User[]>;
   /** Performs each write independently; the results are in the order of the writes. */
   writeEach(writes: readonly UserWrite[]): Promise<readonly WriteResult[]>;
-  /**
-   * Performs all writes or none: at most 50, or 32 renames to names that no write of the group frees.
-   * @throws ServiceError `leaseLost` if `fence` is given and its run no longer holds the lease
-   */
-  writeTogether(writes: readonly UserWrite[], fence?: Fence): Promise<WriteResult>;
+  /** Performs all writes or none: at most 50, or 32 renames to names that no write of the group frees. */
+  writeTogether(writes: readonly UserWrite[]): Promise<WriteResult>;
 }

@@ -159,10 +159,21 @@ export function isActiveAdministrator({ disabledBy, privileges }: User): boolean
   return disabledBy === null && privileges.includes('admin');
 }
 
-/** Whether this administrator can sign in. One without a password or a directory entry can't, and so does not count. */
+/**
+ * Whether this administrator can sign in. One without a password or a directory entry can't, and so does not count; nor
+ * does one whose name a new entry contests.
+ */
 export function isWayIn(user: User): boolean {
   const credentials = user.authentication === 'integrated' ? user.passwordHash : user.directory;
-  return isActiveAdministrator(user) && credentials !== null;
+  return isActiveAdministrator(user) && credentials !== null && !isContested(user);
+}
+
+/**
+ * Whether a new entry has the user's name while the user's own entry is gone: nobody can tell whose password is right,
+ * so none is tried and no failure is counted until an administrator has decided.
+ */
+export function isContested({ directory }: User): boolean {
+  return directory?.contestedBy !== undefined;
 }
 
 /**

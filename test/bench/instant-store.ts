@@ -33,8 +33,9 @@ export async function writeLinks(file: string, known: Known): Promise<void> {
 export function openInstantJournal(journal: RunJournal, users: Pick<UserStore, 'writeEach'>): RunJournal {
   return {
     ...journal,
-    async write(_fence, groups) {
+    async write(_fence, groups, _ordered, onWritten) {
       await users.writeEach(groups.flatMap((group) => group.map(({ write }) => write)));
+      onWritten?.([...groups.keys()]);
       return groups.map(() => 'written');
     },
     tell: async () => {},

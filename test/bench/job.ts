@@ -90,7 +90,7 @@ async function sync({ ldapPort, known, dryRun, store }: Extract<Job, { what: 'sy
   if ('linksFile' in store) {
     users = openInstantStore(store.linksFile, known);
     journal = openInstantJournal(memory.journal, users);
-    runs = { ...memory.runs, saveChanges: async () => {} };
+    runs = memory.runs;
   } else {
     const client = connect(store.endpoint);
     users = createUserStore({ client, ...store });

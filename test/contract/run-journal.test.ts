@@ -112,6 +112,37 @@ describeOnEveryStore('the journal of a run', (open) => {
     expect(await journal.readTotals('run-2')).toEqual(NO_TOTALS);
   });
 
+  test('says which groups it has just written, while others wait, and stops when it is told to', async () => {
+    const stores = await open();
+    const { journal, users } = stores;
+    const everybody = people(1_000);
+    const taken = [3, 480];
+    await users.writeEach(taken.map((index) => ({ kind: 'create', user: named(`user ${index}`, { id: 'other' }) })));
+    const fence = await start(stores);
+    const groups = everybody.map((user) => [creation(user)]);
+
+    const places: number[] = [];
+    await expect(
+      journal.write(fence, groups, undefined, (written) => {
+        places.push(...written);
+        if (places.length > 10) throw new RangeError('enough');
+      }),
+    ).rejects.toThrow(RangeError);
+    const calls: (readonly number[])[] = [];
+    const results = await journal.write(fence, groups, undefined, (written) => void calls.push(written));
+
+    expect(places.length).toBeLessThan(900);
+    expect((await linesOf(stores)).slice(0, places.length).toSorted()).toEqual(
+      places.map((place) => `created user ${place}`).toSorted(),
+    );
+    expect(calls.length).toBeGreaterThan(1);
+    const rest = results.flatMap((result, place) => (result === 'written' ? [place] : []));
+    expect(calls.flat().toSorted((a, b) => a - b)).toEqual(rest);
+    const all = [...everybody.keys()].filter((place) => !taken.includes(place));
+    expect([...places, ...rest].toSorted((a, b) => a - b)).toEqual(all);
+    expect((await journal.readTotals('run-1')).created).toBe(998);
+  });
+
   test('leaves no trace of a group that has lost a race, and delays no other one', async () => {
     const stores = await open();
     const { journal, users } = stores;
@@ -151,6 +182,25 @@ describeOnEveryStore('the journal of a run', (open) => {
     expect((await users.get('anna'))?.id).toBe(ben.id);
     expect((await linesOf(stores)).toSorted()).toEqual(['renamed anna', 'renamed ben']);
     expect(await users.get('x')).toBeNull();
+  });
+
+  test('writes groups as large as it promises, with lines and counters', async () => {
+    const stores = await open();
+    const { journal, users } = stores;
+    const everybody = people(82);
+    await users.writeEach(everybody.map((user) => ({ kind: 'create', user })));
+    const fence = await start(stores);
+    const counted = (write: JournalWrite): JournalWrite => ({ ...write, counts: ['fullName', 'emailAddresses'] });
+    const ring = everybody.slice(0, 50).map((user, index) => counted(rename(user, `user ${(index + 1) % 50}`)));
+    const free = everybody.slice(50).map((user) => counted(rename(user, `new ${user.userName}`)));
+
+    expect(await journal.write(fence, [ring, free])).toEqual(['written', 'written']);
+
+    expect((await users.get('user 0'))?.id).toBe('id of user 49');
+    expect(await users.get('user 81')).toBeNull();
+    expect(await users.get('new user 81')).toMatchObject({ id: 'id of user 81', version: 2 });
+    expect(await linesOf(stores)).toHaveLength(82);
+    expect((await journal.readGuard(stores.now()))[0]?.counts).toMatchObject({ fullName: 82, emailAddresses: 82 });
   });
 
   test('writes ordered groups one after the other', async () => {
@@ -211,6 +261,23 @@ describeOnEveryStore('the journal of a run', (open) => {
     expect([...conflicts.items, ...rest.items]).toEqual(lines.filter(({ kind }) => kind === 'conflict'));
     expect(rest.next).toBeNull();
     expect(await runs.listChanges('run-1', { kind: 'deleted', limit: 4 })).toEqual({ items: [], next: null });
+    expect(await runs.listChanges('run-2', { limit: 10 })).toEqual({ items: [], next: null });
+    await expect(runs.listChanges('run-2', { limit: 10, next: conflicts.next! })).rejects.toMatchObject({
+      code: 'invalidRequest',
+    });
+  });
+
+  test('keeps lines that compress badly', async () => {
+    const stores = await open();
+    const fence = await start(stores);
+    const lines = people(900).map((user) => ({
+      ...line('skipped', user),
+      reason: Array.from({ length: 60 }, () => Math.random().toString(36)).join(''),
+    }));
+
+    await stores.journal.tell(fence, { lines });
+
+    expect((await stores.runs.listChanges('run-1', { limit: 1_000 })).items).toEqual(lines);
   });
 
   test('stores what was told once, also if it is told again', async () => {

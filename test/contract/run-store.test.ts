@@ -29,9 +29,7 @@ function ended(run: Run, stores: Stores): Run {
   };
 }
 
-function aChange(index: number, kind: Change['kind'] = 'created'): Change {
-  return { kind, userId: `id-${index}`, userName: `üser ${index}`, directoryId: null, dn: null };
-}
+const aLine: Change = { kind: 'created', userId: 'id', userName: 'üser', directoryId: null, dn: null };
 
 const STATE = {
   stage: 'applying',
@@ -76,20 +74,23 @@ describeOnEveryStore('the run store', (open) => {
     expect(await stores.runs.get('')).toBeNull();
   });
 
-  test('expects as many entries as the last complete read has shown', async () => {
+  test('expects as many entries as the runs before remember', async () => {
     const stores = await open();
-    const runOnce = async (id: string, over: Partial<Run>): Promise<number | null> => {
+    const runOnce = async (id: string, entries: number | null): Promise<number | null> => {
       const result = await stores.runs.start(aRun(stores, id));
       if (result.kind === 'active') throw new Error('the lease is taken');
       expect(await stores.runs.get(id)).toEqual(result.run);
-      await stores.runs.finish(result.fence, { ...ended(result.run, stores), ...over });
+      if (entries !== null) {
+        await stores.journal.remember(result.fence, { lastRead: { entries, server: null }, unreachable: {} });
+      }
+      await stores.runs.finish(result.fence, ended(result.run, stores));
       return result.run.expectedEntries;
     };
 
-    expect(await runOnce('run-1', { progress: { read: 40, planned: 0, applied: 0 } })).toBeNull();
-    expect(await runOnce('run-2', { completeness: { complete: false, reasons: ['broken off'] } })).toBe(40);
-    expect(await runOnce('run-3', { completeness: null })).toBe(40);
-    expect(await runOnce('run-4', { progress: { read: 41, planned: 0, applied: 0 } })).toBe(40);
+    expect(await runOnce('run-1', null)).toBeNull();
+    expect(await runOnce('run-2', 40)).toBeNull();
+    expect(await runOnce('run-3', null)).toBe(40);
+    expect(await runOnce('run-4', 41)).toBe(40);
     expect((await stores.runs.start(aRun(stores, 'run-5'))).kind).toBe('started');
     expect(await stores.runs.get('run-5')).toMatchObject({ expectedEntries: 41 });
   });
@@ -127,7 +128,6 @@ describeOnEveryStore('the run store', (open) => {
 
     expect(second.token).toBeGreaterThan(first.token);
     await expect(stores.runs.heartbeat(first, READING)).rejects.toMatchObject({ code: 'leaseLost' });
-    await expect(stores.runs.saveChanges(first, [aChange(1)])).rejects.toMatchObject({ code: 'leaseLost' });
     await expect(stores.runs.finish(first, aRun(stores, 'run-1'))).rejects.toMatchObject({ code: 'leaseLost' });
     expect((await stores.runs.get('run-1'))?.status).toBe('succeeded');
   });
@@ -136,7 +136,7 @@ describeOnEveryStore('the run store', (open) => {
     const stores = await open();
     const dead = await start(stores, { ...aRun(stores, 'run-1'), stage: 'reading' });
     await stores.runs.heartbeat(dead, STATE);
-    await stores.runs.saveChanges(dead, [aChange(1)]);
+    await stores.journal.tell(dead, { lines: [aLine] });
     const until = new Date(stores.now().getTime() + LEASE_MS);
     stores.passMs(LEASE_MS - 1);
     expect(await stores.runs.start(aRun(stores, 'run-2'))).toEqual({ kind: 'active', activeRunId: 'run-1' });
@@ -203,19 +203,6 @@ describeOnEveryStore('the run store', (open) => {
     expect(await stores.runs.heartbeat(second, READING)).toEqual({ cancelRequested: false });
   });
 
-  test('gives the withheld removals of a run away once', async () => {
-    const stores = await open();
-    const fence = await start(stores, aRun(stores, 'run-1'));
-    const end = ended(aRun(stores, 'run-1'), stores);
-    await stores.runs.finish(fence, end);
-
-    const claims = await Promise.all(Array.from({ length: 4 }, () => stores.runs.claimWithheld('run-1')));
-
-    expect(claims.filter(Boolean)).toHaveLength(1);
-    expect(await stores.runs.claimWithheld('run-2')).toBe(false);
-    expect(await stores.runs.get('run-1')).toEqual(end);
-  });
-
   test('keeps a run that found another one at work, and leaves the lease to that one', async () => {
     const stores = await open();
     const fence = await start(stores, { ...aRun(stores, 'run-1'), stage: 'reading' });
@@ -252,47 +239,5 @@ describeOnEveryStore('the run store', (open) => {
     ]);
     expect(third.next).toBeNull();
     await expect(stores.runs.list(2, 'x')).rejects.toMatchObject({ code: 'invalidRequest' });
-  });
-
-  test('keeps thousands of lines in the order they were saved, and lists them by page and kind', async () => {
-    const stores = await open();
-    const fence = await start(stores, aRun(stores, 'run-1'));
-    const lines = Array.from({ length: 3_500 }, (_, index) =>
-      aChange(index, index % 500 === 7 ? 'conflict' : 'created'),
-    );
-    await stores.runs.saveChanges(fence, lines.slice(0, 2_500));
-    await stores.runs.saveChanges(fence, []);
-    await stores.runs.saveChanges(fence, lines.slice(2_500));
-
-    const all: Change[] = [];
-    let next: string | null | undefined;
-    do {
-      const page = await stores.runs.listChanges('run-1', { limit: 800, ...(next != null && { next }) });
-      all.push(...page.items);
-      next = page.next;
-    } while (next !== null);
-    const conflicts = await stores.runs.listChanges('run-1', { kind: 'conflict', limit: 4 });
-    const rest = await stores.runs.listChanges('run-1', { kind: 'conflict', limit: 4, next: conflicts.next! });
-
-    expect(all).toEqual(lines);
-    expect([...conflicts.items, ...rest.items]).toEqual(lines.filter(({ kind }) => kind === 'conflict'));
-    expect(rest.next).toBeNull();
-    expect(await stores.runs.listChanges('run-2', { limit: 10 })).toEqual({ items: [], next: null });
-    await expect(stores.runs.listChanges('run-2', { limit: 10, next: conflicts.next! })).rejects.toMatchObject({
-      code: 'invalidRequest',
-    });
-  });
-
-  test('keeps lines that compress badly', async () => {
-    const stores = await open();
-    const fence = await start(stores, aRun(stores, 'run-1'));
-    const lines = Array.from({ length: 900 }, (_, index) => ({
-      ...aChange(index),
-      reason: Array.from({ length: 60 }, () => Math.random().toString(36)).join(''),
-    }));
-
-    await stores.runs.saveChanges(fence, lines);
-
-    expect((await stores.runs.listChanges('run-1', { limit: 1_000 })).items).toEqual(lines);
   });
 });

@@ -1,13 +1,11 @@
 import { expect, test } from 'vitest';
 import { encodeCursor } from '../../lib/cursor.ts';
-import { newRun } from '../../lib/sync/run.ts';
 import { compareNameKeys, userNameKey } from '../../lib/user/user-name.ts';
 import type { UserLink, UserQuery, UserStore, UserWrite } from '../../lib/user/user-store.ts';
 import type { User } from '../../lib/user/user.ts';
 import { linkKey } from '../../lib/user/user.ts';
 import { aUser } from '../support/people.ts';
 import { describeOnEveryStore } from '../support/stores.ts';
-import type { Stores } from '../support/stores.ts';
 
 function named(userName: string, over: Partial<User> = {}): User {
   return aUser({ id: `id of ${userName}`, userName, ...over });
@@ -47,13 +45,6 @@ function aRandom(seed: number): () => number {
     state = (state * 48_271) % 2_147_483_647;
     return state / 2_147_483_647;
   };
-}
-
-async function startRun({ runs, now }: Stores, id: string) {
-  const request = { dryRun: false, trigger: 'api', requestedBy: null, approves: null } as const;
-  const result = await runs.start(newRun(id, request, now()));
-  if (result.kind === 'active') throw new Error('the lease is taken');
-  return result.fence;
 }
 
 describeOnEveryStore('the user store', (open) => {
@@ -439,6 +430,7 @@ describeOnEveryStore('the user store', (open) => {
     const people = Array.from({ length: 300 }, (_, index) =>
       named(`user ${index}`, {
         fingerprint: index % 2 === 0 ? `print ${index}` : null,
+        disabledBy: index % 5 === 0 ? 'sync' : index % 7 === 0 ? 'admin' : null,
         ...(index % 3 === 0 && { directory: null }),
         ...(index % 5 === 0 && { disabledBy: 'sync' }),
         ...(index % 7 === 0 && { disabledBy: 'admin' }),
@@ -587,12 +579,10 @@ describeOnEveryStore('the user store', (open) => {
     expect(await users.get('ben')).toEqual(current);
   });
 
-  test('moves a ring of fifty names under a lease', async () => {
-    const stores = await open();
-    const { users } = stores;
+  test('moves a ring of fifty names together', async () => {
+    const { users } = await open();
     const people = Array.from({ length: 50 }, (_, index) => named(`user-${index}`));
     await create(users, ...people);
-    const fence = await startRun(stores, 'run-1');
 
     const result = await users.writeTogether(
       people.map((previous, index) => ({
@@ -600,19 +590,16 @@ describeOnEveryStore('the user store', (open) => {
         user: next(previous, { userName: `user-${(index + 1) % 50}` }),
         previous,
       })),
-      fence,
     );
 
     expect(result).toBe('written');
     expect((await users.get('user-0'))?.id).toBe('id of user-49');
   });
 
-  test('renames thirty-two users to free names under a lease', async () => {
-    const stores = await open();
-    const { users } = stores;
+  test('renames thirty-two users to free names together', async () => {
+    const { users } = await open();
     const people = Array.from({ length: 32 }, (_, index) => named(`user-${index}`));
     await create(users, ...people);
-    const fence = await startRun(stores, 'run-1');
 
     const result = await users.writeTogether(
       people.map((previous) => ({
@@ -620,31 +607,10 @@ describeOnEveryStore('the user store', (open) => {
         user: next(previous, { userName: `new ${previous.userName}` }),
         previous,
       })),
-      fence,
     );
 
     expect(result).toBe('written');
     expect(await names(users, { search: 'user-' })).toEqual([]);
     expect(await users.get('new user-31')).toMatchObject({ id: 'id of user-31', version: 2 });
-  });
-
-  test('writes under a lease that is held, and never under one that has passed on', async () => {
-    const stores = await open();
-    const { users } = stores;
-    const [anna, ben] = [named('anna'), named('ben')];
-    await create(users, anna, ben);
-    const fence = await startRun(stores, 'run-1');
-    const held = await users.writeTogether([{ kind: 'delete', previous: anna }], fence);
-    stores.passMs(10 * 60_000);
-    await startRun(stores, 'run-2');
-
-    const removal = users.writeTogether([{ kind: 'delete', previous: ben }], fence);
-
-    expect(held).toBe('written');
-    await expect(removal).rejects.toMatchObject({ code: 'leaseLost', runId: 'run-1' });
-    await expect(users.writeTogether([{ kind: 'delete', previous: anna }], fence)).rejects.toMatchObject({
-      code: 'leaseLost',
-    });
-    expect(await users.get('ben')).toEqual(ben);
   });
 });

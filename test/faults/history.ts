@@ -472,6 +472,7 @@ export async function live(
         userId: userId!,
         proposes: proposes!,
         directoryId: proposes === 'link' ? (fields!['directory.id']!.to as string) : null,
+        ...(proposes === 'clear' && { fields: Object.keys(fields!) }),
         runId,
         approvedBy: 'boss',
         approvedAt: clock.now().toISOString(),

@@ -817,6 +817,13 @@ describe('an approval', () => {
     expect(again.body).toMatchObject({ status: 409, code: 'nothingWithheld' });
   });
 
+  test('to clear is stored with the fields that the line named', async () => {
+    const fields = { emailAddresses: { from: ['a@example.test'], to: [] } };
+    const api = await startWithheld([withheldLine('c', 'clear', { fields })]);
+    await api.approve({});
+    expect(await api.stores.approvals.list()).toMatchObject([{ proposes: 'clear', fields: ['emailAddresses'] }]);
+  });
+
   test('may be given in parts: by proposal, by user, and then for the rest', async () => {
     const lines = [...WITHHELD, withheldLine('c', 'clear'), withheldLine('d', 'enable'), withheldLine('e', 'clear')];
     const api = await startWithheld(lines);

@@ -307,7 +307,7 @@ describe('on a real server', () => {
     ]);
     expect(result.server).toEqual({
       name: `127.0.0.1:${server.ldapPort}`,
-      identity: `127.0.0.1:${server.ldapPort} 127.0.0.1:${server.ldapPort}`,
+      identity: `127.0.0.1:${server.ldapPort}`,
       vendor: 'openLdap',
       detectedVendor: 'openLdap',
       product: 'OpenLDAP',

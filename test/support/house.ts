@@ -6,7 +6,6 @@ import type { StartResult } from '../../lib/sync/run-store.ts';
 import { newRun, newRunId } from '../../lib/sync/run.ts';
 import type { Change, Run, RunRequest } from '../../lib/sync/run.ts';
 import { synchronize } from '../../lib/sync/sync.ts';
-import type { UserStore } from '../../lib/user/user-store.ts';
 import type { User } from '../../lib/user/user.ts';
 import { MemoryDirectory } from './memory-directory.ts';
 import { createMemoryStores } from './memory-stores.ts';
@@ -25,35 +24,18 @@ export async function startHouse({
   let ids = 0;
   let hook: (() => Promise<void>) | null = null;
 
-  async function runHook(): Promise<void> {
-    const once = hook;
-    hook = null;
-    await once?.();
-  }
-
-  const users: UserStore = {
-    ...stores.users,
-    async writeEach(writes) {
-      await runHook();
-      return stores.users.writeEach(writes);
-    },
-    async writeTogether(writes, fence) {
-      await runHook();
-      return stores.users.writeTogether(writes, fence);
-    },
-  };
-
   const journal: RunJournal = {
     ...stores.journal,
     async write(...args) {
-      await runHook();
+      const once = hook;
+      hook = null;
+      await once?.();
       return stores.journal.write(...args);
     },
   };
 
   const ports = {
     ...stores,
-    users,
     journal,
     openDirectory: openDirectory ?? directory.open,
     clock,
@@ -104,6 +86,7 @@ export async function startHouse({
           userId: line.userId!,
           proposes: line.proposes!,
           directoryId: line.proposes === 'link' ? (linked as string) : null,
+          ...(line.proposes === 'clear' && { fields: Object.keys(line.fields ?? {}) }),
           runId: run.id,
           approvedBy: 'admin',
           approvedAt: clock.now().toISOString(),

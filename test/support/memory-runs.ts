@@ -17,7 +17,6 @@ import type { People } from './memory-users.ts';
 
 interface RunRecord {
   run: Run;
-  claimed: boolean;
   readonly changes: Change[];
   /** The sum of everything that was told. */
   readonly totals: Record<ChangeKind, number>;
@@ -33,16 +32,16 @@ interface Holder {
   closed: boolean;
 }
 
-/** The stores of runs, and the check of a fence. */
+/** The stores of runs. */
 export interface MemoryRuns {
   readonly runs: RunStore;
   readonly journal: RunJournal;
   readonly approvals: ApprovalStore;
-  /** @throws ServiceError `leaseLost` */
-  readonly requireLease: (fence: Fence) => void;
 }
 
 const HOUR_MS = 3_600_000;
+/** The most lines that the port lets `tell` take. */
+const MOST_LINES = 5_000;
 
 /** The stores of runs, with a journal that writes these people. */
 export function createRuns(people: People, clock: Clock): MemoryRuns {
@@ -52,13 +51,11 @@ export function createRuns(people: People, clock: Clock): MemoryRuns {
   const told = new WeakSet<object>();
   let token = 0;
   let holder: Holder | null = null;
-  let lastRead: number | null = null;
   let memory: RunMemory = { lastRead: null, unreachable: {} };
 
   const nowMs = (): number => clock.now().getTime();
   const active = (): Holder | null => (holder !== null && holder.heldUntil > nowMs() ? holder : null);
-  const store = (run: Run): void =>
-    void records.set(run.id, { run, claimed: false, changes: [], totals: { ...NO_TOTALS } });
+  const store = (run: Run): void => void records.set(run.id, { run, changes: [], totals: { ...NO_TOTALS } });
 
   function requireLease(fence: Fence): Holder {
     if (holder?.runId === fence.runId && token === fence.token) return holder;
@@ -111,7 +108,7 @@ export function createRuns(people: People, clock: Clock): MemoryRuns {
       if (current !== null) return { kind: 'active', activeRunId: current.runId };
       const dead = holder && records.get(holder.runId);
       if (dead) dead.run = present(dead);
-      const started = { ...run, expectedEntries: memory.lastRead?.entries ?? lastRead };
+      const started = { ...run, expectedEntries: memory.lastRead?.entries ?? null };
       store(started);
       token += 1;
       holder = {
@@ -136,14 +133,9 @@ export function createRuns(people: People, clock: Clock): MemoryRuns {
       Object.assign(held, { state, heldUntil: nowMs() + LEASE_MS });
       return { cancelRequested: held.cancelRequested };
     },
-    async saveChanges(fence, changes) {
-      requireLease(fence);
-      tellLines(records.get(fence.runId)!, changes);
-    },
     async finish(fence, run) {
       requireLease(fence);
       records.get(fence.runId)!.run = run;
-      if (run.completeness?.complete === true) lastRead = run.progress.read;
       holder = null;
     },
     async record(run) {
@@ -179,22 +171,22 @@ export function createRuns(people: People, clock: Clock): MemoryRuns {
       current.cancelRequested = true;
       return true;
     },
-    async claimWithheld(runId) {
-      const record = records.get(runId);
-      if (record === undefined || record.claimed) return false;
-      record.claimed = true;
-      return true;
-    },
   };
 
   const journal: RunJournal = {
-    async write(fence, groups) {
+    async write(fence, groups, _ordered, onWritten) {
       const record = openRecord(fence);
-      return groups.map((group) => writeGroup(record, group));
+      return groups.map((group, place) => {
+        const result = writeGroup(record, group);
+        if (result === 'written') onWritten?.([place]);
+        return result;
+      });
     },
     async tell(fence, news) {
       const record = openRecord(fence);
       if (told.has(news)) return;
+      if ((news.lines?.length ?? 0) > MOST_LINES)
+        throw new TypeError(`${news.lines?.length} lines are too many at once`);
       told.add(news);
       tellLines(record, news.lines ?? []);
       for (const kind of CHANGE_KINDS) record.totals[kind] += news.totals?.[kind] ?? 0;
@@ -223,7 +215,7 @@ export function createRuns(people: People, clock: Clock): MemoryRuns {
     },
   };
 
-  return { runs, journal, approvals: approvals.store, requireLease };
+  return { runs, journal, approvals: approvals.store };
 }
 
 const NO_COUNTS = Object.fromEntries(GUARD_COUNTERS.map((counter) => [counter, 0])) as Record<GuardCounter, number>;

@@ -34,11 +34,10 @@ export interface MemoryStores {
 /** Stores that share their data: logins see the users, and the journal of a run writes them. */
 export function createMemoryStores(clock: Clock): MemoryStores {
   const people = createPeople();
-  const { requireLease, ...runs } = createRuns(people, clock);
   return {
-    users: createUsers(people, requireLease),
+    users: createUsers(people),
     logins: createLogins(people, clock),
-    ...runs,
+    ...createRuns(people, clock),
     settings: createSettings(),
     sessions: createSessions(clock),
     schedule: createSchedule(clock),

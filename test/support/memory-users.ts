@@ -4,7 +4,7 @@
  */
 import { decodeCursor, encodeCursor } from '../../lib/cursor.ts';
 import { compareNameKeys, userNameKey } from '../../lib/user/user-name.ts';
-import type { Fence, UserQuery, UserStore, UserWrite, WriteResult } from '../../lib/user/user-store.ts';
+import type { UserQuery, UserStore, UserWrite, WriteResult } from '../../lib/user/user-store.ts';
 import type { User } from '../../lib/user/user.ts';
 import { isFoundBy, linkKey, userStatus } from '../../lib/user/user.ts';
 
@@ -93,11 +93,8 @@ export function createPeople(): People {
   };
 }
 
-/** The user store on these people. `requireLease` throws for a fence that no longer holds the lease. */
-export function createUsers(
-  people: People,
-  requireLease: (fence: Fence) => void,
-): UserStore & { readonly writes: number } {
+/** The user store on these people. */
+export function createUsers(people: People): UserStore & { readonly writes: number } {
   return {
     get writes() {
       return people.writes;
@@ -144,8 +141,7 @@ export function createUsers(
     async writeEach(all) {
       return all.map((write) => people.write([write]));
     },
-    async writeTogether(all, fence) {
-      if (fence !== undefined) requireLease(fence);
+    async writeTogether(all) {
       return people.write(all);
     },
   };

@@ -2,6 +2,10 @@
 import { expect, test } from 'vitest';
 import { batchesOf } from '../../lib/sync/batch.ts';
 
+test('have another size where a caller asks for one', () => {
+  expect([...batchesOf([1, 2, 3, 4, 5], 2)]).toEqual([[1, 2], [3, 4], [5]]);
+});
+
 test.each([
   [0, []],
   [1, [1]],

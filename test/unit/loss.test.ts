@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Person } from '../../lib/directory/mapping.ts';
 import type { MappingSettings } from '../../lib/settings/settings.ts';
 import { openGuard } from '../../lib/sync/guard.ts';
-import { decideLosses, lossesOf, mayLose, proposalFor, withheldLosses } from '../../lib/sync/loss.ts';
+import { decideLosses, lossesOf, mayLose, withheldLosses } from '../../lib/sync/loss.ts';
 import type { Changed } from '../../lib/sync/matching.ts';
 import { openApprovals } from '../../lib/sync/open-approvals.ts';
 import type { GuardCounter } from '../../lib/sync/run-journal.ts';
@@ -151,8 +151,9 @@ async function decide({ losing = {}, shown = true, known = 100, before, approved
       }),
       approvals: openApprovals(
         approved.map((userId) => {
-          const proposes = proposalFor(userId.split('-')[0] as Loss);
-          return { ...anApproval({ userId, proposes }), done: false };
+          const loss = userId.split('-')[0] as Loss;
+          const what = loss === 'enable' ? { proposes: loss } : { proposes: 'clear' as const, fields: [loss] };
+          return { ...anApproval({ userId, ...what }), done: false };
         }),
         anApproval().approvalScope,
       ),
@@ -283,11 +284,11 @@ describe('the plan of a user', () => {
   });
 
   test('carries out an approval, and does not count what it covers', () => {
-    const approval = anApproval({ proposes: 'clear' });
+    const approval = anApproval({ proposes: 'clear', fields: ['emailAddresses'] });
     const losses = decided(['fullName', 'emailAddresses', 'enable'], new Map([['account-1', [approval]]]));
     const [step] = planPerson(aDisabledUser(), losesAll, aContext({ losses }));
 
-    expect(step).toMatchObject({ counts: ['enable'], approvals: [approval] });
+    expect(step).toMatchObject({ counts: ['fullName', 'enable'], approvals: [approval] });
   });
 
   test('keeps the status of an entry that hides it, disabled or active', () => {

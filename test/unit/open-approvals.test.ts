@@ -11,17 +11,31 @@ const SCOPE = anApproval().approvalScope;
 const at = (ms: number): string => new Date(NOW.getTime() + ms).toISOString();
 const missingSince = (since: string | null) => aUser({ directory: { ...aUser().directory!, missingSince: since } });
 
+/** What a proposal is about besides the user. */
+const WHAT: Partial<Record<Proposal, string>> = { link: 'id-9', clear: 'fullName' };
+const aboutWhat = (proposes: Proposal): Partial<StoredApproval> =>
+  ({ link: { directoryId: 'id-9' }, clear: { fields: ['fullName'] } } as Partial<Record<Proposal, object>>)[proposes] ??
+  {};
+
 describe('an approval', () => {
   test.each(PROPOSALS)('to %s covers that proposal of that user, and nothing else', (proposes) => {
-    const directoryId = proposes === 'link' ? 'id-9' : null;
-    const approval = stored({ proposes, directoryId });
+    const what = WHAT[proposes] ?? null;
+    const approval = stored({ proposes, ...aboutWhat(proposes) });
     const approvals = openApprovals([approval], SCOPE);
 
-    expect(approvals.find(aUser(), proposes, directoryId)).toBe(approval);
-    expect(approvals.find(aUser({ id: 'account-2' }), proposes, directoryId)).toBeNull();
+    expect(approvals.find(aUser(), proposes, what)).toBe(approval);
+    expect(approvals.find(aUser({ id: 'account-2' }), proposes, what)).toBeNull();
     for (const other of PROPOSALS.filter((each) => each !== proposes)) {
-      expect(approvals.find(aUser(), other, directoryId)).toBeNull();
+      expect(approvals.find(aUser(), other, what)).toBeNull();
     }
+  });
+
+  test('to clear covers only the fields that the line named', () => {
+    const approvals = openApprovals([stored({ proposes: 'clear', fields: ['fullName'] })], SCOPE);
+
+    expect(approvals.find(aUser(), 'clear', 'emailAddresses')).toBeNull();
+    expect(approvals.find(aUser(), 'clear')).toBeNull();
+    expect(approvals.find(aUser(), 'clear', 'fullName')).not.toBeNull();
   });
 
   test('to link covers one entry only', () => {
@@ -40,8 +54,8 @@ describe('an approval', () => {
     [at(1), 'clear', true],
     [at(1), 'enable', true],
   ])('of a user who is missing since %s, to %s: holds: %s', (since, proposes, holds) => {
-    const approvals = openApprovals([stored({ proposes })], SCOPE);
-    expect(approvals.find(missingSince(since), proposes) !== null).toBe(holds);
+    const approvals = openApprovals([stored({ proposes, ...aboutWhat(proposes) })], SCOPE);
+    expect(approvals.find(missingSince(since), proposes, WHAT[proposes]) !== null).toBe(holds);
   });
 
   test.each<[name: string, over: Partial<StoredApproval>, outdated: number]>([

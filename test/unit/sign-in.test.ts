@@ -9,7 +9,7 @@ import type { SignIn } from '../../lib/login/sign-in.ts';
 import { hashPassword } from '../../lib/user/password.ts';
 import { startHouse } from '../support/house.ts';
 import type { House } from '../support/house.ts';
-import { aUser } from '../support/people.ts';
+import { anEntry, aUser } from '../support/people.ts';
 
 const GENERATED = 'generated password';
 const HASH = await hashPassword('right password');
@@ -115,6 +115,21 @@ describe('the first administrator', () => {
     await house.create(anIntegrated({ userName: 'ada', privileges: ['admin'] }));
     expect(await signIn.signIn('admin', GENERATED)).toBeNull();
     expect(await house.user('admin')).toBeNull();
+  });
+
+  test('is the way back in when the directory was reloaded and contests every administrator', async () => {
+    const reloaded = (id: string): void => {
+      house.directory.people = [{ entry: anEntry(id, { uid: ['ada'], cn: ['Ada'] }) }];
+    };
+    reloaded('old');
+    await house.run();
+    await house.edit('ada', { privileges: ['admin'] });
+    expect(await signIn.signIn('admin', GENERATED)).toBeNull();
+
+    reloaded('new');
+    expect(await house.run()).toMatchObject({ totals: { withheld: 1 } });
+
+    expect(await signIn.signIn('admin', GENERATED)).toMatchObject({ user: { userName: 'admin' } });
   });
 });
 

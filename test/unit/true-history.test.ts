@@ -73,7 +73,7 @@ async function tryRun(): Promise<Run | null> {
 
 describe('H1: a fault during creation', () => {
   test('what was created before it is told, and the next run does the rest', async () => {
-    house.directory.people = people(1_300);
+    house.directory.people = people(4_300);
     let writes = 0;
     disturb((_call, method) => {
       if (method === 'write' && (writes += 1) === 3) throw denied();
@@ -84,17 +84,17 @@ describe('H1: a fault during creation', () => {
     expect(failed).toMatchObject({
       status: 'failed',
       error: { code: 'storeUnavailable' },
-      progress: { applied: 1_000 },
+      progress: { applied: 4_000 },
     });
-    expect(failed.totals.created).toBe(1_000);
-    expect(await house.changes(failed)).toHaveLength(1_000);
+    expect(failed.totals.created).toBe(4_000);
+    expect(await house.changes(failed)).toHaveLength(4_000);
     await expectTruth(0);
-    expect((await house.run()).totals).toMatchObject({ created: 300, unchanged: 1_000 });
+    expect((await house.run()).totals).toMatchObject({ created: 300, unchanged: 4_000 });
     await expectTruth(0);
   });
 
   test('what was created although the answer got lost is told as well', async () => {
-    house.directory.people = people(600);
+    house.directory.people = people(2_100);
     const { journal } = house.ports;
     const write = journal.write.bind(journal);
     let calls = 0;
@@ -108,7 +108,7 @@ describe('H1: a fault during creation', () => {
 
     const failed = await house.run();
 
-    expect(failed).toMatchObject({ status: 'failed', totals: { created: 500 } });
+    expect(failed).toMatchObject({ status: 'failed', totals: { created: 2_000 } });
     await expectTruth(0);
   });
 });
@@ -158,10 +158,10 @@ describe('H2: lines are refused', () => {
 });
 
 describe('H3: a run is killed while it applies', () => {
-  test.each([1, 2, 3, 4])(
+  test.each([1, 2, 3])(
     'before its write number %i: told by the next start, and the next run goes on',
     async (fatal) => {
-      house.directory.people = people(1_800);
+      house.directory.people = people(4_300);
       await house.run();
       const before = house.writes();
       const created = (await house.runs()).length;
@@ -175,11 +175,11 @@ describe('H3: a run is killed while it applies', () => {
       await expect(house.run()).rejects.toMatchObject({ code: 'leaseLost' });
 
       const dead = (await house.runs()).find(({ error }) => error?.code === 'interrupted')!;
-      expect(dead.totals.deleted).toBe((fatal - 1) * 500);
+      expect(dead.totals.deleted).toBe((fatal - 1) * 2_000);
       expect(await house.changes(dead)).toHaveLength(dead.totals.deleted);
       house.passSeconds(120);
       const next = await house.run();
-      expect(next.totals.deleted).toBe(1_790 - dead.totals.deleted);
+      expect(next.totals.deleted).toBe(4_290 - dead.totals.deleted);
       expect(created).toBe(1);
       const told = (await Promise.all((await house.runs()).map(house.changes))).flat();
       expect(told.filter(({ kind }) => kind === 'deleted')).toHaveLength(house.writes() - before);
@@ -234,13 +234,13 @@ describe('H4: a run wakes up after its lease has passed to another', () => {
 });
 
 describe('H5: the store fails from some operation on', () => {
-  /** 1,000 users are updated; some entries are told twice, as conflicts. */
+  /** 2,100 users are updated; some entries are told twice, as conflicts. */
   const prepare = async (): Promise<number> => {
     house = await startHouse();
     await house.configure({ options: { missingUsers: 'delete', removalLimit: NO_LIMIT } });
-    house.directory.people = people(1_000);
+    house.directory.people = people(2_100);
     await house.run();
-    const changed = people(1_000, 'Somebody else');
+    const changed = people(2_100, 'Somebody else');
     const twins = changed.slice(0, 20).map(({ entry }) => ({ entry: { ...entry, id: `twin-of-${entry.id}` } }));
     house.directory.people = [...changed, ...twins];
     return house.writes();
@@ -251,7 +251,7 @@ describe('H5: the store fails from some operation on', () => {
     let operations = 0;
     disturb(() => void (operations += 1));
     const undisturbed = await house.run();
-    expect(undisturbed.totals).toMatchObject({ updated: 980, conflict: 40 });
+    expect(undisturbed.totals).toMatchObject({ updated: 2_080, conflict: 40 });
     expect(operations).toBeGreaterThan(4);
 
     for (let first = 1; first <= operations; first += 1) {
@@ -277,7 +277,7 @@ describe('H5: the store fails from some operation on', () => {
 
 describe('H6: approved removals run out of time', () => {
   test('stay approved, and the next run goes on with them', async () => {
-    house.directory.people = people(1_050);
+    house.directory.people = people(50);
     await house.run();
     await house.configure({ options: { missingUsers: 'delete', removalLimit: { percent: 10, atLeast: 3 } } });
     house.directory.people = people(1);
@@ -289,9 +289,9 @@ describe('H6: approved removals run out of time', () => {
     expect(first).toMatchObject({
       status: 'failed',
       error: { code: 'timeLimit' },
-      totals: { deleted: 500, withheld: 0 },
+      totals: { deleted: 1, withheld: 0 },
     });
-    expect((await house.run()).totals).toMatchObject({ deleted: 549, withheld: 0 });
+    expect((await house.run()).totals).toMatchObject({ deleted: 48, withheld: 0 });
     expect((await house.ports.approvals.list()).every(({ done }) => done)).toBe(true);
   });
 

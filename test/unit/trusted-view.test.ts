@@ -441,6 +441,20 @@ describe('S6: mapped attributes are hidden', () => {
     expect(await emptied()).toHaveLength(6);
   });
 
+  test('an approval clears no field that its line did not name', async () => {
+    house.directory.hiddenAttributes.add('mail');
+    await house.approve(await house.run());
+    house.directory.hiddenAttributes.add('cn');
+
+    const run = await house.run();
+
+    expect(run.totals).toMatchObject(totals({ updated: 50, withheld: 50 }));
+    expect((await house.users()).filter(({ fullName }) => fullName === null)).toEqual([]);
+    expect((await withheldLines(run, 'clear')).every(({ fields }) => Object.keys(fields!).join() === 'fullName')).toBe(
+      true,
+    );
+  });
+
   test('emptying the mapping clears unguarded', async () => {
     await house.configure({ mapping: { emailAddresses: '' } });
     expect((await house.run()).totals).toMatchObject(totals({ updated: 50 }));
@@ -716,4 +730,36 @@ test('a mark that is withheld holds back nothing else', async () => {
     expect((await house.run()).totals).toMatchObject({ disabled: 0, updated, withheld: 5 });
   }
   expect(await house.user('user3')).toMatchObject({ fullName: 'New name 3', disabledBy: null });
+});
+
+describe('an approval to remove', () => {
+  const marked = (from: number, to: number): MemoryPerson[] =>
+    people(from, to, 'branch').map(({ entry }) => ({ entry: { ...entry, mark: 'shadowexpire' } }));
+
+  beforeEach(async () => {
+    await house.configure({ options: { missingUsers: 'delete', removalLimit: { percent: 10, atLeast: 1 } } });
+    house.directory.people = [...people(0, 10), ...people(10, 15, 'branch')];
+    await house.run();
+  });
+
+  test('of those whom the directory marks deletes nobody who is hidden when it is carried out', async () => {
+    house.directory.people = [...people(0, 10), ...marked(10, 15)];
+    const run = await house.run();
+    expect(await withheldLines(run, 'remove')).toHaveLength(5);
+    await house.approve(run);
+    house.directory.hiddenBranches.add(`ou=branch,${BASE}`);
+
+    expect((await house.run()).totals).toMatchObject(totals({ withheld: 5 }));
+    expect(await house.users()).toHaveLength(15);
+  });
+
+  test('of those who are absent disables nobody who is back with a mark', async () => {
+    house.directory.people = people(0, 10);
+    const run = await house.run();
+    expect(await withheldLines(run, 'remove')).toHaveLength(5);
+    await house.approve(run);
+    house.directory.people = [...people(0, 10), ...marked(10, 15)];
+
+    expect((await house.run()).totals).toMatchObject(totals({ updated: 5, withheld: 5 }));
+  });
 });
