@@ -94,7 +94,14 @@ export function decideMissing(user: User, context: PlanContext): MissingDecision
   const how = removalFor(user, context.missingUsers);
   const isBelieved = since !== null || context.sameServer;
   if (how !== null && isBelieved && missingMs >= context.gracePeriodDays * DAY_MS) return { kind: 'overdue', how };
-  return since === null ? { kind: 'mark', step: markMissing(user, context) } : { kind: 'nothing' };
+  if (firstMissed(user, context) !== null) return { kind: 'nothing' };
+  return { kind: 'mark', step: markMissing(user, context) };
+}
+
+/** When the user was first missed; null if that is now, in this run or in those that it finishes. */
+export function firstMissed({ directory }: User, { unfinishedSince }: PlanContext): string | null {
+  const since = directory!.missingSince;
+  return since === null || (unfinishedSince !== null && since >= unfinishedSince) ? null : since;
 }
 
 function removalFor(user: User, missingUsers: OptionSettings['missingUsers']): Removal['how'] | null {
@@ -114,7 +121,8 @@ export function markMissing(
 ): Step {
   const { contestedBy: _contestedBy, ...former } = user.directory!;
   const link = { ...former, ...(vanishedBranch !== undefined && { vanishedBranch }) };
-  const next: User = { ...touched(user, context), ...missingNow(link, context) };
+  const missingSince = firstMissed(user, context);
+  const next: User = { ...touched(user, context), ...missingNow({ ...link, missingSince }, context) };
   const fields = differences(user, next);
   return stepOf(
     change?.(fields) ?? { ...line('updated', next), fields, reason: 'missing from the directory' },
@@ -205,6 +213,7 @@ export async function decideAbsence(
     [...gone, ...doubted].map(({ user }) => user),
     baseDn,
     judgeBranch,
+    (user) => firstMissed(user, context),
   );
   for (const each of doubted) {
     const branch = vanished.get(each.user.id);

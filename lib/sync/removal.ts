@@ -15,7 +15,7 @@ import type { Person } from '../directory/mapping.ts';
 import type { UserStore } from '../user/user-store.ts';
 import type { DirectoryLink, User } from '../user/user.ts';
 import { isWayIn } from '../user/user.ts';
-import { decideAbsence, markMissing, removeUser } from './absence.ts';
+import { decideAbsence, firstMissed, markMissing, removeUser } from './absence.ts';
 import type { AbsenceDecision, AbsenceInput, AbsencePorts, Removal, Withheld } from './absence.ts';
 import type { Approval } from './approval-store.ts';
 import type { GuardCounter } from './run-journal.ts';
@@ -156,8 +156,8 @@ export function disableById({ user, mark, counts, approvals }: Disabling, contex
 function withhold({ user, how, cause, reason, approvable, vanishedBranch }: Withheld, context: PlanContext): Step {
   const told = (fields?: Change['fields']): Change =>
     withheldLine(user, `would be ${how}d; ${reason}`, approvable ? 'remove' : null, fields);
-  const { missingSince, vanishedBranch: known } = user.directory!;
-  const isNoted = missingSince !== null && (vanishedBranch === undefined || vanishedBranch === known);
+  const { vanishedBranch: known } = user.directory!;
+  const isNoted = firstMissed(user, context) !== null && (vanishedBranch === undefined || vanishedBranch === known);
   return cause === 'mark' || isNoted ? tell(told()) : markMissing(user, context, told, vanishedBranch);
 }
 

@@ -41,6 +41,11 @@ export interface JournalWrite {
 export interface RunMemory {
   /** The last complete read of a real run; null if there was none. `server` is null if it is not known. */
   readonly lastRead: { readonly entries: number; readonly server: ServerIdentity | null } | null;
+  /**
+   * Since when runs have marked users as missing and none has come to its end; absent if the last such run has.
+   * RFC 3339 UTC.
+   */
+  readonly unfinishedSince?: string;
   /** Names in `servers` that could not be asked about missing users, with the number of runs in a row. */
   readonly unreachable: Readonly<Record<string, number>>;
 }

@@ -50,6 +50,11 @@ export interface PlanContext {
    * Account ids of users whom the directory marks, but who stay active because the guard has withheld their removal.
    */
   readonly spared: ReadonlySet<string>;
+  /**
+   * Since when no run that marked missing users has come to its end; null if the last one has. Whom they marked counts
+   * as first missed in this run: together they are one run.
+   */
+  readonly unfinishedSince: string | null;
   /** Which losses of data and of marks the guard has let pass. */
   readonly losses: LossDecision;
 }

@@ -119,6 +119,7 @@ async function perform(
       ownsNames,
       sameServer: memory.lastRead?.server?.identity === reader.identity.identity,
       spared: new Set(),
+      unfinishedSince: memory.unfinishedSince ?? null,
       losses: NO_LOSS,
     };
     const stored = await readTouchedUsers(users, matches, complete, report);
@@ -179,11 +180,17 @@ async function perform(
     // After an incomplete read, it is not known who is still there.
     await report.counted(matches.unchanged + removals.settled, run.dryRun || !complete ? null : known);
 
+    const marksMissing = [...removals.marks, ...removals.withheld].some(({ write }) => write !== null);
+    if (marksMissing && !run.dryRun) {
+      const unfinishedSince = first.unfinishedSince ?? now.toISOString();
+      await journal.remember(fence, { ...(await journal.recall()), unfinishedSince });
+    }
+
     await report.stage('applying');
     await carryOut(plan, run.dryRun ? tellOnly(report) : applyTo(ports, fence, report, decided), users, decided);
     if (run.dryRun) return;
     await approvalStore.end([...approvals.outdated, ...(complete ? approvals.unused() : [])]);
-    await rememberUnreachable(journal, fence, look.unreachable());
+    await rememberEnd(journal, fence, look.unreachable(), complete);
   } finally {
     await look.close();
   }
@@ -204,12 +211,18 @@ function judge(reader: DirectoryReader, report: Report): DirectoryReader['judgeB
   };
 }
 
-async function rememberUnreachable(
+/** Replaces what only a run that has come to its end can say. */
+async function rememberEnd(
   journal: RunJournal,
   fence: Fence,
   unreachable: RunMemory['unreachable'],
+  complete: boolean,
 ): Promise<void> {
   const memory = await journal.recall();
-  if (JSON.stringify(memory.unreachable) === JSON.stringify(unreachable)) return;
-  await journal.remember(fence, { ...memory, unreachable });
+  const { unfinishedSince, ...rest } = memory;
+  // An incomplete read has missed nobody, so it finishes nothing.
+  const isOpen = !complete && unfinishedSince !== undefined;
+  const isSame = JSON.stringify(memory.unreachable) === JSON.stringify(unreachable);
+  if (isSame && isOpen === (unfinishedSince !== undefined)) return;
+  await journal.remember(fence, { ...rest, unreachable, ...(isOpen && { unfinishedSince }) });
 }

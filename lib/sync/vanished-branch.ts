@@ -21,12 +21,14 @@ interface Branch {
  *
  * @param gone users whose entry was found nowhere, or only by other servers
  * @param baseDn the search base; neither it nor anything above it is a branch
+ * @param firstMissed when a user was first missed; null if that is now
  * @param judge looks at a branch; called for the highest branches first, and not below an empty or a vanished one
  */
 export async function findVanishedBranches(
   gone: readonly User[],
   baseDn: string,
   judge: (dn: string) => Promise<BranchState>,
+  firstMissed: (user: User) => string | null = ({ directory }) => directory!.missingSince,
 ): Promise<ReadonlyMap<string, string>> {
   const found = new Map<string, string>();
   const judged = new Map<string, Promise<BranchState>>();
@@ -42,7 +44,7 @@ export async function findVanishedBranches(
     if (vanishedBranch !== undefined && (await look(vanishedBranch)) === 'vanished') found.set(id, vanishedBranch);
   }
   // Users who were first missed in the same run have the same time, and those of this run have none yet.
-  for (const together of Map.groupBy(gone, ({ directory }) => directory!.missingSince).values()) {
+  for (const together of Map.groupBy(gone, firstMissed).values()) {
     const settled = new Set<User>();
     for (const { dn, users } of branchesAbove(together, baseDn)) {
       const open = users.filter((user) => !settled.has(user));

@@ -142,6 +142,7 @@ const MADE = {
   mapping: MAPPING,
   ownsNames: true,
   sameServer: true,
+  unfinishedSince: null,
   spared: new Set<string>(),
   losses: NO_LOSS,
 } as const;

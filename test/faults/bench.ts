@@ -11,6 +11,7 @@ import type { Attempt, World } from './world.ts';
 /** One place for one fault. */
 export type Point =
   | { readonly of: 'store'; readonly fault: StoreFault; readonly at: number }
+  | { readonly of: 'process'; readonly fault: 'SIGKILL'; readonly at: number }
   | { readonly of: 'directory'; readonly fault: DirectoryFault; readonly at: number };
 
 /** The result of one point. Without problems, the product has survived the fault. */
@@ -54,6 +55,7 @@ export async function drawBaseline(world: World): Promise<Baseline> {
   for (const [fault, befalls] of Object.entries(STORE_FAULTS) as [StoreFault, (operation: string) => boolean][]) {
     places.set(fault, attempt.process.operations.filter(befalls).length);
   }
+  places.set('SIGKILL', attempt.process.operations.length);
   for (const fault of DIRECTORY_FAULTS) places.set(fault, isResultCode(fault) ? answers : all);
   const losses = findLosses(before, remains.users);
   return { picture: describeRemains(remains, atStart), losses, atStart, places };
@@ -72,6 +74,7 @@ export function choosePoints({ places }: Baseline, reach: (fault: Point['fault']
     const tried = Math.min(count, reach(fault));
     return Array.from({ length: tried }, (_, index): Point => {
       const at = 1 + Math.floor((index * count) / tried);
+      if (fault === 'SIGKILL') return { of: 'process', fault, at };
       return fault in STORE_FAULTS
         ? { of: 'store', fault: fault as StoreFault, at }
         : { of: 'directory', fault: fault as DirectoryFault, at };
@@ -101,30 +104,9 @@ export async function tryPoints(
 }
 
 async function tryPoint(world: World, baseline: Baseline, point: Point): Promise<Trial> {
-  const isHit = (attempt: Attempt): boolean =>
-    point.of === 'store' ? attempt.process.isHit() : world.directory.isHit();
   await world.reset();
   const before = await world.readUsers();
-  const attempt = world.begin({ [point.of]: point });
-  const first = await Promise.race([
-    attempt.ended.then(() => 'ended' as const),
-    attempt.process.stopped.then(() => 'stopped' as const),
-    sleep(HUNG_MS, 'hung' as const, { ref: false }),
-  ]);
-  const trial = (problems: readonly string[]): Trial => ({ point, isHit: hit, problems });
-  const hit = isHit(attempt);
-  if (first === 'hung') {
-    await end(world, attempt);
-    return trial(['the run hangs']);
-  }
-  const problems: string[] = [];
-  if (point.fault === 'stalled' && first === 'stopped') {
-    world.passMs(BETWEEN_RUNS_MS);
-    const other = await world.begin({}).ended;
-    if (other === null || other instanceof Error) problems.push(`the run meanwhile: ${String(other)}`);
-    attempt.process.resume();
-    await attempt.ended;
-  } else if (first === 'stopped') await end(world, attempt);
+  const { isHit, problems } = await meet(world, point);
   const lost = findLosses(before, await world.readUsers()).filter((name) => !baseline.losses.includes(name));
   if (lost.length > 0) problems.push(`lost access: ${lost.join(', ')}`);
 
@@ -136,7 +118,33 @@ async function tryPoint(world: World, baseline: Baseline, point: Point): Promise
     ...findContradictions(remains),
     ...compare(baseline.picture, describeRemains(remains, baseline.atStart)),
   );
-  return trial(problems);
+  return { point, isHit, problems };
+}
+
+/** Performs the run that meets the fault, until nothing is left of it. */
+async function meet(world: World, point: Point): Promise<{ isHit: boolean; problems: string[] }> {
+  const problems: string[] = [];
+  if (point.of === 'process') {
+    const isHit = await world.runAndKill(point.at);
+    world.directory.dropConnections();
+    return { isHit, problems };
+  }
+  const attempt = world.begin({ [point.of]: point });
+  const first = await Promise.race([
+    attempt.ended.then(() => 'ended' as const),
+    attempt.process.stopped.then(() => 'stopped' as const),
+    sleep(HUNG_MS, 'hung' as const, { ref: false }),
+  ]);
+  const isHit = point.of === 'store' ? attempt.process.isHit() : world.directory.isHit();
+  if (first === 'hung') problems.push('the run hangs');
+  if (point.fault === 'stalled' && first === 'stopped') {
+    world.passMs(BETWEEN_RUNS_MS);
+    const other = await world.begin({}).ended;
+    if (other === null || other instanceof Error) problems.push(`the run meanwhile: ${String(other)}`);
+    attempt.process.resume();
+    await attempt.ended;
+  } else if (first !== 'ended') await end(world, attempt);
+  return { isHit, problems };
 }
 
 /** Ends a process whose run does not end by itself. */

@@ -300,12 +300,6 @@ export async function live(
   async function performKilledRun(groups: number): Promise<string[]> {
     const servers = serversNow();
     const read = servers.find(({ isUp }) => isUp);
-    // FINDING B
-    const shown = new Set(read?.people.flatMap(({ id, inScope }) => (inScope ? [id.toLowerCase()] : [])));
-    const missed = model.accounts.filter(
-      ({ link }) => link?.missingSince === null && !shown.has(link.id.toLowerCase()),
-    );
-    if (missed.length >= 3) return performRun();
     // Where one run leaves something for the next, nobody can tell how far a killed one and the next come.
     const copy = model.copy();
     const [once, twice] = [1, 2].map(() => JSON.stringify([copy.run(servers, options, time), copy.accounts]));

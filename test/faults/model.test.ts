@@ -97,6 +97,25 @@ describe('histories that once came out differently', () => {
       [['hide', 0, 1], ['run'], ['show all', 0], ['create integrated', 0, 5], ['rename', 1, 5], ['run'], ['run']],
     ],
     [
+      'a run dies while it marks those who were below a hidden branch',
+      [['move', 2, 0], ['hide branch', 0, 0], ['hide branch', 1, 0], ['hire', 3, 1], ['killed run', 1], ['run']],
+    ],
+    [
+      'a run dies while it marks those who were below a hidden branch, and they stay hidden',
+      [
+        ['move', 2, 0],
+        ['hide branch', 0, 0],
+        ['hide branch', 1, 0],
+        ['hire', 3, 1],
+        ['killed run', 1],
+        ['wait days'],
+        ['run'],
+        ['wait days'],
+        ['run'],
+      ],
+      { gracePeriodDays: 7 },
+    ],
+    [
       'the disabled do not count as known',
       [['hire', 3], ['scope', 0], ['run'], ['scope', 1], ['run']],
       { missingUsers: 'disable', percent: 50, atLeast: 1 },

@@ -1,8 +1,10 @@
 /**
  * The world of the fault bench: a real directory behind a proxy, tables that are set back to one start before every
- * point, runs of the product as processes of their own, and what is left of them. All that the bench knows of the
- * product's ports is in this file.
+ * point, runs of the product as processes of their own, and what is left of them.
  */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
 import { DescribeTableCommand, UpdateTableCommand } from '@aws-sdk/client-dynamodb';
 import {
   DescribeStreamCommand,
@@ -11,25 +13,22 @@ import {
   GetShardIteratorCommand,
 } from '@aws-sdk/client-dynamodb-streams';
 import { BatchWriteCommand, type DynamoDBDocumentClient, ScanCommand } from '@aws-sdk/lib-dynamodb';
-import { createApprovalStore } from '../../lib/aws/approval-store.ts';
 import { chunksOf, type Item } from '../../lib/aws/client.ts';
-import { createRunJournal } from '../../lib/aws/run-journal.ts';
-import { createRunStore } from '../../lib/aws/run-store.ts';
 import { createStreamReader, type StreamRecord } from '../../lib/aws/table-stream.ts';
-import { createUserStore } from '../../lib/aws/user-store.ts';
 import type { ProductEvent } from '../../lib/event/event.ts';
-import { openDirectory } from '../../lib/ldap/directory.ts';
-import { type Change, newRun, newRunId, type Run } from '../../lib/sync/run.ts';
-import { type SyncPorts, synchronize } from '../../lib/sync/sync.ts';
+import type { Settings } from '../../lib/settings/settings.ts';
+import type { Change, Run } from '../../lib/sync/run.ts';
+import type { SyncPorts } from '../../lib/sync/sync.ts';
 import { startDynamoDb } from '../../local/dynamodb.ts';
 import { LOCAL_CLIENT } from '../../local/template.ts';
 import { asRoot, type DirectoryServer } from '../support/directory-server.ts';
-import { createMemoryStores } from '../support/memory-stores.ts';
+import { startFaultyProxy } from '../support/faulty-proxy.ts';
 import { startOpenLdap } from '../support/openldap.ts';
 import { aSettings, NOW } from '../support/people.ts';
 import { connect, createTables } from '../support/tables.ts';
 import { changeDirectory, FIRST_PEOPLE, HAND_MADE } from './cast.ts';
 import { type DirectoryPoint, startDirectoryProxy } from './directory-fault.ts';
+import { createPorts, performRun, type ProductOptions, type ProgramOptions } from './product.ts';
 import { openStoreProcesses, type StorePoint, type StoreProcess } from './store-fault.ts';
 
 /** A run of the product and the process that it is in. */
@@ -54,6 +53,8 @@ export interface World {
   reset(): Promise<void>;
   /** Begins a run in a process of its own that meets these faults. */
   begin(faults: { readonly store?: StorePoint; readonly directory?: DirectoryPoint }): Attempt;
+  /** Begins a run in a real process and kills it at this request; false if the run ended before. */
+  runAndKill(at: number): Promise<boolean>;
   /** Moves the clock on. */
   passMs(ms: number): void;
   readonly directory: Awaited<ReturnType<typeof startDirectoryProxy>>;
@@ -63,11 +64,13 @@ export interface World {
   inspect(): Promise<Remains>;
 }
 
-const RUN_MS = 600_000;
+/** Seconds until a silent server is given up. */
 const PATIENCE = 15;
 const LITTLE_PATIENCE = 0.5;
 /** The emulator keeps the stream records of deleted tables, and reads them all to number the next one. */
 const RESETS_PER_SERVER = 20;
+/** More than a run creates. */
+const IDS_PER_RUN = 1_000;
 
 /**
  * Starts the servers and opens worlds that share them.
@@ -98,6 +101,7 @@ async function openStore() {
   const streams = new DynamoDBStreamsClient({ ...LOCAL_CLIENT, endpoint: server.endpoint });
   const processes = openStoreProcesses(server.endpoint);
   return {
+    endpoint: server.endpoint,
     client,
     streams,
     processes,
@@ -119,53 +123,31 @@ async function makeWorld(slapd: DirectoryServer): Promise<() => Promise<World>> 
   let ids = 0;
   // Time passes a little whenever it is read, so that runs get ids in order.
   const clock = { now: () => new Date((time += 1)) };
-  const { settings } = createMemoryStores(clock);
-  await settings.write(
+  const settingsWith = (patience: number): Settings =>
     aSettings({
       connection: {
         servers: [`127.0.0.1:${directory.port}`],
         administrativeDn: slapd.readerDn,
+        timeouts: { connectSeconds: patience, operationSeconds: patience, loginSeconds: patience },
       },
       scope: { baseDn: `ou=people,${slapd.baseDn}`, filter: slapd.peopleFilter },
       mapping: { fullName: 'displayName' },
       options: { missingUsers: 'delete' },
-    }),
-    slapd.readerPassword,
-    null,
-  );
+    });
 
   let store = await openStore();
   let { tables } = store;
   let resets = 0;
 
-  function portsIn(process: { readonly client: DynamoDBDocumentClient }): SyncPorts {
-    const options = { client: process.client, clock, ...tables };
-    return {
-      users: createUserStore(options),
-      runs: createRunStore(options),
-      journal: createRunJournal(options),
-      approvals: createApprovalStore(options),
-      settings,
-      openDirectory: ({ connection, ...rest }, password) => {
-        const timeouts = { connectSeconds: patience, operationSeconds: patience, loginSeconds: patience };
-        return openDirectory({ ...rest, connection: { ...connection, timeouts } }, password, clock.now);
-      },
-      clock,
-      newId: () => `account ${(ids += 1)}`,
-    };
-  }
+  const optionsFor = (patience = PATIENCE): ProductOptions => ({
+    ...tables,
+    settings: settingsWith(patience),
+    password: slapd.readerPassword,
+  });
+  const portsIn = ({ client }: { readonly client: DynamoDBDocumentClient }, patience?: number): SyncPorts =>
+    createPorts(optionsFor(patience), { client, clock, newId: () => `account ${(ids += 1)}` });
 
-  /** Seconds until a silent server is given up. */
-  let patience = PATIENCE;
-
-  async function perform(ports: SyncPorts): Promise<Run | null> {
-    const now = clock.now();
-    const request = { dryRun: false, trigger: 'schedule', requestedBy: null, approves: null } as const;
-    const started = await ports.runs.start({ ...newRun(newRunId(now), request, now), stage: 'reading' });
-    return started.kind === 'active' ? null : synchronize(ports, started, new Date(now.getTime() + RUN_MS));
-  }
-
-  const first = await perform(portsIn(store));
+  const first = await performRun(portsIn(store));
   if (first?.status !== 'succeeded') throw new Error(`the first run did not succeed: ${JSON.stringify(first)}`);
   const made = await portsIn(store).users.writeTogether(HAND_MADE.map((user) => ({ kind: 'create', user })));
   if (made !== 'written') throw new Error('the users by hand were not created');
@@ -235,12 +217,31 @@ async function makeWorld(slapd: DirectoryServer): Promise<() => Promise<World>> 
       },
       begin({ store: storePoint, directory: point }) {
         directory.arm(point ?? null);
-        patience = point?.fault === 'hang' ? LITTLE_PATIENCE : PATIENCE;
+        const patience = point?.fault === 'hang' ? LITTLE_PATIENCE : PATIENCE;
         const process = store.processes.start(storePoint ?? null);
-        const ended = perform(portsIn(process)).catch((error: unknown) =>
+        const ended = performRun(portsIn(process, patience)).catch((error: unknown) =>
           error instanceof Error ? error : new Error(String(error)),
         );
         return { process, ended };
+      },
+      async runAndKill(at) {
+        directory.arm(null);
+        const proxy = await startFaultyProxy(store.endpoint);
+        const options: ProgramOptions = { ...optionsFor(), endpoint: proxy.url, nowMs: time, lastId: ids };
+        const program = path.join(import.meta.dirname, 'product.ts');
+        const child = spawn(process.execPath, [program, JSON.stringify(options)], { stdio: 'inherit' });
+        const ended = once(child, 'exit');
+        let requests = 0;
+        proxy.decide = () => {
+          requests += 1;
+          // The request is on its way and arrives.
+          if (requests === at) child.kill('SIGKILL');
+          return 'none';
+        };
+        const [, signal] = (await ended) as [number | null, string | null];
+        await proxy.stop();
+        ids += IDS_PER_RUN;
+        return signal === 'SIGKILL';
       },
       async close() {
         await directory.stop();

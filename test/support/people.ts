@@ -107,6 +107,7 @@ export function aContext(over: Partial<PlanContext> = {}): PlanContext {
     mapping: MAPPING,
     ownsNames: true,
     sameServer: true,
+    unfinishedSince: null,
     spared: new Set(),
     losses: NO_LOSS,
     ...over,
