@@ -5,7 +5,7 @@
 import type { BranchState } from '../directory/directory.ts';
 import type { Person } from '../directory/mapping.ts';
 import type { OptionSettings } from '../settings/settings.ts';
-import { nameKeyOf } from '../user/user.ts';
+import { isContested, nameKeyOf } from '../user/user.ts';
 import type { User } from '../user/user.ts';
 import type { Approval } from './approval-store.ts';
 import type { Guard } from './guard.ts';
@@ -82,7 +82,8 @@ export type MissingDecision =
 export function decideMissing(user: User, context: PlanContext): MissingDecision {
   if (user.authentication !== 'directory' || user.directory === null) return { kind: 'nothing' };
   const { missingSince: since, contestedBy } = user.directory;
-  // The newcomer is gone, or the user's own entry was found: nothing is contested any more.
+  // The newcomer is gone, or the user's own entry was found: nothing is contested any more. Until now somebody of this
+  // name was there, so the absence begins now.
   if (contestedBy !== undefined) return { kind: 'mark', step: markMissing(user, context) };
   const missingMs = since === null ? 0 : context.now.getTime() - Date.parse(since);
   const how = removalFor(user, context.missingUsers);
@@ -103,8 +104,9 @@ export function markMissing(
   change?: (fields: Change['fields']) => Change,
   vanishedBranch?: string,
 ): Step {
-  const { contestedBy: _contestedBy, ...former } = user.directory!;
-  const link = { ...former, ...(vanishedBranch !== undefined && { vanishedBranch }) };
+  const { contestedBy, ...former } = user.directory!;
+  const missingSince = contestedBy === undefined ? former.missingSince : null;
+  const link = { ...former, missingSince, ...(vanishedBranch !== undefined && { vanishedBranch }) };
   const next: User = { ...touched(user, context), ...missingNow(link, context) };
   const fields = differences(user, next);
   return stepOf(
@@ -139,6 +141,8 @@ export async function decideAbsence(
   context: PlanContext,
 ): Promise<AbsenceDecision> {
   const marks: Step[] = [];
+  /** Users whom nobody contests any more. */
+  const uncontested: User[] = [];
   const withheld: Withheld[] = [];
   const overdue: Candidate[] = [];
   let settled = 0;
@@ -148,7 +152,8 @@ export async function decideAbsence(
     const isNew = (user.directory?.missingSince ?? null) === null;
     const approval = isNew ? null : approvals.find(user, 'remove');
     const decision = claimed.has(nameKeyOf(user)) ? NOTHING : decideMissing(user, context);
-    if (decision.kind === 'mark') marks.push(decision.step);
+    if (decision.kind === 'mark' && isContested(user)) uncontested.push(user);
+    else if (decision.kind === 'mark') marks.push(decision.step);
     else if (decision.kind === 'nothing') settled += 1;
     else overdue.push({ user, how: decision.how, approval });
   }
@@ -183,13 +188,14 @@ export async function decideAbsence(
   }
 
   // Approved ones as well: whoever approves a part of a branch does not approve the rest. So are those whom another
-  // server keeps: they have vanished from this view with all others.
+  // server keeps, and whom nobody contests any more: they have vanished from this view with all others.
   const gone = absent.filter(({ cause }) => cause === 'goneFromDirectory');
   const vanished = await findVanishedBranches(
-    [...gone, ...doubted].map(({ user }) => user),
+    [...[...gone, ...doubted].map(({ user }) => user), ...uncontested],
     baseDn,
     judgeBranch,
   );
+  for (const user of uncontested) marks.push(markMissing(user, context, undefined, vanished.get(user.id)));
   for (const each of doubted) {
     const branch = vanished.get(each.user.id);
     withheld.push(branch === undefined ? each : { ...each, vanishedBranch: branch });
@@ -258,7 +264,7 @@ export function noticeNewAbsence(
   report: Pick<Report, 'notice'>,
 ): void {
   // Others are marked again, because nobody contests their name any more.
-  const marks = steps.filter(({ change }) => change.fields?.['directory.missingSince'] !== undefined);
+  const marks = steps.filter(({ change }) => change.fields?.['directory.missingSince']?.from === null);
   if (marks.length <= allowed) return;
   const threat =
     missingUsers === 'keep'

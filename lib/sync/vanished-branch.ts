@@ -6,6 +6,7 @@
 import type { BranchState } from '../directory/directory.ts';
 import { dnKey, isAtOrBelow, parentOf } from '../distinguished-name.ts';
 import type { User } from '../user/user.ts';
+import { isContested } from '../user/user.ts';
 
 /** Fewest people below one branch whose common absence is doubted. */
 const FEWEST = 3;
@@ -41,8 +42,10 @@ export async function findVanishedBranches(
     const { vanishedBranch } = directory!;
     if (vanishedBranch !== undefined && (await look(vanishedBranch)) === 'vanished') found.set(id, vanishedBranch);
   }
-  // Users who were first missed in the same run have the same time, and those of this run have none yet.
-  for (const together of Map.groupBy(gone, ({ directory }) => directory!.missingSince).values()) {
+  // Users who were first missed in the same run have the same time, and those of this run have none yet. As long as a
+  // name was contested, somebody of this name was there.
+  const firstMissed = (user: User): string | null => (isContested(user) ? null : user.directory!.missingSince);
+  for (const together of Map.groupBy(gone, firstMissed).values()) {
     const settled = new Set<User>();
     for (const { dn, users } of branchesAbove(together, baseDn)) {
       const open = users.filter((user) => !settled.has(user));
