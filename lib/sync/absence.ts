@@ -15,7 +15,7 @@ import type { Change } from './run.ts';
 import type { SecondLook, Sighting } from './second-look.ts';
 import type { PlanContext, Step } from './step.ts';
 import { differences, line, stepOf, touched, withoutSessions } from './step.ts';
-import { findVanishedBranches } from './vanished-branch.ts';
+import { findVanishedBranches, firstMissed } from './vanished-branch.ts';
 
 /** A user that would lose access. */
 export interface Removal {
@@ -143,6 +143,8 @@ export async function decideAbsence(
   const marks: Step[] = [];
   /** Users whom nobody contests any more. */
   const uncontested: User[] = [];
+  /** Users who lose nothing in this run, such as those who are disabled already. */
+  const quiet: User[] = [];
   const withheld: Withheld[] = [];
   const overdue: Candidate[] = [];
   let settled = 0;
@@ -152,10 +154,13 @@ export async function decideAbsence(
     const isNew = (user.directory?.missingSince ?? null) === null;
     const approval = isNew ? null : approvals.find(user, 'remove');
     const decision = claimed.has(nameKeyOf(user)) ? NOTHING : decideMissing(user, context);
-    if (decision.kind === 'mark' && isContested(user)) uncontested.push(user);
-    else if (decision.kind === 'mark') marks.push(decision.step);
-    else if (decision.kind === 'nothing') settled += 1;
-    else overdue.push({ user, how: decision.how, approval });
+    if (decision.kind === 'overdue') overdue.push({ user, how: decision.how, approval });
+    else if (decision.kind === 'mark' && isContested(user)) uncontested.push(user);
+    else {
+      quiet.push(user);
+      if (decision.kind === 'mark') marks.push(decision.step);
+      else settled += 1;
+    }
   }
 
   const unapproved = overdue.filter(({ approval }) => approval === null);
@@ -188,10 +193,12 @@ export async function decideAbsence(
   }
 
   // Approved ones as well: whoever approves a part of a branch does not approve the rest. So are those whom another
-  // server keeps, and whom nobody contests any more: they have vanished from this view with all others.
+  // server keeps, whom nobody contests any more, and who are disabled already: all have vanished from this view.
   const gone = absent.filter(({ cause }) => cause === 'goneFromDirectory');
+  const together = [...[...gone, ...doubted].map(({ user }) => user), ...uncontested];
+  const times = new Set(together.map(firstMissed));
   const vanished = await findVanishedBranches(
-    [...[...gone, ...doubted].map(({ user }) => user), ...uncontested],
+    [...together, ...quiet.filter((user) => user.directory !== null && times.has(firstMissed(user)))],
     baseDn,
     judgeBranch,
   );

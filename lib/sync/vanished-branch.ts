@@ -20,7 +20,7 @@ interface Branch {
 /**
  * The branches that have vanished, by the ids of the users that were below them.
  *
- * @param gone users whose entry was found nowhere, or only by other servers
+ * @param gone users whose entry was found nowhere, or only by other servers, and those who are missed with them
  * @param baseDn the search base; neither it nor anything above it is a branch
  * @param judge looks at a branch; called for the highest branches first, and not below an empty or a vanished one
  */
@@ -42,9 +42,6 @@ export async function findVanishedBranches(
     const { vanishedBranch } = directory!;
     if (vanishedBranch !== undefined && (await look(vanishedBranch)) === 'vanished') found.set(id, vanishedBranch);
   }
-  // Users who were first missed in the same run have the same time, and those of this run have none yet. As long as a
-  // name was contested, somebody of this name was there.
-  const firstMissed = (user: User): string | null => (isContested(user) ? null : user.directory!.missingSince);
   for (const together of Map.groupBy(gone, firstMissed).values()) {
     const settled = new Set<User>();
     for (const { dn, users } of branchesAbove(together, baseDn)) {
@@ -59,6 +56,14 @@ export async function findVanishedBranches(
     }
   }
   return found;
+}
+
+/**
+ * Users who were first missed in the same run have the same time, and those of this run have none yet. As long as a
+ * name was contested, somebody of this name was there.
+ */
+export function firstMissed(user: User): string | null {
+  return isContested(user) ? null : user.directory!.missingSince;
 }
 
 /** The branches with enough users at or below them, from the base down. */

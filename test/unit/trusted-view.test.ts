@@ -61,6 +61,20 @@ describe('S1: an access rule hides a whole branch', () => {
     expect((await house.run()).totals).toMatchObject(totals({ deleted: 15 }));
   });
 
+  test.each([0, 7])('most of whom are disabled already, grace period %i days', async (gracePeriodDays) => {
+    await house.configure({ options: { missingUsers: 'disable', gracePeriodDays, removalLimit: NO_LIMIT } });
+    house.directory.hiddenBranches.clear();
+    house.directory.people = house.directory.people.map(({ entry }, number) => ({
+      entry: { ...entry, mark: number >= 27 ? 'shadowexpire' : null },
+    }));
+    expect((await house.run()).totals).toMatchObject(totals({ disabled: 13 }));
+    house.directory.hiddenBranches.add(`ou=hidden,${BASE}`);
+    await house.run();
+    house.passDays(gracePeriodDays);
+
+    expect((await house.run()).totals).toMatchObject(totals({ withheld: 2 }));
+  });
+
   test('is approved in part without freeing the others', async () => {
     await house.approve(await house.run(), ({ userName }) => userName !== 'user25' && userName !== 'user26');
     expect((await house.run()).totals).toMatchObject(totals({ deleted: 13, withheld: 2 }));
