@@ -732,7 +732,7 @@ describe('for any directory and any users', () => {
       fc.asyncProperty(scene, async (given) => {
         const stage = await play(given);
         await stage.run();
-        // A name that a blocked rename or a removal holds may need one more run to become free; after that nothing moves.
+        // A blocked rename or a removal may free a name only for the next run; after that nothing moves.
         await stage.run();
         const settled = comparable(await stage.users());
         const writes = stage.writes();
