@@ -138,7 +138,8 @@ export function startReport(
     try {
       await saveLines();
     } catch (error) {
-      // Nothing was written for these lines, and the next run tells them again. What ended the run is told all the same.
+      // Nothing was written for these lines, and the next run tells them again. What ended the run is told all the
+      // same.
       if (error instanceof ServiceError && error.code === 'leaseLost') throw error;
     }
     Object.assign(totals, NO_TOTALS, await journal.close(fence));
