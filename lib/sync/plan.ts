@@ -166,8 +166,9 @@ export function sortMatches(matches: Matches, stored: ReadonlyMap<string, User>,
   }
   const disabledById = new Set(matches.disabledById.map(({ nameKey }) => nameKey));
   for (const nameKey of matches.reappeared) {
-    const user = disabledById.has(nameKey) ? undefined : stored.get(nameKey);
-    const step = user ? showAgain(user, context) : null;
+    const user = stored.get(nameKey);
+    const isDisabledNow = user?.disabledBy === null && disabledById.has(nameKey);
+    const step = user && !isDisabledNow ? showAgain(user, context) : null;
     if (step !== null) told.push(step);
   }
   for (const { nameKey, directoryId } of matches.disabledById) {

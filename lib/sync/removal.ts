@@ -13,7 +13,7 @@
  */
 import type { Person } from '../directory/mapping.ts';
 import type { UserStore } from '../user/user-store.ts';
-import type { User } from '../user/user.ts';
+import type { DirectoryLink, User } from '../user/user.ts';
 import { isWayIn } from '../user/user.ts';
 import { decideAbsence, firstMissed, markMissing, removeUser } from './absence.ts';
 import type { AbsenceDecision, AbsenceInput, AbsencePorts, Removal, Withheld } from './absence.ts';
@@ -129,15 +129,19 @@ export async function decideRemovals(
  */
 export function showAgain(user: User, context: PlanContext): Step | null {
   if (user.directory === null || user.directory.missingSince === null) return null;
-  const { contestedBy: _contestedBy, vanishedBranch: _branch, ...link } = user.directory;
-  const next: User = { ...touched(user, context), directory: { ...link, missingSince: null } };
+  const next: User = { ...touched(user, context), directory: seen(user.directory) };
   const change = { ...line('updated', next), fields: differences(user, next), reason: 'found in the directory again' };
   return stepOf(change, { kind: 'update', user: next, previous: user }, null);
 }
 
+function seen({ contestedBy: _contestedBy, vanishedBranch: _branch, ...link }: DirectoryLink): DirectoryLink {
+  return { ...link, missingSince: null };
+}
+
 /** Disables a user by its unique id alone, because its entry can't be used otherwise. */
 export function disableById({ user, counts, approvals }: Disabling, context: PlanContext): Step {
-  const next: User = { ...touched(user, context), disabledBy: 'sync', fingerprint: null };
+  const directory = user.directory && seen(user.directory);
+  const next: User = { ...touched(user, context), directory, disabledBy: 'sync', fingerprint: null };
   const change: Change = { ...line('disabled', next), fields: differences(user, next), reason: MARKED_DISABLED };
   const write = { kind: 'update', user: withoutSessions(next), previous: user } as const;
   return stepOf(change, write, null, { counts, approvals });
