@@ -1,6 +1,7 @@
 /**
  * The long form of the fault bench: `npm run faults` tries every fault at every place and prints the table and what did
- * not survive. Real processes are killed at a few places only. `npm run faults -- FAULT [PLACE]` tries one fault, or one point.
+ * not survive. Real processes are killed at a few places only. `npm run faults -- FAULT [PLACE]` tries one fault, or
+ * one point.
  */
 import { choosePoints, drawBaseline, drawTable, tryPoints } from './bench.ts';
 import { openWorlds } from './world.ts';
