@@ -13,7 +13,7 @@ import type { User } from '../../lib/user/user.ts';
 import { MemoryDirectory, unreachable } from '../support/memory-directory.ts';
 import { createMemoryStores } from '../support/memory-stores.ts';
 import { anEntry, aSettings, aUser, NOW } from '../support/people.ts';
-import { type Account, Model, type Options, type Person, type Server, type Withheld } from './model.ts';
+import { type Account, type Field, Model, type Options, type Person, type Server, type Withheld } from './model.ts';
 
 /** The stores of the product, and a clock. */
 export interface HistoryStores {
@@ -86,6 +86,7 @@ const HOUR_MS = 3_600_000;
 const HOURS = 7;
 const DAYS = 9;
 const STATUS = 'nsaccountlock';
+const FIELDS: Readonly<Record<string, Field>> = { fullName: 'fullName', emailAddresses: 'mail' };
 
 type Changing<T> = { -readonly [Key in keyof T]: T[Key] };
 
@@ -485,6 +486,7 @@ export async function live(
         number: numberOf.get(userId!)!,
         proposes: proposes!,
         linksTo: proposes === 'link' ? (fields!['directory.id']!.to as string) : null,
+        clears: proposes === 'clear' ? Object.keys(fields!).map((field) => FIELDS[field]!) : [],
       })),
       time,
     );

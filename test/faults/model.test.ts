@@ -116,6 +116,29 @@ describe('histories that once came out differently', () => {
       { gracePeriodDays: 7 },
     ],
     [
+      'an approval to clear one field clears no other',
+      [['hide full names', 0], ['run'], ['approve'], ['no mail', 0], ['run'], ['no mail', 1], ['run']],
+      { atLeast: 1 },
+    ],
+    [
+      'somebody disabled is seen again with a name that somebody else has as well',
+      [
+        ['mark', 1],
+        ['move', 1, 1],
+        ['run'],
+        ['hide branch', 0, 1],
+        ['hire', 1],
+        ['run'],
+        ['show all', 0],
+        ['run'],
+        ['run'],
+      ],
+    ],
+    [
+      'somebody without a name is seen again and disabled at once',
+      [['hide', 0, 2], ['lose name', 2], ['run'], ['mark', 2], ['show all', 0], ['run']],
+    ],
+    [
       'the disabled do not count as known',
       [['hire', 3], ['scope', 0], ['run'], ['scope', 1], ['run']],
       { missingUsers: 'disable', percent: 50, atLeast: 1 },

@@ -50,7 +50,12 @@ export interface Withheld {
   readonly proposes: 'remove' | 'link' | 'clear' | 'enable';
   /** The id of the entry to link; null if the proposal is another one. */
   readonly linksTo: string | null;
+  /** The fields to clear; empty if the proposal is another one. */
+  readonly clears: readonly Field[];
 }
+
+/** A field that may be emptied. */
+export type Field = 'fullName' | 'mail';
 
 /** The result of a run. `refused`: ids of entries in a conflict or without a usable name. */
 export interface Outcome {
@@ -138,8 +143,12 @@ export class Model {
     if (isComplete) this.known.push({ at: now, count });
     const limit = Math.max(options.atLeast, (options.percent * most) / 100);
     this.approvals = this.approvals.filter(({ at }) => now - at < APPROVAL_MS);
-    const isApproved = (number: number, proposes: Withheld['proposes'], linksTo: string | null = null): boolean =>
-      this.approvals.some((one) => isSame(one, { number, proposes }) && one.linksTo === linksTo);
+    const isApproved = (number: number, proposes: Withheld['proposes'], about: string | null = null): boolean =>
+      this.approvals.some(
+        (one) =>
+          isSame(one, { number, proposes }) &&
+          (proposes === 'clear' ? one.clears.some((field) => field === about) : one.linksTo === about),
+      );
     const asked: Pick<Withheld, 'number' | 'proposes'>[] = [];
     const done: Pick<Withheld, 'number' | 'proposes'>[] = [];
     const endApproval = (number: number, proposes: Withheld['proposes']): void => void done.push({ number, proposes });
@@ -155,7 +164,8 @@ export class Model {
       happens: (account: Account) => boolean = () => true,
     ): Set<Account> => {
       asked.push(...accounts.map(({ number }) => ({ number, proposes })));
-      const approved = accounts.filter(({ number }) => isApproved(number, proposes));
+      const about = proposes === 'clear' ? counter : null;
+      const approved = accounts.filter(({ number }) => isApproved(number, proposes, about));
       const rest = accounts.filter((account) => !approved.includes(account));
       const passes = open && used(counter) + rest.length <= limit;
       for (const { number } of approved.filter(happens)) {
@@ -169,7 +179,8 @@ export class Model {
       return new Set(passes ? accounts : approved);
     };
     const withhold = (number: number, proposes: Withheld['proposes'], linksTo: string | null = null): void => {
-      if (!withheld.some((one) => isSame(one, { number, proposes }))) withheld.push({ number, proposes, linksTo });
+      if (!withheld.some((one) => isSame(one, { number, proposes })))
+        withheld.push({ number, proposes, linksTo, clears: [] });
     };
 
     // -------------------------------------------------------------------------------------------------------- names

@@ -217,9 +217,9 @@ async function makeWorld(slapd: DirectoryServer): Promise<() => Promise<World>> 
       },
       begin({ store: storePoint, directory: point }) {
         directory.arm(point ?? null);
-        const patience = point?.fault === 'hang' ? LITTLE_PATIENCE : PATIENCE;
+        const isSilent = point?.fault === 'hang' || point?.fault === 'garbage';
         const process = store.processes.start(storePoint ?? null);
-        const ended = performRun(portsIn(process, patience)).catch((error: unknown) =>
+        const ended = performRun(portsIn(process, isSilent ? LITTLE_PATIENCE : PATIENCE)).catch((error: unknown) =>
           error instanceof Error ? error : new Error(String(error)),
         );
         return { process, ended };

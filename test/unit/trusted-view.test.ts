@@ -900,3 +900,8 @@ describe('an approval to remove', () => {
     expect((await house.run()).totals).toMatchObject(totals({ updated: 5, withheld: 5 }));
   });
 });
+
+test('an entry without a readable id has its name all the same: nobody else gets it', async () => {
+  house.directory.people = [{ entry: { ...person(1).entry, id: null, dn: `cn=other,${BASE}` } }, person(1), person(2)];
+  expect(await house.run()).toMatchObject({ status: 'partial', totals: { created: 1, conflict: 1, skipped: 1 } });
+});
