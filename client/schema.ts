@@ -192,7 +192,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Approve lines that a run has withheld
-         * @description Starts a run that checks each approved line again and carries it out. Without a body, approves every line with `proposes`, except those that propose `link` for somebody with another full name and other e-mail addresses. An approval overrides the removal limit, a vanished branch, a directory that answers with nobody, and what other servers say; never an incomplete read, or the loss of the last administrator. It holds for 14 days, or until it is carried out, the person is read again, or `scope`, `mapping.uniqueId` or `options.missingUsers` changes.
+         * @description Starts a run that checks each approved line again and carries it out. Without a body, approves every line with `proposes`, except those that propose `link` for somebody with another full name and other e-mail addresses. An approval overrides the removal limit, a vanished branch, a directory that answers with nobody, and what other servers say; never an incomplete read, a sighting of the person in scope, or the loss of the last administrator. It holds for 14 days, or until it is carried out, the person is read again, or `scope`, `mapping.uniqueId` or `options.missingUsers` changes.
          */
         readonly post: operations["approveRun"];
         readonly delete?: never;
@@ -362,7 +362,7 @@ export interface components {
         readonly Settings: {
             /** @description How to connect to the directory. */
             readonly connection: {
-                /** @description DNS names or IP addresses (IPv6 in brackets), tried in this order; add `:port` if it is not the default port. A read takes everything from one server; if that server fails, the read starts over with the next one. A server that fails during a login is tried last for the next minute. */
+                /** @description DNS names or IP addresses (IPv6 in brackets), tried in this order; add `:port` if it is not the default port. A read takes everything from one server; if that server fails, the read starts over with the next one. Before a missing user is removed, all of them are asked, so remove names that no longer answer. A server that fails during a login is tried last for the next minute. */
                 readonly servers: readonly string[];
                 /**
                  * @description `none`: LDAP on port 389. `tls`: StartTLS on port 389. `ssl`: LDAPS on port 636.
@@ -436,7 +436,7 @@ export interface components {
                 readonly fullName?: string | null;
                 /** @description Attributes with e-mail addresses, separated by commas. The primary address is one of the first attribute that has any, unless another has the prefix `SMTP:` (as in `proxyAddresses`); it stays while the entry has it. A value may hold several addresses, display names, and the prefix `smtp:` or `mailto:`. Values with other prefixes, and duplicates, are left out. Leave empty for no e-mail addresses. */
                 readonly emailAddresses?: (string | readonly string[]) | null;
-                /** @description Attribute that identifies an entry permanently, through renames and moves. Leave empty to use the one of the vendor: entryUUID, objectGUID, nsUniqueId, GUID, ipaUniqueID or ibm-entryUuid. After a change, removals are withheld until the users are linked by the new attribute. */
+                /** @description Attribute that identifies an entry permanently, through renames and moves. Leave empty to use the one of the vendor: entryUUID, objectGUID, nsUniqueId, GUID, ipaUniqueID or ibm-entryUuid. After a change, the next run proposes to link each user to the entry with its user name; nobody can log in with these names until you approve that. */
                 readonly uniqueId?: string | null;
             };
             /**
@@ -468,7 +468,7 @@ export interface components {
                     readonly next?: unknown;
                 };
                 /**
-                 * @description What happens to directory users that a complete read did not find, because they are gone or out of scope. In any case they get `directory.missingSince`, and the run lists them once as `updated`.
+                 * @description What happens to directory users that a complete read did not find, because they are gone or out of scope. At first they only get `directory.missingSince`, and the run lists them as `updated`; with a `gracePeriodDays` of 0, what is set here may apply at once.
                  * @default keep
                  * @enum {string}
                  */
@@ -479,7 +479,7 @@ export interface components {
                  */
                 readonly gracePeriodDays?: number;
                 /**
-                 * @description How many users may be disabled or deleted within a window of time: the greater of `percent` and `atLeast`. Missing users, and users whom the directory marks disabled, are counted apart; removals that an administrator has approved are not counted. Above the limit, a run withholds all removals of that kind until an administrator approves them. The same limit applies to full names and e-mail addresses that would be emptied, and to users that would be enabled because the directory no longer shows their mark.
+                 * @description How many users may be disabled or deleted within a window of time: the greater of `percent` and `atLeast`. Missing users, and users whom the directory marks disabled, are counted apart; removals that an administrator has approved are not counted. Above the limit, a run withholds all removals of that kind until an administrator approves them. The same limit applies to full names that would be emptied, to e-mail addresses that would be emptied, and to users that would be enabled because the directory no longer shows their mark, each by itself.
                  * @default {}
                  */
                 readonly removalLimit?: {
@@ -519,7 +519,7 @@ export interface components {
         readonly TriedSettings: {
             /** @description How to connect to the directory. */
             readonly connection: {
-                /** @description DNS names or IP addresses (IPv6 in brackets), tried in this order; add `:port` if it is not the default port. A read takes everything from one server; if that server fails, the read starts over with the next one. A server that fails during a login is tried last for the next minute. */
+                /** @description DNS names or IP addresses (IPv6 in brackets), tried in this order; add `:port` if it is not the default port. A read takes everything from one server; if that server fails, the read starts over with the next one. Before a missing user is removed, all of them are asked, so remove names that no longer answer. A server that fails during a login is tried last for the next minute. */
                 readonly servers: readonly string[];
                 /**
                  * @description `none`: LDAP on port 389. `tls`: StartTLS on port 389. `ssl`: LDAPS on port 636.
@@ -592,7 +592,7 @@ export interface components {
                 readonly fullName?: string | null;
                 /** @description Attributes with e-mail addresses, separated by commas. The primary address is one of the first attribute that has any, unless another has the prefix `SMTP:` (as in `proxyAddresses`); it stays while the entry has it. A value may hold several addresses, display names, and the prefix `smtp:` or `mailto:`. Values with other prefixes, and duplicates, are left out. Leave empty for no e-mail addresses. */
                 readonly emailAddresses?: (string | readonly string[]) | null;
-                /** @description Attribute that identifies an entry permanently, through renames and moves. Leave empty to use the one of the vendor: entryUUID, objectGUID, nsUniqueId, GUID, ipaUniqueID or ibm-entryUuid. After a change, removals are withheld until the users are linked by the new attribute. */
+                /** @description Attribute that identifies an entry permanently, through renames and moves. Leave empty to use the one of the vendor: entryUUID, objectGUID, nsUniqueId, GUID, ipaUniqueID or ibm-entryUuid. After a change, the next run proposes to link each user to the entry with its user name; nobody can log in with these names until you approve that. */
                 readonly uniqueId?: string | null;
             };
             /**
@@ -624,7 +624,7 @@ export interface components {
                     readonly next?: unknown;
                 };
                 /**
-                 * @description What happens to directory users that a complete read did not find, because they are gone or out of scope. In any case they get `directory.missingSince`, and the run lists them once as `updated`.
+                 * @description What happens to directory users that a complete read did not find, because they are gone or out of scope. At first they only get `directory.missingSince`, and the run lists them as `updated`; with a `gracePeriodDays` of 0, what is set here may apply at once.
                  * @default keep
                  * @enum {string}
                  */
@@ -635,7 +635,7 @@ export interface components {
                  */
                 readonly gracePeriodDays?: number;
                 /**
-                 * @description How many users may be disabled or deleted within a window of time: the greater of `percent` and `atLeast`. Missing users, and users whom the directory marks disabled, are counted apart; removals that an administrator has approved are not counted. Above the limit, a run withholds all removals of that kind until an administrator approves them. The same limit applies to full names and e-mail addresses that would be emptied, and to users that would be enabled because the directory no longer shows their mark.
+                 * @description How many users may be disabled or deleted within a window of time: the greater of `percent` and `atLeast`. Missing users, and users whom the directory marks disabled, are counted apart; removals that an administrator has approved are not counted. Above the limit, a run withholds all removals of that kind until an administrator approves them. The same limit applies to full names that would be emptied, to e-mail addresses that would be emptied, and to users that would be enabled because the directory no longer shows their mark, each by itself.
                  * @default {}
                  */
                 readonly removalLimit?: {

@@ -65,7 +65,8 @@ export const RUN_CALLS: DescribedCalls = {
       'with `proposes`, except those that propose `link` for somebody with another full name and other e-mail ' +
       'addresses. ' +
       'An approval overrides the removal limit, a vanished branch, a directory that answers with nobody, and what ' +
-      'other servers say; never an incomplete read, or the loss of the last administrator. It holds for 14 days, or ' +
+      'other servers say; never an incomplete read, a sighting of the person in scope, or the loss of the last ' +
+      'administrator. It holds for 14 days, or ' +
       'until it is carried out, the person is read again, or `scope`, `mapping.uniqueId` or `options.missingUsers` ' +
       'changes.',
     body: {

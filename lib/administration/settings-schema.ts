@@ -68,7 +68,8 @@ const connection = z
       .describe(
         'DNS names or IP addresses (IPv6 in brackets), tried in this order; add `:port` if it is not the default ' +
           'port. A read takes everything from one server; if that server fails, the read starts over with the next ' +
-          'one. A server that fails during a login is tried last for the next minute.',
+          'one. Before a missing user is removed, all of them are asked, so remove names that no longer answer. A ' +
+          'server that fails during a login is tried last for the next minute.',
       ),
     encryption: z
       .enum(['none', 'tls', 'ssl'])
@@ -205,8 +206,9 @@ const mapping = z
       ),
     uniqueId: optionalAttribute.describe(
       'Attribute that identifies an entry permanently, through renames and moves. Leave empty to use the one of the ' +
-        'vendor: entryUUID, objectGUID, nsUniqueId, GUID, ipaUniqueID or ibm-entryUuid. After a change, removals are ' +
-        'withheld until the users are linked by the new attribute.',
+        'vendor: entryUUID, objectGUID, nsUniqueId, GUID, ipaUniqueID or ibm-entryUuid. After a change, the next run ' +
+        'proposes to link each user to the entry with its user name; nobody can log in with these names until you ' +
+        'approve that.',
     ),
   })
   .describe(
@@ -245,7 +247,8 @@ const options = z
       .default('keep')
       .describe(
         'What happens to directory users that a complete read did not find, because they are gone or out of scope. ' +
-          'In any case they get `directory.missingSince`, and the run lists them once as `updated`.',
+          'At first they only get `directory.missingSince`, and the run lists them as `updated`; with a ' +
+          '`gracePeriodDays` of 0, what is set here may apply at once.',
       ),
     gracePeriodDays: z
       .int()
@@ -282,8 +285,9 @@ const options = z
         'How many users may be disabled or deleted within a window of time: the greater of `percent` and `atLeast`. ' +
           'Missing users, and users whom the directory marks disabled, are counted apart; removals that an ' +
           'administrator has approved are not counted. Above the limit, a run withholds all removals of that kind ' +
-          'until an administrator approves them. The same limit applies to full names and e-mail addresses that ' +
-          'would be emptied, and to users that would be enabled because the directory no longer shows their mark.',
+          'until an administrator approves them. The same limit applies to full names that would be emptied, to ' +
+          'e-mail addresses that would be emptied, and to users that would be enabled because the directory no ' +
+          'longer shows their mark, each by itself.',
       ),
     disabledUsers: z
       .enum(['disable', 'skip', 'import'])

@@ -56,6 +56,8 @@ export interface Skipped {
   readonly reason: string;
   /** Whether sync must disable the account all the same, because the directory marks it as disabled. */
   readonly disabled: boolean;
+  /** As in a person. */
+  readonly mark: string | null;
 }
 
 /** The result of mapping one entry. */
@@ -91,7 +93,7 @@ export function mapEntry(
   const disabled = isMarked && disabledUsers === 'disable';
   const skip = (reason: string): Mapped => ({
     kind: 'skipped',
-    skipped: { directoryId: entry.id, dn: entry.dn, reason, disabled: disabled && entry.id !== null },
+    skipped: { directoryId: entry.id, dn: entry.dn, reason, disabled: disabled && entry.id !== null, mark: entry.mark },
   });
   if (entry.unusable !== null) return skip(entry.unusable);
   if (entry.id === null) return skip('the entry has no unique id that the bind DN can read');

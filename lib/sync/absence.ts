@@ -197,20 +197,28 @@ export async function decideAbsence(
   if (lookedFor.length > 0) await report.stage('verifying');
   const sightings = await look.find(lookedFor.map(({ user }) => user));
   const absent: Removal[] = [];
+  const doubted: Withheld[] = [];
   for (const candidate of lookedFor) {
-    const judged = judgeSighting(candidate, sightings.get(candidate.user.id)!);
-    if ('reason' in judged) withheld.push(judged);
-    else absent.push(judged);
+    const sighting = sightings.get(candidate.user.id)!;
+    const judged = judgeSighting(candidate, sighting);
+    if (!('reason' in judged)) absent.push(judged);
+    else if (sighting.kind === 'doubted') doubted.push(judged);
+    else withheld.push(judged);
   }
 
-  // Count approved users too: approving a part of a branch must not free the rest of it.
+  // Count approved users too, because approving a part of a branch must not free the rest of it; and users whom another
+  // server keeps, because they have vanished from this view with all others.
   const gone = absent.filter(({ cause }) => cause === 'goneFromDirectory');
   const vanished = await findVanishedBranches(
-    gone.map(({ user }) => user),
+    [...gone, ...doubted].map(({ user }) => user),
     baseDn,
     judgeBranch,
     (user) => firstMissed(user, context),
   );
+  for (const each of doubted) {
+    const branch = vanished.get(each.user.id);
+    withheld.push(branch === undefined ? each : { ...each, vanishedBranch: branch });
+  }
   const removals: Removal[] = [];
   const kept = new Map<string, number>();
   for (const removal of absent) {
@@ -269,11 +277,13 @@ export function removeUser({ user, how, cause, approval }: Removal, context: Pla
 
 /** Adds a notice if more users than the limit allows are missing for the first time, while there is time to act. */
 export function noticeNewAbsence(
-  marks: readonly Step[],
+  steps: readonly Step[],
   { allowed, known }: Pick<Guard, 'allowed' | 'known'>,
   { missingUsers, gracePeriodDays }: Pick<OptionSettings, 'missingUsers' | 'gracePeriodDays'>,
   report: Pick<Report, 'notice'>,
 ): void {
+  // Others are marked again, because nobody contests their name any more.
+  const marks = steps.filter(({ change }) => change.fields?.['directory.missingSince'] !== undefined);
   if (marks.length <= allowed) return;
   const due = gracePeriodDays === 0 ? 'in the next complete run' : `after ${gracePeriodDays} days`;
   const threat =

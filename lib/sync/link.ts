@@ -4,7 +4,9 @@
  * A run can't tell, so it proposes to link and does nothing until an administrator approves. Until then the user can't
  * log in.
  */
+import { keepStoredNames } from '../directory/mapping.ts';
 import type { Person } from '../directory/mapping.ts';
+import { userNameKey } from '../user/user-name.ts';
 import { nameKeyOf } from '../user/user.ts';
 import type { User } from '../user/user.ts';
 import type { OpenApprovals } from './open-approvals.ts';
@@ -29,7 +31,8 @@ export interface Separated {
 }
 
 /**
- * Separates the newcomers who have the user name of a missing user, and those users, from all others.
+ * Separates the newcomers who have the user name of a missing user, and those users, from all others. One of several
+ * user names counts as well, because an attribute is a set: the newcomer then has that name.
  *
  * @param fresh people whose unique id belongs to no user
  * @param missing users whose entry a complete read did not show
@@ -41,12 +44,23 @@ export function separateContested(fresh: readonly Person[], missing: readonly Us
   }
   const contested: Contested[] = [];
   const newcomers: Person[] = [];
+  const users = new Set<User>();
+  const contest = (user: User, newcomer: Person): void => {
+    users.add(user);
+    contested.push({ user, newcomer });
+  };
+  const others: Person[] = [];
   for (const newcomer of fresh) {
     const user = byName.get(newcomer.nameKey);
-    if (user === undefined) newcomers.push(newcomer);
-    else contested.push({ user, newcomer });
+    if (user === undefined) others.push(newcomer);
+    else contest(user, newcomer);
   }
-  const users = new Set(contested.map(({ user }) => user));
+  for (const newcomer of others) {
+    const named = newcomer.otherUserNames.map((name) => byName.get(userNameKey(name)));
+    const user = named.find((each) => each !== undefined && !users.has(each));
+    if (user === undefined) newcomers.push(newcomer);
+    else contest(user, keepStoredNames(newcomer, { nameKey: nameKeyOf(user) }));
+  }
   return { contested, newcomers, absent: missing.filter((user) => !users.has(user)) };
 }
 

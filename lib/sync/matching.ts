@@ -32,6 +32,8 @@ export interface Contradiction {
 export interface DisabledById {
   readonly nameKey: string;
   readonly directoryId: string;
+  /** The attribute, in lower case, that marks the account. */
+  readonly mark: string | null;
 }
 
 /** What the read showed of the attributes that losses depend on. */
@@ -146,7 +148,7 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
   const undecided = new Set<Person>();
   const disabledById: DisabledById[] = [];
   /** Entries that were skipped and whose id, as it is spelled, belongs to no user. */
-  const strangers: { readonly directoryId: string; readonly disabled: boolean }[] = [];
+  const strangers: { readonly directoryId: string; readonly disabled: boolean; readonly mark: string | null }[] = [];
   const shown = { fullName: false, emailAddresses: false, status: new Set<string>() };
   let read = 0;
   let unidentified = 0;
@@ -183,7 +185,8 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
     if (known?.seen === 'twin') {
       // Whichever of them is the person: the directory disables it.
       const all = [known.nameKey, ...(twins.get(linkOf(person.directoryId)) ?? [])];
-      if (person.disabled) for (const nameKey of all) disabledById.push({ nameKey, directoryId: person.directoryId });
+      const { directoryId, mark, disabled } = person;
+      if (disabled) for (const nameKey of all) disabledById.push({ nameKey, directoryId, mark });
       return;
     }
     if (known ? known.seen !== 'no' : fresh.has(person.directoryId)) {
@@ -198,9 +201,9 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
     }
   }
 
-  function seeSkipped(known: Known, { directoryId, disabled }: (typeof strangers)[number]): void {
+  function seeSkipped(known: Known, { directoryId, disabled, mark }: (typeof strangers)[number]): void {
     known.seen = 'skipped';
-    if (disabled) disabledById.push({ nameKey: known.nameKey, directoryId });
+    if (disabled) disabledById.push({ nameKey: known.nameKey, directoryId, mark });
   }
 
   /**
@@ -237,12 +240,12 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
     add(mapped) {
       read += 1;
       if (mapped.kind === 'person') return addPerson(mapped.person);
-      const { directoryId, dn, reason, disabled } = mapped.skipped;
+      const { directoryId, dn, reason, disabled, mark } = mapped.skipped;
       if (directoryId === null) unidentified += 1;
       const known = directoryId === null ? undefined : byLink.get(linkOf(directoryId));
       if (directoryId !== null) {
-        if (known === undefined) strangers.push({ directoryId, disabled });
-        else if (known.seen === 'no') seeSkipped(known, { directoryId, disabled });
+        if (known === undefined) strangers.push({ directoryId, disabled, mark });
+        else if (known.seen === 'no') seeSkipped(known, { directoryId, disabled, mark });
         else clashingIds.add(directoryId);
       }
       skipped.push({ kind: 'skipped', userId: null, userName: null, directoryId, dn, reason });
@@ -268,8 +271,8 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
         if (keep(person)) return true;
         refused.push(nameKey);
         // The id of two entries says nothing about one of them.
-        const { directoryId } = person;
-        if (person.disabled && !clashingIds.has(directoryId)) disabledById.push({ nameKey, directoryId });
+        const { directoryId, mark } = person;
+        if (person.disabled && !clashingIds.has(directoryId)) disabledById.push({ nameKey, directoryId, mark });
         return false;
       });
       const freshSettled = [...fresh.values()].filter(keep);

@@ -164,21 +164,22 @@ export function sortMatches(matches: Matches, stored: ReadonlyMap<string, User>,
     if (person !== null) told.push(refusePerson(person, null, reason));
     else if (user) told.push(refuseUser(user, reason));
   }
-  const disabledById = new Set(matches.disabledById.map(({ nameKey }) => nameKey));
+  const markedById = new Set<User>();
+  for (const { nameKey, directoryId, mark } of matches.disabledById) {
+    const user = stored.get(nameKey);
+    if (user?.disabledBy !== null || !isTiedTo(user, { directoryId }, context)) continue;
+    markedById.add(user);
+    marked.push({ user, person: null, mark });
+  }
   for (const nameKey of matches.reappeared) {
     const user = stored.get(nameKey);
-    const isDisabledNow = user?.disabledBy === null && disabledById.has(nameKey);
-    const step = user && !isDisabledNow ? showAgain(user, context) : null;
+    const step = user && !markedById.has(user) ? showAgain(user, context) : null;
     if (step !== null) told.push(step);
-  }
-  for (const { nameKey, directoryId } of matches.disabledById) {
-    const user = stored.get(nameKey);
-    if (user?.disabledBy === null && isTiedTo(user, { directoryId }, context)) marked.push({ user, person: null });
   }
   for (const { nameKey, person } of matches.changed.filter(needsDecision)) {
     const user = stored.get(nameKey);
     if (!user || !isTiedTo(user, person, context)) told.push(refusePerson(person, user ?? null, CHANGED_MEANWHILE));
-    else if (person.disabled && user.disabledBy === null) marked.push({ user, person });
+    else if (person.disabled && user.disabledBy === null) marked.push({ user, person, mark: person.mark });
     else present.push({ user, person });
   }
   return { marked, present, updates: matches.changed.filter((each) => !needsDecision(each)), told };
@@ -234,7 +235,11 @@ export function planChanges(
       others.push(...keptLosses(each.user, each.person, context));
     }
   }
-  const spared = decided.spared.flatMap(({ user, person }) => (person === null ? [] : { user, person }));
+  const spared: Present[] = [];
+  for (const { user, person } of decided.spared) {
+    if (person !== null) spared.push({ user, person });
+    else others.push(...[showAgain(user, context)].filter((step) => step !== null));
+  }
   for (const each of [...present, ...spared]) {
     if (nameKeyOf(each.user) !== each.person.nameKey) renaming.push(each);
     else others.push(...planPerson(each.user, each.person, context));

@@ -34,6 +34,8 @@ export interface Marked {
   readonly user: User;
   /** null if the entry can't be used otherwise: its name is in conflict, or it was skipped. */
   readonly person: Person | null;
+  /** The attribute, in lower case, that marks the account. */
+  readonly mark: string | null;
 }
 
 /** The facts that removals depend on. */
@@ -105,12 +107,14 @@ export async function decideRemovals(
   if (lastAdministrators.size > 0) report.notice(`Administrators are kept: ${LOCKS_OUT}.`);
   const removals: Step[] = [];
   const disabling: Disabling[] = [];
+  const markOf = new Map(input.marked.map(({ user, mark }) => [user, mark]));
   for (const removal of passed) {
     const { user, person, cause, approval } = removal;
+    const mark = markOf.get(user) ?? null;
     if (lastAdministrators.has(user.id)) withheld.push({ ...removal, reason: LOCKS_OUT, approvable: false });
     else if (cause !== 'mark') removals.push(removeUser(removal, context));
-    else if (approval === null) disabling.push({ user, person, counts: ['mark'], approvals: [] });
-    else disabling.push({ user, person, counts: [], approvals: [approval] });
+    else if (approval === null) disabling.push({ user, person, mark, counts: ['mark'], approvals: [] });
+    else disabling.push({ user, person, mark, counts: [], approvals: [approval] });
   }
   const disabled = new Set(disabling.map(({ user }) => user));
   return {
@@ -129,18 +133,19 @@ export async function decideRemovals(
  */
 export function showAgain(user: User, context: PlanContext): Step | null {
   if (user.directory === null || user.directory.missingSince === null) return null;
-  const next: User = { ...touched(user, context), directory: seen(user.directory) };
+  const next: User = { ...touched(user, context), directory: seenLink(user.directory) };
   const change = { ...line('updated', next), fields: differences(user, next), reason: 'found in the directory again' };
   return stepOf(change, { kind: 'update', user: next, previous: user }, null);
 }
 
-function seen({ contestedBy: _contestedBy, vanishedBranch: _branch, ...link }: DirectoryLink): DirectoryLink {
+/** The link of a user whose entry was seen, though it can't be used otherwise. */
+function seenLink({ contestedBy: _contestedBy, vanishedBranch: _branch, ...link }: DirectoryLink): DirectoryLink {
   return { ...link, missingSince: null };
 }
 
 /** Disables a user by its unique id alone, because its entry can't be used otherwise. */
-export function disableById({ user, counts, approvals }: Disabling, context: PlanContext): Step {
-  const directory = user.directory && seen(user.directory);
+export function disableById({ user, mark, counts, approvals }: Disabling, context: PlanContext): Step {
+  const directory = { ...seenLink(user.directory!), ...(mark !== null && { mark }) };
   const next: User = { ...touched(user, context), directory, disabledBy: 'sync', fingerprint: null };
   const change: Change = { ...line('disabled', next), fields: differences(user, next), reason: MARKED_DISABLED };
   const write = { kind: 'update', user: withoutSessions(next), previous: user } as const;

@@ -168,6 +168,10 @@ test('a login can neither create nor delete a user and reaches nothing of the op
   );
 });
 
+test('a run may scan the users for another administrator before it disables or deletes one', () => {
+  expect(actions(template, 'Sync', 'DataUsers')).toContain('dynamodb:Scan');
+});
+
 test('whoever writes users writes the items of their addresses, and only the API searches by address', () => {
   const readers = ['Sync', 'Auth', 'Api'].filter((name) =>
     JSON.stringify(statements(template, name)).includes(`/index/${USERS_TABLE.addressIndex}`),

@@ -8,6 +8,7 @@ import type { Directory } from '../../lib/directory/directory.ts';
 import { ServiceError } from '../../lib/errors.ts';
 import { createLogin } from '../../lib/login/login.ts';
 import { approvalScopeOf } from '../../lib/settings/approval-scope.ts';
+import { batchesOf } from '../../lib/sync/batch.ts';
 import type { Change as Line, Proposal, Run } from '../../lib/sync/run.ts';
 import type { SyncRequest } from '../../lib/sync/sync-starter.ts';
 import type { User } from '../../lib/user/user.ts';
@@ -141,7 +142,7 @@ async function startApi(change = asIs) {
     async endRun(id: string, over: Partial<Run> = {}, withheld: readonly Line[] = WITHHELD) {
       const { run, fence } = (await stores.runs.takeUp(id))!;
       const created = { kind: 'created', userId: 'a', userName: 'ada', directoryId: 'i', dn: 'd' } as const;
-      await stores.journal.tell(fence, { lines: [created, ...withheld] });
+      for (const lines of batchesOf([created, ...withheld])) await stores.journal.tell(fence, { lines });
       const totals = { ...run.totals, created: 1, withheld: withheld.length };
       const stored = (await stores.settings.read())!;
       const approvalScope = approvalScopeOf(stored.settings);

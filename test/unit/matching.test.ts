@@ -11,7 +11,13 @@ const bert = aPerson('id-2', 'bert');
 const person = (each: Person): Mapped => ({ kind: 'person', person: each });
 const skipped = (directoryId: string | null, disabled = false): Mapped => ({
   kind: 'skipped',
-  skipped: { directoryId, dn: `cn=${directoryId}`, reason: 'no user name', disabled },
+  skipped: {
+    directoryId,
+    dn: `cn=${directoryId}`,
+    reason: 'no user name',
+    disabled,
+    mark: disabled ? 'nsaccountlock' : null,
+  },
 });
 const linkOf = ({ nameKey, directoryId, fingerprint }: Person): UserLink => ({
   nameKey,
@@ -160,7 +166,7 @@ describe('an id in another letter case', () => {
     expect(await match([linkOf(lower)], [skipped('AB1')])).toMatchObject({ missing: [], disabledById: [] });
     expect(await match([linkOf(lower)], [skipped('AB1', true)])).toMatchObject({
       missing: [],
-      disabledById: [{ nameKey: 'anna', directoryId: 'AB1' }],
+      disabledById: [{ nameKey: 'anna', directoryId: 'AB1', mark: 'nsaccountlock' }],
     });
   });
 });
@@ -168,7 +174,7 @@ describe('an id in another letter case', () => {
 describe('a user whose entry is marked as disabled is disabled by its id', () => {
   const off = aPerson('id-1', 'anna', { disabled: true });
   const twin = person(aPerson('id-9', 'ANNA'));
-  const disabledById = [{ nameKey: 'anna', directoryId: 'id-1' }];
+  const disabledById = [{ nameKey: 'anna', directoryId: 'id-1', mark: 'nsaccountlock' }];
 
   test.each<[name: string, read: Mapped[], expected: unknown[]]>([
     ['where its name is in conflict', [person(off), twin], disabledById],

@@ -375,11 +375,11 @@ describe('the plan of a run', () => {
     ['its own, for a user disabled already', false, 'id-0', { disabledBy: 'admin' }],
     ['that of another attribute', false, 'id-0', { directory: { ...anna.directory!, idAttribute: 'employeenumber' } }],
   ])('disables by id alone where the id is %s: %s', (_name, isMarked, directoryId, over) => {
-    const matches = matchesOf({ disabledById: [{ nameKey: 'anna', directoryId }] });
+    const matches = matchesOf({ disabledById: [{ nameKey: 'anna', directoryId, mark: 'shadowexpire' }] });
     const user = { ...anna, ...over };
     const { marked } = sortMatches(matches, new Map([['anna', user]]), aContext());
 
-    expect(marked).toEqual(isMarked ? [{ user, person: null }] : []);
+    expect(marked).toEqual(isMarked ? [{ user, person: null, mark: 'shadowexpire' }] : []);
   });
 
   test('names the user that was linked to another entry meanwhile', () => {

@@ -4,7 +4,7 @@ import type { BranchState } from '../../lib/directory/directory.ts';
 import { ServiceError } from '../../lib/errors.ts';
 import type { OptionSettings } from '../../lib/settings/settings.ts';
 import type { Removal } from '../../lib/sync/absence.ts';
-import { decideMissing, judgeSighting, noticeNewAbsence, removeUser } from '../../lib/sync/absence.ts';
+import { decideMissing, judgeSighting, markMissing, noticeNewAbsence, removeUser } from '../../lib/sync/absence.ts';
 import { openGuard } from '../../lib/sync/guard.ts';
 import { openApprovals } from '../../lib/sync/open-approvals.ts';
 import type { RemovalInput } from '../../lib/sync/removal.ts';
@@ -352,7 +352,11 @@ async function decide({
 }
 
 const linesOf = (steps: readonly Step[]): string[] => steps.map(({ change }) => `${change.kind} ${change.userId}`);
-const marked = (user: User) => ({ user, person: aPerson(user.directory!.id, user.userName, { disabled: true }) });
+const marked = (user: User) => ({
+  user,
+  person: aPerson(user.directory!.id, user.userName, { disabled: true }),
+  mark: 'nsaccountlock',
+});
 
 describe('all decisions together', () => {
   test('have nothing to say about nobody', async () => {
@@ -673,7 +677,7 @@ test.each([
   ['disable', 5, [expect.stringMatching(/disabled after 7 days/)]],
 ] as const)('with %s, %i users missing for the first time, of 4 allowed: %o', (missingUsers, count, expected) => {
   const notices: string[] = [];
-  const marks = users(count).map((user) => removeUser(removal(user), aContext()));
+  const marks = users(count).map((user) => markMissing(user, aContext()));
   const report = { notice: (sentence: string) => void notices.push(sentence) };
 
   noticeNewAbsence(marks, { allowed: 4, known: 40 }, { missingUsers, gracePeriodDays: 7 }, report);

@@ -222,6 +222,39 @@ describe('S2: another server knows fewer people', () => {
   });
 });
 
+describe('S1 and S2 together: a hidden branch, and a second server', () => {
+  let second: MemoryServer;
+
+  beforeEach(async () => {
+    await house.configure({
+      connection: { servers: ['127.0.0.1', 'second'] },
+      options: { missingUsers: 'delete', removalLimit: NO_LIMIT },
+    });
+    house.directory.people = [...people(0, 20), ...people(20, 25, 'hidden')];
+    second = house.directory.addServer('second');
+    await house.run();
+    house.directory.hiddenBranches.add(`ou=hidden,${BASE}`);
+  });
+
+  test('that still has some of the branch: the others are no three, and stay all the same', async () => {
+    second.people = [...people(0, 20), ...people(20, 23, 'hidden')];
+    expect((await house.run()).totals).toMatchObject(totals({ withheld: 5 }));
+  });
+
+  test('that could not be asked when a part was approved: the rest stays when it agrees', async () => {
+    second.fault = unreachable();
+    await house.approve(await house.run(), ({ userName }) => userName !== 'user20' && userName !== 'user21');
+    expect((await house.run()).totals).toMatchObject(totals({ deleted: 3, withheld: 2 }));
+    second.fault = null;
+    second.hiddenBranches.add(`ou=hidden,${BASE}`);
+
+    const run = await house.run();
+
+    expect(run.totals).toMatchObject(totals({ withheld: 2 }));
+    for (const { reason } of await withheldLines(run, 'remove')) expect(reason).toContain(`ou=hidden,${BASE}`);
+  });
+});
+
 describe('the story of twelve domain controllers behind one name', () => {
   test('one of them is stale: marks come and go, and nobody is removed', async () => {
     house.directory.people = people(0, 100);
@@ -568,6 +601,24 @@ describe('S10: the directory is reloaded, and everybody has a new id', () => {
     expect((await house.run()).totals).toMatchObject({ ...totals(), unchanged: 60 });
   });
 
+  test('with a second user name that sorts first: the same account all the same', async () => {
+    const weber = (id: string, uid: string[]): MemoryPerson =>
+      person(0, 'people', { id, dn: `cn=weber,${BASE}`, attributes: { uid, cn: ['Weber'] } });
+    house.directory.people = [weber('old', ['zweber']), ...reloaded(1, 60)];
+    await house.run();
+    house.directory.people = [weber('old', ['aweber', 'zweber']), ...reloaded(1, 60)];
+    await house.run();
+    const { id } = (await house.user('zweber'))!;
+    house.directory.people = [weber('new', ['aweber', 'zweber']), ...reloaded(1, 60)];
+
+    const run = await house.run();
+    expect(run.totals).toMatchObject(totals({ withheld: 60 }));
+    await house.approve(run, ({ userName }) => userName === 'zweber');
+    expect((await house.run()).totals).toMatchObject(totals({ linked: 1, withheld: 59 }));
+    expect(await house.user('zweber')).toMatchObject({ id, directory: { id: 'new' } });
+    expect((await house.run()).totals).toMatchObject(totals({ withheld: 59 }));
+  });
+
   test('in parts: only those that are approved are linked', async () => {
     await house.approve(await house.run(), ({ userName }) => userName === 'user7');
     expect((await house.run()).totals).toMatchObject(totals({ linked: 1, withheld: 59 }));
@@ -589,6 +640,14 @@ describe('S10: the directory is reloaded, and everybody has a new id', () => {
     expect((await house.run()).totals).toMatchObject(totals());
     expect(await accounts()).toEqual(before);
     expect((await house.users()).every(({ directory }) => directory!.contestedBy === undefined)).toBe(true);
+  });
+
+  test('and the new entries are gone again: nobody is called missing for the first time', async () => {
+    await house.configure({ options: { missingUsers: 'delete', gracePeriodDays: 7 } });
+    await house.run();
+    house.directory.people = reloaded(0, 1);
+    const run = await house.run();
+    expect(run).toMatchObject({ totals: totals({ updated: 59, withheld: 1 }), notices: [] });
   });
 
   test('without addresses: what links would empty does not count as long as nobody approves them', async () => {
@@ -711,6 +770,43 @@ describe('a person who is seen, though the entry can’t be used', () => {
     }
     house.passSeconds(7 * DAY_S);
     expect((await house.run()).totals).toMatchObject({ deleted: 1 });
+  });
+
+  test.each([
+    ['withheld', { percent: 0, atLeast: 0 }, null],
+    ['carried out', NO_LIMIT, 'sync'],
+  ])('nor when the directory disables it, and that is %s', async (_name, removalLimit, disabledBy) => {
+    await house.configure({ options: { missingUsers: 'delete', gracePeriodDays: 7, removalLimit: NO_LIMIT } });
+    house.directory.people = people(0, 5);
+    await house.run();
+    house.directory.people = people(0, 4);
+    await house.run();
+    house.passSeconds(6 * DAY_S);
+    await house.configure({ options: { missingUsers: 'delete', gracePeriodDays: 7, removalLimit } });
+    const { entry } = broken(4);
+    house.directory.people = [...people(0, 4), { entry: { ...entry, mark: 'shadowexpire' } }];
+    for (const _run of [1, 2]) await house.run();
+    expect(await house.user('user4')).toMatchObject({ disabledBy, directory: { missingSince: null } });
+
+    await house.configure({ options: { missingUsers: 'delete', gracePeriodDays: 7, removalLimit: NO_LIMIT } });
+    house.directory.people = people(0, 4);
+    house.passSeconds(1.5 * DAY_S);
+    expect((await house.run()).totals).toMatchObject({ deleted: 0, updated: 1 });
+  });
+
+  test('is not enabled when its name is mended and the mark is hidden, though other marks are shown', async () => {
+    house.directory.people = people(0, 10);
+    await house.run();
+    house.directory.people = people(0, 10).map(({ entry }, number) =>
+      number < 5 ? { entry } : { entry: { ...entry, attributes: {}, mark: 'shadowexpire' } },
+    );
+    expect((await house.run()).totals).toMatchObject(totals({ disabled: 5 }));
+    house.directory.people = people(0, 10).map(({ entry }) => ({ entry: { ...entry, statusSeen: ['accountstatus'] } }));
+
+    const run = await house.run();
+
+    expect(run.totals).toMatchObject(totals({ withheld: 5 }));
+    expect(await withheldLines(run, 'enable')).toHaveLength(5);
   });
 
   test('and whose new id two entries have is not created', async () => {
