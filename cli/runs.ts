@@ -284,7 +284,7 @@ ${WATCH_EXITS}`,
       value: 'KIND',
       summary: `only lines that propose this: ${PROPOSALS.join(', ')}`,
     },
-    user: { type: 'string', multiple: true, value: 'ID', summary: 'only lines of this user, by the id in the list' },
+    user: { type: 'string', multiple: true, value: 'USER', summary: 'only lines of this user, by user name or id' },
     yes: { type: 'boolean', summary: 'do not ask for confirmation' },
     watch: WATCH,
   },
@@ -294,9 +294,11 @@ ${WATCH_EXITS}`,
   ],
   async run({ parameters: [id = ''], options: { proposes, user, yes, watch }, api, terminal }) {
     const signedIn = await api();
-    const asked = { ...(proposes && { proposes }), ...(user && { userIds: [...new Set(user)] }) };
+    const proposed = yes && !user ? [] : await readProposals(signedIn, id, proposes);
+    const userIds = user && [...new Set(user.map((named) => idOf(named, proposed)))];
+    const asked = { ...(proposes && { proposes }), ...(userIds && { userIds }) };
     if (!yes) {
-      const lines = await readProposals(signedIn, id, asked);
+      const lines = proposed.filter(({ userId }) => userIds === undefined || userIds.includes(userId ?? ''));
       for (const line of lines.slice(0, DEFAULT_CHANGES)) {
         terminal.note(`${line.userName ?? '-'} (${line.userId ?? '-'}): ${describeChange(line)}`);
       }
@@ -312,14 +314,14 @@ ${WATCH_EXITS}`,
   },
 });
 
-interface ApprovalRequest {
-  readonly proposes?: NonNullable<Change['proposes']>;
-  readonly userIds?: readonly string[];
+/** The id of the user with this name in the lines; the text itself if no line has the name. */
+function idOf(named: string, lines: readonly Change[]): string {
+  const name = named.toLowerCase();
+  return lines.find(({ userName }) => userName?.toLowerCase() === name)?.userId ?? named;
 }
 
-/** The withheld lines of a run that an approval addresses. */
-async function readProposals(api: Api, id: string, { proposes, userIds }: ApprovalRequest): Promise<readonly Change[]> {
-  const named = userIds && new Set<string | null>(userIds);
+/** The withheld lines of a run that can be approved; `proposes` narrows them down to one kind. */
+async function readProposals(api: Api, id: string, proposes: Change['proposes']): Promise<readonly Change[]> {
   const lines: Change[] = [];
   let next: string | null = null;
   do {
@@ -328,12 +330,7 @@ async function readProposals(api: Api, id: string, { proposes, userIds }: Approv
     lines.push(...page.items);
     ({ next } = page);
   } while (next !== null);
-  return lines.filter(
-    (line) =>
-      line.proposes !== undefined &&
-      (proposes === undefined || line.proposes === proposes) &&
-      (named === undefined || named.has(line.userId)),
-  );
+  return lines.filter((line) => line.proposes !== undefined && (proposes === undefined || line.proposes === proposes));
 }
 
 /** `2 lines (1 remove, 1 link)` */

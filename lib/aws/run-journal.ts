@@ -14,7 +14,7 @@ import { leaseLost } from '../sync/run.ts';
 import type { Fence } from '../user/user-store.ts';
 import { createAddressIndex } from './address-index.ts';
 import { approvalKey, finishApproval } from './approval-store.ts';
-import { epochSeconds, writeItems } from './client.ts';
+import { chunksOf, epochSeconds, writeItems } from './client.ts';
 import type { Item, TransactItem } from './client.ts';
 import { LEASE_KEY, MEMORY_KEY } from './environment.ts';
 import { storeUnavailable } from './fault.ts';
@@ -114,13 +114,14 @@ export function createRunJournal({ client, clock, ...tables }: RunJournalOptions
     },
     async tell(fence, news) {
       const lines = told.get(news) ?? toPuts(fence, await toChunks(news.lines ?? [], news.totals));
-      if (lines.length > CHUNKS_TOGETHER) throw new TypeError(`${news.lines?.length} lines are too many at once`);
       told.set(news, lines);
       const { known } = news;
-      if (lines.length === 0 && known === undefined) return;
-      await withLane(async (lane) =>
-        send(toCompany(fence, lane, lines, known === undefined ? [] : await guard.raiseKnown(known, lane))),
-      );
+      await withLane(async (lane) => {
+        const [first = [], ...more] = chunksOf(lines, CHUNKS_TOGETHER);
+        const counters = known === undefined ? [] : await guard.raiseKnown(known, lane);
+        if (first.length + counters.length > 0) await send(toCompany(fence, lane, first, counters));
+        for (const part of more) await send(toCompany(fence, lane, part, []));
+      });
     },
     async close(fence) {
       const held = { ConditionCheck: { TableName, Key: LEASE_KEY, ...heldBy(fence) } };

@@ -58,6 +58,8 @@ export interface Skipped {
   readonly disabled: boolean;
   /** As in a person. */
   readonly mark: string | null;
+  /** The key of the name that an entry without a readable id has all the same: nobody else can have it. */
+  readonly nameKey?: string | null;
 }
 
 /** The result of mapping one entry. */
@@ -91,12 +93,13 @@ export function mapEntry(
 ): Mapped {
   const isMarked = entry.mark !== null;
   const disabled = isMarked && disabledUsers === 'disable';
-  const skip = (reason: string): Mapped => ({
-    kind: 'skipped',
-    skipped: { directoryId: entry.id, dn: entry.dn, reason, disabled: disabled && entry.id !== null, mark: entry.mark },
-  });
+  const skip = (reason: string, nameKey: string | null = null): Mapped => {
+    const { id: directoryId, dn, mark } = entry;
+    const stands = { disabled: disabled && directoryId !== null, mark, nameKey };
+    return { kind: 'skipped', skipped: { directoryId, dn, reason, ...stands } };
+  };
   if (entry.unusable !== null) return skip(entry.unusable);
-  if (entry.id === null) return skip('the entry has no unique id that the bind DN can read');
+  if (entry.id === null) return skip('the entry has no unique id that the bind DN can read', nameKeyIn(entry, mapping));
   if (isMarked && disabledUsers === 'skip') return skip('the directory marks the account as disabled');
 
   const attributes = attributesIn(mapping);
@@ -128,6 +131,11 @@ export function mapEntry(
   if (notes.length > 0) person.notes = boundedNotes();
   person.fingerprint = fingerprintOf(person);
   return { kind: 'person', person };
+}
+
+function nameKeyIn(entry: Entry, mapping: MappingSettings): string | null {
+  const names = readUserNames(entry, attributesIn(mapping).userName[0]?.key, mapping);
+  return typeof names === 'string' ? null : userNameKey(names[0]!);
 }
 
 /**

@@ -5,7 +5,7 @@
 import type { BranchState } from '../directory/directory.ts';
 import type { Person } from '../directory/mapping.ts';
 import type { OptionSettings } from '../settings/settings.ts';
-import { nameKeyOf } from '../user/user.ts';
+import { isContested, nameKeyOf } from '../user/user.ts';
 import type { User } from '../user/user.ts';
 import type { Approval } from './approval-store.ts';
 import type { Guard } from './guard.ts';
@@ -88,7 +88,8 @@ export type MissingDecision =
 export function decideMissing(user: User, context: PlanContext): MissingDecision {
   if (user.authentication !== 'directory' || user.directory === null) return { kind: 'nothing' };
   const { missingSince: since, contestedBy } = user.directory;
-  // The newcomer is gone, or the user's own entry was found: nothing is contested any more.
+  // The newcomer is gone, or the user's own entry was found: nothing is contested any more. Until now somebody of this
+  // name was there, so the absence begins now.
   if (contestedBy !== undefined) return { kind: 'mark', step: markMissing(user, context) };
   const missingMs = since === null ? 0 : context.now.getTime() - Date.parse(since);
   const how = removalFor(user, context.missingUsers);
@@ -98,10 +99,14 @@ export function decideMissing(user: User, context: PlanContext): MissingDecision
   return { kind: 'mark', step: markMissing(user, context) };
 }
 
-/** When the user was first missed; null if that is now, in this run or in those that it finishes. */
-export function firstMissed({ directory }: User, { unfinishedSince }: PlanContext): string | null {
-  const since = directory!.missingSince;
-  return since === null || (unfinishedSince !== null && since >= unfinishedSince) ? null : since;
+/**
+ * When the user was first missed; null if that is now: in this run or in those that it finishes, or because somebody
+ * had the user's name until now.
+ */
+export function firstMissed(user: User, { unfinishedSince }: PlanContext): string | null {
+  const since = user.directory!.missingSince;
+  const isNow = since === null || isContested(user) || (unfinishedSince !== null && since >= unfinishedSince);
+  return isNow ? null : since;
 }
 
 function removalFor(user: User, missingUsers: OptionSettings['missingUsers']): Removal['how'] | null {
@@ -161,6 +166,10 @@ export async function decideAbsence(
   context: PlanContext,
 ): Promise<AbsenceDecision> {
   const marks: Step[] = [];
+  /** Users whom nobody contests any more. */
+  const uncontested: User[] = [];
+  /** Users who lose nothing in this run, such as those who are disabled already. */
+  const quiet: User[] = [];
   const withheld: Withheld[] = [];
   const overdue: Candidate[] = [];
   let settled = 0;
@@ -170,9 +179,13 @@ export async function decideAbsence(
     const isNew = (user.directory?.missingSince ?? null) === null;
     const approval = isNew ? null : approvals.find(user, 'remove');
     const decision = claimed.has(nameKeyOf(user)) ? NOTHING : decideMissing(user, context);
-    if (decision.kind === 'mark') marks.push(decision.step);
-    else if (decision.kind === 'nothing') settled += 1;
-    else overdue.push({ user, how: decision.how, approval });
+    if (decision.kind === 'overdue') overdue.push({ user, how: decision.how, approval });
+    else if (decision.kind === 'mark' && isContested(user)) uncontested.push(user);
+    else {
+      quiet.push(user);
+      if (decision.kind === 'mark') marks.push(decision.step);
+      else settled += 1;
+    }
   }
 
   const unapproved = overdue.filter(({ approval }) => approval === null);
@@ -207,14 +220,17 @@ export async function decideAbsence(
   }
 
   // Count approved users too, because approving a part of a branch must not free the rest of it; and users whom another
-  // server keeps, because they have vanished from this view with all others.
+  // server keeps, whom nobody contests any more, or who are disabled already: all have vanished from this view.
   const gone = absent.filter(({ cause }) => cause === 'goneFromDirectory');
+  const together = [...[...gone, ...doubted].map(({ user }) => user), ...uncontested];
+  const times = new Set(together.map((user) => firstMissed(user, context)));
   const vanished = await findVanishedBranches(
-    [...gone, ...doubted].map(({ user }) => user),
+    [...together, ...quiet.filter((user) => user.directory !== null && times.has(firstMissed(user, context)))],
     baseDn,
     judgeBranch,
     (user) => firstMissed(user, context),
   );
+  for (const user of uncontested) marks.push(markMissing(user, context, undefined, vanished.get(user.id)));
   for (const each of doubted) {
     const branch = vanished.get(each.user.id);
     withheld.push(branch === undefined ? each : { ...each, vanishedBranch: branch });
@@ -283,7 +299,7 @@ export function noticeNewAbsence(
   report: Pick<Report, 'notice'>,
 ): void {
   // Others are marked again, because nobody contests their name any more.
-  const marks = steps.filter(({ change }) => change.fields?.['directory.missingSince'] !== undefined);
+  const marks = steps.filter(({ change }) => change.fields?.['directory.missingSince']?.from === null);
   if (marks.length <= allowed) return;
   const due = gracePeriodDays === 0 ? 'in the next complete run' : `after ${gracePeriodDays} days`;
   const threat =

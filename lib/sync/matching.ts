@@ -240,8 +240,9 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
     add(mapped) {
       read += 1;
       if (mapped.kind === 'person') return addPerson(mapped.person);
-      const { directoryId, dn, reason, disabled, mark } = mapped.skipped;
+      const { directoryId, dn, reason, disabled, mark, nameKey = null } = mapped.skipped;
       if (directoryId === null) unidentified += 1;
+      if (nameKey !== null) claimName(nameKey);
       const known = directoryId === null ? undefined : byLink.get(linkOf(directoryId));
       if (directoryId !== null) {
         if (known === undefined) strangers.push({ directoryId, disabled, mark });

@@ -87,7 +87,8 @@ function reportRead({ matches, proof }: Read, { idAttribute }: DirectoryReader, 
   }
   if (statusUnknown > 0) {
     report.notice(
-      `Entries that hide whether the account is disabled: ${statusUnknown}. Their users keep their status. ` +
+      `Entries that hide whether the account is disabled: ${statusUnknown}. Their users keep their status, and ` +
+        'new ones are created active. ' +
         'Let the bind DN read the attribute.',
     );
   }

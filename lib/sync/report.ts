@@ -138,8 +138,9 @@ export function startReport(
     try {
       await saveLines();
     } catch (error) {
-      // Nothing was written for these lines, and the next run tells them again.
-      if (!(error instanceof ServiceError) || error.code === 'leaseLost') throw error;
+      // Nothing was written for these lines, and the next run tells them again. What ended the run is told all the
+      // same.
+      if (error instanceof ServiceError && error.code === 'leaseLost') throw error;
     }
     Object.assign(totals, NO_TOTALS, await journal.close(fence));
     progress.applied = WRITTEN.reduce((sum, kind) => sum + totals[kind], 0);

@@ -75,8 +75,8 @@ export interface RunJournal {
     onWritten?: (places: readonly number[]) => void,
   ): Promise<readonly WriteResult[]>;
   /**
-   * Stores lines without writes, and what is only counted: all or nothing. `known`: directory users known now, for the
-   * guard. After a fault, call it again with the same object: what is stored already is not stored twice.
+   * Stores lines without writes, and what is only counted. `known`: directory users known now, for the guard. After a
+   * fault, call it again with the same object: what is stored already is not stored twice.
    *
    * @param told at most 5,000 lines
    * @throws ServiceError `leaseLost`

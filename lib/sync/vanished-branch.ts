@@ -19,7 +19,7 @@ interface Branch {
 /**
  * The branches that have vanished, by the ids of the users that were below them.
  *
- * @param gone users whose entry was found nowhere, or only by other servers
+ * @param gone users whose entry was found nowhere, or only by other servers, and those who are missed with them
  * @param baseDn the search base; neither it nor anything above it is a branch
  * @param firstMissed when a user was first missed; null if that is now
  * @param judge looks at a branch; called for the highest branches first, and not below an empty or a vanished one

@@ -61,6 +61,20 @@ describe('S1: an access rule hides a whole branch', () => {
     expect((await house.run()).totals).toMatchObject(totals({ deleted: 15 }));
   });
 
+  test.each([0, 7])('most of whom are disabled already, grace period %i days', async (gracePeriodDays) => {
+    await house.configure({ options: { missingUsers: 'disable', gracePeriodDays, removalLimit: NO_LIMIT } });
+    house.directory.hiddenBranches.clear();
+    house.directory.people = house.directory.people.map(({ entry }, number) => ({
+      entry: { ...entry, mark: number >= 27 ? 'shadowexpire' : null },
+    }));
+    expect((await house.run()).totals).toMatchObject(totals({ disabled: 13 }));
+    house.directory.hiddenBranches.add(`ou=hidden,${BASE}`);
+    await house.run();
+    house.passDays(gracePeriodDays);
+
+    expect((await house.run()).totals).toMatchObject(totals({ withheld: 2 }));
+  });
+
   test('is approved in part without freeing the others', async () => {
     await house.approve(await house.run(), ({ userName }) => userName !== 'user25' && userName !== 'user26');
     expect((await house.run()).totals).toMatchObject(totals({ deleted: 13, withheld: 2 }));
@@ -650,6 +664,33 @@ describe('S10: the directory is reloaded, and everybody has a new id', () => {
     expect(run).toMatchObject({ totals: totals({ updated: 59, withheld: 1 }), notices: [] });
   });
 
+  test('and a branch is hidden meanwhile: its new account stays with those that are contested', async () => {
+    house.directory.people = [...reloaded(0, 50), ...people(50, 60, 'branch')];
+    await house.run();
+    house.directory.people = [...reloaded(0, 50), ...people(50, 60, 'branch'), person(60, 'branch')];
+    await house.run();
+    const again = people(50, 60, 'branch').map(({ entry }) => ({ entry: { ...entry, id: `new-${entry.id}` } }));
+    house.directory.people = [...reloaded(0, 50), ...again, person(60, 'branch')];
+    await house.run();
+    house.directory.hiddenBranches.add(`ou=branch,${BASE}`);
+
+    expect((await house.run()).totals).toMatchObject(totals({ updated: 10, withheld: 51 }));
+    expect((await house.run()).totals).toMatchObject(totals({ withheld: 61 }));
+    expect(await house.users()).toHaveLength(61);
+  });
+
+  test('and the new entries are gone after the grace period: it begins then', async () => {
+    await house.configure({ options: { missingUsers: 'delete', gracePeriodDays: 7, removalLimit: NO_LIMIT } });
+    await house.run();
+    house.passDays(8);
+    house.directory.people = reloaded(0, 59);
+    expect((await house.run()).totals).toMatchObject(totals({ updated: 1, withheld: 59 }));
+    house.passDays(6);
+    expect((await house.run()).totals).toMatchObject(totals({ withheld: 59 }));
+    house.passDays(1);
+    expect((await house.run()).totals).toMatchObject(totals({ deleted: 1, withheld: 59 }));
+  });
+
   test('without addresses: what links would empty does not count as long as nobody approves them', async () => {
     house.directory.people = [
       ...reloaded(0, 50).map(({ entry }) => ({ entry: { ...entry, attributes: { uid: entry.attributes['uid'] } } })),
@@ -858,4 +899,9 @@ describe('an approval to remove', () => {
 
     expect((await house.run()).totals).toMatchObject(totals({ updated: 5, withheld: 5 }));
   });
+});
+
+test('an entry without a readable id has its name all the same: nobody else gets it', async () => {
+  house.directory.people = [{ entry: { ...person(1).entry, id: null, dn: `cn=other,${BASE}` } }, person(1), person(2)];
+  expect(await house.run()).toMatchObject({ status: 'partial', totals: { created: 1, conflict: 1, skipped: 1 } });
 });
