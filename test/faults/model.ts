@@ -32,7 +32,15 @@ export interface Account {
   mail: readonly string[];
   isIntegrated: boolean;
   disabledBy: 'admin' | 'sync' | null;
-  link: { id: string; dn: string; missingSince: number | null; isMarked: boolean; isContested: boolean } | null;
+  link: {
+    id: string;
+    dn: string;
+    missingSince: number | null;
+    /** The branch, without the base, that vanished together with this person and others; null if none did. */
+    vanishedWith: string | null;
+    isMarked: boolean;
+    isContested: boolean;
+  } | null;
 }
 
 /** The options that decide about removals. */
@@ -184,13 +192,17 @@ export class Model {
     };
 
     // -------------------------------------------------------------------------------------------------------- names
+    /** The names of newcomers who have another one of their names in common with a missing user. */
+    const shared = new Map<Person, string>();
     const nameOf = (person: Person): string => {
-      const own = accountOf.get(person)?.name;
+      const own = shared.get(person) ?? accountOf.get(person)?.name;
       return own !== undefined && person.names.includes(own) ? own : person.names.toSorted()[0]!;
     };
     const usable = seen.filter(({ names }) => names.length > 0);
-    const isTwin = (person: Person): boolean =>
-      usable.some((other) => other !== person && nameOf(other) === nameOf(person));
+    const twins = new Set(
+      usable.filter((person) => usable.some((other) => other !== person && nameOf(other) === nameOf(person))),
+    );
+    const isTwin = (person: Person): boolean => twins.has(person);
     refused.push(...seen.filter((person) => !usable.includes(person) || isTwin(person)).map(({ id }) => id));
     const named = usable.filter((person) => !isTwin(person));
     const holderOf = (person: Person): Account | undefined => this.accounts.find(({ name }) => name === nameOf(person));
@@ -206,6 +218,15 @@ export class Model {
     /** Whoever may be one of several entries with one name is left alone. */
     const isClaimed = ({ name }: Account): boolean =>
       usable.some((person) => isTwin(person) && nameOf(person) === name);
+    const isMissing = (name: string): boolean =>
+      linked.some((account) => account.name === name && !personOf.has(account)) &&
+      !newcomers.some((person) => !isTwin(person) && nameOf(person) === name);
+    for (const person of newcomers) {
+      const holder = holderOf(person);
+      const isFirst = holder !== undefined && linked.includes(holder) && !personOf.has(holder);
+      const name = isTwin(person) || isFirst ? undefined : person.names.toSorted().find(isMissing);
+      if (name !== undefined) shared.set(person, name);
+    }
     for (const person of newcomers) {
       const holder = holderOf(person);
       if (holder === undefined || holder.isIntegrated || personOf.has(holder)) continue;
@@ -227,7 +248,14 @@ export class Model {
       accountOf.set(person, holder);
       personOf.set(holder, person);
       joined.add(holder);
-      holder.link = { id: person.id, dn: person.dn, missingSince: null, isMarked: false, isContested: false };
+      holder.link = {
+        id: person.id,
+        dn: person.dn,
+        missingSince: null,
+        vanishedWith: null,
+        isMarked: false,
+        isContested: false,
+      };
     }
     for (const { link } of contested) [link!.isContested, link!.missingSince] = [true, link!.missingSince ?? now];
 
@@ -254,19 +282,21 @@ export class Model {
         return isBlind || (place !== undefined && (place.inScope || own === undefined));
       });
     };
-    const doubted = due.filter((account) => !isApproved(account.number, 'remove') && isDoubted(account));
-    const gone = due.filter(
+    const outOfSight = due.filter((account) => isDoubted(account) || find(account.link!.id, read) === undefined);
+    const hasPeople = (branch: string): boolean => seen.some(({ dn }) => isBelow(dn, branch));
+    for (const { link } of outOfSight) {
+      const branch = ancestors(link!.dn).find((each) => !hasPeople(each));
+      if (branch === undefined) continue;
+      const alike = outOfSight.filter((other) => other.link!.missingSince === link!.missingSince);
+      if (alike.filter((other) => isBelow(other.link!.dn, branch)).length >= 3) link!.vanishedWith = branch;
+    }
+    // Who has vanished with a branch is doubted as long as nobody is seen there.
+    const isVanished = ({ link }: Account): boolean => link!.vanishedWith !== null && !hasPeople(link!.vanishedWith);
+    const doubted = due.filter(
       (account) =>
         !isApproved(account.number, 'remove') &&
-        !doubted.includes(account) &&
-        find(account.link!.id, read) === undefined,
+        (isDoubted(account) || (outOfSight.includes(account) && isVanished(account))),
     );
-    const isVanished = ({ link }: Account): boolean => {
-      const branch = ancestors(link!.dn).find((each) => !seen.some(({ dn }) => isBelow(dn, each)));
-      const alike = gone.filter((other) => other.link!.missingSince === link!.missingSince);
-      return branch !== undefined && alike.filter((other) => isBelow(other.link!.dn, branch)).length >= 3;
-    };
-    doubted.push(...gone.filter(isVanished));
     for (const { number } of doubted) withhold(number, 'remove');
     const removed = guard(
       due.filter((account) => !doubted.includes(account)),
@@ -278,7 +308,8 @@ export class Model {
     else for (const account of removed) account.disabledBy = 'sync';
 
     // A conflict or a skip is about names: whoever is seen is not missing.
-    for (const { link } of personOf.keys()) [link!.missingSince, link!.isContested] = [null, false];
+    for (const { link } of personOf.keys())
+      [link!.missingSince, link!.vanishedWith, link!.isContested] = [null, null, false];
 
     // -------------------------------------------------------------------------------------------------------- marks
     // Whoever is linked in this run is disabled by the next one.
@@ -294,13 +325,15 @@ export class Model {
 
     // ------------------------------------------------------------------------------------------------------- people
     const wishes = new Map<Account, string>();
+    const waiting: Account[] = [];
     for (const person of named) {
       const account = accountOf.get(person);
       if (account === undefined) continue;
       if (account.name !== nameOf(person)) wishes.set(account, nameOf(person));
     }
-    const isFree = (name: string): boolean =>
-      this.accounts.every((other) => other.name !== name || (isComplete && wishes.has(other)));
+    // Whose name has to wait for a complete read waits with everything else.
+    if (!isComplete) waiting.push(...wishes.keys());
+    const isFree = (name: string): boolean => this.accounts.every((other) => other.name !== name || wishes.has(other));
     for (let size = -1; size !== wishes.size;) {
       size = wishes.size;
       for (const [account, name] of wishes) {
@@ -311,14 +344,12 @@ export class Model {
     }
     const isApplied = (person: Person): boolean => {
       const account = accountOf.get(person);
-      return account !== undefined && (wishes.has(account) || account.name === nameOf(person));
+      if (account === undefined || waiting.includes(account)) return false;
+      return wishes.has(account) || account.name === nameOf(person);
     };
     const applied = named.filter(isApplied).map((person) => [person, accountOf.get(person)!] as const);
     const happens = (account: Account): boolean => applied.some(([, other]) => other === account);
-    // Whose name has to wait for a complete read loses nothing before.
-    const pairs = [...personOf].filter(
-      ([account, person]) => named.includes(person) && (isComplete || !wishes.has(account)),
-    );
+    const pairs = [...personOf].filter(([account, person]) => named.includes(person) && !waiting.includes(account));
     const losers = (loses: (person: Person, account: Account) => boolean): Account[] =>
       pairs.filter(([account, person]) => loses(person, account)).map(([account]) => account);
     /** What nobody shows any more, the reader has lost the right to see; of a mark, if it was more than a few. */
@@ -369,7 +400,7 @@ export class Model {
       else {
         const isMarked = person.status === 'marked';
         const { id, dn, fullName, mail } = person;
-        const link = { id, dn, missingSince: null, isMarked, isContested: false };
+        const link = { id, dn, missingSince: null, vanishedWith: null, isMarked, isContested: false };
         this.create({
           name: nameOf(person),
           fullName,
