@@ -268,8 +268,11 @@ export class Model {
     const due = missing.filter(({ link, disabledBy }) => {
       const wasMissed = link!.missingSince !== null && !link!.isContested;
       link!.missingSince ??= now;
-      // The newcomer is gone. That is enough for one run.
-      if (link!.isContested) return (link!.isContested = false);
+      // The newcomer is gone, so the absence begins now. That is enough for one run.
+      if (link!.isContested) {
+        [link!.isContested, link!.missingSince] = [false, now];
+        return false;
+      }
       if (options.missingUsers === 'keep' || (options.missingUsers === 'disable' && disabledBy !== null)) return false;
       return (isSameServer || wasMissed) && now - link!.missingSince >= options.graceMs;
     });
