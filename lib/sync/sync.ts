@@ -12,17 +12,22 @@ import { approvalScopeOf } from '../settings/approval-scope.ts';
 import type { SettingsStore } from '../settings/settings-store.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { Fence, UserStore } from '../user/user-store.ts';
+import type { User } from '../user/user.ts';
 import { noticeNewAbsence } from './absence.ts';
 import { applyTo, carryOut, tellOnly } from './apply.ts';
 import type { ApprovalStore } from './approval-store.ts';
 import { openGuard } from './guard.ts';
 import { decideLinks, separateContested } from './link.ts';
+import type { Separated } from './link.ts';
 import { decideLosses } from './loss.ts';
 import { openApprovals } from './open-approvals.ts';
+import type { OpenApprovals } from './open-approvals.ts';
 import { countWrites, linkableOccupant, planChanges, sortMatches } from './plan.ts';
+import type { SortedMatches } from './plan.ts';
 import { readEverybody, readTouchedUsers } from './reading.ts';
 import type { Reading } from './reading.ts';
 import { decideRemovals } from './removal.ts';
+import type { Present } from './removal.ts';
 import { startReport } from './report.ts';
 import type { Report } from './report.ts';
 import type { RunJournal, RunMemory } from './run-journal.ts';
@@ -135,29 +140,12 @@ async function perform(
     const known = matches.known - missing.filter(({ disabledBy }) => disabledBy !== null).length;
     const guard = openGuard(hours, known, settings.options.removalLimit);
 
-    const context: PlanContext = {
-      ...first,
-      losses: await decideLosses(
-        {
-          pairs: [
-            ...sorted.present,
-            ...sorted.marked.flatMap(({ user, person }) => (person === null ? [] : { user, person })),
-            // As long as nobody has approved the link, it empties nothing.
-            ...separated.contested.flatMap(({ user, newcomer: person }) =>
-              approvals.find(user, 'link', person.directoryId) === null ? [] : { user, person },
-            ),
-            ...separated.newcomers.flatMap((person) => {
-              const user = linkableOccupant(person, stored);
-              return user === null ? [] : { user, person };
-            }),
-          ],
-          updates: sorted.updates,
-          shown: matches.shown,
-        },
-        { users, guard, approvals, report },
-        first,
-      ),
-    };
+    const losses = await decideLosses(
+      { pairs: pairsOf(sorted, separated, stored, approvals), updates: sorted.updates, shown: matches.shown },
+      { users, guard, approvals, report },
+      first,
+    );
+    const context: PlanContext = { ...first, losses };
     const linked = await decideLinks(separated.contested, { look, approvals }, context);
     const removals = await decideRemovals(
       {
@@ -197,6 +185,27 @@ async function perform(
 }
 
 const HOUR_MS = 60 * 60 * 1_000;
+
+/** The users who are known to be updated to a person in this run, apart from ordinary updates. */
+function pairsOf(
+  { present, marked }: SortedMatches,
+  { contested, newcomers }: Separated,
+  stored: ReadonlyMap<string, User>,
+  approvals: OpenApprovals,
+): readonly Present[] {
+  return [
+    ...present,
+    ...marked.flatMap(({ user, person }) => (person === null ? [] : { user, person })),
+    // As long as nobody has approved the link, it empties nothing.
+    ...contested.flatMap(({ user, newcomer: person }) =>
+      approvals.find(user, 'link', person.directoryId) === null ? [] : { user, person },
+    ),
+    ...newcomers.flatMap((person) => {
+      const user = linkableOccupant(person, stored);
+      return user === null ? [] : { user, person };
+    }),
+  ];
+}
 
 /** Judges branches. A branch that can't be judged counts as vanished, which removes nobody. */
 function judge(reader: DirectoryReader, report: Report): DirectoryReader['judgeBranch'] {
