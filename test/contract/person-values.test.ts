@@ -197,6 +197,8 @@ describe('on OpenLDAP', () => {
         /^the entry is an alias of "cn=anna,ou=people,.*", so nobody can log in with it; exclude aliases with /,
       ) as string,
       disabled: false,
+      mark: null,
+      nameKey: null,
     });
   });
 

@@ -10,6 +10,7 @@ import { createSession } from '../../lib/login/session.ts';
 import { approvalScopeOf } from '../../lib/settings/approval-scope.ts';
 import { newRun } from '../../lib/sync/run.ts';
 import { hashPassword } from '../../lib/user/password.ts';
+import * as example from '../../openapi/example.ts';
 import { apiEvent } from '../support/api-event.ts';
 import type { SentRequest } from '../support/api-event.ts';
 import { bodyReference, expectDescribed, faultsOf, OPERATIONS, operationAt } from '../support/described.ts';
@@ -59,7 +60,9 @@ async function startHouse({ runActive }: Pick<Request, 'runActive'>, outage: Out
   const run = newRun(RUN_ID, request, NOW);
   const started = await stores.runs.start(run);
   if (started.kind === 'active') throw new Error('the run did not start');
-  const withheld = { kind: 'withheld', userId: '3', userName: 'anna', directoryId: 'i', dn: 'd' } as const;
+  // Of the user in the example of the description, so that the example is an approval.
+  const { userId } = example.change;
+  const withheld = { kind: 'withheld', userId, userName: 'anna', directoryId: 'i', dn: 'd' } as const;
   await stores.journal.tell(started.fence, { lines: [{ ...withheld, reason: 'too many', proposes: 'remove' }] });
   const totals = { ...run.totals, withheld: 1 };
   const approvalScope = approvalScopeOf(aSettings());
