@@ -265,14 +265,14 @@ export class Model {
     const missing = isComplete
       ? linked.filter((account) => !personOf.has(account) && !contested.has(account) && !isClaimed(account))
       : [];
-    const due = missing.filter(({ link, disabledBy }) => {
-      const wasMissed = link!.missingSince !== null && !link!.isContested;
+    // Until now somebody of this name was there: the absence begins when the newcomer is gone.
+    const uncontested = missing.filter(({ link }) => link!.isContested);
+    for (const { link } of uncontested) [link!.isContested, link!.missingSince] = [false, now];
+    const due = missing.filter((account) => {
+      const { link, disabledBy } = account;
+      const wasMissed = link!.missingSince !== null;
       link!.missingSince ??= now;
-      // The newcomer is gone, so the absence begins now. That is enough for one run.
-      if (link!.isContested) {
-        [link!.isContested, link!.missingSince] = [false, now];
-        return false;
-      }
+      if (uncontested.includes(account)) return false;
       if (options.missingUsers === 'keep' || (options.missingUsers === 'disable' && disabledBy !== null)) return false;
       return (isSameServer || wasMissed) && now - link!.missingSince >= options.graceMs;
     });
@@ -287,10 +287,12 @@ export class Model {
     };
     const outOfSight = due.filter((account) => isDoubted(account) || find(account.link!.id, read) === undefined);
     const hasPeople = (branch: string): boolean => seen.some(({ dn }) => isBelow(dn, branch));
-    for (const { link } of outOfSight) {
+    const together = [...outOfSight, ...uncontested];
+    const quiet = missing.filter((account) => !due.includes(account) && !uncontested.includes(account));
+    for (const { link } of together) {
       const branch = ancestors(link!.dn).find((each) => !hasPeople(each));
       if (branch === undefined) continue;
-      const alike = outOfSight.filter((other) => other.link!.missingSince === link!.missingSince);
+      const alike = [...together, ...quiet].filter((other) => other.link!.missingSince === link!.missingSince);
       if (alike.filter((other) => isBelow(other.link!.dn, branch)).length >= 3) link!.vanishedWith = branch;
     }
     // Who has vanished with a branch is doubted as long as nobody is seen there.
