@@ -211,6 +211,7 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
    * one stored id and exactly one id of the read are the same without case, counting those that match exactly.
    */
   function matchFolded(): void {
+    if (fresh.size === 0 && strangers.length === 0) return;
     const open = new Map<string, Known[]>();
     for (const [link, known] of byLink) {
       if (known.seen === 'no' && link.startsWith(`${idAttribute}:`)) push(open, foldId(link), known);
@@ -282,8 +283,11 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
       let unchanged = 0;
       let known = 0;
       const missing: string[] = [];
+      const reappeared: string[] = [];
       for (const [link, user] of byLink) {
         known += 1;
+        const isUnusable = user.seen === 'skipped' || conflicting.has(user.nameKey);
+        if (isUnusable && user.fingerprint === null) reappeared.push(user.nameKey);
         if (user.seen === 'no') missing.push(user.nameKey);
         if (user.seen !== 'unchanged') continue;
         // The user was seen under the attribute in use, so the rest of its link is the id.
@@ -303,9 +307,7 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
         claimed: new Set(contradictions.flatMap(({ person }) => person?.nameKey ?? [])),
         skipped,
         disabledById: disabledById.filter(({ directoryId }) => !clashingIds.has(directoryId)),
-        reappeared: [...byLink.values()].flatMap(({ nameKey, seen, fingerprint }) =>
-          fingerprint === null && (seen === 'skipped' || conflicting.has(nameKey)) ? nameKey : [],
-        ),
+        reappeared,
         shown,
         statusUnknown,
         noted: { count: notedCount, first: notedFirst },
