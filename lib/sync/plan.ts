@@ -12,7 +12,7 @@ import { disableById, showAgain } from './removal.ts';
 import type { Disabling, Marked, Present, RemovalDecision } from './removal.ts';
 import type { PlanContext, Step } from './step.ts';
 import { CHANGED_MEANWHILE, line, tell } from './step.ts';
-import { isTiedTo, keptLosses, planPerson, planUser } from './user-step.ts';
+import { isTiedTo, keptLosses, planPerson, planUnderOldName, planUser } from './user-step.ts';
 
 // ------------------------------------------------------------------------------------------------- conflicts
 
@@ -243,6 +243,10 @@ export function planChanges(
   for (const each of [...present, ...spared]) {
     if (nameKeyOf(each.user) !== each.person.nameKey) renaming.push(each);
     else others.push(...planPerson(each.user, each.person, context));
+  }
+  if (!context.ownsNames) {
+    const waiting = renaming.filter(({ user }) => !disablingOf.has(user));
+    for (const { user, person } of waiting) others.push(...planUnderOldName(user, person, context));
   }
   const names = context.ownsNames
     ? settleNames(newcomers, renaming, leaving, stored, context)

@@ -116,6 +116,17 @@ function isFingerprintKept({ write }: Step): boolean {
   return write?.kind === 'update' && write.user.fingerprint === null;
 }
 
+/**
+ * The steps of a user who has to keep its name for now, because the read does not show who owns the new one. With a
+ * fingerprint that no person has, so that the next run looks again.
+ */
+export function planUnderOldName(user: User, person: Person, context: PlanContext): Step[] {
+  const kept: Person = { ...person, userName: user.userName, nameKey: nameKeyOf(user), fingerprint: '' };
+  return planPerson(user, kept, context).filter(
+    ({ write, change }) => write === null || (write.kind === 'update' && change.kind !== 'unchanged'),
+  );
+}
+
 /** The lines of the losses that the guard has not let pass. */
 export function keptLosses(user: User, person: Person, context: PlanContext): Step[] {
   const allowed = context.losses.allowed.get(user.id);

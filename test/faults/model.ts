@@ -336,8 +336,15 @@ export class Model {
       if (account === undefined) continue;
       if (account.name !== nameOf(person)) wishes.set(account, nameOf(person));
     }
-    // Whose name has to wait for a complete read waits with everything else.
-    if (!isComplete) waiting.push(...wishes.keys());
+    // A name waits for a complete read, and with it everything else of somebody who is disabled meanwhile.
+    const keeping = new Set<Account>();
+    if (!isComplete) {
+      for (const account of wishes.keys()) {
+        if (disabled.has(account)) waiting.push(account);
+        else keeping.add(account);
+      }
+      wishes.clear();
+    }
     const isFree = (name: string): boolean => this.accounts.every((other) => other.name !== name || wishes.has(other));
     for (let size = -1; size !== wishes.size;) {
       size = wishes.size;
@@ -350,7 +357,7 @@ export class Model {
     const isApplied = (person: Person): boolean => {
       const account = accountOf.get(person);
       if (account === undefined || waiting.includes(account)) return false;
-      return wishes.has(account) || account.name === nameOf(person);
+      return wishes.has(account) || keeping.has(account) || account.name === nameOf(person);
     };
     const applied = named.filter(isApplied).map((person) => [person, accountOf.get(person)!] as const);
     const happens = (account: Account): boolean => applied.some(([, other]) => other === account);

@@ -397,13 +397,22 @@ describe('an incomplete read', () => {
     expect(run).toMatchObject({
       status: 'partial',
       completeness: { complete: false, reasons: [REASON] },
-      totals: totals({ renamed: 1, disabled: 2 }),
+      totals: totals({ renamed: 1, updated: 1, disabled: 2 }),
     });
     expect(run.notices).toEqual([expect.stringMatching(/^Nobody was created, renamed or linked.* 4 people/u)]);
     expect(house.directory.calls.located).toBe(0);
     expect(await house.users()).toHaveLength(31);
     expect((await house.user('user0'))!.directory!.dn).toContain('ou=moved');
-    expect(await house.user('user2')).toMatchObject({ version: 1 });
+    // The name waits; everything else does not.
+    expect(await house.user('user2')).toMatchObject({
+      userName: 'user2',
+      emailAddresses: ['another.name@example.test'],
+    });
+    // Once: the run after that has the fields of the disabled one left, and the next nothing.
+    await house.run();
+    const writes = house.writes();
+    await house.run();
+    expect(house.writes()).toBe(writes);
     expect(await house.user('user3')).toMatchObject({ disabledBy: 'sync', directory: { id: '3' } });
     expect((await house.user('hand'))!.directory).toBeNull();
     expect((await house.users()).every(({ directory }) => directory === null || directory.missingSince === null)).toBe(
