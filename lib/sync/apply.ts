@@ -162,12 +162,17 @@ export function planAgain(step: Step, current: readonly User[], context: PlanCon
 /** The step about a missing user, planned again; null if the next run has to decide anew. */
 function removeAgain(step: Step, user: User, context: PlanContext): Step | null {
   const decision = decideMissing(user, context);
-  if (decision.kind === 'mark' && step.change.kind === 'updated') return decision.step;
+  if (decision.kind === 'mark' && step.change.kind === 'updated' && marksMissing(step)) return decision.step;
   const [approval = null] = step.approvals;
   const { reason } = step.change;
   // Only a user who was to be removed has had the second look, and only for a reason that still holds.
   if (decision.kind !== 'overdue' || (reason !== 'goneFromDirectory' && reason !== 'outOfScope')) return null;
   return removeUser({ user, how: decision.how, cause: reason, person: null, approval }, context);
+}
+
+/** Whether the step marks the user as missing, and does not show it again. */
+function marksMissing({ write }: Step): boolean {
+  return write?.kind === 'update' && write.user.directory!.missingSince !== null;
 }
 
 /** Whether the user could not sign in as an administrator when the step was planned, and can now. */

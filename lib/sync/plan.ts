@@ -173,8 +173,7 @@ export function sortMatches(matches: Matches, stored: ReadonlyMap<string, User>,
   }
   for (const nameKey of matches.reappeared) {
     const user = stored.get(nameKey);
-    const step = user && !markedById.has(user) ? showAgain(user, context) : null;
-    if (step !== null) told.push(step);
+    if (user && !markedById.has(user)) told.push(...showAgain(user, context));
   }
   for (const { nameKey, person } of matches.changed.filter(needsDecision)) {
     const user = stored.get(nameKey);
@@ -238,27 +237,20 @@ export function planChanges(
   const spared: Present[] = [];
   for (const { user, person } of decided.spared) {
     if (person !== null) spared.push({ user, person });
-    else others.push(...[showAgain(user, context)].filter((step) => step !== null));
+    else others.push(...showAgain(user, context));
   }
   for (const each of [...present, ...spared]) {
     if (nameKeyOf(each.user) !== each.person.nameKey) renaming.push(each);
     else others.push(...planPerson(each.user, each.person, context));
   }
-  if (!context.ownsNames) {
-    const waiting = renaming.filter(({ user }) => !disablingOf.has(user));
-    for (const { user, person } of waiting) others.push(...planUnderOldName(user, person, context));
-  }
   const names = context.ownsNames
     ? settleNames(newcomers, renaming, leaving, stored, context)
     : { renames: [], blocked: renaming, creations: [], others: [] };
-  for (const { user } of names.blocked) {
-    // The name is in conflict, but the directory disables the person all the same.
+  for (const { user, person } of names.blocked) {
+    // The name is in conflict or has to wait, but the directory disables the person all the same.
     const each = disablingOf.get(user);
     if (each !== undefined) disabling.push(disableById(each, context));
-    else {
-      const again = showAgain(user, context);
-      if (again !== null) others.push(again);
-    }
+    else others.push(...(context.ownsNames ? showAgain(user, context) : planUnderOldName(user, person, context)));
   }
   const renames = names.renames.map((group) =>
     group.map((step) => {

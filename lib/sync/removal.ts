@@ -128,14 +128,14 @@ export async function decideRemovals(
 }
 
 /**
- * Shows again that a user is there, although its entry can't be used otherwise. null if nothing says that it was
- * missing.
+ * The step that shows again that a user is there, although its entry can't be used otherwise; none if nothing says that
+ * it was missing.
  */
-export function showAgain(user: User, context: PlanContext): Step | null {
-  if (user.directory === null || user.directory.missingSince === null) return null;
+export function showAgain(user: User, context: PlanContext): Step[] {
+  if (user.directory === null || user.directory.missingSince === null) return [];
   const next: User = { ...touched(user, context), directory: seenLink(user.directory) };
   const change = { ...line('updated', next), fields: differences(user, next), reason: 'found in the directory again' };
-  return stepOf(change, { kind: 'update', user: next, previous: user }, null);
+  return [stepOf(change, { kind: 'update', user: next, previous: user }, null)];
 }
 
 /** The link of a user whose entry was seen, though it can't be used otherwise. */

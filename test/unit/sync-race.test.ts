@@ -5,6 +5,7 @@ import { applyTo, planAgain } from '../../lib/sync/apply.ts';
 import { SAME_LINK, startMatching } from '../../lib/sync/matching.ts';
 import { planChanges, sortMatches } from '../../lib/sync/plan.ts';
 import { readEverybody } from '../../lib/sync/reading.ts';
+import { showAgain } from '../../lib/sync/removal.ts';
 import { CHANGED_MEANWHILE } from '../../lib/sync/step.ts';
 import type { Step } from '../../lib/sync/step.ts';
 import { createUser, planUser } from '../../lib/sync/user-step.ts';
@@ -22,6 +23,16 @@ beforeEach(async () => {
 const somebody = (id: string, uid = `user${id}`): MemoryPerson => ({ entry: anEntry(id, { uid: [uid], cn: [uid] }) });
 const everybody = (count: number): MemoryPerson[] =>
   Array.from({ length: count }, (_, index) => somebody(String(index + 1)));
+
+test('a user that is shown again is never marked as missing after a lost race', () => {
+  const link = { ...aUser().directory!, missingSince: NOW.toISOString() };
+  const [step] = showAgain(aUser({ directory: link }), aContext());
+  const seen = aUser({ version: 2 });
+  expect(planAgain(step!, [seen], aContext({ gracePeriodDays: 7, missingUsers: 'delete' }))).toMatchObject({
+    change: { kind: 'conflict', reason: CHANGED_MEANWHILE },
+    write: null,
+  });
+});
 
 describe('many changes at once', () => {
   test('more removals than a transaction carries go in several, each person once', async () => {

@@ -850,6 +850,24 @@ describe('a person who is seen, though the entry can’t be used', () => {
     expect(await withheldLines(run, 'enable')).toHaveLength(5);
   });
 
+  test('is missing no more after a read that broke off either, though the new name has to wait', async () => {
+    await house.configure({ options: { missingUsers: 'delete', gracePeriodDays: 7, removalLimit: NO_LIMIT } });
+    house.directory.people = people(0, 5);
+    await house.run();
+    house.directory.people = people(0, 4);
+    await house.run();
+    house.directory.people = [
+      ...people(0, 4),
+      person(4, 'people', { attributes: { uid: ['renamed'], cn: ['Person 4'] } }),
+    ];
+    house.directory.proof = { complete: false, reasons: ['the connection broke'] };
+
+    const run = await house.run();
+
+    expect(run.totals).toMatchObject({ updated: 1, renamed: 0, conflict: 0 });
+    expect((await house.user('user4'))!.directory!.missingSince).toBeNull();
+  });
+
   test('and whose new id two entries have is not created', async () => {
     house.directory.people = [person(1), { entry: { ...broken(1).entry, dn: `cn=other,${BASE}` } }];
     expect((await house.run()).totals).toMatchObject({ created: 0, conflict: 1, skipped: 1 });
