@@ -7,8 +7,9 @@ import { ServiceError } from '../errors.ts';
 import { changedSince } from '../settings/approval-scope.ts';
 import type { SettingsStore } from '../settings/settings-store.ts';
 import type { Settings } from '../settings/settings.ts';
-import type { Approval, ApprovalStore } from '../sync/approval-store.ts';
-import { agreesByItself, proposalKey, proposedLink } from '../sync/approval.ts';
+import type { ApprovalStore } from '../sync/approval-store.ts';
+import { agreesByItself, proposalKey, proposedLink, toApproval } from '../sync/approval.ts';
+import type { ProposalLine } from '../sync/approval.ts';
 import type { RunStore } from '../sync/run-store.ts';
 import { newRun, newRunId } from '../sync/run.ts';
 import type { Change, Proposal, Run, RunRequest } from '../sync/run.ts';
@@ -30,9 +31,6 @@ export interface ApprovalRequest {
   /** Only lines of these users, by account id. */
   readonly userIds?: readonly string[];
 }
-
-/** A withheld line that can be approved. */
-type ProposalLine = Change & { readonly userId: string; readonly proposes: Proposal };
 
 const LINES_TOGETHER = 1_000;
 
@@ -166,15 +164,6 @@ function selectLines(all: readonly ProposalLine[], { proposes, userIds }: Approv
   }
   const named = new Set(userIds);
   return proposed.filter(({ userId }) => named.has(userId));
-}
-
-function toApproval(
-  line: ProposalLine,
-  given: Pick<Approval, 'runId' | 'approvedBy' | 'approvedAt' | 'approvalScope'>,
-): Approval {
-  const { userId, proposes, fields = {} } = line;
-  const cleared = proposes === 'clear' ? { fields: Object.keys(fields) } : {};
-  return { userId, proposes, directoryId: proposedLink(line), ...cleared, ...given };
 }
 
 /**

@@ -1,8 +1,9 @@
 /**
- * Says which withheld lines an approval of a whole run covers, and what identifies a proposal. Stores nothing and
- * starts no run.
+ * Says which withheld lines an approval of a whole run covers, what the approval of a line is, and what identifies a
+ * proposal. Stores nothing and starts no run.
  */
 import { addressKey } from '../user/email-address.ts';
+import type { Approval } from './approval-store.ts';
 import type { Change, FieldValue, Proposal } from './run.ts';
 
 /**
@@ -40,6 +41,19 @@ function keysOf(value: FieldValue): readonly string[] {
 export function proposedLink({ proposes, fields = {} }: Change): string | null {
   const to = fields['directory.id']?.to;
   return proposes === 'link' && typeof to === 'string' ? to : null;
+}
+
+/** A withheld line that can be approved. */
+export type ProposalLine = Change & { readonly userId: string; readonly proposes: Proposal };
+
+/** The approval of a line. `given`: which run told it, and who approves it when. */
+export function toApproval(
+  line: ProposalLine,
+  given: Pick<Approval, 'runId' | 'approvedBy' | 'approvedAt' | 'approvalScope'>,
+): Approval {
+  const { userId, proposes, fields = {} } = line;
+  const cleared = proposes === 'clear' ? { fields: Object.keys(fields) } : {};
+  return { userId, proposes, directoryId: proposedLink(line), ...cleared, ...given };
 }
 
 /** Identifies a proposal: a user has at most one of each kind, and one approval for each. */

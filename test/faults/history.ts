@@ -1,9 +1,11 @@
+import type { Entry } from '../../lib/directory/entry.ts';
+import type { ApprovalStore } from '../../lib/sync/approval-store.ts';
 /**
  * Histories of a company: what happens to its directory, its servers and its user database, and runs in between. Lives
  * through one with the model and the real product at the same time, and tells where they differ.
  */
-import type { Entry } from '../../lib/directory/entry.ts';
-import type { ApprovalStore } from '../../lib/sync/approval-store.ts';
+import { toApproval } from '../../lib/sync/approval.ts';
+import type { ProposalLine } from '../../lib/sync/approval.ts';
 import type { RunJournal } from '../../lib/sync/run-journal.ts';
 import type { RunStore } from '../../lib/sync/run-store.ts';
 import { type Change, newRun, newRunId, type Run } from '../../lib/sync/run.ts';
@@ -468,18 +470,8 @@ export async function live(
     const { id: runId, approvalScope } = lastRun;
     const lines = (await stores.runs.listChanges(runId, { kind: 'withheld', limit: 1_000 })).items;
     const open = lines.filter(({ proposes }) => proposes !== undefined);
-    await stores.approvals.approve(
-      open.map(({ userId, proposes, fields }) => ({
-        userId: userId!,
-        proposes: proposes!,
-        directoryId: proposes === 'link' ? (fields!['directory.id']!.to as string) : null,
-        ...(proposes === 'clear' && { fields: Object.keys(fields!) }),
-        runId,
-        approvedBy: 'boss',
-        approvedAt: clock.now().toISOString(),
-        approvalScope,
-      })),
-    );
+    const given = { runId, approvedBy: 'boss', approvedAt: clock.now().toISOString(), approvalScope };
+    await stores.approvals.approve(open.map((line) => toApproval(line as ProposalLine, given)));
     const numberOf = new Map([...idOf].map(([number, id]) => [id, number]));
     model.approve(
       open.map(({ userId, proposes, fields }): Withheld => ({

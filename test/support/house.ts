@@ -1,6 +1,7 @@
 /** The product in memory, for tests of the core: every port has its memory adapter, and tests move the clock. */
 import type { OpenDirectory } from '../../lib/directory/directory.ts';
-import type { Approval } from '../../lib/sync/approval-store.ts';
+import { toApproval } from '../../lib/sync/approval.ts';
+import type { ProposalLine } from '../../lib/sync/approval.ts';
 import type { RunJournal } from '../../lib/sync/run-journal.ts';
 import type { StartResult } from '../../lib/sync/run-store.ts';
 import { newRun, newRunId } from '../../lib/sync/run.ts';
@@ -80,19 +81,10 @@ export async function startHouse({
     async approve(run: Run, which: (line: Change) => boolean = () => true): Promise<void> {
       time += 1;
       const lines = (await house.changes(run)).filter((line) => line.proposes !== undefined && which(line));
-      const approvals = lines.map((line): Approval => {
-        const linked = line.fields?.['directory.id']?.to ?? null;
-        return {
-          userId: line.userId!,
-          proposes: line.proposes!,
-          directoryId: line.proposes === 'link' ? (linked as string) : null,
-          ...(line.proposes === 'clear' && { fields: Object.keys(line.fields ?? {}) }),
-          runId: run.id,
-          approvedBy: 'admin',
-          approvedAt: clock.now().toISOString(),
-          approvalScope: run.approvalScope!,
-        };
-      });
+      const given = { runId: run.id, approvedBy: 'admin', approvedAt: clock.now().toISOString() };
+      const approvals = lines.map((line) =>
+        toApproval(line as ProposalLine, { ...given, approvalScope: run.approvalScope! }),
+      );
       await stores.approvals.approve(approvals);
     },
     user: (userName: string): Promise<User | null> => stores.users.get(userName),
