@@ -63,7 +63,8 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
       }),
     );
     const links = (page.Items ?? []).map(({ nameKey, linkKey, fingerprint, disabledBy }): UserLink => {
-      return { nameKey, linkKey, fingerprint, disabledBySync: disabledBy === 'sync' };
+      const link = { nameKey, linkKey, fingerprint };
+      return disabledBy === 'sync' ? { ...link, disabledBySync: true } : link;
     });
     return { shard, links, from: page.LastEvaluatedKey };
   }

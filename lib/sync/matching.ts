@@ -94,7 +94,6 @@ type Seen = 'no' | 'unchanged' | 'changed' | 'skipped' | 'twin';
 interface Known {
   readonly nameKey: string;
   readonly fingerprint: string | null;
-  readonly disabledBySync: boolean;
   seen: Seen;
   nameClaimed: boolean;
 }
@@ -117,12 +116,15 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
   const linkOf = (id: string): string => linkKey({ idAttribute, id });
   const byName = new Map<string, Known>();
   const byLink = new Map<string, Known>();
+  /** Name keys of users whom sync has disabled. */
+  const disabledBySync = new Set<string>();
   /** Name keys of the further users of a link. */
   const twins = new Map<string, string[]>();
   const contradictions: Contradiction[] = [];
   for await (const batch of links) {
-    for (const { nameKey, linkKey: link, fingerprint, disabledBySync } of batch) {
-      const known: Known = { nameKey, fingerprint, disabledBySync, seen: 'no', nameClaimed: false };
+    for (const { nameKey, linkKey: link, fingerprint, disabledBySync: isDisabled } of batch) {
+      const known: Known = { nameKey, fingerprint, seen: 'no', nameClaimed: false };
+      if (isDisabled) disabledBySync.add(nameKey);
       byName.set(nameKey, known);
       if (link === null) continue;
       const twin = byLink.get(link);
@@ -156,8 +158,7 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
   let notedCount = 0;
   let notedFirst: Pick<Person, 'dn' | 'notes'> | null = null;
 
-  function claimName(nameKey: string): void {
-    const owner = byName.get(nameKey);
+  function claimName(nameKey: string, owner = byName.get(nameKey)): void {
     const claimed = owner ? owner.nameClaimed : claimedNames.has(nameKey);
     if (claimed) clashingNames.add(nameKey);
     else if (owner) owner.nameClaimed = true;
@@ -175,13 +176,18 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
     }
   }
 
+  function addChanged({ nameKey }: Known, person: Person): void {
+    changed.push({ nameKey, person, disabledBySync: disabledBySync.has(nameKey) });
+  }
+
   function addPerson(mapped: Person): void {
     look(mapped);
     const known = byLink.get(linkOf(mapped.directoryId));
     // A user keeps a name that is still among the entry's values, whichever comes first now.
     const person = known && mapped.otherUserNames.length > 0 ? keepStoredNames(mapped, known) : mapped;
     if (known === undefined && person.otherUserNames.length > 0) undecided.add(person);
-    else claimName(person.nameKey);
+    // Nearly everybody has the name of their user, which spares a search among all names.
+    else claimName(person.nameKey, known?.nameKey === person.nameKey ? known : undefined);
     if (known?.seen === 'twin') {
       // Whichever of them is the person: the directory disables it.
       const all = [known.nameKey, ...(twins.get(linkOf(person.directoryId)) ?? [])];
@@ -196,8 +202,7 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
       fresh.set(person.directoryId, person);
     } else {
       known.seen = known.fingerprint === person.fingerprint ? 'unchanged' : 'changed';
-      const { nameKey, disabledBySync } = known;
-      if (known.seen === 'changed') changed.push({ nameKey, person, disabledBySync });
+      if (known.seen === 'changed') addChanged(known, person);
     }
   }
 
@@ -233,7 +238,7 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
       const kept = undecided.delete(person) ? keepStoredNames(person, known) : person;
       if (kept.otherUserNames.length > 0) claimName(kept.nameKey);
       known.seen = 'changed';
-      changed.push({ nameKey: known.nameKey, person: kept, disabledBySync: known.disabledBySync });
+      addChanged(known, kept);
     }
   }
 
@@ -280,6 +285,7 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
       const freshSettled = [...fresh.values()].filter(keep);
 
       const conflicting = new Set(refused);
+      const isContradictory = clashingIds.size > 0 || clashingNames.size > 0;
       let unchanged = 0;
       let known = 0;
       const missing: string[] = [];
@@ -290,6 +296,10 @@ export async function startMatching(links: AsyncIterable<readonly UserLink[]>, i
         if (isUnusable && user.fingerprint === null) reappeared.push(user.nameKey);
         if (user.seen === 'no') missing.push(user.nameKey);
         if (user.seen !== 'unchanged') continue;
+        if (!isContradictory) {
+          unchanged += 1;
+          continue;
+        }
         // The user was seen under the attribute in use, so the rest of its link is the id.
         const reason = clash({ nameKey: user.nameKey, directoryId: link.slice(idAttribute.length + 1) });
         if (reason === null) unchanged += 1;

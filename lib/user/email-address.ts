@@ -41,6 +41,9 @@ export interface ReadAddresses {
   readonly unreadable: readonly string[];
 }
 
+/** Matches most values that are a single e-mail address, and nothing else; faster than EMAIL_ADDRESS. */
+export const PLAIN_ADDRESS = /^[\w.+-]+@[\w.-]+$/;
+
 // Most values are of this kind, and a run reads hundreds of thousands.
 const PLAIN = /^(smtp:)?([\w.+-]+@[\w.-]+)$/i;
 

@@ -11,8 +11,8 @@ export interface UserLink {
   /** `linkKey` of the user's directory link; null for a user without a link. */
   readonly linkKey: string | null;
   readonly fingerprint: string | null;
-  /** Whether sync has disabled the user. */
-  readonly disabledBySync: boolean;
+  /** Present if sync has disabled the user. */
+  readonly disabledBySync?: true;
 }
 
 /**

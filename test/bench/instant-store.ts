@@ -21,7 +21,7 @@ export async function writeLinks(file: string, known: Known): Promise<void> {
       const links: UserLink[] = [];
       for (let number = start; number < Math.min(start + LINKS_TOGETHER, known.users); number += 1) {
         const { directory, fingerprint } = userOf(number, isFormer(number, known));
-        links.push({ nameKey: uidOf(number), linkKey: linkKey(directory!), fingerprint, disabledBySync: false });
+        links.push({ nameKey: uidOf(number), linkKey: linkKey(directory!), fingerprint });
       }
       yield `${JSON.stringify(links)}\n`;
     }

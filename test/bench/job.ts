@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { BatchWriteCommand, GetCommand } from '@aws-sdk/lib-dynamodb';
 import { Client } from 'ldapts';
+import { keepObjectsYoung } from '../../functions/short-lived-objects.ts';
 import { hintsOf } from '../../lib/aws/address-index.ts';
 import { chunksOf, inFlight } from '../../lib/aws/client.ts';
 import { createLoginStore } from '../../lib/aws/login-store.ts';
@@ -65,6 +66,8 @@ export type LoginTimes = Readonly<Record<LoginKind, readonly number[]>>;
 
 export const LOGIN_KINDS = ['raw', 'directory', 'wrong', 'unknown', 'integrated'] as const;
 export type LoginKind = (typeof LOGIN_KINDS)[number];
+
+keepObjectsYoung();
 
 const clock = { now: () => new Date() };
 const LONG_MS = 3_600_000;

@@ -5,7 +5,8 @@
 import { Attribute, Change, Client, InsufficientAccessError } from 'ldapts';
 import { expect, onTestFinished } from 'vitest';
 import type { Directory, ReadProof } from '../../lib/directory/directory.ts';
-import { attributeValues, mapEntry } from '../../lib/directory/mapping.ts';
+import { mapEntry } from '../../lib/directory/mapping.ts';
+import { attributeValues } from '../../lib/directory/person-value.ts';
 import { openDirectory } from '../../lib/ldap/directory.ts';
 import type { Settings } from '../../lib/settings/settings.ts';
 import { type Certificates, makeCertificates } from '../../local/certificate.ts';

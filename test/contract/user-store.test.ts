@@ -447,7 +447,7 @@ describeOnEveryStore('the user store', (open) => {
           nameKey: userNameKey(userName),
           linkKey: directory && linkKey(directory),
           fingerprint,
-          disabledBySync: disabledBy === 'sync',
+          ...(disabledBy === 'sync' && { disabledBySync: true }),
         }))
         .sort((a, b) => compareNameKeys(a.nameKey, b.nameKey)),
     );

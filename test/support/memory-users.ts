@@ -4,7 +4,7 @@
  */
 import { decodeCursor, encodeCursor } from '../../lib/cursor.ts';
 import { compareNameKeys, userNameKey } from '../../lib/user/user-name.ts';
-import type { UserQuery, UserStore, UserWrite, WriteResult } from '../../lib/user/user-store.ts';
+import type { UserLink, UserQuery, UserStore, UserWrite, WriteResult } from '../../lib/user/user-store.ts';
 import type { User } from '../../lib/user/user.ts';
 import { isFoundBy, linkKey, userStatus } from '../../lib/user/user.ts';
 
@@ -100,12 +100,10 @@ export function createUsers(people: People): UserStore & { readonly writes: numb
       return people.writes;
     },
     async *readLinks() {
-      const links = [...people.entries()].map(([nameKey, { directory, fingerprint, disabledBy }]) => ({
-        nameKey,
-        linkKey: directory && linkKey(directory),
-        fingerprint,
-        disabledBySync: disabledBy === 'sync',
-      }));
+      const links = [...people.entries()].map(([nameKey, { directory, fingerprint, disabledBy }]): UserLink => {
+        const link = { nameKey, linkKey: directory && linkKey(directory), fingerprint };
+        return disabledBy === 'sync' ? { ...link, disabledBySync: true } : link;
+      });
       for (let start = 0; start < links.length; start += LINKS_TOGETHER) {
         yield links.slice(start, start + LINKS_TOGETHER);
       }

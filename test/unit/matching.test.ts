@@ -23,7 +23,6 @@ const linkOf = ({ nameKey, directoryId, fingerprint }: Person): UserLink => ({
   nameKey,
   linkKey: `entryuuid:${directoryId}`,
   fingerprint,
-  disabledBySync: false,
 });
 
 async function match(links: readonly UserLink[], read: readonly Mapped[]): Promise<Matches> {
@@ -118,7 +117,7 @@ describe('a name or an id that comes twice', () => {
 });
 
 test('a name is taken when a user has it, tied to the directory or not', async () => {
-  const matches = await match([{ nameKey: 'root', linkKey: null, fingerprint: null, disabledBySync: false }], []);
+  const matches = await match([{ nameKey: 'root', linkKey: null, fingerprint: null }], []);
   expect([matches.isTaken('root'), matches.isTaken('anna')]).toEqual([true, false]);
 });
 

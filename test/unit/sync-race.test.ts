@@ -206,7 +206,6 @@ describe('what the stores and the directory contradict each other in', () => {
       nameKey: userName,
       linkKey: `entryuuid:${directory!.id}`,
       fingerprint,
-      disabledBySync: false,
     }));
   }
 
