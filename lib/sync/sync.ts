@@ -108,9 +108,13 @@ async function perform(
   report.server(reader.identity);
   const now = clock.now();
   const memory = await journal.recall();
-  if (complete && !run.dryRun) {
-    await journal.remember(fence, { ...memory, lastRead: { entries: matches.read, server: reader.identity } });
-  }
+  // Only this run writes the memory as long as it holds the lease, so it is read once.
+  let remembered: RunMemory = memory;
+  const remember = async (change: Partial<RunMemory>): Promise<void> => {
+    remembered = { ...remembered, ...change };
+    await journal.remember(fence, remembered);
+  };
+  if (complete && !run.dryRun) await remember({ lastRead: { entries: matches.read, server: reader.identity } });
   const look = prepareSecondLook(directory, reader, memory.unreachable, report);
   try {
     const first: PlanContext = {
@@ -170,15 +174,15 @@ async function perform(
 
     const marksMissing = [...removals.marks, ...removals.withheld].some(({ write }) => write !== null);
     if (marksMissing && !run.dryRun) {
-      const unfinishedSince = first.unfinishedSince ?? now.toISOString();
-      await journal.remember(fence, { ...(await journal.recall()), unfinishedSince });
+      await remember({ unfinishedSince: first.unfinishedSince ?? now.toISOString() });
     }
 
     await report.stage('applying');
     await carryOut(plan, run.dryRun ? tellOnly(report) : applyTo(ports, fence, report, decided), users, decided);
     if (run.dryRun) return;
     await approvalStore.end([...approvals.outdated, ...(complete ? approvals.unused() : [])]);
-    await rememberEnd(journal, fence, look.unreachable(), complete);
+    const end = memoryAtEnd(remembered, look.unreachable(), complete);
+    if (end !== null) await journal.remember(fence, end);
   } finally {
     await look.close();
   }
@@ -220,18 +224,12 @@ function judge(reader: DirectoryReader, report: Report): DirectoryReader['judgeB
   };
 }
 
-/** Replaces what only a run that has come to its end can say. */
-async function rememberEnd(
-  journal: RunJournal,
-  fence: Fence,
-  unreachable: RunMemory['unreachable'],
-  complete: boolean,
-): Promise<void> {
-  const memory = await journal.recall();
+/** The memory with what only a run that has come to its end can say; null if nothing changes. */
+function memoryAtEnd(memory: RunMemory, unreachable: RunMemory['unreachable'], complete: boolean): RunMemory | null {
   const { unfinishedSince, ...rest } = memory;
   // An incomplete read has missed nobody, so it finishes nothing.
   const isOpen = !complete && unfinishedSince !== undefined;
   const isSame = JSON.stringify(memory.unreachable) === JSON.stringify(unreachable);
-  if (isSame && isOpen === (unfinishedSince !== undefined)) return;
-  await journal.remember(fence, { ...rest, unreachable, ...(isOpen && { unfinishedSince }) });
+  if (isSame && isOpen === (unfinishedSince !== undefined)) return null;
+  return { ...rest, unreachable, ...(isOpen && { unfinishedSince }) };
 }

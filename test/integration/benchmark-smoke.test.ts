@@ -159,7 +159,7 @@ describe('the costs of 10,000 people', () => {
     // The run takes, renews and gives back the lease, reads and replaces the memory of runs, counts who is unchanged,
     // and queries the index. Nothing else.
     const { Query, UpdateItem = 0, ...others } = operations;
-    expect(others).toEqual({ GetItem: 7, TransactWriteItems: 4 });
+    expect(others).toEqual({ GetItem: 5, TransactWriteItems: 4 });
     expect(Query).toBeLessThanOrEqual(16);
     expect(UpdateItem).toBeLessThanOrEqual(3 + Math.ceil(durationSeconds(result)));
     // One request for each page.
