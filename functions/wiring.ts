@@ -82,10 +82,10 @@ export function wireAuth(variables: Variables): AuthPorts {
     const directory = openLdapDirectory(...args);
     return {
       ...directory,
-      async verifyPassword(dn, password) {
+      async verifyPassword(...attempt) {
         const began = performance.now();
         try {
-          return await directory.verifyPassword(dn, password);
+          return await directory.verifyPassword(...attempt);
         } finally {
           directoryMs = (directoryMs ?? 0) + performance.now() - began;
         }

@@ -133,6 +133,10 @@ export function openDirectory(
         return dns.find((dn) => dn.toLowerCase() === storedDn?.toLowerCase()) ?? null;
       });
     },
+    async searchByName() {
+      throw new Error('not written yet');
+    },
+    async checkIdle() {},
     test: (limitMs) => checkDirectory(settings, password, now, limitMs),
     async close() {
       await Promise.all([binds.close(), lookups.close()]);

@@ -97,6 +97,7 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
     // The user's standing comes first: an administrator's decision is reported whatever the password was.
     if (standing !== null) return rejected(standing);
     if (result.kind === 'rejected') return rejected(result.reason);
+    if (result.kind === 'unanswered') throw result.fault;
     return { outcome: 'accepted', user: toPublicUser(user!) };
   }
 
@@ -137,6 +138,7 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
     ]);
     if (bound.status === 'rejected') return { result: null, fault: faultOf(bound.reason) };
     const result = bound.value;
+    if (result.kind === 'unanswered') return { result: null, fault: result.fault };
     // Nobody knows now whose DN this is. A rejection stands, because otherwise passwords could be guessed without a
     // count; an accepted bind does not.
     if (place.status === 'rejected')
@@ -147,6 +149,7 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
     if (dn.toLowerCase() === link.dn.toLowerCase()) return { result, fault: null };
     try {
       const moved = await open.verifyPassword(dn, password);
+      if (moved.kind === 'unanswered') return { result: null, fault: moved.fault };
       if (moved.kind === 'accepted') await logins.rememberDn(user, dn);
       return { result: moved, fault: null };
     } catch (error) {
