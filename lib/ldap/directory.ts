@@ -17,7 +17,7 @@ import { chooseContext, mayHold, readRootDse, type RootDse } from './root-dse.ts
 import { chooseScope } from './scope.ts';
 import { onFirstServer, type Patience, rankServers, REST_MS, serverAddress } from './server-ranking.ts';
 import { checkDirectory } from './settings-test.ts';
-import { uniqueIdValues } from './unique-id.ts';
+import { ID_ATTRIBUTES, uniqueIdValues } from './unique-id.ts';
 import { keepWarm } from './warm-connection.ts';
 
 /**
@@ -116,14 +116,15 @@ export function openDirectory(
     findDn(id, idAttribute, storedDn) {
       return lookups.use(async ({ connection, rootDse }, withinMs) => {
         const { baseDn } = chooseScope(settings, rootDse, connection.server);
-        if (uniqueIdValues(idAttribute, id).length === 0) return null;
+        const attribute = idAttribute ?? (settings.mapping.uniqueId || rootDse.idAttribute || ID_ATTRIBUTES[0]);
+        if (uniqueIdValues(attribute, id).length === 0) return null;
         const context = { baseDn: chooseContext(baseDn, rootDse), depth: 'sub', filter: null } as const;
-        const holders = await searchIds(connection, [id], context, idAttribute, withinMs());
+        const holders = await searchIds(connection, [id], context, attribute, withinMs());
         const { found, strangers } = matchIds([id], holders);
         // The server compares ids differently, or hides them. Then an id that was not found proves nothing.
         if (strangers.size > 0) {
           throw directoryError(
-            `${connection.server}: a search by ${idAttribute} returned entries that were not requested`,
+            `${connection.server}: a search by ${attribute} returned entries that were not requested`,
             RESULT.success,
           );
         }
