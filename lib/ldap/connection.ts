@@ -17,6 +17,7 @@ import {
   ExtendedRequest,
   type Filter as SearchFilter,
   PagedResultsControl,
+  PresenceFilter,
   type SearchEntry,
   SearchRequest,
 } from 'ldapts';
@@ -83,6 +84,8 @@ export interface Connection {
   bind(name: string, password: string, withinMs: number, controls?: readonly Control[]): Promise<Answer>;
   /** Passes on each entry as it arrives, so entries received before a failure count. */
   search(search: Search, withinMs: number, onEntry: (entry: SearchEntry) => void): Promise<Answer>;
+  /** Asks for a part of the root DSE. Whether any answer came, whatever it was; if none came, it is destroyed. */
+  probe(withinMs: number): Promise<boolean>;
   /** Unbinds and closes the socket. Pending requests fail. */
   close(): Promise<void>;
   /** Closes the socket at once, without an unbind. Pending requests fail. */
@@ -268,6 +271,22 @@ function speakLdap(socket: net.Socket, server: string, certificate: PeerCertific
         controls,
       });
       return conversation.send(request, withinMs, 'a search', onEntry);
+    },
+    async probe(withinMs) {
+      const request = new SearchRequest({
+        messageId: 0,
+        baseDN: '',
+        scope: 'base',
+        filter: new PresenceFilter({ attribute: 'objectClass' }),
+        attributes: ['1.1'],
+      });
+      try {
+        await conversation.send(request, withinMs, 'a probe');
+        return true;
+      } catch (error) {
+        if (error instanceof ServiceError) return false;
+        throw error;
+      }
     },
     close: () => conversation.close(),
     destroy: () => conversation.fail(connectionLost(server, 'the connection was aborted')),

@@ -9,15 +9,12 @@ import type { ServerAddress } from '../settings/server-address.ts';
 import type { Settings } from '../settings/settings.ts';
 import { bindAdministrator, bindUser } from './bind.ts';
 import { type Connection, openConnection, type Resolve, resolveServer } from './connection.ts';
-import { directoryError, RESULT } from './fault.ts';
-import { matchIds, searchIds } from './id-search.ts';
 import { openOtherViews, type OpenView } from './other-views.ts';
+import { findDnById, readIdOf, searchUserName } from './person-search.ts';
 import { openScope, openView } from './reader.ts';
-import { chooseContext, mayHold, readRootDse, type RootDse } from './root-dse.ts';
-import { chooseScope } from './scope.ts';
+import { mayHold, readRootDse, type RootDse } from './root-dse.ts';
 import { onFirstServer, type Patience, rankServers, REST_MS, serverAddress } from './server-ranking.ts';
 import { checkDirectory } from './settings-test.ts';
-import { ID_ATTRIBUTES, uniqueIdValues } from './unique-id.ts';
 import { keepWarm } from './warm-connection.ts';
 
 /**
@@ -107,37 +104,25 @@ export function openDirectory(
       const all = servers.map((name) => serverAddress(name, settings.connection.encryption));
       return openOtherViews(all, read.identity, { resolve, open: viewLike(read) }, connectMs);
     },
-    async verifyPassword(dn, userPassword): Promise<BindResult> {
+    async verifyPassword(dn, userPassword, whenAccepted): Promise<BindResult> {
       // Neither may reach the server. It could resolve a name that is not a DN in its own way, and could accept a bind
       // with an empty password (RFC 4513 section 5.1.2).
       if (userPassword === '' || !beginsAsDn(dn)) return { kind: 'rejected', reason: 'invalidCredentials' };
-      return binds.use(({ connection }, withinMs) => bindUser(connection, dn, userPassword, withinMs()));
-    },
-    findDn(id, idAttribute, storedDn) {
-      return lookups.use(async ({ connection, rootDse }, withinMs) => {
-        const { baseDn } = chooseScope(settings, rootDse, connection.server);
-        const attribute = idAttribute ?? (settings.mapping.uniqueId || rootDse.idAttribute || ID_ATTRIBUTES[0]);
-        if (uniqueIdValues(attribute, id).length === 0) return null;
-        const context = { baseDn: chooseContext(baseDn, rootDse), depth: 'sub', filter: null } as const;
-        const holders = await searchIds(connection, [id], context, attribute, withinMs());
-        const { found, strangers } = matchIds([id], holders);
-        // The server compares ids differently, or hides them. Then an id that was not found proves nothing.
-        if (strangers.size > 0) {
-          throw directoryError(
-            `${connection.server}: a search by ${attribute} returned entries that were not requested`,
-            RESULT.success,
-          );
+      return binds.use(async ({ connection }, withinMs) => {
+        const result = await bindUser(connection, dn, userPassword, withinMs());
+        if (result.kind === 'accepted') {
+          await whenAccepted?.({ readId: (idAttribute) => readIdOf(connection, dn, idAttribute, withinMs()) });
         }
-        const dns = (found.get(id) ?? []).map(({ dn }) => dn);
-        if (dns.length < 2) return dns[0] ?? null;
-        // An id that was given to a second entry by mistake says nothing about the first one, which is where it was.
-        return dns.find((dn) => dn.toLowerCase() === storedDn?.toLowerCase()) ?? null;
+        return result;
       });
     },
-    async searchByName() {
-      throw new Error('not written yet');
+    findDn: (id, idAttribute, storedDn) =>
+      lookups.use((held, withinMs) => findDnById({ ...held, settings, withinMs, now }, id, idAttribute, storedDn)),
+    searchByName: (userName) =>
+      lookups.use((held, withinMs) => searchUserName({ ...held, settings, withinMs, now }, userName)),
+    async checkIdle() {
+      await Promise.all([binds.checkIdle(), lookups.checkIdle()]);
     },
-    async checkIdle() {},
     test: (limitMs) => checkDirectory(settings, password, now, limitMs),
     async close() {
       await Promise.all([binds.close(), lookups.close()]);

@@ -10,6 +10,12 @@ const MAX_IDLE = 4;
 /** Firewalls and gateways silently drop idle connections after about five minutes. */
 const MAX_IDLE_MS = 240_000;
 
+/** A connection that was idle for longer is probed before use. */
+const CHECK_AFTER_MS = 5_000;
+
+/** The longest wait for the answer to a probe. */
+const CHECK_MS = 1_000;
+
 /** Connections that are kept between logins. */
 export interface WarmConnections<T> {
   /**
@@ -17,6 +23,8 @@ export interface WarmConnections<T> {
    * @throws ServiceError with a DirectoryFaultCode, and whatever the work throws
    */
   use<R>(work: (held: T, withinMs: () => number) => Promise<R>): Promise<R>;
+  /** Tries the connections that have been idle for long and drops those that do not answer. Never throws. */
+  checkIdle(): Promise<void>;
   /** Closes the idle connections, and each busy one when its work is done. */
   close(): Promise<void>;
 }
@@ -43,7 +51,7 @@ export function keepWarm<T extends { readonly connection: Connection }>(
   { addresses, ranking, connectMs, budgetMs, now }: LoginServers,
   open: (address: ServerAddress, patience: Patience) => Promise<T>,
 ): WarmConnections<T> {
-  const idle: { readonly held: T; readonly since: number }[] = [];
+  const idle: { readonly held: T; since: number }[] = [];
   let closed = false;
 
   function take(): T | null {
@@ -92,6 +100,15 @@ export function keepWarm<T extends { readonly connection: Connection }>(
       }
       return onFirstServer(candidates, ranking, shareOf, async (address, patience) =>
         run(await open(address, patience), (held) => work(held, patience.operationMs)),
+      );
+    },
+    async checkIdle() {
+      const stale = idle.filter(({ since }) => now().getTime() - since > CHECK_AFTER_MS);
+      await Promise.all(
+        stale.map(async (kept) => {
+          const answers = await kept.held.connection.probe(CHECK_MS);
+          if (answers) kept.since = now().getTime();
+        }),
       );
     },
     async close() {
