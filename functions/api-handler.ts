@@ -71,7 +71,7 @@ const SESSION_COOKIE = 'session';
 /** Makes the handler of the administration API. */
 export function makeHandler(ports: ApiPorts): HttpHandler {
   const { users, runs, settings, sessions, login, clock, logger } = ports;
-  const administration = createAdministration(users, clock);
+  const administration = createAdministration(users, ports.logins, clock);
   const signIns = createSignIn(ports);
 
   async function readCaller(call: Call, safe: boolean): Promise<Caller | null> {
@@ -253,8 +253,6 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
         const userName = userNameOf(call.params);
         const { password } = valid(parseNewPassword(call.json()));
         await keepSession(caller, await administration.setPassword(userName, password));
-        // A user who forgot the old password has probably failed with it often enough to be throttled.
-        await ports.logins.clearAttempts(userName);
         return { status: 204 };
       }),
       forAdministrators('POST', '/api/users/{userName}/test-authentication', async (call) => {

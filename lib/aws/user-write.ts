@@ -127,7 +127,7 @@ function toRecords({ usersTable, operationsTable }: UserTables, writes: readonly
  * The items that say who has a directory id, as far as the writes change that. A user that an earlier version stored
  * has none until its link changes.
  */
-function toLinks(TableName: string, writes: readonly UserWrite[]): GroupItem[] | null {
+export function toLinks(TableName: string, writes: readonly UserWrite[]): GroupItem[] | null {
   const leaving = new Map<string, string>();
   const taking = new Map<string, string>();
   const staying = new Set<string>();

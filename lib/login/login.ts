@@ -17,8 +17,8 @@ import { mayLogIn } from '../user/privilege.ts';
 import { parseUserName } from '../user/user-name.ts';
 import type { DirectoryLink, PublicUser, User } from '../user/user.ts';
 import { isContested, toPublicUser } from '../user/user.ts';
-import type { Attempts, LoginStore } from './login-store.ts';
-import { addFailure, countsAsFailure, FAILURES_KEPT_MS } from './throttle.ts';
+import type { LoginAttempts, LoginStore } from './login-store.ts';
+import { countsAsFailure, createThrottle } from './throttle.ts';
 
 /** The outcome of a login. `retryAfterSeconds` comes with `throttled`. */
 export type LoginOutcome =
@@ -31,7 +31,7 @@ export interface Login {
    * Verifies the password and counts failures.
    * @throws ServiceError `directoryUnavailable`, which never counts as a failed attempt
    */
-  logIn(userName: string, password: string): Promise<LoginOutcome>;
+  logIn(userName: string, password: string, source?: string | null): Promise<LoginOutcome>;
   /**
    * The outcome that logIn would return, without reading or counting attempts. @throws ServiceError
    * `directoryUnavailable`
@@ -48,29 +48,24 @@ export interface LoginPorts {
 
 /** Creates the login on its ports. */
 export function createLogin({ logins, directory, clock }: LoginPorts): Login {
-  async function logIn(typed: string, password: string): Promise<LoginOutcome> {
-    if (!isConceivable(typed, password)) return rejected('invalidCredentials');
-    const { userName, user, attempts } = await find(typed);
-    const waitMs = attempts === null ? 0 : Date.parse(attempts.blockedUntil) - clock.now().getTime();
-    if (waitMs > 0) return throttled(waitMs);
+  const throttle = createThrottle({ logins, clock, newId: randomUUID });
 
-    // A name with failures reserves its attempt in advance, so that parallel guesses see each other. The first attempts
-    // at a name without failures do not: they are limited by the number of instances, and all of them are counted.
-    const claimed = attempts && addFailure(attempts, clock.now());
-    if (attempts && claimed && !(await logins.setAttempts(userName, attempts, claimed))) return throttled(1_000);
-    const giveBack = async (): Promise<void> => {
-      if (attempts && claimed) await logins.setAttempts(userName, claimed, attempts);
-    };
+  async function logIn(typed: string, password: string, source: string | null = null): Promise<LoginOutcome> {
+    if (!isConceivable(typed, password)) return rejected('invalidCredentials');
+    const { userName, user, attempts } = await find(typed, source);
+    const admission = await throttle.admit({ userName, user, source, found: attempts });
+    if (admission.kind === 'throttled') return throttled(admission.waitMs);
+    if (admission.kind === 'unavailable') throw unavailable(null);
     try {
       const outcome = await verify(user, password);
-      if (outcome.outcome === 'accepted') {
-        if (attempts) await logins.clearAttempts(userName);
-      } else if (countsAsFailure(outcome.reason) && (user === null || !isContested(user))) {
-        if (!claimed) await logins.countFailure(userName, new Date(clock.now().getTime() + FAILURES_KEPT_MS));
-      } else await giveBack();
+      if (outcome.outcome === 'accepted') await admission.settle('accepted');
+      else {
+        const counts = countsAsFailure(outcome.reason) && (user === null || !isContested(user));
+        await admission.settle(counts ? 'refused' : 'notCounted');
+      }
       return outcome;
     } catch (error) {
-      await giveBack();
+      await admission.settle('notCounted');
       throw error;
     }
   }
@@ -80,13 +75,16 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
    * `DOMAIN\name` can only mean the directory user `name`, and shares its count: other domains in front give no further
    * guesses.
    */
-  async function find(typed: string): Promise<{ userName: string; user: User | null; attempts: Attempts | null }> {
-    const exact = await logins.find(typed);
+  async function find(
+    typed: string,
+    source: string | null,
+  ): Promise<{ userName: string; user: User | null; attempts: LoginAttempts }> {
+    const exact = await logins.find(typed, source);
     if (exact.user !== null || !typed.includes('\\')) return { userName: typed, ...exact };
     const current = await directory.get();
     const userName = current && withoutDomain(typed, current.stored.settings.mapping);
     if (userName === null) return { userName: typed, ...exact };
-    const { user, attempts } = await logins.find(userName);
+    const { user, attempts } = await logins.find(userName, source);
     return { userName, user: user?.authentication === 'directory' ? user : null, attempts };
   }
 
@@ -161,7 +159,7 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
     logIn,
     async checkPassword(typed, password) {
       if (!isConceivable(typed, password)) return rejected('invalidCredentials');
-      const { user } = await find(typed);
+      const { user } = await find(typed, null);
       return await verify(user, password);
     },
   };

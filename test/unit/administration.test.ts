@@ -18,7 +18,7 @@ const INTEGRATED = { authentication: 'integrated', directory: null } as const;
 
 /** An administration of exactly these users. The actions of `beforeWrite` run just before the next writes, one each. */
 async function administrationOf(...people: User[]) {
-  const { users: store } = createMemoryStores(clock);
+  const { users: store, logins } = createMemoryStores(clock);
   for (const user of people) await store.writeTogether([{ kind: 'create', user }]);
   const hooks: (() => Promise<unknown>)[] = [];
   const users: UserStore = {
@@ -29,8 +29,9 @@ async function administrationOf(...people: User[]) {
     },
   };
   return {
-    ...createAdministration(users, clock),
+    ...createAdministration(users, logins, clock),
     store,
+    logins,
     beforeWrite: (...actions: (() => Promise<unknown>)[]) => void hooks.push(...actions),
   };
 }
@@ -272,7 +273,7 @@ test.each([
 
 test('two administrators that remove each other at the same moment do not both succeed', async () => {
   const house = await administrationOf(admin('account-1', 'one'), admin('account-2', 'two'));
-  const other = createAdministration(house.store, clock);
+  const other = createAdministration(house.store, house.logins, clock);
   house.beforeWrite(() => other.remove('one', null));
 
   await expect(house.remove('two', null)).rejects.toMatchObject({ code: 'lastAdministrator' });
