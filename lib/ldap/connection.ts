@@ -33,6 +33,10 @@ const START_TLS_OID = '1.3.6.1.4.1.1466.20037'; // RFC 4511 section 4.14
 /** Certificates read from a chain, at most. */
 const MAX_CHAIN = 10;
 
+/** How long one of several addresses is tried before the next one (RFC 8305 section 5, with time for slow links). */
+const MIN_ATTEMPT_MS = 250;
+const MAX_ATTEMPT_MS = 1000;
+
 /** A search request (RFC 4511 section 4.5.1). */
 export interface Search {
   readonly baseDn: string;
@@ -69,6 +73,8 @@ export interface PeerCertificate {
 export interface Connection {
   /** The server, as written in the settings. */
   readonly server: string;
+  /** The IP address in use. */
+  readonly address: string;
   /** The IP address and port in use, IPv6 in brackets. */
   readonly endpoint: string;
   /** null without encryption. */
@@ -109,12 +115,14 @@ export const resolveServer: Resolve = async (address, withinMs) => {
 
 /**
  * A TCP connection to the first address that answers.
+ * @param onFailed called for each address that was given up before another one answered
  * @throws ServiceError connectionRefused, connectionTimeout, connectionLost
  */
 export async function connectServer(
   address: ServerAddress,
   addresses: readonly LookupAddress[],
   withinMs: number,
+  onFailed: (address: string) => void = () => {},
 ): Promise<net.Socket> {
   const socket = net.connect({
     host: address.host,
@@ -123,9 +131,10 @@ export async function connectServer(
     keepAlive: true,
     keepAliveInitialDelay: 30_000,
     autoSelectFamily: true,
-    autoSelectFamilyAttemptTimeout: 1000,
+    autoSelectFamilyAttemptTimeout: Math.max(MIN_ATTEMPT_MS, Math.min(MAX_ATTEMPT_MS, withinMs / addresses.length)),
     lookup: (_host, _options, answer) => answer(null, [...addresses]),
   });
+  socket.on('connectionAttemptFailed', onFailed).on('connectionAttemptTimeout', onFailed);
   try {
     await within(once(socket, 'connect'), withinMs, () => connectionTimeout(address.name, withinMs));
   } catch (error) {
@@ -240,9 +249,11 @@ export function formatEndpoint(address: string, port: number): string {
 
 function speakLdap(socket: net.Socket, server: string, certificate: PeerCertificate | null): Connection {
   const conversation = startConversation(socket, server);
+  const address = socket.remoteAddress ?? '';
   return {
     server,
-    endpoint: formatEndpoint(socket.remoteAddress ?? '', socket.remotePort ?? 0),
+    address,
+    endpoint: formatEndpoint(address, socket.remotePort ?? 0),
     certificate,
     get requests() {
       return conversation.sent;

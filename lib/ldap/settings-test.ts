@@ -23,7 +23,7 @@ import {
 import { makeEntryReading } from './entry.ts';
 import { isServerFault } from './fault.ts';
 import { readScope } from './reading/paged.ts';
-import { identifyServer, readRootDse, type RootDse } from './root-dse.ts';
+import { announcesPolicy, identifyServer, readRootDse, type RootDse } from './root-dse.ts';
 import { readSchema } from './schema.ts';
 import { chooseScope, EVERYBODY, findIdSource, probe, type Scope } from './scope.ts';
 import { serverAddress } from './server-ranking.ts';
@@ -149,7 +149,10 @@ export async function checkDirectory(
     }
     await stage(
       'bind',
-      () => bindAdministrator(open, administrativeDn, password, operationMs()),
+      async () => {
+        const policy = await announcesPolicy(open, operationMs());
+        await bindAdministrator(open, administrativeDn, password, policy ?? false, operationMs());
+      },
       () => (administrativeDn === '' ? 'bound anonymously' : `bound as ${administrativeDn}`),
     );
     const rootDse = await stage(
