@@ -124,6 +124,7 @@ export async function connectServer(
   withinMs: number,
   onFailed: (address: string) => void = () => {},
 ): Promise<net.Socket> {
+  const attemptMs = Math.max(MIN_ATTEMPT_MS, Math.min(MAX_ATTEMPT_MS, Math.floor(withinMs / addresses.length)));
   const socket = net.connect({
     host: address.host,
     port: address.port,
@@ -131,7 +132,7 @@ export async function connectServer(
     keepAlive: true,
     keepAliveInitialDelay: 30_000,
     autoSelectFamily: true,
-    autoSelectFamilyAttemptTimeout: Math.max(MIN_ATTEMPT_MS, Math.min(MAX_ATTEMPT_MS, withinMs / addresses.length)),
+    autoSelectFamilyAttemptTimeout: attemptMs,
     lookup: (_host, _options, answer) => answer(null, [...addresses]),
   });
   socket.on('connectionAttemptFailed', onFailed).on('connectionAttemptTimeout', onFailed);

@@ -74,6 +74,12 @@ export interface Ways {
   readonly ranking: Ranking;
 }
 
+/** A connection on which work has failed already. */
+export interface Failure {
+  readonly connection: Connection;
+  readonly fault: ServiceError;
+}
+
 /** The addresses of one server that are tried together. */
 interface Batch {
   readonly server: ServerAddress;
@@ -86,7 +92,7 @@ interface Batch {
  * fails for a reason that is not the server's. Addresses that rest come last. The connection belongs to the work; it is
  * destroyed if the work fails.
  * @param patienceFor the time for one address, by the number of addresses and servers still to try
- * @param failed a connection whose address is not tried again, and its fault
+ * @param failed its address is not tried again
  * @throws ServiceError with the code and advice of the first fault, if all of them failed
  */
 export async function onFirstServer<T>(
@@ -94,7 +100,7 @@ export async function onFirstServer<T>(
   { settings, resolve, ranking }: Ways,
   patienceFor: (placesLeft: number) => Patience,
   work: (connection: Connection, patience: Patience) => Promise<T>,
-  failed: { readonly connection: Connection; readonly fault: ServiceError } | null = null,
+  failed: Failure | null = null,
 ): Promise<T> {
   const faults: ServiceError[] = failed === null ? [] : [failed.fault];
   const isTried = (server: string, address: string): boolean =>

@@ -1,8 +1,9 @@
 /** Keeps connections open between logins and decides when to probe and when to drop them. Knows no LDAP operation. */
+import { setImmediate as turn } from 'node:timers/promises';
 import { ServiceError } from '../errors.ts';
 import type { ServerAddress } from '../settings/server-address.ts';
 import type { Connection } from './connection.ts';
-import { onFirstServer, orDestroy, type Patience, type Ways } from './server-ranking.ts';
+import { type Failure, onFirstServer, orDestroy, type Patience, type Ways } from './server-ranking.ts';
 
 /** The most connections kept for the next login. */
 const MAX_IDLE = 4;
@@ -27,8 +28,8 @@ export interface WarmConnections<T> {
    */
   use<R>(work: (held: T, patience: Patience) => Promise<R>): Promise<R>;
   /**
-   * Probes the connections that have been idle for more than five seconds, for a second at most, and drops those that do
-   * not answer. `use` waits for a probe in progress and starts one if need be. Never throws.
+   * Probes the connections that have been idle for more than five seconds, for a second at most, and drops those that
+   * do not answer. `use` waits for a probe in progress and starts one if need be. Never throws.
    */
   checkIdle(): Promise<void>;
   /** Closes the idle connections, and each busy one when its work is done. */
@@ -90,11 +91,21 @@ export function keepWarm<T extends { readonly connection: Connection }>(
     return Math.max(Math.abs(now().getTime() - wallMs), performance.now() - steadyMs);
   }
 
+  /** Drops what is not worth keeping, so that it takes nobody's place. */
+  function dropOld(): void {
+    const kept = idle.splice(0);
+    for (const one of kept) {
+      if (one.held.connection.usable && msSince(one.opened) <= MAX_AGE_MS) idle.push(one);
+      else one.held.connection.destroy();
+    }
+  }
+
   function take(): Kept<T> | null {
+    dropOld();
+    const [best] = ranking.best();
     for (let kept = idle.pop(); kept !== undefined; kept = idle.pop()) {
       const { connection } = kept.held;
-      const isBest = connection.server === ranking.best()[0] && !ranking.rests(connection);
-      if (connection.usable && isBest && msSince(kept.opened) <= MAX_AGE_MS) return kept;
+      if (connection.server === best && !ranking.rests(connection)) return kept;
       connection.destroy();
     }
     return null;
@@ -116,16 +127,16 @@ export function keepWarm<T extends { readonly connection: Connection }>(
     return result;
   }
 
-  async function probe(kept: Kept<T>): Promise<void> {
-    const { connection } = kept.held;
-    if (connection.usable && (await connection.probe(PROBE_MS))) kept.answered = moment();
-    else connection.destroy();
-  }
-
   function checkIdle(): Promise<void> {
+    if (checking !== null) return checking;
+    dropOld();
     const silent = idle.filter(({ answered }) => msSince(answered) > PROBE_AFTER_MS);
-    if (checking !== null || silent.length === 0) return checking ?? Promise.resolve();
-    checking = Promise.all(silent.map(probe)).then(() => void (checking = null));
+    if (silent.length === 0) return Promise.resolve();
+    // A connection that does not answer is destroyed by that, and dropped with the old ones.
+    const probes = silent.map(async (kept) => {
+      if (await kept.held.connection.probe(PROBE_MS)) kept.answered = moment();
+    });
+    checking = Promise.all(probes).then(() => void (checking = null));
     return checking;
   }
 
@@ -133,6 +144,9 @@ export function keepWarm<T extends { readonly connection: Connection }>(
     checkIdle,
     async use(work) {
       await checkIdle();
+      // A server may have hung up while nothing was read, as in a frozen instance. Two turns read what has arrived.
+      await turn();
+      await turn();
       const endsAt = performance.now() + budgetMs;
       const lastMs = (): number => endsAt - performance.now();
       // Each place that is still to be tried gets an equal share of the time left.
@@ -142,7 +156,7 @@ export function keepWarm<T extends { readonly connection: Connection }>(
         return { connectMs: () => Math.min(connectMs, leftMs()), operationMs: leftMs, lastMs };
       };
       const kept = take();
-      let failed: Parameters<typeof onFirstServer>[4] = null;
+      let failed: Failure | null = null;
       if (kept !== null) {
         const { connection } = kept.held;
         try {
