@@ -53,7 +53,7 @@ function readEvent(event: unknown): { userName: string; password: string; source
     );
   }
   if (typeof source !== 'string' || Array.from(source).length > MAX_SOURCE_LENGTH) {
-    const message = `"source" must be a string of at most ${MAX_SOURCE_LENGTH} characters; leave it out if there is none`;
+    const message = `"source" must be a string of at most ${MAX_SOURCE_LENGTH} characters, or be left out`;
     throw functionError(new ServiceError('invalidRequest', message));
   }
   return { userName, password, source: source === '' ? null : source };

@@ -81,7 +81,7 @@ describe('the first login of a user made by hand', () => {
 });
 
 describe('nobody is tied, and the password is refused like a wrong one, after a bind as nobody,', () => {
-  const refuse = async (userName = 'bert'): Promise<void> => {
+  const expectRefused = async (userName = 'bert'): Promise<void> => {
     expect(await login.logIn(userName, 'right')).toEqual(INVALID);
     expect(house.directory.calls.binds).toEqual([expect.stringMatching(/^cn=[0-9a-f-]{36},/u)]);
     expect(await linkOf(userName)).toBeNull();
@@ -89,27 +89,27 @@ describe('nobody is tied, and the password is refused like a wrong one, after a 
 
   test('where no entry has the name', async () => {
     house.directory.people = [aPerson('9', 'zoe')];
-    await refuse();
+    await expectRefused();
   });
 
   test('where two entries have the name', async () => {
     house.directory.people.push(aPerson('2', 'Bert'));
-    await refuse();
+    await expectRefused();
   });
 
   test('where a second entry has the name and no id that can be read', async () => {
     house.directory.people.push(aPerson('2', 'bert', { id: null }));
-    await refuse();
+    await expectRefused();
   });
 
   test('where the name is a further value of somebody else', async () => {
     house.directory.people = [{ entry: anEntry('3', { uid: ['albert', 'bert'] }), password: 'right' }];
-    await refuse();
+    await expectRefused();
   });
 
   test('where the entry is out of scope', async () => {
     house.directory.people[0] = { ...house.directory.people[0]!, inScope: false };
-    await refuse();
+    await expectRefused();
   });
 
   test.each(['disable', 'skip'] as const)(
@@ -117,13 +117,13 @@ describe('nobody is tied, and the password is refused like a wrong one, after a 
     async (disabledUsers) => {
       await house.configure({ options: { disabledUsers } });
       house.directory.people[0] = aPerson('1', 'bert', { dn: BERT, disabled: true });
-      await refuse();
+      await expectRefused();
     },
   );
 
   test('where the user is an administrator: only runs tie those', async () => {
     await house.edit('bert', { privileges: ['admin'] });
-    await refuse();
+    await expectRefused();
     await house.run();
     expect(await login.logIn('bert', 'right')).toMatchObject({ outcome: 'accepted' });
   });
@@ -179,9 +179,9 @@ test('while the reader is away, it is a fault and costs no attempt', async () =>
 
 test('while the store takes no link, it is the store’s fault, and costs no attempt', async () => {
   const away = new ServiceError('storeUnavailable', 'no answer');
-  const { linkUser } = house.ports.logins;
+  const mended = { ...house.ports.logins };
   house.ports.logins.linkUser = async () => Promise.reject(away);
   for (let attempt = 0; attempt < 10; attempt += 1) await expect(login.logIn('bert', 'right')).rejects.toBe(away);
-  house.ports.logins.linkUser = linkUser;
+  Object.assign(house.ports.logins, mended);
   expect(await login.logIn('bert', 'right')).toMatchObject({ outcome: 'accepted' });
 });

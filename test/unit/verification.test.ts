@@ -33,9 +33,9 @@ const aPerson = (id: string, dn: string, password: string) => ({
 
 async function verify(
   password: string,
-  { sought = SOUGHT, open = house.directory.open as OpenDirectory } = {},
+  { sought = SOUGHT, open }: { sought?: SoughtEntry; open?: OpenDirectory } = {},
 ): Promise<Verification> {
-  const directory = keepDirectory(house.ports.settings, open, house.ports.clock);
+  const directory = keepDirectory(house.ports.settings, open ?? house.directory.open, house.ports.clock);
   return verifyInDirectory(directory, (await directory.get())!, async () => sought, password);
 }
 
@@ -211,7 +211,7 @@ describe('a password that may have been received', () => {
     await house.configure({
       connection: { timeouts: { connectSeconds: 5, operationSeconds: 10, loginSeconds: 0.05 } },
     });
-    const open = withAnswers(() => change as Partial<Directory>);
+    const open = withAnswers(() => change);
     expect(await verify('wrong', { open })).toMatchObject({
       kind: 'unknown',
       sent,
