@@ -18,8 +18,8 @@
  *     free    -> unanswered   stored like a claim, marked
  *
  * A name has these budgets in any 15 minutes: 5 attempts from all unknown sources together; from each known source 4
- * refusals, and 5 attempts in all. A claim counts as a refusal until it ends, so a crash errs on the safe side. Nobody's
- * success clears the attempts of others: otherwise each login of the owner would give a stranger a new budget.
+ * refusals, and 5 attempts in all. A claim counts as a refusal until it ends, so a crash errs on the safe side. A login
+ * that succeeds clears no other attempts: otherwise each login of the owner would give a stranger a new budget.
  *
  * A claim is written on condition that the record has not changed since it was judged, so claims can't pass each other.
  * A login that loses reads and judges again. If it finds its own claim, the write was done and only its answer lost.
