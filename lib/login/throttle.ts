@@ -122,7 +122,7 @@ export function judge(
   if (source !== null && counted.length === 0) return { kind: 'free' };
   if (isUsedUp(counted, source)) {
     if (refusedOf(counted).length < refusalLimit(source)) return { kind: 'unavailable' };
-    return { kind: 'throttled', waitMs: waitFor(refusedOf(counted), refusalLimit(source), now) };
+    return { kind: 'throttled', waitMs: waitFor(refusedOf(counted), now) };
   }
   const waitMs = source === null ? waitOfSource(refusals, now) : 0;
   return waitMs > 0 ? { kind: 'throttled', waitMs } : { kind: 'claim' };
@@ -208,7 +208,6 @@ export function createThrottle({
       const now = nowMs();
       if (verdict === 'notCounted') return;
       if (verdict === 'accepted') {
-        if (isWithin(found.name!.known[source]!, DAY_MS, now)) return;
         await eventually(
           change(userName, found.name, (record) => {
             const isStale = isKnown(record, user, source, now) && !isWithin(record!.known[source]!, DAY_MS, now);
@@ -314,11 +313,10 @@ function isUsedUp(counted: readonly Attempt[], source: string | null): boolean {
   return counted.length >= ATTEMPTS_LIMIT || refusedOf(counted).length >= refusalLimit(source);
 }
 
-/** Milliseconds until fewer than `limit` of the attempts count. */
-function waitFor(attempts: readonly Attempt[], limit: number, now: number): number {
+/** Milliseconds until the first of the attempts counts no more, or may have been given back. */
+function waitFor(attempts: readonly Attempt[], now: number): number {
   if (attempts.some(({ at }) => isWithin(at, IN_FLIGHT_MS, now))) return MOMENT_MS;
-  const times = attempts.map(({ at }) => at).sort((a, b) => a - b);
-  return times[times.length - limit]! + WINDOW_MS - now;
+  return Math.min(...attempts.map(({ at }) => at)) + WINDOW_MS - now;
 }
 
 function slotOf(now: number): number {
@@ -359,7 +357,7 @@ function renew(
   return {
     revision,
     attempts,
-    userId: known.length === 0 ? null : (record?.userId ?? null),
+    userId: record?.userId ?? null,
     known: Object.fromEntries(known),
     expiresAt: Math.max(now, ...ends),
   };

@@ -77,6 +77,8 @@ async function knowing(...sources: readonly string[]): Promise<void> {
   asked = {};
 }
 
+const NOTHING = { revision: expect.any(String), attempts: [], known: {}, userId: null, expiresAt: expect.any(Number) };
+
 describe('unknown sources', () => {
   test('have five attempts in 15 minutes together, and then wait until the first of them is that old', async () => {
     for (const source of ['a', 'b', null, 'c', 'd']) {
@@ -131,13 +133,13 @@ describe('unknown sources', () => {
 
   test('pay for no attempt that was not counted, and are not known after it', async () => {
     expect(await attempts(20, 'notCounted')).toEqual(admitted(20));
-    expect(await recordOf()).toMatchObject({ attempts: [], known: {} });
+    expect(await recordOf()).toEqual(NOTHING);
   });
 
   test('are never known without a source or without a user', async () => {
     expect(await attempts(20, 'accepted', { source: null })).toEqual(admitted(20));
     await attempt('accepted', { user: null });
-    expect(await recordOf()).toMatchObject({ attempts: [], known: {}, userId: null });
+    expect(await recordOf()).toEqual(NOTHING);
   });
 });
 
@@ -240,6 +242,12 @@ describe('a source from which the user has logged in', () => {
     if (late.kind === 'admitted') await late.settle('accepted');
     if (free.kind === 'admitted') await free.settle('unanswered');
     expect(await recordOf()).toBeNull();
+    const early = await ask({ source: 'early' });
+    await stored.forgetAttempts(ANNA);
+    await attempt('refused');
+    if (early.kind === 'admitted') await early.settle('accepted');
+    const { attempts: left, known: sources } = (await recordOf())!;
+    expect([left.length, sources]).toEqual([1, {}]);
 
     await knowing('own');
     const known = await ask({ source: 'own' });
@@ -282,6 +290,7 @@ describe('one source at many names', () => {
   const nameless = (each: number): Asking => ({ userName: `user-${each}`, user: null, source: 'scanner' });
 
   test('is slowed after 30 refusals in 15 minutes, until they are that old', async () => {
+    time += 4 * MINUTE_MS;
     for (let each = 0; each < 30; each += 1) expect(await attempt('refused', nameless(each))).toBe('admitted');
     const throttled = await ask(nameless(30));
 
@@ -335,6 +344,12 @@ describe('a clock that jumps', () => {
     }
   });
 
+  test('back a year holds no source up either', async () => {
+    for (let each = 0; each < 30; each += 1) await attempt('refused', { userName: `user-${each}`, user: null });
+    time -= 400 * DAY_MS;
+    expect(await attempt('refused', { userName: 'another', user: null })).toBe('admitted');
+  });
+
   test('back a little gives nobody a new budget', async () => {
     await attempts(6, 'refused');
     time -= 10 * MINUTE_MS;
@@ -370,10 +385,12 @@ describe('a store', () => {
 
   test('whose answer to a claim is lost has stored one claim, and the attempt is admitted', async () => {
     const others = async () => void (await attempt('refused', { source: 'others' }));
-    expect(await attempt('accepted', { store: losing(1, others) })).toBe('admitted');
+    expect(await attempt('refused', { store: losing(1, others) })).toBe('admitted');
+    expect((await recordOf())!.attempts).toHaveLength(2);
 
+    expect(await attempt('accepted', { store: losing(1, others) })).toBe('admitted');
     const { attempts: left, known } = (await recordOf())!;
-    expect(left).toHaveLength(1);
+    expect(left).toHaveLength(3);
     expect(Object.keys(known)).toEqual([sourceHash('anna', 'stranger')]);
   });
 
