@@ -197,7 +197,7 @@ describe('a source from which the user has logged in', () => {
   test('is counted at most four times after a burst, however many attempts were in it', async () => {
     await knowing('own');
     const burst = await Promise.all(Array.from({ length: 60 }, () => ask({ source: 'own' })));
-    await Promise.all(burst.map((each) => each.kind === 'admitted' && each.settle('refused')));
+    await Promise.all(burst.map(async (each) => each.kind === 'admitted' && (await each.settle('refused'))));
 
     expect(burst.every(({ kind }) => kind === 'admitted')).toBe(true);
     expect((await recordOf())!.attempts).toHaveLength(4);
