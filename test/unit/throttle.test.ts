@@ -87,6 +87,9 @@ describe('unknown sources', () => {
     }
 
     expect(await ask({ source: 'e' })).toEqual({ kind: 'throttled', waitMs: 10 * MINUTE_MS });
+    time -= MINUTE_MS;
+    expect(await ask({ source: 'e' })).toEqual({ kind: 'throttled', waitMs: 11 * MINUTE_MS });
+    time += MINUTE_MS;
     expect(await ask({ source: null })).toEqual({ kind: 'throttled', waitMs: 10 * MINUTE_MS });
     time += 10 * MINUTE_MS - 1;
     expect(await attempt('refused')).toBe('throttled');
@@ -123,6 +126,12 @@ describe('unknown sources', () => {
     expect(admissions.filter(({ kind }) => kind === 'throttled')).toEqual([{ kind: 'throttled', waitMs: 1_000 }]);
     for (const each of admissions) if (each.kind === 'admitted') await each.settle('accepted');
     expect(await attempt('accepted', { source: null })).toBe('admitted');
+
+    // A crash has ended these: after half a minute they count as refusals.
+    for (let each = 0; each < 5; each += 1) await ask();
+    expect(await ask()).toEqual({ kind: 'throttled', waitMs: 1_000 });
+    time += 30_000;
+    expect(await ask()).toEqual({ kind: 'throttled', waitMs: 15 * MINUTE_MS - 30_000 });
   });
 
   test('get nothing back by a login that succeeds', async () => {
@@ -425,6 +434,11 @@ describe('a store', () => {
     expect(await attempt('notCounted', { store: away() })).toBe('admitted');
   });
 
+  test('that is away before the verdict of a refusal without a source has the claim, which counts as well', async () => {
+    expect(await attempt('refused', { store: away(), source: null })).toBe('admitted');
+    expect((await recordOf())!.attempts).toHaveLength(1);
+  });
+
   test.each(['refused', 'unanswered'] as const)('that is away when an attempt was %s is a fault', async (verdict) => {
     await expect(attempt(verdict, { store: away() })).rejects.toBe(fault);
     await knowing('own');
@@ -432,12 +446,12 @@ describe('a store', () => {
     await expect(attempt(verdict, { source: 'own', store: known })).rejects.toBe(fault);
   });
 
-  test('is read once and written twice for an unknown source, and not written when it is throttled', async () => {
+  test('is read once, and written twice or thrice for an unknown source; not written when it is throttled', async () => {
     await attempt('accepted');
     expect(asked).toEqual({ find: 1, writeAttempts: 2 });
     asked = {};
     await attempt('refused', { source: 'b' });
-    expect(asked).toEqual({ find: 1, writeAttempts: 1, countRefusal: 1 });
+    expect(asked).toEqual({ find: 1, writeAttempts: 2, countRefusal: 1 });
     await attempts(5, 'refused', { source: 'b' });
     asked = {};
     await attempt('refused', { source: 'b' });
