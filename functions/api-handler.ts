@@ -35,7 +35,7 @@ import type { StartSync } from '../lib/sync/sync-starter.ts';
 import { mayChangePassword, PRIVILEGE_CATALOGUE } from '../lib/user/privilege.ts';
 import { parseUserName, userNameKey } from '../lib/user/user-name.ts';
 import type { UserStore } from '../lib/user/user-store.ts';
-import type { User } from '../lib/user/user.ts';
+import type { PublicUser, User } from '../lib/user/user.ts';
 import { toPublicUser } from '../lib/user/user.ts';
 import { MAX_LIST_BODY_BYTES, serveRoutes } from './http.ts';
 import type { Answer, Call, HttpHandler, Logger, Route } from './http.ts';
@@ -132,11 +132,12 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
     if (typed.userName !== undefined && userNameKey(typed.userName) !== userNameKey(userName)) {
       throw invalidRequest([{ path: 'userName', message: 'must be the signed-in user; leave it out' }]);
     }
-    const user = await signIns.verifyPassword(userName, typed.currentPassword);
     // Without a session, a correct password that can't be changed here is not confirmed, because it may be valid
     // elsewhere.
-    const isOurs = caller !== null || user?.authentication === 'integrated';
-    if (user === null || !isOurs || !mayChangePassword(user.privileges)) {
+    const suits = ({ authentication, privileges }: PublicUser): boolean =>
+      (caller !== null || authentication === 'integrated') && mayChangePassword(privileges);
+    const user = await signIns.verifyPassword(userName, typed.currentPassword, null, suits);
+    if (user === null) {
       throw new ServiceError(
         'notAuthenticated',
         'wrong user name or password, or this user may not change the password here',

@@ -121,6 +121,13 @@ export interface OwnEntry {
   readId(idAttribute: string): Promise<string | null>;
 }
 
+/** The entries that may have a user name. */
+export interface NamedEntries {
+  /** The attribute that their ids were read from, in lower case. */
+  readonly idAttribute: string;
+  readonly entries: readonly Entry[];
+}
+
 /** A directory as described by one version of the settings. Opens connections only when needed. */
 export interface Directory {
   /**
@@ -148,14 +155,15 @@ export interface Directory {
   /**
    * The DN of the only entry with this unique id; of several, the one with the stored DN, if that is given. null if
    * there is none, proven by an entry that the same reader finds by its id. Ids match as in `locate`.
+   * @param idAttribute null: the attribute that this directory's ids are read from
    * @throws ServiceError with a DirectoryFaultCode; `readRefused` if the reader finds nobody, which proves nothing
    */
-  findDn(id: string, idAttribute: string, storedDn?: string): Promise<string | null>;
+  findDn(id: string, idAttribute: string | null, storedDn?: string): Promise<string | null>;
   /**
    * The entries in scope that may have this user name, a few at most: `mapEntry` decides.
    * @throws ServiceError with a DirectoryFaultCode, also if the answer is incomplete
    */
-  searchByName(userName: string): Promise<readonly Entry[]>;
+  searchByName(userName: string): Promise<NamedEntries>;
   /**
    * Tries the kept connections that have been idle for more than five seconds, for at most a second, and drops those
    * that do not answer, so that the next call does not wait for them. Never throws.

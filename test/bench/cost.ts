@@ -160,7 +160,7 @@ async function measure(): Promise<Measured> {
     const ports = { users, runs, journal, approvals, settings, openDirectory: open, clock, newId: randomUUID };
     const sync = makeSyncHandler(ports);
     const directory = keepDirectory(settings, open, clock);
-    const login = createLogin({ logins: createLoginStore(options), directory, clock });
+    const login = createLogin({ logins: createLoginStore(options), directory, clock, pause: async () => {} });
     const auth = makeAuthHandler({ login, takeDirectoryMs: () => 3.25 });
 
     const costOf = async (work: () => Promise<unknown>) => {

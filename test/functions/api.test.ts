@@ -96,6 +96,7 @@ async function startApi(change = asIs) {
       logins: stores.logins,
       directory: keepDirectory(stores.settings, openDirectory, clock),
       clock,
+      pause: async () => {},
     }),
     startSync: async (request) => void started.push(request),
     readGeneratedPassword: async () => GENERATED,

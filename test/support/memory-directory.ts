@@ -207,7 +207,8 @@ export class MemoryDirectory extends MemoryServer {
         this.calls.searches += 1;
         if (server.findDnFault) throw server.findDnFault;
         // More than the name asked for, as a server may send: the mapping decides.
-        return server.visible.filter(({ inScope }) => inScope ?? true).map(({ entry }) => entry);
+        const entries = server.visible.filter(({ inScope }) => inScope ?? true).map(({ entry }) => entry);
+        return { idAttribute: server.idAttribute, entries };
       },
       checkIdle: async () => {
         this.calls.checks += 1;
