@@ -15,7 +15,7 @@ import { nameKeyOf } from '../user/user.ts';
 import { epochSeconds, readItems, wasWritten, writeItems } from './client.ts';
 import type { Item } from './client.ts';
 import { OPERATIONS_PREFIX } from './environment.ts';
-import { fromUserItem, isPossibleKey, toUserItem } from './user-item.ts';
+import { isPossibleKey, toUser, toUserItem } from './user-item.ts';
 import { toLinks } from './user-write.ts';
 
 /** The tables that a login reads and writes. */
@@ -42,10 +42,9 @@ export function createLoginStore({ client, usersTable, operationsTable, clock }:
         { table: operationsTable, key: nameAttemptsKey(nameKey) },
         ...(source === null ? [] : [{ table: operationsTable, key: sourceKey(source) }]),
       ]);
-      const user = found.get(usersTable)?.[0];
       const operations = found.get(operationsTable) ?? [];
       return {
-        user: user === undefined ? null : fromUserItem(user),
+        user: toUser(found.get(usersTable)?.[0]),
         attempts: {
           name: toNameAttempts(operations.find(({ sk }) => sk === NAME_SORT_KEY)),
           source: toRefusals(operations.find(({ sk }) => sk === SOURCE_SORT_KEY)),

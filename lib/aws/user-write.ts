@@ -102,7 +102,7 @@ function toRecords({ usersTable, operationsTable }: UserTables, writes: readonly
     const toItem = (item: TransactItem): GroupItem => ({ key: nameKey, item });
     const before = leaving.get(nameKey) ?? checked.get(nameKey);
     const after = taking.get(nameKey);
-    const condition = before ? unchanged(before) : { ConditionExpression: 'attribute_not_exists(nameKey)' };
+    const condition = before ? unchanged(before) : { ConditionExpression: 'attribute_not_exists(id)' };
     if (after) {
       const rename = renamed.get(after.id);
       const arrives = rename !== undefined || (before !== undefined && before.id !== after.id);

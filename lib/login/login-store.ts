@@ -8,8 +8,11 @@ export interface Attempt {
   readonly at: number;
   /** The hash of its source, if the name knew that source; absent for every other source. */
   readonly source?: string;
-  /** Set if the directory took the password and did not answer. */
-  readonly unanswered?: true;
+  /**
+   * How it ended, if that is known: the password was refused, or the directory took it and did not answer. Absent while
+   * the login is on its way.
+   */
+  readonly verdict?: 'refused' | 'unanswered';
 }
 
 /** What is kept of the logins with one name, whether a user has it or not. */

@@ -10,16 +10,16 @@
  *     asked   -> unavailable  the budget is used up, in part by binds that got no answer; no write
  *     claimed -> accepted     the claim is removed, and the source becomes known
  *     claimed -> notCounted   the claim is removed
- *     claimed -> refused      the claim stays; if the source is unknown, its own count goes up by one
- *     claimed -> unanswered   the claim stays, marked
+ *     claimed -> refused      the claim stays, with its verdict; if the source is unknown, its own count goes up by one
+ *     claimed -> unanswered   the claim stays, with its verdict
  *     free    -> accepted     no write, except for the time of the known source, once a day
  *     free    -> notCounted   no write
- *     free    -> refused      stored like a claim
- *     free    -> unanswered   stored like a claim, marked
+ *     free    -> refused      stored as if it had been claimed
+ *     free    -> unanswered   stored as if it had been claimed
  *
  * A name has these budgets in any 15 minutes: 5 attempts from all unknown sources together; from each known source 4
- * refusals, and 5 attempts in all. A claim counts as a refusal until it ends, so a crash errs on the safe side. Nobody's
- * success clears the attempts of others: otherwise each login of the owner would give a stranger a new budget.
+ * refusals, and 5 attempts in all. A claim counts as a refusal until it ends, so a crash errs on the safe side. A login
+ * that succeeds clears no other attempts: otherwise each login of the owner would give a stranger a new budget.
  *
  * A claim is written on condition that the record has not changed since it was judged, so claims can't pass each other.
  * A login that loses reads and judges again. If it finds its own claim, the write was done and only its answer lost.
@@ -93,8 +93,8 @@ const SLOTS = WINDOW_MS / SLOT_MS + 1;
 /** Sources that a name knows at most; the one that was not seen for longest goes. */
 export const KNOWN_SOURCES_LIMIT = 16;
 const KNOWN_FOR_MS = 30 * DAY_MS;
-/** A claim that is younger may still be in flight, and be given back. */
-const IN_FLIGHT_MS = 5_000;
+/** No login takes longer. A younger claim without a verdict may be given back at any moment. */
+const IN_FLIGHT_MS = 30_000;
 const MOMENT_MS = 1_000;
 /** More than a budget has places, because each lost race means that another attempt has taken one or left one. */
 const MAX_RACES = 8;
@@ -122,7 +122,7 @@ export function judge(
   if (source !== null && counted.length === 0) return { kind: 'free' };
   if (isUsedUp(counted, source)) {
     if (refusedOf(counted).length < refusalLimit(source)) return { kind: 'unavailable' };
-    return { kind: 'throttled', waitMs: waitFor(refusedOf(counted), refusalLimit(source), now) };
+    return { kind: 'throttled', waitMs: waitFor(refusedOf(counted), now) };
   }
   const waitMs = source === null ? waitOfSource(refusals, now) : 0;
   return waitMs > 0 ? { kind: 'throttled', waitMs } : { kind: 'claim' };
@@ -144,16 +144,16 @@ export function withoutAttempt(
   return renew(record, revision, now, (attempts) => attempts.filter((each) => each.id !== id));
 }
 
-/** The record with an attempt marked as unanswered; null if it has none with this id. */
-export function withUnanswered(
+/** The record with the verdict of an attempt; null if it has none with this id. */
+export function withVerdict(
   record: NameAttempts | null,
-  id: string,
+  { id, verdict }: Required<Pick<Attempt, 'id' | 'verdict'>>,
   revision: string,
   now: number,
 ): NameAttempts | null {
   if (!hasAttempt(record, id)) return null;
   return renew(record, revision, now, (attempts) =>
-    attempts.map((each) => (each.id === id ? { ...each, unanswered: true } : each)),
+    attempts.map((each) => (each.id === id ? { ...each, verdict } : each)),
   );
 }
 
@@ -208,7 +208,6 @@ export function createThrottle({
       const now = nowMs();
       if (verdict === 'notCounted') return;
       if (verdict === 'accepted') {
-        if (isWithin(found.name!.known[source]!, DAY_MS, now)) return;
         await eventually(
           change(userName, found.name, (record) => {
             const isStale = isKnown(record, user, source, now) && !isWithin(record!.known[source]!, DAY_MS, now);
@@ -217,7 +216,7 @@ export function createThrottle({
         );
         return;
       }
-      const attempt: Attempt = { id: newId(), at: now, source, ...(verdict === 'unanswered' && { unanswered: true }) };
+      const attempt: Attempt = { id: newId(), at: now, source, verdict };
       await change(userName, found.name, (record) => {
         // After as many refusals as the budget has, more change nothing; and forgotten attempts stay forgotten.
         const isLate = !isKnown(record, user, source, now) || isUsedUp(countedFor(record, source, now), source);
@@ -236,9 +235,13 @@ export function createThrottle({
     return async (verdict) => {
       const now = nowMs();
       if (verdict === 'refused') {
-        if (source !== null && !wasKnown) await countSource(source, found.source, now);
+        // Without its verdict the claim counts all the same; whoever has to wait is only told a shorter time.
+        const told = eventually(
+          change(userName, claimed, (record) => withVerdict(record, { id, verdict }, newId(), now)),
+        );
+        await Promise.all([told, source !== null && !wasKnown ? countSource(source, found.source, now) : null]);
       } else if (verdict === 'unanswered') {
-        await change(userName, claimed, (record) => withUnanswered(record, id, newId(), now));
+        await change(userName, claimed, (record) => withVerdict(record, { id, verdict }, newId(), now));
       } else {
         await eventually(
           change(userName, claimed, (record) => {
@@ -303,7 +306,7 @@ function countedFor(record: NameAttempts | null, source: string | null, now: num
 }
 
 function refusedOf(attempts: readonly Attempt[]): readonly Attempt[] {
-  return attempts.filter(({ unanswered }) => unanswered !== true);
+  return attempts.filter(({ verdict }) => verdict !== 'unanswered');
 }
 
 function refusalLimit(source: string | null): number {
@@ -314,11 +317,10 @@ function isUsedUp(counted: readonly Attempt[], source: string | null): boolean {
   return counted.length >= ATTEMPTS_LIMIT || refusedOf(counted).length >= refusalLimit(source);
 }
 
-/** Milliseconds until fewer than `limit` of the attempts count. */
-function waitFor(attempts: readonly Attempt[], limit: number, now: number): number {
-  if (attempts.some(({ at }) => isWithin(at, IN_FLIGHT_MS, now))) return MOMENT_MS;
-  const times = attempts.map(({ at }) => at).sort((a, b) => a - b);
-  return times[times.length - limit]! + WINDOW_MS - now;
+/** Milliseconds until the first of the attempts counts no more, or may have been given back. */
+function waitFor(attempts: readonly Attempt[], now: number): number {
+  if (attempts.some(({ at, verdict }) => verdict === undefined && isWithin(at, IN_FLIGHT_MS, now))) return MOMENT_MS;
+  return Math.min(...attempts.map(({ at }) => at)) + WINDOW_MS - now;
 }
 
 function slotOf(now: number): number {
@@ -359,7 +361,7 @@ function renew(
   return {
     revision,
     attempts,
-    userId: known.length === 0 ? null : (record?.userId ?? null),
+    userId: record?.userId ?? null,
     known: Object.fromEntries(known),
     expiresAt: Math.max(now, ...ends),
   };

@@ -18,7 +18,7 @@ function someAttempts({ now }: Stores, revision = 'revision-1'): NameAttempts {
     revision,
     attempts: [
       { id: 'one', at },
-      { id: 'two', at: at + 1, source: 'a-hash', unanswered: true },
+      { id: 'two', at: at + 1, source: 'a-hash', verdict: 'unanswered' },
     ],
     userId: 'account-1',
     known: { 'a-hash': at, '-_another': at - 1 },
