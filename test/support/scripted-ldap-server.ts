@@ -54,6 +54,8 @@ export interface Reply {
 export interface Script {
   /** Default: OFFERS_PAGING. */
   readonly rootDse?: Attributes;
+  /** Answers searches for the root DSE, instead of `rootDse`. */
+  readonly root?: (asked: SearchAsked, reply: Reply) => void;
   /** Answers binds. Default: success. */
   readonly bind?: (asked: BindAsked, reply: Reply) => void;
   /** Answers every search except the one for the root DSE. Default: success without entries. */
@@ -147,6 +149,7 @@ export async function startScriptedLdapServer(
         const reply = makeReply(socket, messageId, 0x65);
         const asked = readSearch(parts, controls?.value ?? Buffer.alloc(0));
         if (asked.baseDn === '' && asked.scope === 'base') {
+          if (script.root !== undefined) return script.root(asked, reply);
           reply.entry('', script.rootDse ?? OFFERS_PAGING);
           reply.done();
         } else if (script.search === undefined) reply.done({ cookie: '' });
