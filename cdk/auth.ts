@@ -4,8 +4,8 @@
  */
 import { Duration } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
-import { OPERATIONS_PREFIX } from '../lib/aws/environment.ts';
-import { onlyPartitions, type Data } from './data.ts';
+import { OPERATIONS_PREFIX, USERS_TABLE } from '../lib/aws/environment.ts';
+import { onlyAttributes, onlyPartitions, type Data } from './data.ts';
 import { ProductFunction, type FunctionDefaults } from './function.ts';
 import { largerOf, productMetric, type Monitoring } from './monitoring.ts';
 
@@ -34,14 +34,18 @@ export class Auth extends Construct {
       },
     });
 
-    // A login reads one user, stores a DN and counts attempts. It cannot create or delete a user. In the operations
-    // table it reaches only the attempts: no session, lease or run.
-    this.handler.allow(['dynamodb:BatchGetItem', 'dynamodb:UpdateItem'], [data.users.tableArn]);
+    // A login reads one user, stores a DN or a first link, and counts attempts. UpdateItem makes an item where there is
+    // none, but without `id` it is nobody: a login can neither create nor delete a user, nor change whose record it is.
+    // In the operations table it reaches no session, lease or run; it can claim a directory id, but not read or release
+    // one.
+    this.handler.allow(['dynamodb:BatchGetItem'], [data.users.tableArn]);
+    this.handler.allow(['dynamodb:UpdateItem'], [data.users.tableArn], onlyAttributes(...USERS_TABLE.loginWrites));
     this.handler.allow(
-      ['dynamodb:BatchGetItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem'],
+      ['dynamodb:BatchGetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'],
       [data.operations.tableArn],
       onlyPartitions(`${OPERATIONS_PREFIX.attempts}*`),
     );
+    this.handler.allow(['dynamodb:PutItem'], [data.operations.tableArn], onlyPartitions(`${OPERATIONS_PREFIX.link}*`));
     this.handler.allow(['secretsmanager:GetSecretValue'], [data.settingsSecret.secretArn]);
 
     monitoring.alarm(this, 'Faults', {

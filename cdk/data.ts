@@ -30,6 +30,14 @@ export function onlyPartitions(...keys: readonly string[]): Conditions {
   return { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': keys } };
 }
 
+/**
+ * Limits a permission to requests that name no other attributes, not even in a condition. The key counts, too.
+ * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
+ */
+export function onlyAttributes(...names: readonly string[]): Conditions {
+  return { 'ForAllValues:StringEquals': { 'dynamodb:Attributes': names } };
+}
+
 /** The two tables and the two secrets. */
 export class Data extends Construct {
   readonly users: Table;

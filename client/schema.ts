@@ -1104,6 +1104,10 @@ export interface components {
             /** @constant */
             readonly outcome: "accepted";
             readonly user: components["schemas"]["User"];
+            /** @description Seconds until the password expires, if the directory says so. */
+            readonly passwordExpiresInSeconds?: number;
+            /** @description Further logins that the directory allows with the expired password, if it says so. */
+            readonly graceLoginsLeft?: number;
         } | {
             /** @constant */
             readonly outcome: "rejected";

@@ -35,7 +35,7 @@ import type { StartSync } from '../lib/sync/sync-starter.ts';
 import { mayChangePassword, PRIVILEGE_CATALOGUE } from '../lib/user/privilege.ts';
 import { parseUserName, userNameKey } from '../lib/user/user-name.ts';
 import type { UserStore } from '../lib/user/user-store.ts';
-import type { User } from '../lib/user/user.ts';
+import type { PublicUser, User } from '../lib/user/user.ts';
 import { toPublicUser } from '../lib/user/user.ts';
 import { MAX_LIST_BODY_BYTES, serveRoutes } from './http.ts';
 import type { Answer, Call, HttpHandler, Logger, Route } from './http.ts';
@@ -71,7 +71,7 @@ const SESSION_COOKIE = 'session';
 /** Makes the handler of the administration API. */
 export function makeHandler(ports: ApiPorts): HttpHandler {
   const { users, runs, settings, sessions, login, clock, logger } = ports;
-  const administration = createAdministration(users, clock);
+  const administration = createAdministration(users, ports.logins, clock);
   const signIns = createSignIn(ports);
 
   async function readCaller(call: Call, safe: boolean): Promise<Caller | null> {
@@ -132,11 +132,12 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
     if (typed.userName !== undefined && userNameKey(typed.userName) !== userNameKey(userName)) {
       throw invalidRequest([{ path: 'userName', message: 'must be the signed-in user; leave it out' }]);
     }
-    const user = await signIns.verifyPassword(userName, typed.currentPassword);
     // Without a session, a correct password that can't be changed here is not confirmed, because it may be valid
     // elsewhere.
-    const isOurs = caller !== null || user?.authentication === 'integrated';
-    if (user === null || !isOurs || !mayChangePassword(user.privileges)) {
+    const suits = ({ authentication, privileges }: PublicUser): boolean =>
+      (caller !== null || authentication === 'integrated') && mayChangePassword(privileges);
+    const user = await signIns.verifyPassword(userName, typed.currentPassword, null, suits);
+    if (user === null) {
       throw new ServiceError(
         'notAuthenticated',
         'wrong user name or password, or this user may not change the password here',
@@ -253,8 +254,6 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
         const userName = userNameOf(call.params);
         const { password } = valid(parseNewPassword(call.json()));
         await keepSession(caller, await administration.setPassword(userName, password));
-        // A user who forgot the old password has probably failed with it often enough to be throttled.
-        await ports.logins.clearAttempts(userName);
         return { status: 204 };
       }),
       forAdministrators('POST', '/api/users/{userName}/test-authentication', async (call) => {

@@ -3,6 +3,7 @@
  * nothing: connections are opened when needed and kept while the container lives.
  */
 import { randomUUID } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import { createApprovalStore } from '../lib/aws/approval-store.ts';
 import { createDynamoDbClient } from '../lib/aws/client.ts';
 import { readEnvironment } from '../lib/aws/environment.ts';
@@ -35,6 +36,8 @@ import { logger } from './telemetry.ts';
 type Variables = Record<string, string | undefined>;
 
 const clock: Clock = { now: () => new Date() };
+
+const pause = (ms: number): Promise<void> => setTimeout(ms);
 
 const openLdapDirectory: OpenDirectory = (settings, password) => openDirectory(settings, password, () => clock.now());
 
@@ -82,10 +85,10 @@ export function wireAuth(variables: Variables): AuthPorts {
     const directory = openLdapDirectory(...args);
     return {
       ...directory,
-      async verifyPassword(dn, password) {
+      async verifyPassword(...attempt) {
         const began = performance.now();
         try {
-          return await directory.verifyPassword(dn, password);
+          return await directory.verifyPassword(...attempt);
         } finally {
           directoryMs = (directoryMs ?? 0) + performance.now() - began;
         }
@@ -93,7 +96,7 @@ export function wireAuth(variables: Variables): AuthPorts {
     };
   };
   return {
-    login: createLogin({ logins, directory: keepDirectory(settings, openMeasured, clock), clock }),
+    login: createLogin({ logins, directory: keepDirectory(settings, openMeasured, clock), clock, pause }),
     takeDirectoryMs() {
       const taken = directoryMs;
       directoryMs = null;
@@ -120,7 +123,7 @@ export function wireApi(variables: Variables): ApiPorts {
       clock,
     }),
     openDirectory: openLdapDirectory,
-    login: createLogin({ logins, directory: keepDirectory(settings, openLdapDirectory, clock), clock }),
+    login: createLogin({ logins, directory: keepDirectory(settings, openLdapDirectory, clock), clock, pause }),
     startSync: createSyncStarter(name('syncFunction')),
     readGeneratedPassword: async () => (await readAdministratorPassword(secrets, administratorSecret)).password,
     clock,

@@ -226,7 +226,20 @@ const rejectionReason = oneOf<RejectionReason>({
 /** The outcome of a login. */
 export const loginOutcome = z
   .discriminatedUnion('outcome', [
-    z.strictObject({ outcome: z.literal('accepted'), user }),
+    z.strictObject({
+      outcome: z.literal('accepted'),
+      user,
+      passwordExpiresInSeconds: z
+        .int()
+        .min(0)
+        .exactOptional()
+        .describe('Seconds until the password expires, if the directory says so.'),
+      graceLoginsLeft: z
+        .int()
+        .min(0)
+        .exactOptional()
+        .describe('Further logins that the directory allows with the expired password, if it says so.'),
+    }),
     z.strictObject({
       outcome: z.literal('rejected'),
       reason: rejectionReason,

@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { ServiceError } from '../errors.ts';
+import type { LoginStore } from '../login/login-store.ts';
 import { hashPassword } from '../user/password.ts';
 import type { UserStore, UserWrite } from '../user/user-store.ts';
 import type { PublicUser, User } from '../user/user.ts';
@@ -49,7 +50,11 @@ export interface Administration {
 const MAX_RACES = 5;
 
 /** Makes the administration of the users in a store. */
-export function createAdministration(users: UserStore, clock: Clock): Administration {
+export function createAdministration(
+  users: UserStore,
+  logins: Pick<LoginStore, 'forgetAttempts'>,
+  clock: Clock,
+): Administration {
   async function get(userName: string): Promise<User> {
     const user = await users.get(userName);
     if (user === null) throw new ServiceError('notFound', 'there is no user of this name');
@@ -69,7 +74,12 @@ export function createAdministration(users: UserStore, clock: Clock): Administra
       if (decided === null) return stored;
       const next = decided === 'delete' ? null : decided;
       const writes = [writeOf(stored, next), ...(await keepAdministrator(stored, next))];
-      if ((await users.writeTogether(writes)) === 'written') return next ?? stored;
+      if ((await users.writeTogether(writes)) === 'written') {
+        // Whoever forgot the password has probably failed often enough to be throttled; and whoever knew the former
+        // one may have logged in from sources that the name should not know any longer.
+        if (next === null || next.passwordHash !== stored.passwordHash) await logins.forgetAttempts(next ?? stored);
+        return next ?? stored;
+      }
       if (next && nameKeyOf(next) !== nameKeyOf(stored)) await refuseTakenName(next);
     }
     throw new ServiceError('conflict', 'others keep changing this user; nothing was written', { retryable: true });

@@ -30,6 +30,8 @@ export const USERS_TABLE = {
   /** The index for searches by e-mail address: the users of an address in name order, keys only. */
   addressIndex: 'address',
   addressPartitionKey: 'addressKey',
+  /** The attributes that a login may name in a write. Not `id`: an item that a login makes is nobody. */
+  loginWrites: ['nameKey', 'linkKey', 'dn', 'missingSince', 'fingerprint', 'updatedAt', 'version'],
 } as const;
 
 /** Partitions of the list index. Each takes 1,000 writes a second, and each costs a page of a list one more query. */
@@ -37,7 +39,7 @@ export const LIST_SHARDS = 8;
 
 /**
  * The operations table: runs, their lines, the lease and its fences, the guard's counters, approvals, the owners of
- * directory ids, failed attempts, sessions and rename marks. `expiresAt` is the TTL attribute, in epoch seconds.
+ * directory ids, attempts, sessions and rename marks. `expiresAt` is the TTL attribute, in epoch seconds.
  */
 export const OPERATIONS_TABLE = { partitionKey: 'pk', sortKey: 'sk', ttl: 'expiresAt' } as const;
 
@@ -64,7 +66,7 @@ export const OPERATIONS_PREFIX = {
   fence: 'lease#',
   /** The user who has a directory id. Its attribute and the id follow, or a hash of them. */
   link: 'link#',
-  /** Failed logins with one name. The name key follows. */
+  /** Attempts at one name, and refusals of one source. The name key follows, or a hash of the source. */
   attempts: 'attempts#',
   /** One session. The hash of its token follows. */
   session: 'session#',

@@ -1,17 +1,22 @@
 /**
- * The store of logins in DynamoDB: users and failed attempts. Decides nothing: the core decides what a failed attempt
- * costs.
+ * The store of logins in DynamoDB: users and attempts. Decides nothing: the core decides what an attempt costs.
+ *
+ * UpdateItem makes an item where there is none. No condition here lets it, and an item without an `id`, which the role
+ * of the auth function can't write, is nobody to every reader (user-item.ts).
  */
-import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
+import { hash } from 'node:crypto';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import { DeleteCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
+import { DeleteCommand, PutCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
 import type { Clock } from '../clock.ts';
-import type { Attempts, LoginStore } from '../login/login-store.ts';
+import type { LoginStore, NameAttempts } from '../login/login-store.ts';
 import { userNameKey } from '../user/user-name.ts';
+import type { DirectoryLink, User } from '../user/user.ts';
 import { nameKeyOf } from '../user/user.ts';
-import { epochSeconds, readItems, wasWritten } from './client.ts';
+import { epochSeconds, readItems, wasWritten, writeItems } from './client.ts';
+import type { Item } from './client.ts';
 import { OPERATIONS_PREFIX } from './environment.ts';
-import { fromUserItem, isPossibleKey, unchanged } from './user-item.ts';
+import { isPossibleKey, toUser, toUserItem } from './user-item.ts';
+import { toLinks } from './user-write.ts';
 
 /** The tables that a login reads and writes. */
 export interface LoginStoreOptions {
@@ -21,133 +26,146 @@ export interface LoginStoreOptions {
   readonly clock: Clock;
 }
 
-/** `blockedUntil` of attempts that have never been blocked. */
-const NEVER_BLOCKED = new Date(0).toISOString();
-
 /**
- * The login store on DynamoDB. A name that cannot be a key has no user and no attempts, and its failures are not
- * counted. Errors: `storeUnavailable`.
+ * The login store on DynamoDB. A name that cannot be a key has no user and no attempts, and nothing is counted for it.
+ * Errors: `storeUnavailable`.
  */
 export function createLoginStore({ client, usersTable, operationsTable, clock }: LoginStoreOptions): LoginStore {
-  const now = (): number => epochSeconds(clock.now());
-
   return {
-    // One request for both tables, so that a login waits for DynamoDB once. The read is consistent: it sees a failure
-    // that another instance has just counted, and a user whom an administrator has just disabled.
-    async find(userName) {
+    // One request for both tables, so that a login waits for DynamoDB once. The read is consistent: it sees an attempt
+    // that another instance has just claimed, and a user whom an administrator has just disabled.
+    async find(userName, source) {
       const nameKey = userNameKey(userName);
-      if (!isPossibleKey(nameKey)) return { user: null, attempts: null };
+      if (!isPossibleKey(nameKey)) return { user: null, attempts: { name: null, source: {} } };
       const found = await readItems(client, [
         { table: usersTable, key: { nameKey } },
-        { table: operationsTable, key: attemptsKey(nameKey) },
+        { table: operationsTable, key: nameAttemptsKey(nameKey) },
+        ...(source === null ? [] : [{ table: operationsTable, key: sourceKey(source) }]),
       ]);
-      const user = found.get(usersTable)?.[0];
-      const attempts = found.get(operationsTable)?.[0] as (Attempts & { expiresAt: number }) | undefined;
+      const operations = found.get(operationsTable) ?? [];
       return {
-        user: user === undefined ? null : fromUserItem(user),
-        attempts:
-          attempts !== undefined && attempts.expiresAt > now()
-            ? { failures: attempts.failures, blockedUntil: attempts.blockedUntil }
-            : null,
+        user: toUser(found.get(usersTable)?.[0]),
+        attempts: {
+          name: toNameAttempts(operations.find(({ sk }) => sk === NAME_SORT_KEY)),
+          source: toRefusals(operations.find(({ sk }) => sk === SOURCE_SORT_KEY)),
+        },
       };
     },
-    // If a retry sends it twice, the second one fails its condition; the caller then waits a moment, which does no
-    // harm.
-    async setAttempts(userName, previous, next) {
+    async writeAttempts(userName, previous, next) {
       const nameKey = userNameKey(userName);
       if (!isPossibleKey(nameKey)) return true;
-      const { failures, blockedUntil } = next;
+      const { revision, attempts, userId, known, expiresAt } = next;
+      const isPrevious = previous === null ? 'attribute_not_exists(revision)' : 'revision = :previous';
       return await wasWritten(
         client.send(
-          new UpdateCommand({
+          new PutCommand({
             TableName: operationsTable,
-            Key: attemptsKey(nameKey),
-            UpdateExpression: 'SET failures = :failures, blockedUntil = :blockedUntil',
-            ConditionExpression: 'failures = :failuresBefore AND blockedUntil = :blockedBefore AND expiresAt > :now',
+            Item: {
+              ...nameAttemptsKey(nameKey),
+              revision,
+              attempts,
+              userId,
+              known,
+              expiresAt: epochSeconds(new Date(expiresAt)),
+            },
+            // The SDK repeats a write whose answer was lost.
+            ConditionExpression: `${isPrevious} OR revision = :next`,
             ExpressionAttributeValues: {
-              ':failures': failures,
-              ':blockedUntil': blockedUntil,
-              ':failuresBefore': previous.failures,
-              ':blockedBefore': previous.blockedUntil,
-              ':now': now(),
+              ':next': revision,
+              ...(previous !== null && { ':previous': previous.revision }),
             },
           }),
         ),
       );
     },
-    // If a retry counts a failure twice, that errs on the safe side.
-    async countFailure(userName, forgetAt) {
-      const nameKey = userNameKey(userName);
-      if (!isPossibleKey(nameKey)) return 1;
-      const count = (): Promise<number> =>
-        client
-          .send(
-            new UpdateCommand({
-              TableName: operationsTable,
-              Key: attemptsKey(nameKey),
-              // The first failure decides how long the attempts are remembered.
-              UpdateExpression:
-                'SET blockedUntil = if_not_exists(blockedUntil, :never), ' +
-                'expiresAt = if_not_exists(expiresAt, :forgetAt) ADD failures :one',
-              ConditionExpression: 'attribute_not_exists(pk) OR expiresAt > :now',
-              ExpressionAttributeValues: {
-                ':never': NEVER_BLOCKED,
-                ':forgetAt': epochSeconds(forgetAt),
-                ':one': 1,
-                ':now': now(),
-              },
-              ReturnValues: 'UPDATED_NEW',
-            }),
-          )
-          .then(({ Attributes }) => Attributes!.failures as number);
-      try {
-        return await count();
-      } catch (error) {
-        if (!(error instanceof ConditionalCheckFailedException)) throw error;
-      }
-      // The stored attempts have expired and only wait for DynamoDB to delete them.
-      await wasWritten(
-        client.send(
-          new DeleteCommand({
-            TableName: operationsTable,
-            Key: attemptsKey(nameKey),
-            ConditionExpression: 'expiresAt <= :now',
-            ExpressionAttributeValues: { ':now': now() },
-          }),
-        ),
+    // If a retry counts a refusal twice, that errs on the safe side.
+    async countRefusal(source, slot, stale, forgetAt) {
+      const names = [String(slot), ...stale].map((each, place) => [`#slot${place}`, SLOT_PREFIX + each] as const);
+      const [counted, ...forgotten] = names.map(([alias]) => alias);
+      await client.send(
+        new UpdateCommand({
+          TableName: operationsTable,
+          Key: sourceKey(source),
+          UpdateExpression:
+            `ADD ${counted} :one SET expiresAt = :forgetAt` +
+            (forgotten.length === 0 ? '' : ` REMOVE ${forgotten.join(', ')}`),
+          ExpressionAttributeNames: Object.fromEntries(names),
+          ExpressionAttributeValues: { ':one': 1, ':forgetAt': epochSeconds(forgetAt) },
+        }),
       );
-      return await count();
     },
-    async clearAttempts(userName) {
-      const nameKey = userNameKey(userName);
-      if (!isPossibleKey(nameKey)) return;
-      await client.send(new DeleteCommand({ TableName: operationsTable, Key: attemptsKey(nameKey) }));
+    async forgetAttempts(user) {
+      const nameKey = nameKeyOf(user);
+      await client.send(new DeleteCommand({ TableName: operationsTable, Key: nameAttemptsKey(nameKey) }));
     },
     async rememberDn(user, dn) {
-      const { ExpressionAttributeNames, ExpressionAttributeValues, ConditionExpression } = unchanged(user);
-      await wasWritten(
-        client.send(
-          new UpdateCommand({
-            TableName: usersTable,
-            Key: { nameKey: nameKeyOf(user) },
-            UpdateExpression: 'SET dn = :dn, fingerprint = :none, updatedAt = :now, #version = :next',
-            ConditionExpression: `${ConditionExpression} AND attribute_type(linkKey, :text)`,
-            ExpressionAttributeNames,
-            ExpressionAttributeValues: {
-              ...ExpressionAttributeValues,
-              ':dn': dn,
-              ':none': null,
-              ':now': clock.now().toISOString(),
-              ':next': user.version + 1,
-              ':text': 'S',
-            },
-          }),
-        ),
-      );
+      if (user.directory === null) return;
+      await wasWritten(client.send(new UpdateCommand(toUpdate(user, { ...user.directory, dn }))));
+    },
+    async linkUser(user, link) {
+      if (user.directory !== null) return 'lostRace';
+      const claims = toLinks(operationsTable, [{ kind: 'update', previous: user, user: { ...user, directory: link } }]);
+      const Update = toUpdate(user, link);
+      const refused = await writeItems(client, [{ Update }, ...claims!.map(({ item }) => item)]);
+      return refused === null ? 'written' : 'lostRace';
     },
   };
+
+  /**
+   * Sets the link of a user who is still the one that was read. The condition does not name `id`, because the role of
+   * the auth function may not name it, lest it write it. The version together with the time of the last write tells as
+   * much: whoever has taken the name since was written later.
+   */
+  function toUpdate(user: User, link: DirectoryLink) {
+    const { linkKey, dn, missingSince } = toUserItem({ ...user, directory: link });
+    return {
+      TableName: usersTable,
+      Key: { nameKey: nameKeyOf(user) },
+      UpdateExpression:
+        'SET linkKey = :link, dn = :dn, missingSince = :missingSince, fingerprint = :none, updatedAt = :now, ' +
+        '#version = :next',
+      ConditionExpression: '#version = :version AND updatedAt = :read AND linkKey = :former',
+      ExpressionAttributeNames: { '#version': 'version' },
+      ExpressionAttributeValues: {
+        ':link': linkKey,
+        ':dn': dn,
+        ':missingSince': missingSince,
+        ':none': null,
+        ':now': clock.now().toISOString(),
+        ':next': user.version + 1,
+        ':version': user.version,
+        ':read': user.updatedAt,
+        ':former': toUserItem(user).linkKey,
+      },
+    };
+  }
 }
 
-function attemptsKey(nameKey: string) {
-  return { pk: `${OPERATIONS_PREFIX.attempts}${nameKey}`, sk: 'login' };
+const NAME_SORT_KEY = 'login';
+const SOURCE_SORT_KEY = 'source';
+/** Before the number of a slot, in the name of its attribute. */
+const SLOT_PREFIX = 'slot';
+
+function nameAttemptsKey(nameKey: string) {
+  return { pk: `${OPERATIONS_PREFIX.attempts}${nameKey}`, sk: NAME_SORT_KEY };
+}
+
+/** A source may be an address, which is personal data: only its hash is stored. */
+function sourceKey(source: string) {
+  return { pk: `${OPERATIONS_PREFIX.attempts}${hash('sha256', source, 'base64url')}`, sk: SOURCE_SORT_KEY };
+}
+
+/** An item of an earlier version, which kept only a count of failures, has no revision and is no record. */
+function toNameAttempts(item: Item | undefined): NameAttempts | null {
+  if (item?.revision === undefined) return null;
+  const { revision, attempts, userId, known, expiresAt } = item as unknown as NameAttempts;
+  return { revision, attempts, userId, known, expiresAt: expiresAt * 1_000 };
+}
+
+function toRefusals(item: Item = {}): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(item)
+      .filter(([name]) => name.startsWith(SLOT_PREFIX))
+      .map(([name, count]) => [name.slice(SLOT_PREFIX.length), count as number]),
+  );
 }

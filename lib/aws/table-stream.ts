@@ -12,7 +12,7 @@ import type { User } from '../user/user.ts';
 import { type Item, readItems } from './client.ts';
 import { RUN_PARTITION } from './environment.ts';
 import { fromRunItem } from './run-store.ts';
-import { fromUserItem } from './user-item.ts';
+import { toUser } from './user-item.ts';
 import { type Arrival, readArrival, renameMarkKey } from './user-trail.ts';
 
 /** The part of Lambda's stream record that is read here. */
@@ -84,8 +84,8 @@ function readChange({ dynamodb = {} }: StreamRecord): KeyChange {
   return {
     sequenceNumber: dynamodb.SequenceNumber ?? '',
     at: new Date((dynamodb.ApproximateCreationDateTime ?? 0) * 1_000).toISOString(),
-    before: toUser(toItem(dynamodb.OldImage)),
-    after: toUser(now),
+    before: userOf(toItem(dynamodb.OldImage)),
+    after: userOf(now),
     arrival: now && readArrival(now),
     finished: isFinishedRun(now) ? fromRunItem(now) : null,
   };
@@ -111,9 +111,9 @@ function toItem(image: object | undefined): Item | null {
   return image === undefined ? null : unmarshall(image as Parameters<typeof unmarshall>[0]);
 }
 
-/** Hints of further addresses are in the users table, too, but have no id. */
-function toUser(item: Item | null): User | null {
-  return item !== null && 'nameKey' in item && 'id' in item ? fromUserItem(item) : null;
+/** The operations table's items have no name key, and some of them an id. */
+function userOf(item: Item | null): User | null {
+  return item !== null && 'nameKey' in item ? toUser(item) : null;
 }
 
 /** Whether the item is a run as stored at its end. */

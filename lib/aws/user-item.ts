@@ -57,8 +57,15 @@ export function toUserItem(user: User): UserItem {
   };
 }
 
-/** The user of a stored item, without the attributes that only the store knows. */
-export function fromUserItem(item: Item): User {
+/**
+ * The user of a stored item, without the attributes that only the store knows. null if there is no item, or one without
+ * an `id`: a hint of an address, or an item that an UpdateItem of a login made (its role can't write `id`).
+ */
+export function toUser(item: Item | undefined): User | null {
+  return typeof item?.['id'] === 'string' ? fromUserItem(item) : null;
+}
+
+function fromUserItem(item: Item): User {
   const { nameKey, listShard: _listShard, addressKey: _addressKey, arrival: _arrival, ...rest } = item as UserItem;
   const { linkKey: link, dn, missingSince, mark, contestedBy, vanishedBranch, ...fields } = rest;
   // Attribute names contain no colon (RFC 4512, section 1.4); ids may.

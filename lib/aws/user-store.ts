@@ -18,7 +18,7 @@ import type { Item } from './client.ts';
 import { LIST_SHARDS, USERS_TABLE } from './environment.ts';
 import { writeGroups } from './group-write.ts';
 import type { Company } from './group-write.ts';
-import { fromUserItem, isPossibleKey } from './user-item.ts';
+import { isPossibleKey, toUser } from './user-item.ts';
 import { toGroupItems, writeUsers } from './user-write.ts';
 import type { UserTables } from './user-write.ts';
 
@@ -45,7 +45,12 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
       client,
       keys.map((nameKey) => ({ table: usersTable, key: { nameKey } })),
     );
-    return new Map((found.get(usersTable) ?? []).map((item) => [item.nameKey as string, fromUserItem(item)]));
+    return new Map(
+      (found.get(usersTable) ?? []).flatMap((item): [string, User][] => {
+        const user = toUser(item);
+        return user === null ? [] : [[item.nameKey as string, user]];
+      }),
+    );
   }
 
   // ------------------------------------------------------------------------------------------------------- reading
@@ -168,7 +173,7 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
       const { Item } = await client.send(
         new GetCommand({ TableName: usersTable, Key: { nameKey }, ConsistentRead: true }),
       );
-      return Item === undefined ? null : fromUserItem(Item);
+      return toUser(Item);
     },
     async list(query) {
       const after = query.next === undefined ? null : decodeCursor(LIST, query.next);
@@ -196,7 +201,7 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
         ExpressionAttributeNames: { '#privileges': 'privileges' },
         ExpressionAttributeValues: { ':admin': 'admin', ':none': 'NULL' },
       });
-      return items.map(fromUserItem);
+      return items.flatMap((item) => toUser(item) ?? []);
     },
     writeEach(writes) {
       return writeGroupsOf(writes.map((write) => [write]));

@@ -102,7 +102,7 @@ function toRecords({ usersTable, operationsTable }: UserTables, writes: readonly
     const toItem = (item: TransactItem): GroupItem => ({ key: nameKey, item });
     const before = leaving.get(nameKey) ?? checked.get(nameKey);
     const after = taking.get(nameKey);
-    const condition = before ? unchanged(before) : { ConditionExpression: 'attribute_not_exists(nameKey)' };
+    const condition = before ? unchanged(before) : { ConditionExpression: 'attribute_not_exists(id)' };
     if (after) {
       const rename = renamed.get(after.id);
       const arrives = rename !== undefined || (before !== undefined && before.id !== after.id);
@@ -127,7 +127,7 @@ function toRecords({ usersTable, operationsTable }: UserTables, writes: readonly
  * The items that say who has a directory id, as far as the writes change that. A user that an earlier version stored
  * has none until its link changes.
  */
-function toLinks(TableName: string, writes: readonly UserWrite[]): GroupItem[] | null {
+export function toLinks(TableName: string, writes: readonly UserWrite[]): GroupItem[] | null {
   const leaving = new Map<string, string>();
   const taking = new Map<string, string>();
   const staying = new Set<string>();

@@ -2,6 +2,7 @@
  * The directory port: reads people, looks them up, verifies passwords, tests settings. An adapter throws nothing but a
  * ServiceError with a DirectoryFaultCode, whatever library it uses.
  */
+import type { ServiceError } from '../errors.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { DirectoryTest } from './directory-test.ts';
 import type { Entry } from './entry.ts';
@@ -94,10 +95,38 @@ export type RejectionReason =
   | 'notPermitted'
   | 'throttled';
 
+/** What the directory says of a password that it accepted, where it says so. */
+export interface PasswordState {
+  readonly passwordExpiresInSeconds?: number;
+  /** Further logins that the directory allows with this expired password. */
+  readonly graceLoginsLeft?: number;
+}
+
 /** The result of a bind that reached a server. */
 export type BindResult =
-  | { readonly kind: 'accepted' }
-  | { readonly kind: 'rejected'; readonly reason: Exclude<RejectionReason, 'throttled'> };
+  | ({ readonly kind: 'accepted' } & PasswordState)
+  | { readonly kind: 'rejected'; readonly reason: Exclude<RejectionReason, 'throttled'> }
+  /**
+   * The password went out and no answer came back. The server may have counted the attempt, so no other server was
+   * asked.
+   */
+  | { readonly kind: 'unanswered'; readonly fault: ServiceError };
+
+/** The connection of an accepted bind, while it is bound as the person. */
+export interface OwnEntry {
+  /**
+   * The unique id of the entry that the bind named, read with the person's own rights; null if they can't read it.
+   * @throws ServiceError with a DirectoryFaultCode
+   */
+  readId(idAttribute: string): Promise<string | null>;
+}
+
+/** The entries that may have a user name. */
+export interface NamedEntries {
+  /** The attribute that their ids were read from, in lower case. */
+  readonly idAttribute: string;
+  readonly entries: readonly Entry[];
+}
 
 /** A directory as described by one version of the settings. Opens connections only when needed. */
 export interface Directory {
@@ -115,17 +144,31 @@ export interface Directory {
    */
   openOtherViews(read: DirectoryReader): Promise<readonly OtherView[]>;
   /**
-   * Binds once, on a connection kept for this purpose and never used for reading. A kept connection that turns out to
-   * be broken is replaced and the bind repeated once. A server that failed is tried last for a minute.
-   * @throws ServiceError with a DirectoryFaultCode, if no server answered
+   * Binds on a connection kept for this purpose and never used for reading. Tries every address of every server until
+   * one has received the password and answered it; a server that says that it is in trouble (`busy`, ...) is followed
+   * by the next one, a refusal or silence is not. A server that failed is tried last for a minute.
+   * @param whenAccepted called after an accepted bind, while the connection is still bound as the person
+   * @throws ServiceError with a DirectoryFaultCode, if no server took the password or none could judge it; and whatever
+   *   `whenAccepted` throws
    */
-  verifyPassword(dn: string, password: string): Promise<BindResult>;
+  verifyPassword(dn: string, password: string, whenAccepted?: (own: OwnEntry) => Promise<void>): Promise<BindResult>;
   /**
    * The DN of the only entry with this unique id; of several, the one with the stored DN, if that is given. null if
-   * that leaves none. Ids match as in `locate`.
-   * @throws ServiceError with a DirectoryFaultCode
+   * there is none, proven by an entry that the same reader finds by its id. Ids match as in `locate`.
+   * @param idAttribute null: the attribute that this directory's ids are read from
+   * @throws ServiceError with a DirectoryFaultCode; `readRefused` if the reader finds nobody, which proves nothing
    */
-  findDn(id: string, idAttribute: string, storedDn?: string): Promise<string | null>;
+  findDn(id: string, idAttribute: string | null, storedDn?: string): Promise<string | null>;
+  /**
+   * The entries in scope that may have this user name, a few at most: `mapEntry` decides.
+   * @throws ServiceError with a DirectoryFaultCode, also if the answer is incomplete
+   */
+  searchByName(userName: string): Promise<NamedEntries>;
+  /**
+   * Tries the kept connections that have been idle for more than five seconds, for at most a second, and drops those
+   * that do not answer, so that the next call does not wait for them. Never throws.
+   */
+  checkIdle(): Promise<void>;
   /** Tests the settings in stages. Never throws for any fault of a directory; ends within `limitMs`. */
   test(limitMs: number): Promise<DirectoryTest>;
   /** Closes every kept connection. */

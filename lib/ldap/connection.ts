@@ -17,6 +17,7 @@ import {
   ExtendedRequest,
   type Filter as SearchFilter,
   PagedResultsControl,
+  PresenceFilter,
   type SearchEntry,
   SearchRequest,
 } from 'ldapts';
@@ -31,6 +32,10 @@ const START_TLS_OID = '1.3.6.1.4.1.1466.20037'; // RFC 4511 section 4.14
 
 /** Certificates read from a chain, at most. */
 const MAX_CHAIN = 10;
+
+/** How long one of several addresses is tried before the next one (RFC 8305 section 5, with time for slow links). */
+const MIN_ATTEMPT_MS = 250;
+const MAX_ATTEMPT_MS = 1000;
 
 /** A search request (RFC 4511 section 4.5.1). */
 export interface Search {
@@ -68,6 +73,8 @@ export interface PeerCertificate {
 export interface Connection {
   /** The server, as written in the settings. */
   readonly server: string;
+  /** The IP address in use. */
+  readonly address: string;
   /** The IP address and port in use, IPv6 in brackets. */
   readonly endpoint: string;
   /** null without encryption. */
@@ -83,6 +90,8 @@ export interface Connection {
   bind(name: string, password: string, withinMs: number, controls?: readonly Control[]): Promise<Answer>;
   /** Passes on each entry as it arrives, so entries received before a failure count. */
   search(search: Search, withinMs: number, onEntry: (entry: SearchEntry) => void): Promise<Answer>;
+  /** Asks for a part of the root DSE. Whether any answer came, whatever it was; if none came, it is destroyed. */
+  probe(withinMs: number): Promise<boolean>;
   /** Unbinds and closes the socket. Pending requests fail. */
   close(): Promise<void>;
   /** Closes the socket at once, without an unbind. Pending requests fail. */
@@ -106,13 +115,16 @@ export const resolveServer: Resolve = async (address, withinMs) => {
 
 /**
  * A TCP connection to the first address that answers.
+ * @param onFailed called for each address that was given up before another one answered
  * @throws ServiceError connectionRefused, connectionTimeout, connectionLost
  */
 export async function connectServer(
   address: ServerAddress,
   addresses: readonly LookupAddress[],
   withinMs: number,
+  onFailed: (address: string) => void = () => {},
 ): Promise<net.Socket> {
+  const attemptMs = Math.max(MIN_ATTEMPT_MS, Math.min(MAX_ATTEMPT_MS, Math.floor(withinMs / addresses.length)));
   const socket = net.connect({
     host: address.host,
     port: address.port,
@@ -120,9 +132,10 @@ export async function connectServer(
     keepAlive: true,
     keepAliveInitialDelay: 30_000,
     autoSelectFamily: true,
-    autoSelectFamilyAttemptTimeout: 1000,
+    autoSelectFamilyAttemptTimeout: attemptMs,
     lookup: (_host, _options, answer) => answer(null, [...addresses]),
   });
+  socket.on('connectionAttemptFailed', onFailed).on('connectionAttemptTimeout', onFailed);
   try {
     await within(once(socket, 'connect'), withinMs, () => connectionTimeout(address.name, withinMs));
   } catch (error) {
@@ -237,9 +250,11 @@ export function formatEndpoint(address: string, port: number): string {
 
 function speakLdap(socket: net.Socket, server: string, certificate: PeerCertificate | null): Connection {
   const conversation = startConversation(socket, server);
+  const address = socket.remoteAddress ?? '';
   return {
     server,
-    endpoint: formatEndpoint(socket.remoteAddress ?? '', socket.remotePort ?? 0),
+    address,
+    endpoint: formatEndpoint(address, socket.remotePort ?? 0),
     certificate,
     get requests() {
       return conversation.sent;
@@ -268,6 +283,22 @@ function speakLdap(socket: net.Socket, server: string, certificate: PeerCertific
         controls,
       });
       return conversation.send(request, withinMs, 'a search', onEntry);
+    },
+    async probe(withinMs) {
+      const request = new SearchRequest({
+        messageId: 0,
+        baseDN: '',
+        scope: 'base',
+        filter: new PresenceFilter({ attribute: 'objectClass' }),
+        attributes: ['1.1'],
+      });
+      try {
+        await conversation.send(request, withinMs, 'a probe');
+        return true;
+      } catch (error) {
+        if (error instanceof ServiceError) return false;
+        throw error;
+      }
     },
     close: () => conversation.close(),
     destroy: () => conversation.fail(connectionLost(server, 'the connection was aborted')),

@@ -9,15 +9,13 @@ import type { ServerAddress } from '../settings/server-address.ts';
 import type { Settings } from '../settings/settings.ts';
 import { bindAdministrator, bindUser } from './bind.ts';
 import { type Connection, openConnection, type Resolve, resolveServer } from './connection.ts';
-import { directoryError, RESULT } from './fault.ts';
-import { matchIds, searchIds } from './id-search.ts';
+import { isServerFault } from './fault.ts';
 import { openOtherViews, type OpenView } from './other-views.ts';
+import { findDnById, readIdOf, searchUserName } from './person-search.ts';
 import { openScope, openView } from './reader.ts';
-import { chooseContext, mayHold, readRootDse, type RootDse } from './root-dse.ts';
-import { chooseScope } from './scope.ts';
-import { onFirstServer, type Patience, rankServers, REST_MS, serverAddress } from './server-ranking.ts';
+import { announcesPolicy, mayHold, readRootDse, type RootDse } from './root-dse.ts';
+import { onFirstServer, orDestroy, type Patience, rankServers, REST_MS, serverAddress } from './server-ranking.ts';
 import { checkDirectory } from './settings-test.ts';
-import { uniqueIdValues } from './unique-id.ts';
 import { keepWarm } from './warm-connection.ts';
 
 /**
@@ -36,39 +34,40 @@ export function openDirectory(
   const operationMs = timeouts.operationSeconds * 1000;
   const connectMs = timeouts.connectSeconds * 1000;
   const ranking = rankServers(servers, now);
+  const ways = { settings: settings.connection, resolve, ranking };
   const addresses = (except: readonly string[] = []): ServerAddress[] =>
     ranking
       .best()
       .filter((name) => !except.includes(name))
       .map((name) => serverAddress(name, settings.connection.encryption));
+  /** Whether a server announces the password policy control to the bind DN, by its name. */
+  const policies = new Map<string, boolean>();
 
-  async function connect(address: ServerAddress, patience: Patience, from = resolve): Promise<Connection> {
-    return openConnection(address, settings.connection, patience.connectMs(), from);
-  }
-
-  async function connectAsAdministrator(
-    address: ServerAddress,
-    patience: Patience,
-  ): Promise<{ connection: Connection; rootDse: RootDse }> {
-    const connection = await connect(address, patience);
-    return orDestroy(connection, async () => ({ connection, rootDse: await introduce(connection, patience) }));
+  /** Whether to send the password policy control. Some servers close the connection on a control they do not know. */
+  async function offersPolicy(connection: Connection, withinMs: number): Promise<boolean> {
+    return (await announcesPolicy(connection, withinMs)) ?? policies.get(connection.server) ?? false;
   }
 
   async function introduce(connection: Connection, { operationMs: withinMs }: Patience): Promise<RootDse> {
-    await bindAdministrator(connection, administrativeDn, password, withinMs());
-    return readRootDse(connection, vendor, withinMs());
+    const policy = await offersPolicy(connection, withinMs());
+    await bindAdministrator(connection, administrativeDn, password, policy, withinMs());
+    const rootDse = await readRootDse(connection, vendor, withinMs());
+    policies.set(connection.server, rootDse.passwordPolicy);
+    return rootDse;
   }
 
   async function openReader(except: readonly string[] = []): Promise<DirectoryReader> {
-    const patience = { connectMs: () => connectMs, operationMs: () => operationMs };
+    const withinMs = (): number => operationMs;
+    const patience = { connectMs: () => connectMs, operationMs: withinMs, lastMs: withinMs };
     return onFirstServer(
       addresses(except),
-      ranking,
+      ways,
       () => patience,
-      async (address) => {
-        const { connection, rootDse } = await connectAsAdministrator(address, patience);
-        const parts = { settings, connection, rootDse, withinMs: patience.operationMs, now };
-        return orDestroy(connection, () => openScope(parts));
+      async (connection) => {
+        const rootDse = await introduce(connection, patience);
+        const reader = await openScope({ settings, connection, rootDse, withinMs, now });
+        ranking.answered(connection);
+        return reader;
       },
     );
   }
@@ -77,8 +76,8 @@ export function openDirectory(
   function viewLike(read: DirectoryReader): OpenView {
     const scope = { ...settings.scope, baseDn: read.baseDn };
     return async (address, only, leftMs) => {
-      const patience = { connectMs: leftMs, operationMs: leftMs };
-      const connection = await connect(address, patience, async () => [only]);
+      const patience = { connectMs: leftMs, operationMs: leftMs, lastMs: leftMs };
+      const connection = await openConnection(address, settings.connection, leftMs(), async () => [only]);
       return orDestroy(connection, async () => {
         const rootDse = await introduce(connection, patience).catch(async (error: unknown) => {
           if (!(error instanceof ServiceError) || error.code !== 'bindRefused') throw error;
@@ -97,9 +96,23 @@ export function openDirectory(
     };
   }
 
-  const login = { addresses, ranking, connectMs, budgetMs: timeouts.loginSeconds * 1000, now };
-  const binds = keepWarm(login, async (address, patience) => ({ connection: await connect(address, patience) }));
-  const lookups = keepWarm(login, rememberRefusal(connectAsAdministrator, now));
+  const login = { ...ways, addresses, connectMs, budgetMs: timeouts.loginSeconds * 1000, now };
+  const binds = keepWarm(login, {
+    // A server that hangs or speaks no LDAP is found out before it gets a password.
+    introduce: async (connection, { operationMs: withinMs }) => ({
+      connection,
+      policy: await offersPolicy(connection, withinMs()),
+    }),
+    // Without an answer, `bindUser` throws only if the password was not sent.
+    afterFault: (fault) => (fault.code === 'connectionLost' ? 'again' : isServerFault(fault) ? 'elsewhere' : 'stop'),
+  });
+  const refusal = rememberRefusal(now);
+  const lookups = keepWarm(login, {
+    introduce: (connection, patience) =>
+      refusal(async () => ({ connection, rootDse: await introduce(connection, patience) })),
+    // The server may have forgotten the bind. Active Directory then answers 000004DC, and others find nobody.
+    afterFault: (fault) => (fault.code === 'operationTimeout' ? 'elsewhere' : 'again'),
+  });
 
   return {
     openReader,
@@ -107,31 +120,33 @@ export function openDirectory(
       const all = servers.map((name) => serverAddress(name, settings.connection.encryption));
       return openOtherViews(all, read.identity, { resolve, open: viewLike(read) }, connectMs);
     },
-    async verifyPassword(dn, userPassword): Promise<BindResult> {
+    async verifyPassword(dn, userPassword, whenAccepted): Promise<BindResult> {
       // Neither may reach the server. It could resolve a name that is not a DN in its own way, and could accept a bind
       // with an empty password (RFC 4513 section 5.1.2).
       if (userPassword === '' || !beginsAsDn(dn)) return { kind: 'rejected', reason: 'invalidCredentials' };
-      return binds.use(({ connection }, withinMs) => bindUser(connection, dn, userPassword, withinMs()));
-    },
-    findDn(id, idAttribute, storedDn) {
-      return lookups.use(async ({ connection, rootDse }, withinMs) => {
-        const { baseDn } = chooseScope(settings, rootDse, connection.server);
-        if (uniqueIdValues(idAttribute, id).length === 0) return null;
-        const context = { baseDn: chooseContext(baseDn, rootDse), depth: 'sub', filter: null } as const;
-        const holders = await searchIds(connection, [id], context, idAttribute, withinMs());
-        const { found, strangers } = matchIds([id], holders);
-        // The server compares ids differently, or hides them. Then an id that was not found proves nothing.
-        if (strangers.size > 0) {
-          throw directoryError(
-            `${connection.server}: a search by ${idAttribute} returned entries that were not requested`,
-            RESULT.success,
-          );
+      let broken: { readonly error: unknown } | null = null;
+      const result = await binds.use(async ({ connection, policy }, { lastMs }) => {
+        const bound = await bindUser(connection, dn, userPassword, policy, lastMs());
+        if (bound.kind !== 'accepted' || whenAccepted === undefined) return bound;
+        try {
+          await whenAccepted({ readId: (idAttribute) => readIdOf(connection, dn, idAttribute, lastMs()) });
+        } catch (error) {
+          // No other server may get a password that was accepted.
+          broken = { error };
         }
-        const dns = (found.get(id) ?? []).map(({ dn }) => dn);
-        if (dns.length < 2) return dns[0] ?? null;
-        // An id that was given to a second entry by mistake says nothing about the first one, which is where it was.
-        return dns.find((dn) => dn.toLowerCase() === storedDn?.toLowerCase()) ?? null;
+        return bound;
       });
+      if (broken !== null) throw (broken as { readonly error: unknown }).error;
+      return result;
+    },
+    findDn: (id, idAttribute, storedDn) =>
+      lookups.use((held, { operationMs: withinMs }) =>
+        findDnById({ ...held, settings, withinMs, now }, id, idAttribute, storedDn),
+      ),
+    searchByName: (userName) =>
+      lookups.use((held, { operationMs: withinMs }) => searchUserName({ ...held, settings, withinMs, now }, userName)),
+    async checkIdle() {
+      await Promise.all([binds.checkIdle(), lookups.checkIdle()]);
     },
     test: (limitMs) => checkDirectory(settings, password, now, limitMs),
     async close() {
@@ -144,29 +159,15 @@ export function openDirectory(
  * After a refused bind, repeats the fault for a minute instead of trying again. Servers lock accounts after a few
  * failures; if every login tried again, strangers could lock the account of the bind DN.
  */
-function rememberRefusal<Arguments extends unknown[], T>(
-  open: (...args: Arguments) => Promise<T>,
-  now: () => Date,
-): (...args: Arguments) => Promise<T> {
-  let refusal: { readonly error: ServiceError; readonly until: number } | null = null;
-  return async (...args) => {
-    if (refusal !== null && now().getTime() < refusal.until) throw refusal.error;
+function rememberRefusal(now: () => Date): <T>(bind: () => Promise<T>) => Promise<T> {
+  let refusal: { readonly error: ServiceError; readonly atMs: number } | null = null;
+  return async (bind) => {
+    if (refusal !== null && Math.abs(now().getTime() - refusal.atMs) < REST_MS) throw refusal.error;
     try {
-      return await open(...args);
+      return await bind();
     } catch (error) {
-      if (error instanceof ServiceError && error.code === 'bindRefused') {
-        refusal = { error, until: now().getTime() + REST_MS };
-      }
+      if (error instanceof ServiceError && error.code === 'bindRefused') refusal = { error, atMs: now().getTime() };
       throw error;
     }
   };
-}
-
-async function orDestroy<T>(connection: Connection, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    connection.destroy();
-    throw error;
-  }
 }

@@ -10,11 +10,13 @@ import { withoutControls } from '../printable.ts';
 export const RESULT = {
   success: 0,
   operationsError: 1,
+  protocolError: 2,
   timeLimitExceeded: 3,
   sizeLimitExceeded: 4,
   strongerAuthRequired: 8,
   referral: 10,
   adminLimitExceeded: 11,
+  unavailableCriticalExtension: 12,
   confidentialityRequired: 13,
   noSuchAttribute: 16,
   constraintViolation: 19,
@@ -26,6 +28,8 @@ export const RESULT = {
   busy: 51,
   unavailable: 52,
   unwillingToPerform: 53,
+  loopDetect: 54,
+  other: 80,
 } as const;
 
 /** A search that ends with one of these results has returned only a part of the entries. */
@@ -46,13 +50,30 @@ export function describeResult(status: number, diagnostic: string): string {
   return words === '' ? code : `${code}: ${words}`;
 }
 
+/** The results that say more of the server that sent them than of the request: another server may do better. */
+const TROUBLE: ReadonlySet<number> = new Set([
+  RESULT.operationsError,
+  RESULT.protocolError,
+  RESULT.timeLimitExceeded,
+  RESULT.adminLimitExceeded,
+  RESULT.unavailableCriticalExtension,
+  RESULT.busy,
+  RESULT.unavailable,
+  RESULT.unwillingToPerform,
+  RESULT.loopDetect,
+  RESULT.other,
+]);
+
+/** The fault of a result in TROUBLE. */
+class ServerTrouble extends ServiceError {}
+
 /**
  * Whether another server of the same directory may succeed. A refused bind or an unknown base fails on every server,
  * and trying a wrong password on each of them would lock the account.
  */
 export function isServerFault(error: unknown): error is ServiceError {
   if (!(error instanceof ServiceError)) return false;
-  return error.retryable || SERVER_FAULTS.has(error.code);
+  return error.retryable || error instanceof ServerTrouble || SERVER_FAULTS.has(error.code);
 }
 
 const SERVER_FAULTS: ReadonlySet<string> = new Set<DirectoryFaultCode>([
@@ -208,15 +229,21 @@ export function administratorBindFault(
     case RESULT.noSuchAttribute:
     case RESULT.constraintViolation:
     case RESULT.insufficientAccessRights:
+      return bindRefused(what, reason);
     case RESULT.unwillingToPerform:
-      return new ServiceError('bindRefused', what, {
-        advice:
-          (reason && BIND_ADVICE[reason]) ??
-          'Check the bind DN and its password, and whether the account is locked or has expired.',
-      });
+      // Only the message can blame the account. Without one, the server is in trouble.
+      return reason === null ? resultFault(status, what) : bindRefused(what, reason);
     default:
       return resultFault(status, what);
   }
+}
+
+function bindRefused(what: string, reason: RejectionReason | null): ServiceError {
+  return new ServiceError('bindRefused', what, {
+    advice:
+      (reason && BIND_ADVICE[reason]) ??
+      'Check the bind DN and its password, and whether the account is locked or has expired.',
+  });
 }
 
 /**
@@ -241,7 +268,7 @@ export function searchFault(status: number, diagnostic: string, server: string, 
     case RESULT.sizeLimitExceeded:
     case RESULT.timeLimitExceeded:
     case RESULT.adminLimitExceeded:
-      return new ServiceError('readRefused', what, {
+      return new (TROUBLE.has(status) ? ServerTrouble : ServiceError)('readRefused', what, {
         advice: 'Give the bind DN the right to read the base, and limits high enough to read all of it.',
       });
     default:
@@ -263,9 +290,12 @@ export function encryptionRequired(what: string): ServiceError {
   });
 }
 
-/** Any other result that is a fault of the server. Retryable only for `busy` and `unavailable`. */
-export function directoryError(what: string, status: number): ServiceError {
-  return new ServiceError('directoryError', what, {
+/**
+ * Any other result that is a fault of the server. Retryable only for `busy` and `unavailable`.
+ * @param movesOn whether another server may do better; default: by the result
+ */
+export function directoryError(what: string, status: number, movesOn = TROUBLE.has(status)): ServiceError {
+  return new (movesOn ? ServerTrouble : ServiceError)('directoryError', what, {
     retryable: status === RESULT.busy || status === RESULT.unavailable,
     advice: "Look up the result code and the message in the server's documentation, and check the server's log.",
   });

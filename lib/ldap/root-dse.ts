@@ -89,6 +89,26 @@ export async function readRootDse(connection: Connection, vendor: Vendor | '', w
   return interpret(vendor, (name) => attributes.get(name.toLowerCase()) ?? []);
 }
 
+/**
+ * Whether the server announces the password policy control, before anybody is bound; null if it does not show that to
+ * strangers. Any other answer proves that the server speaks LDAP and is well.
+ * @throws ServiceError connectionLost, operationTimeout, notLdap or directoryError
+ */
+export async function announcesPolicy(connection: Connection, withinMs: number): Promise<boolean | null> {
+  let controls: readonly string[] = [];
+  const { status, diagnostic } = await connection.search(
+    { baseDn: '', scope: 'base', filter: EVERYTHING, attributes: ['supportedControl'] },
+    withinMs,
+    ({ attributes }) => {
+      controls = attributes.flatMap(({ values }) => values.map(String));
+    },
+  );
+  if (status === RESULT.busy || status === RESULT.unavailable) {
+    throw searchFault(status, diagnostic, connection.server, 'the search for the root DSE');
+  }
+  return controls.length === 0 ? null : controls.includes(PASSWORD_POLICY_OID);
+}
+
 function readAttributes(entry: SearchEntry, into: Map<string, readonly string[]>): void {
   for (const { type, values } of entry.attributes) into.set(type.toLowerCase(), values.map(String));
 }

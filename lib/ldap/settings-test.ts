@@ -22,8 +22,9 @@ import {
 } from './connection.ts';
 import { makeEntryReading } from './entry.ts';
 import { isServerFault } from './fault.ts';
+import { proveSight } from './person-search.ts';
 import { readScope } from './reading/paged.ts';
-import { identifyServer, readRootDse, type RootDse } from './root-dse.ts';
+import { announcesPolicy, chooseContext, identifyServer, readRootDse, type RootDse } from './root-dse.ts';
 import { readSchema } from './schema.ts';
 import { chooseScope, EVERYBODY, findIdSource, probe, type Scope } from './scope.ts';
 import { serverAddress } from './server-ranking.ts';
@@ -149,7 +150,10 @@ export async function checkDirectory(
     }
     await stage(
       'bind',
-      () => bindAdministrator(open, administrativeDn, password, operationMs()),
+      async () => {
+        const policy = await announcesPolicy(open, operationMs());
+        await bindAdministrator(open, administrativeDn, password, policy ?? false, operationMs());
+      },
       () => (administrativeDn === '' ? 'bound anonymously' : `bound as ${administrativeDn}`),
     );
     const rootDse = await stage(
@@ -185,6 +189,10 @@ export async function checkDirectory(
       'attributes',
       async () => {
         const idSource = await findIdSource(open, scope, tried.mapping.uniqueId, rootDse, operationMs);
+        if (idSource.knownId !== null) {
+          const context = { baseDn: chooseContext(scope.baseDn, rootDse), depth: 'sub', filter: null } as const;
+          await proveSight(open, context, idSource.attribute, idSource.knownId, operationMs());
+        }
         const filter = statusFilter(scope, rootDse.certainStatus?.objectClass);
         const entries = await probe(open, { ...scope, filter }, facts.statusAttributes, operationMs());
         const schema = await readSchema(open, rootDse, operationMs());
@@ -202,6 +210,8 @@ export async function checkDirectory(
         return { idSource, schema, status: facts.statusAttributes.map((name) => ({ name, seen: isSeen(name) })) };
       },
       (found) => describeAttributes(found.idSource.attribute, found.idSource.knownId !== null, found.status),
+      // Whoever is not seen is taken for absent, and nobody can log in.
+      (found) => found.idSource.knownId !== null,
     );
     server = {
       ...server,
@@ -299,7 +309,12 @@ function describeRootDse(rootDse: RootDse): string {
 function describeAttributes(id: string, isKnown: boolean, status: TestedServer['statusAttributes']): string {
   const seen = status.filter((one) => one.seen).map(({ name }) => name);
   const unseen = status.filter((one) => !one.seen).map(({ name }) => name);
-  if (!isKnown) return `no entry in scope has a readable ${id}`;
+  if (!isKnown) {
+    return (
+      `no entry in scope has a readable ${id}. ` +
+      'Check base DN, depth and filter, and the right of the bind DN to read that attribute.'
+    );
+  }
   const notSeen =
     unseen.length === 0
       ? ''

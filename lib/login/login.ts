@@ -1,40 +1,52 @@
 /**
- * The login: turns a user name and a password into an outcome, or a fault if the directory does not answer. Knows
- * neither LDAP nor DynamoDB. The password goes to the bind or the hash and nowhere else.
+ * The login: turns a user name and a password into an outcome, or a fault if nobody can tell. Knows neither LDAP nor
+ * DynamoDB. The password goes to the bind or the hash and nowhere else.
  *
- * Unknown, disabled and unprivileged users cost the same steps as a wrong password, so that the response time reveals
- * nothing.
+ * Unknown, disabled and unprivileged users cost the same steps as a wrong password, with one hash at most, and every
+ * refusal after a look at the password is given at an even time: neither tells which names exist nor where their
+ * passwords are kept.
  */
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.ts';
-import { within } from '../deadline.ts';
 import type { CurrentDirectory } from '../directory/current-directory.ts';
-import type { BindResult, Directory, RejectionReason } from '../directory/directory.ts';
+import type { PasswordState, RejectionReason } from '../directory/directory.ts';
+import { mapEntry } from '../directory/mapping.ts';
 import { ServiceError } from '../errors.ts';
-import { type MappingSettings, ROOT_BASE } from '../settings/settings.ts';
+import { type MappingSettings, ROOT_BASE, type Settings } from '../settings/settings.ts';
 import { DECOY_HASH, MAX_PASSWORD_BYTES, verifyPasswordHash } from '../user/password.ts';
 import { mayLogIn } from '../user/privilege.ts';
 import { parseUserName } from '../user/user-name.ts';
 import type { DirectoryLink, PublicUser, User } from '../user/user.ts';
-import { isContested, toPublicUser } from '../user/user.ts';
-import type { Attempts, LoginStore } from './login-store.ts';
-import { addFailure, countsAsFailure, FAILURES_KEPT_MS } from './throttle.ts';
+import { isContested, linkKey, nameKeyOf, toPublicUser } from '../user/user.ts';
+import type { LoginAttempts, LoginStore } from './login-store.ts';
+import { countsAsFailure, createThrottle, type Verdict } from './throttle.ts';
+import { type Seek, type SoughtEntry, verifyInDirectory } from './verification.ts';
 
-/** The outcome of a login. `retryAfterSeconds` comes with `throttled`. */
+/**
+ * The outcome of a login. `accepted` carries what the directory says of the password, if it says anything.
+ * `retryAfterSeconds` comes with `throttled`.
+ */
 export type LoginOutcome =
-  | { readonly outcome: 'accepted'; readonly user: PublicUser }
+  | ({ readonly outcome: 'accepted'; readonly user: PublicUser } & PasswordState)
   | { readonly outcome: 'rejected'; readonly reason: RejectionReason; readonly retryAfterSeconds?: number };
 
 /** The login, as a service. */
 export interface Login {
   /**
-   * Verifies the password and counts failures.
-   * @throws ServiceError `directoryUnavailable`, which never counts as a failed attempt
+   * Verifies the password and counts failures. A refusal after a look at the password is given when the next 500 ms
+   * since `began` are over; everything else at once.
+   *
+   * @param source where the attempt comes from, in the words of the caller: a source that the user has logged in from
+   *   lately is not held up by what others do; null = nothing is known
+   * @param began when the caller began to work on this attempt; default: now
+   * @throws ServiceError `directoryUnavailable`, also after too many attempts without an answer; `storeUnavailable`
    */
-  logIn(userName: string, password: string): Promise<LoginOutcome>;
+  logIn(userName: string, password: string, source?: string | null, began?: Date): Promise<LoginOutcome>;
+  /** Waits until an attempt that began at this time may be refused by the caller, as `logIn` itself would wait. */
+  pauseBeforeRefusal(began: Date): Promise<void>;
   /**
-   * The outcome that logIn would return, without reading or counting attempts. @throws ServiceError
-   * `directoryUnavailable`
+   * The outcome that logIn would return, at once and without reading or counting attempts. @throws ServiceError
+   * `directoryUnavailable`, `storeUnavailable`
    */
   checkPassword(userName: string, password: string): Promise<LoginOutcome>;
 }
@@ -44,35 +56,61 @@ export interface LoginPorts {
   readonly logins: LoginStore;
   readonly directory: CurrentDirectory;
   readonly clock: Clock;
+  /** Waits for so many milliseconds. */
+  readonly pause: (ms: number) => Promise<void>;
 }
 
-/** Creates the login on its ports. */
-export function createLogin({ logins, directory, clock }: LoginPorts): Login {
-  async function logIn(typed: string, password: string): Promise<LoginOutcome> {
-    if (!isConceivable(typed, password)) return rejected('invalidCredentials');
-    const { userName, user, attempts } = await find(typed);
-    const waitMs = attempts === null ? 0 : Date.parse(attempts.blockedUntil) - clock.now().getTime();
-    if (waitMs > 0) return throttled(waitMs);
+/** Refusals are given at multiples of this time. */
+const EVEN_TIME_MS = 500;
 
-    // A name with failures reserves its attempt in advance, so that parallel guesses see each other. The first attempts
-    // at a name without failures do not: they are limited by the number of instances, and all of them are counted.
-    const claimed = attempts && addFailure(attempts, clock.now());
-    if (attempts && claimed && !(await logins.setAttempts(userName, attempts, claimed))) return throttled(1_000);
-    const giveBack = async (): Promise<void> => {
-      if (attempts && claimed) await logins.setAttempts(userName, claimed, attempts);
-    };
-    try {
-      const outcome = await verify(user, password);
-      if (outcome.outcome === 'accepted') {
-        if (attempts) await logins.clearAttempts(userName);
-      } else if (countsAsFailure(outcome.reason) && (user === null || !isContested(user))) {
-        if (!claimed) await logins.countFailure(userName, new Date(clock.now().getTime() + FAILURES_KEPT_MS));
-      } else await giveBack();
-      return outcome;
-    } catch (error) {
-      await giveBack();
-      throw error;
+/** What a look at the password has shown, and what the attempt costs. */
+type Judgement =
+  | { readonly kind: 'outcome'; readonly outcome: LoginOutcome; readonly verdict: Verdict }
+  | { readonly kind: 'fault'; readonly fault: ServiceError; readonly verdict: Verdict };
+
+/** Creates the login on its ports. */
+export function createLogin({ logins, directory, clock, pause }: LoginPorts): Login {
+  const throttle = createThrottle({ logins, clock, newId: randomUUID });
+
+  async function logIn(
+    typed: string,
+    password: string,
+    source: string | null = null,
+    began = clock.now(),
+  ): Promise<LoginOutcome> {
+    if (!isConceivable(typed, password)) return rejected('invalidCredentials');
+    const warm = checkIdleConnections();
+    const { userName, user, attempts } = await find(typed, source);
+    // Nobody can tell whose password would be right, so none is tried and nothing is counted.
+    if (user !== null && isContested(user)) {
+      await pauseBeforeRefusal(began);
+      return rejected(standingOf(user)!);
     }
+    const admission = await throttle.admit({ userName, user, source, found: attempts });
+    if (admission.kind === 'throttled') return throttled(admission.waitMs);
+    if (admission.kind === 'unavailable') throw silent();
+    const judgement = await judge(user, password, warm).catch(async (error: unknown) => {
+      // Whatever has happened to the password before a mistake in the code: it may have been a guess.
+      await admission.settle(error instanceof ServiceError ? 'notCounted' : 'unanswered');
+      throw error;
+    });
+    await admission.settle(judgement.verdict);
+    if (judgement.kind === 'fault') throw judgement.fault;
+    if (judgement.outcome.outcome === 'rejected') await pauseBeforeRefusal(began);
+    return judgement.outcome;
+  }
+
+  async function pauseBeforeRefusal(began: Date): Promise<void> {
+    const spent = (clock.now().getTime() - began.getTime()) % EVEN_TIME_MS;
+    // Negative if the clock was set back in between.
+    await pause(EVEN_TIME_MS - (spent < 0 ? spent + EVEN_TIME_MS : spent));
+  }
+
+  /** Runs beside the look at the store. Its faults are those of the login itself, which meets them again. */
+  async function checkIdleConnections(): Promise<void> {
+    try {
+      await (await directory.get())?.directory.checkIdle();
+    } catch {}
   }
 
   /**
@@ -80,86 +118,74 @@ export function createLogin({ logins, directory, clock }: LoginPorts): Login {
    * `DOMAIN\name` can only mean the directory user `name`, and shares its count: other domains in front give no further
    * guesses.
    */
-  async function find(typed: string): Promise<{ userName: string; user: User | null; attempts: Attempts | null }> {
-    const exact = await logins.find(typed);
+  async function find(
+    typed: string,
+    source: string | null,
+  ): Promise<{ userName: string; user: User | null; attempts: LoginAttempts }> {
+    const exact = await logins.find(typed, source);
     if (exact.user !== null || !typed.includes('\\')) return { userName: typed, ...exact };
     const current = await directory.get();
     const userName = current && withoutDomain(typed, current.stored.settings.mapping);
     if (userName === null) return { userName: typed, ...exact };
-    const { user, attempts } = await logins.find(userName);
+    const { user, attempts } = await logins.find(userName, source);
     return { userName, user: user?.authentication === 'directory' ? user : null, attempts };
   }
 
-  async function verify(user: User | null, password: string): Promise<LoginOutcome> {
+  /** `warm`: when idle connections have been tried, which a bind waits for. */
+  async function judge(user: User | null, password: string, warm: Promise<void>): Promise<Judgement> {
     const standing = standingOf(user);
-    const result =
-      user?.authentication === 'integrated' ? await verifyHash(user, password) : await bindAs(user, standing, password);
-    // The user's standing comes first: an administrator's decision is reported whatever the password was.
-    if (standing !== null) return rejected(standing);
-    if (result.kind === 'rejected') return rejected(result.reason);
-    return { outcome: 'accepted', user: toPublicUser(user!) };
-  }
-
-  async function bindAs(user: User | null, standing: RejectionReason | null, password: string): Promise<BindResult> {
+    if (user?.authentication === 'integrated') {
+      const isRight = await verifyHash(user.passwordHash, password);
+      // The user's standing comes first: an administrator's decision is reported whatever the password was.
+      return standing === null && isRight ? accepted(user) : refused(standing ?? 'invalidCredentials');
+    }
     const current = await directory.get();
     if (current === null) {
-      if (user === null) return await verifyHash(null, password);
-      throw new ServiceError('directoryUnavailable', 'no directory is configured');
+      if (user !== null) return faulty(new ServiceError('directoryUnavailable', 'no directory is configured'));
+      await verifyHash(null, password);
+      return refused('invalidCredentials');
     }
-    const { connection, scope } = current.stored.settings;
-    const link = (standing === null ? user?.directory : null) ?? decoyLink(scope.baseDn);
-    const limitMs = connection.timeouts.loginSeconds * 1_000;
-    const verifying = async (): Promise<BindResult> => {
-      let verified = await verifyLink(current.directory, user, link, password);
-      // The settings may have been corrected since they were read.
-      const renewed = verified.fault !== null && (await directory.refresh()) ? await directory.get() : null;
-      if (renewed !== null) verified = await verifyLink(renewed.directory, user, link, password);
-      if (verified.result === null) throw unavailable(verified.fault);
-      return verified.result;
-    };
-    return await within(verifying(), limitMs, () => tooLate(limitMs));
+    await warm;
+    const seek = standing === null ? seekEntry(user!) : seekNobody;
+    const verified = await verifyInDirectory(directory, current, seek, password);
+    if (verified.kind === 'unknown') {
+      const mayBeGuess = verified.sent === 'rejected' || verified.sent === 'unanswered';
+      return faulty(verified.fault, mayBeGuess ? 'unanswered' : 'notCounted');
+    }
+    if (standing !== null) return refused(standing);
+    if (verified.kind === 'rejected') return refused(verified.reason);
+    const proven = await keepLink(user!, verified.sought);
+    return proven === null ? refused('invalidCredentials') : accepted(proven, verified.state);
   }
 
   /**
-   * Binds as the stored DN and, at the same time, looks up the person's current DN. The bind alone proves nothing: the
-   * stored DN may now belong to somebody else. And most servers answer an unknown DN like a wrong password, so only the
-   * unique id shows that a person has moved.
+   * Stores what the login has found out about the user's entry.
+   * @returns null if the entry turns out to be another user's
    */
-  async function verifyLink(
-    open: Directory,
-    user: User | null,
-    link: DirectoryLink,
-    password: string,
-  ): Promise<Verification> {
-    const [bound, place] = await Promise.allSettled([
-      open.verifyPassword(link.dn, password),
-      open.findDn(link.id, link.idAttribute, link.dn),
-    ]);
-    if (bound.status === 'rejected') return { result: null, fault: faultOf(bound.reason) };
-    const result = bound.value;
-    // Nobody knows now whose DN this is. A rejection stands, because otherwise passwords could be guessed without a
-    // count; an accepted bind does not.
-    if (place.status === 'rejected')
-      return { result: result.kind === 'accepted' ? null : result, fault: faultOf(place.reason) };
-    const dn = place.value;
-    if (user === null || dn === null) return { result: INVALID, fault: null };
-    // Letter case alone: a server may keep apart what any other folding joins. A needless second bind does no harm.
-    if (dn.toLowerCase() === link.dn.toLowerCase()) return { result, fault: null };
-    try {
-      const moved = await open.verifyPassword(dn, password);
-      if (moved.kind === 'accepted') await logins.rememberDn(user, dn);
-      return { result: moved, fault: null };
-    } catch (error) {
-      return { result: null, fault: faultOf(error) };
+  async function keepLink(user: User, { id, idAttribute, dn }: SoughtEntry): Promise<User | null> {
+    if (user.directory !== null) {
+      if (dn !== user.directory.dn) await logins.rememberDn(user, dn);
+      return user;
     }
+    if (idAttribute === null) return null;
+    const link: DirectoryLink = { id, idAttribute, dn, missingSince: null };
+    await logins.linkUser(user, link);
+    // Another login, or a run, may have linked the user to the same entry at the same moment.
+    const { user: linked } = await logins.find(user.storedKey ?? user.userName, null);
+    const isOwn = linked?.id === user.id && linked.directory !== null && linkKey(linked.directory) === linkKey(link);
+    return isOwn && standingOf(linked) === null ? linked : null;
   }
 
   return {
     logIn,
+    pauseBeforeRefusal,
     async checkPassword(typed, password) {
       if (!isConceivable(typed, password)) return rejected('invalidCredentials');
-      const { user } = await find(typed);
-      return await verify(user, password);
+      const { user } = await find(typed, null);
+      if (user !== null && isContested(user)) return rejected(standingOf(user)!);
+      const judgement = await judge(user, password, checkIdleConnections());
+      if (judgement.kind === 'fault') throw judgement.fault;
+      return judgement.outcome;
     },
   };
 }
@@ -176,18 +202,36 @@ export function withoutDomain(typed: string, { userName }: Pick<MappingSettings,
   return name !== undefined && parseUserName(name).kind === 'userName' ? name : null;
 }
 
-interface Verification {
-  /** null if there is no answer. */
-  readonly result: BindResult | null;
-  readonly fault: ServiceError | null;
+/** The entry of a user who may log in. */
+function seekEntry(user: User): Seek {
+  const { directory, privileges } = user;
+  if (directory !== null) return async () => directory;
+  // Whoever can give a directory entry an administrator's name must not become one: only runs link administrators.
+  return privileges.includes('admin') ? seekNobody : seekByName(user);
 }
 
-const INVALID: BindResult = { kind: 'rejected', reason: 'invalidCredentials' };
+/** An entry that exists in no directory. */
+const seekNobody: Seek = async ({ stored }) => nobody(stored.settings);
 
-/** @throws any error that is not a fault of the directory */
-function faultOf(error: unknown): ServiceError {
-  if (error instanceof ServiceError && error.code !== 'storeUnavailable') return error;
-  throw error;
+/**
+ * The entry that a run would link the user to, who was made by hand: the only one that maps to the user's name. Nobody
+ * if there are several, or if the directory marks it as disabled.
+ */
+function seekByName(user: User): Seek {
+  return async ({ directory, stored: { settings } }) => {
+    const { idAttribute, entries } = await directory.searchByName(user.userName);
+    const namesakes = entries
+      .map((entry) => mapEntry(entry, settings.mapping, settings.options.disabledUsers))
+      .filter((mapped) => (mapped.kind === 'person' ? mapped.person : mapped.skipped).nameKey === nameKeyOf(user));
+    const [only] = namesakes;
+    if (namesakes.length > 1 || only?.kind !== 'person' || only.person.disabled) return nobody(settings);
+    return { id: only.person.directoryId, idAttribute, dn: only.person.dn };
+  };
+}
+
+function nobody({ scope: { baseDn } }: Settings): SoughtEntry {
+  const id = randomUUID();
+  return { id, idAttribute: null, dn: baseDn === '' || baseDn === ROOT_BASE ? `cn=${id}` : `cn=${id},${baseDn}` };
 }
 
 /**
@@ -207,21 +251,28 @@ function standingOf(user: User | null): RejectionReason | null {
   return mayLogIn(user.privileges) ? null : 'notPermitted';
 }
 
-/** Takes as long for a user without a password as for a wrong password. */
-async function verifyHash(user: User | null, password: string): Promise<BindResult> {
-  const matches = await verifyPasswordHash(user?.passwordHash ?? DECOY_HASH, password);
-  return matches && user?.passwordHash ? { kind: 'accepted' } : INVALID;
+/** Takes as long where there is no password as for a wrong one. */
+async function verifyHash(hash: string | null, password: string): Promise<boolean> {
+  const matches = await verifyPasswordHash(hash ?? DECOY_HASH, password);
+  return matches && hash !== null;
 }
 
-/** A link to an entry that exists in no directory. */
-function decoyLink(baseDn: string): DirectoryLink {
-  const id = randomUUID();
-  return {
-    id,
-    idAttribute: 'entryuuid',
-    dn: baseDn === '' || baseDn === ROOT_BASE ? `cn=${id}` : `cn=${id},${baseDn}`,
-    missingSince: null,
-  };
+function accepted(user: User, state: PasswordState = {}): Judgement {
+  return { kind: 'outcome', outcome: { outcome: 'accepted', user: toPublicUser(user), ...state }, verdict: 'accepted' };
+}
+
+function refused(reason: RejectionReason): Judgement {
+  return { kind: 'outcome', outcome: rejected(reason), verdict: countsAsFailure(reason) ? 'refused' : 'notCounted' };
+}
+
+function faulty(cause: ServiceError, verdict: Verdict = 'notCounted'): Judgement {
+  const { message, advice } = cause;
+  const fault = new ServiceError('directoryUnavailable', message, {
+    cause,
+    retryable: true,
+    ...(advice !== undefined && { advice }),
+  });
+  return { kind: 'fault', fault, verdict };
 }
 
 function rejected(reason: RejectionReason): LoginOutcome {
@@ -232,13 +283,13 @@ function throttled(waitMs: number): LoginOutcome {
   return { outcome: 'rejected', reason: 'throttled', retryAfterSeconds: Math.ceil(waitMs / 1_000) };
 }
 
-function tooLate(limitMs: number): ServiceError {
-  return new ServiceError('directoryUnavailable', `the directory did not answer within ${limitMs} ms`, {
-    retryable: true,
-  });
-}
-
-function unavailable(cause: ServiceError | null): ServiceError {
-  const { message, advice } = cause ?? { message: 'the directory did not answer', advice: undefined };
-  return new ServiceError('directoryUnavailable', message, { cause, retryable: true, ...(advice && { advice }) });
+function silent(): ServiceError {
+  return new ServiceError(
+    'directoryUnavailable',
+    'the directory left too many logins with this user name unanswered; for up to 15 minutes no password is sent',
+    {
+      advice: 'Find out why the directory does not answer; the faults of the earlier logins name it.',
+      retryable: true,
+    },
+  );
 }

@@ -5,7 +5,7 @@
 import { hash, randomUUID, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { ServiceError } from '../errors.ts';
-import { DECOY_HASH, hashPassword, verifyPasswordHash } from '../user/password.ts';
+import { hashPassword } from '../user/password.ts';
 import { userNameKey } from '../user/user-name.ts';
 import type { UserStore } from '../user/user-store.ts';
 import type { PublicUser, User } from '../user/user.ts';
@@ -31,48 +31,59 @@ export interface SignInPorts {
   readonly clock: Clock;
 }
 
-/** The sign-in, as a service. */
+/** The sign-in, as a service. `source`: the caller's address, for the throttle; null = not known. */
 export interface SignIn {
   /**
-   * Opens a session for an active administrator; null for everybody else, after the same steps, so that a stranger
-   * learns neither which names exist nor who is an administrator.
+   * Opens a session for an active administrator; null for everybody else, after the same steps and at an even time, so
+   * that a stranger learns neither which names exist nor who is an administrator nor whether the password was right.
    *
    * @throws ServiceError `throttled`; `directoryUnavailable`, with the reason only in its `cause`; `storeUnavailable`
    */
-  signIn(userName: string, password: string): Promise<(SessionToken & { readonly user: PublicUser }) | null>;
-  /** The user, if the password is right; null otherwise, after the same steps. @throws as `signIn` */
-  verifyPassword(userName: string, password: string): Promise<PublicUser | null>;
+  signIn(
+    userName: string,
+    password: string,
+    source?: string | null,
+  ): Promise<(SessionToken & { readonly user: PublicUser }) | null>;
+  /**
+   * The user, if the password is right and the user `suits`; null otherwise, after the same steps and at an even time.
+   * @throws as `signIn`
+   */
+  verifyPassword(
+    userName: string,
+    password: string,
+    source: string | null,
+    suits: (user: PublicUser) => boolean,
+  ): Promise<PublicUser | null>;
 }
 
 /** Creates the sign-in on its ports. */
 export function createSignIn(ports: SignInPorts): SignIn {
   const { users, sessions, login, clock } = ports;
 
-  async function verifyPassword(userName: string, password: string): Promise<PublicUser | null> {
+  const verifyPassword: SignIn['verifyPassword'] = async (userName, password, source, suits) => {
+    const began = clock.now();
     if (userNameKey(userName) === FIRST_ADMINISTRATOR) {
-      await ensureFirstAdministrator(users, ports.readGeneratedPassword, password, clock.now());
+      await ensureFirstAdministrator(users, ports.readGeneratedPassword, password, began);
     }
-    // A hash takes longer than a bind: without a second one, the response time would show whose passwords are kept
-    // here.
-    const [result] = await Promise.all([
-      login.logIn(userName, password).catch(hideDirectory),
-      verifyPasswordHash(DECOY_HASH, password),
-    ]);
-    if (result.outcome === 'rejected' && result.reason === 'throttled') {
+    const result = await login.logIn(userName, password, source, began).catch(hideDirectory);
+    if (result.outcome === 'rejected') {
+      if (result.reason !== 'throttled') return null;
       const { retryAfterSeconds = 1 } = result;
       throw new ServiceError('throttled', 'too many failed attempts', { retryAfterSeconds, retryable: true });
     }
-    return result.outcome === 'accepted' ? result.user : null;
-  }
+    if (suits(result.user)) return result.user;
+    await login.pauseBeforeRefusal(began);
+    return null;
+  };
 
   return {
     verifyPassword,
-    async signIn(userName, password) {
+    async signIn(userName, password, source = null) {
       // Taken before the password is verified, so that a new password set meanwhile ends this session too.
       const now = clock.now();
-      const user = await verifyPassword(userName, password);
-      if (!user?.privileges.includes('admin')) return null;
-      return { ...(await createSession(sessions, user, now)), user };
+      const isAdministrator = ({ privileges }: PublicUser): boolean => privileges.includes('admin');
+      const user = await verifyPassword(userName, password, source, isAdministrator);
+      return user && { ...(await createSession(sessions, user, now)), user };
     },
   };
 }

@@ -17,7 +17,7 @@ import { OPERATIONS_PREFIX } from '../../lib/aws/environment.ts';
 import { createLoginStore } from '../../lib/aws/login-store.ts';
 import { createRunJournal } from '../../lib/aws/run-journal.ts';
 import { createRunStore } from '../../lib/aws/run-store.ts';
-import { fromUserItem } from '../../lib/aws/user-item.ts';
+import { toUser } from '../../lib/aws/user-item.ts';
 import { createUserStore } from '../../lib/aws/user-store.ts';
 import { keepDirectory } from '../../lib/directory/current-directory.ts';
 import { openDirectory } from '../../lib/ldap/directory.ts';
@@ -160,7 +160,7 @@ async function measure(): Promise<Measured> {
     const ports = { users, runs, journal, approvals, settings, openDirectory: open, clock, newId: randomUUID };
     const sync = makeSyncHandler(ports);
     const directory = keepDirectory(settings, open, clock);
-    const login = createLogin({ logins: createLoginStore(options), directory, clock });
+    const login = createLogin({ logins: createLoginStore(options), directory, clock, pause: async () => {} });
     const auth = makeAuthHandler({ login, takeDirectoryMs: () => 3.25 });
 
     const costOf = async (work: () => Promise<unknown>) => {
@@ -183,7 +183,7 @@ async function measure(): Promise<Measured> {
         Key: { nameKey: uidOf(1) },
       }),
     );
-    const items = [Item!, ...hintsOf(fromUserItem(Item!))];
+    const items = [Item!, ...hintsOf(toUser(Item))];
     const owner = { pk: `${OPERATIONS_PREFIX.link}${String(Item!.linkKey)}`, sk: 'user', userId: Item!.id };
     return {
       linkUnits: links.read,

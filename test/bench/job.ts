@@ -157,7 +157,12 @@ async function logins({ ldapPort, people, store }: Extract<Job, { what: 'logins'
   const { settings } = createMemoryStores(clock);
   await settings.write(settingsOf(ldapPort), 'reader', null);
   const directory = keepDirectory(settings, (...args) => openDirectory(...args, clock.now), clock);
-  const login = createLogin({ logins: createLoginStore({ client, ...store, clock }), directory, clock });
+  const login = createLogin({
+    logins: createLoginStore({ client, ...store, clock }),
+    directory,
+    clock,
+    pause: async () => {},
+  });
   const ldap = new Client({ url: `ldap://127.0.0.1:${ldapPort}` });
 
   let next = 0;

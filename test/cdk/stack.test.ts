@@ -159,13 +159,30 @@ test('no role has a managed policy, a wildcard action or a wildcard resource', (
   }
 });
 
-test('a login can neither create nor delete a user and reaches nothing of the operations but attempts', () => {
-  expect(actions(template, 'Auth', 'DataUsers').sort()).toEqual(['dynamodb:BatchGetItem', 'dynamodb:UpdateItem']);
-  expect(statements(template, 'Auth')).toContainEqual(
-    expect.objectContaining({
-      Condition: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [`${OPERATIONS_PREFIX.attempts}*`] } },
-    }),
+test('a login can neither make nor delete a user, and may change of one only what a login changes', () => {
+  const ofUsers = statements(template, 'Auth').filter(({ Resource }) => JSON.stringify(Resource).includes('DataUsers'));
+  expect(ofUsers.map(({ Action, Condition }) => [Action, Condition])).toEqual([
+    ['dynamodb:BatchGetItem', undefined],
+    [
+      'dynamodb:UpdateItem',
+      {
+        'ForAllValues:StringEquals': {
+          'dynamodb:Attributes': ['nameKey', 'linkKey', 'dn', 'missingSince', 'fingerprint', 'updatedAt', 'version'],
+        },
+      },
+    ],
+  ]);
+});
+
+test('a login counts attempts and claims directory ids, and reaches nothing else of the operations', () => {
+  const ofOperations = statements(template, 'Auth').filter(({ Resource }) =>
+    JSON.stringify(Resource).includes('DataOperations'),
   );
+  const only = (prefix: string) => ({ 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [`${prefix}*`] } });
+  expect(ofOperations.map(({ Action, Condition }) => [Action, Condition])).toEqual([
+    [['dynamodb:BatchGetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'], only('attempts#')],
+    ['dynamodb:PutItem', only('link#')],
+  ]);
 });
 
 test('a run may scan the users for another administrator before it disables or deletes one', () => {

@@ -149,7 +149,7 @@ test('an item of a further address is no user to anybody', async () => {
   const others = keys.filter((key) => key !== 'anna');
   for (const key of others) {
     expect(await users.get(key)).toBeNull();
-    expect((await logins.find(key)).user).toBeNull();
+    expect((await logins.find(key, null)).user).toBeNull();
     expect((await users.list({ search: key, limit: 5 })).items).toEqual([]);
   }
   expect(await users.getMany(others)).toEqual(new Map());

@@ -2,6 +2,7 @@
  * The behaviours of the Directory port on every server: for each its name, a test on a running server, and the products
  * that can't show it, with the reason. docs/directories.md has the same as a table. Starts no server.
  */
+import { randomUUID } from 'node:crypto';
 import { Attribute, Change, Client, InsufficientAccessError } from 'ldapts';
 import { expect, onTestFinished } from 'vitest';
 import type { Directory, ReadProof } from '../../lib/directory/directory.ts';
@@ -381,6 +382,15 @@ export const BEHAVIOURS: readonly Behaviour[] = [
         inScope: false,
       });
       expect((await open(server).findDn(id!, server.idAttribute))?.toLowerCase()).toBe(to.toLowerCase());
+    },
+  },
+  {
+    name: 'proves that nobody has an id, by whatever attribute it has ids, also where the scope is empty',
+    async show(server) {
+      const nobody = randomUUID();
+      for (const scope of [{}, { filter: '(cn=who does not exist)' }]) {
+        expect(await open(server, { scope }).findDn(nobody, null)).toBeNull();
+      }
     },
   },
   {

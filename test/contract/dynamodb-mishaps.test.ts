@@ -93,7 +93,7 @@ describe('a DynamoDB that throttles', () => {
     await stores.users.writeTogether(creations([anna]));
 
     expect(await stores.users.get('user-0')).toEqual(anna);
-    expect((await stores.logins.find('user-0')).user).toEqual(anna);
+    expect((await stores.logins.find('user-0', null)).user).toEqual(anna);
     expect((await stores.users.list({ limit: 1 })).items).toEqual([anna]);
   });
 });
@@ -117,7 +117,7 @@ test('a transaction that collides with another one, or still is in progress, is 
 test('a single write that collides with a transaction is tried again', async () => {
   proxy.decide = (operation, number) => (operation === 'UpdateItem' && number <= 2 ? 'collide' : 'none');
 
-  expect(await stores.logins.countFailure('anna', new Date(Date.now() + 60_000))).toBe(1);
+  await stores.logins.countRefusal('192.0.2.1', 7, [], new Date(Date.now() + 60_000));
   expect(proxy.seen.get('UpdateItem')).toBe(3);
 });
 

@@ -265,7 +265,7 @@ describe.each(KINDS)('events from the streams of %s', (kind) => {
     await start('run-2');
     passMs(LEASE_MS + 1);
     await start('run-3');
-    await logins.countFailure('anna', new Date(Date.now() + 60_000));
+    await logins.countRefusal('192.0.2.1', 7, [], new Date(Date.now() + 60_000));
     await sessions.create('hash', { userId: '1', userName: 'a', expiresAt: new Date(Date.now() + 9e6).toISOString() });
 
     const events = await read(2);

@@ -96,6 +96,7 @@ async function startApi(change = asIs) {
       logins: stores.logins,
       directory: keepDirectory(stores.settings, openDirectory, clock),
       clock,
+      pause: async () => {},
     }),
     startSync: async (request) => void started.push(request),
     readGeneratedPassword: async () => GENERATED,
@@ -1221,7 +1222,7 @@ describe('users', () => {
       new Set(['{"outcome":"rejected","reason":"invalidCredentials"}']),
     );
     expect(right).toMatchObject({ status: 200, body: { outcome: 'accepted', user: { userName: 'anna' } } });
-    expect((await api.stores.logins.find('anna')).attempts).toBeNull();
+    expect((await api.stores.logins.find('anna', null)).attempts.name).toBeNull();
     expect((await api.call('POST', '/api/users/nobody/test-authentication', { body: { password: 'x' } })).status).toBe(
       404,
     );
@@ -1401,7 +1402,7 @@ describe('the own password', () => {
     expect(refused).toMatchObject({ status: 429, body: { code: 'throttled' } });
     expect(early.status).toBe(429);
     expect(changed.status).toBe(204);
-    expect((await api.stores.logins.find('ada')).attempts).toBeNull();
+    expect((await api.stores.logins.find('ada', null)).attempts.name).toBeNull();
   });
 
   test('needs a user name or a session, and both only where they agree', async () => {

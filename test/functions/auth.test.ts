@@ -16,7 +16,7 @@ beforeEach(async () => {
   house.directory.people = [{ entry: anEntry('1', { uid: ['anna'] }), password: 'right-Pässword' }];
   await house.run();
   const directory = keepDirectory(house.ports.settings, house.directory.open, house.ports.clock);
-  const login = createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock });
+  const login = createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock, pause: async () => {} });
   auth = makeHandler({ login, takeDirectoryMs: () => 12 });
   written = [];
   const keep = (...parts: unknown[]): void => void written.push(parts.map(String).join(' '));
@@ -75,9 +75,68 @@ describe('a login leaves one line and its metrics, and nothing of what was typed
   });
 });
 
-test.each([null, 'x', {}, { userName: 'anna' }, { userName: 'anna', password: 7 }])(
-  'the event %j is refused as a function error',
-  async (event) => {
-    await expect(auth(event)).rejects.toMatchObject({ name: 'InvalidRequest' });
-  },
-);
+const TYPED = { userName: 'anna', password: 'right-Pässword' };
+
+test.each([
+  null,
+  'x',
+  [],
+  {},
+  { userName: 'anna' },
+  { userName: 'anna', password: 7 },
+  { ...TYPED, source: null },
+  { ...TYPED, source: 7 },
+  { ...TYPED, source: ['192.0.2.1'] },
+  { ...TYPED, source: 'x'.repeat(129) },
+  { ...TYPED, source: '\u{1F511}'.repeat(129) },
+])('the event %j is refused as a function error, which repeats nothing of it', async (event) => {
+  const refused = await auth(event).catch((error: unknown) => error as Error);
+  expect(refused).toMatchObject({ name: 'InvalidRequest' });
+  expect(String((refused as Error).stack)).not.toMatch(/P.ssword|192\.0|xxx/u);
+  expect(house.directory.calls.binds).toEqual([]);
+});
+
+describe('the source of an event', () => {
+  const guessUntilThrottled = async (): Promise<void> => {
+    for (let attempt = 0; attempt < 6; attempt += 1) await auth({ ...TYPED, password: 'guess', source: 'stranger' });
+  };
+
+  test.each(['device 1', 'x'.repeat(128), '\u{1F511}'.repeat(128), '\uD800', 'a\u0000b'])(
+    'lets %j in while others are throttled, once somebody has logged in from it',
+    async (source) => {
+      await auth({ ...TYPED, source });
+      await guessUntilThrottled();
+      expect(await auth({ ...TYPED, source })).toMatchObject({ outcome: 'accepted' });
+      expect(await auth({ ...TYPED, source: 'other' })).toMatchObject({ reason: 'throttled' });
+    },
+  );
+
+  test('is never known if it is empty or absent', async () => {
+    await auth({ ...TYPED, source: '' });
+    await auth(TYPED);
+    await guessUntilThrottled();
+    for (const event of [TYPED, { ...TYPED, source: '' }]) {
+      expect(await auth(event)).toMatchObject({ reason: 'throttled' });
+    }
+  });
+
+  test('leaves no trace in the log', async () => {
+    await auth({ ...TYPED, source: 'device-of-anna' });
+    expect(written.join('\n')).not.toContain('device-of-anna');
+  });
+});
+
+test('further fields of an event are ignored', async () => {
+  const event = { ...TYPED, sourceIp: '192.0.2.1', began: 'x', requestContext: { identity: 7 } };
+  expect(await auth(event)).toMatchObject({ outcome: 'accepted' });
+});
+
+test('an accepted login carries what the directory says of the password', async () => {
+  const [anna] = house.directory.people;
+  house.directory.people = [{ ...anna!, passwordState: { passwordExpiresInSeconds: 3_600, graceLoginsLeft: 0 } }];
+  expect(await auth(TYPED)).toMatchObject({
+    outcome: 'accepted',
+    passwordExpiresInSeconds: 3_600,
+    graceLoginsLeft: 0,
+  });
+});

@@ -45,7 +45,12 @@ test('the description is served to everybody', async () => {
   const { logins, settings, openDirectory, clock } = ports;
   const handler = makeHandler({
     ...ports,
-    login: createLogin({ logins, directory: keepDirectory(settings, openDirectory, clock), clock }),
+    login: createLogin({
+      logins,
+      directory: keepDirectory(settings, openDirectory, clock),
+      clock,
+      pause: async () => {},
+    }),
     startSync: async () => {},
     readGeneratedPassword: async () => 'generated password',
     logger: { info() {}, error() {} },

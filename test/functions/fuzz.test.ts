@@ -91,6 +91,7 @@ async function startHouse({ runActive }: Pick<Request, 'runActive'>, outage: Out
       logins: stores.logins,
       directory: keepDirectory(stores.settings, directory.open, clock),
       clock,
+      pause: async () => {},
     }),
     startSync: async () => void (counts.runs += 1),
     readGeneratedPassword: async () => 'generated password',

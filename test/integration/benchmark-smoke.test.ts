@@ -84,7 +84,7 @@ async function wire(client: ReturnType<typeof connect>) {
   };
   const sync = makeHandler(ports);
   const directory = keepDirectory(settings, open, clock);
-  const login = createLogin({ logins: createLoginStore(options), directory, clock });
+  const login = createLogin({ logins: createLoginStore(options), directory, clock, pause: async () => {} });
 
   /** Counts the requests and bytes of one piece of work. */
   async function count<T>(work: () => Promise<T>) {

@@ -114,7 +114,7 @@ function wire(client: ReturnType<typeof connect>, tables: Awaited<ReturnType<typ
     newId: randomUUID,
   });
   const directory = keepDirectory(settings, open, clock);
-  const login = createLogin({ logins: createLoginStore(options), directory, clock });
+  const login = createLogin({ logins: createLoginStore(options), directory, clock, pause: async () => {} });
   const auth = makeAuthHandler({ login, takeDirectoryMs: () => null });
 
   return {

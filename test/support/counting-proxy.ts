@@ -12,6 +12,8 @@ export interface CountingProxy {
   readonly connections: number;
   /** Connections that are still open. */
   readonly openSockets: number;
+  /** Makes all open connections half-open: they stay open, and nothing gets through any more. */
+  muteConnections(): void;
   /** Breaks all open connections. */
   dropConnections(): void;
   stop(): Promise<void>;
@@ -28,6 +30,7 @@ export async function startCountingProxy(
   at: { readonly host: string; readonly port: number } = { host: '127.0.0.1', port: 0 },
 ): Promise<CountingProxy> {
   const sockets = new Set<Socket>();
+  const mutes = new Map<Socket, () => void>();
   let connections = 0;
   let received = 0;
   const server = createServer((near) => {
@@ -38,6 +41,10 @@ export async function startCountingProxy(
     }
     const far = connect(targetPort, '127.0.0.1');
     near.pipe(far).pipe(near);
+    mutes.set(near, () => {
+      near.unpipe(far).resume();
+      far.unpipe(near).resume();
+    });
     far.on('data', (data) => {
       received += data.length;
       if (received > diesAfterBytes) dropConnections();
@@ -47,6 +54,7 @@ export async function startCountingProxy(
       .on('error', () => {})
       .on('close', () => {
         sockets.delete(near);
+        mutes.delete(near);
         far.destroy();
       });
     far.on('error', () => {}).on('close', () => near.destroy());
@@ -63,6 +71,9 @@ export async function startCountingProxy(
     },
     get openSockets() {
       return sockets.size;
+    },
+    muteConnections() {
+      for (const mute of mutes.values()) mute();
     },
     dropConnections,
     async stop() {

@@ -8,6 +8,7 @@ import type {
   Directory,
   DirectoryReader,
   OtherView,
+  PasswordState,
   ReadProof,
   Whereabouts,
 } from '../../lib/directory/directory.ts';
@@ -21,6 +22,7 @@ const BASE = 'dc=example,dc=com';
 export interface MemoryPerson {
   readonly entry: Entry;
   readonly password?: string;
+  readonly passwordState?: PasswordState;
   /** Whether it is within base, depth and filter of the settings. Default true. */
   readonly inScope?: boolean;
 }
@@ -50,8 +52,12 @@ export class MemoryServer {
   fault: ServiceError | null = null;
   /** While it is set, every look for people fails with it, as on a server that breaks after it was reached. */
   locateFault: ServiceError | null = null;
-  /** While it is set, the search for a DN fails with it. */
+  /** While it is set, the reader's searches for a login fail with it. */
   findDnFault: ServiceError | null = null;
+  /** While it is set, every bind of a person stays without an answer, and this is the fault. */
+  silent: ServiceError | null = null;
+  /** Whether people may not read their own unique id. */
+  hidesOwnEntries = false;
   /** Called after the last page, before the proof: does what others do while a run reads. */
   afterRead: () => Promise<void> = async () => {};
   pageSize = 7;
@@ -133,7 +139,17 @@ export class MemoryServer {
 /** A directory of one server, which it is itself, and of those that a test adds. */
 export class MemoryDirectory extends MemoryServer {
   readonly servers: MemoryServer[] = [this];
-  readonly calls = { reads: 0, located: 0, binds: [] as string[], findDn: 0, otherViews: 0, closed: 0 };
+  readonly calls = {
+    reads: 0,
+    located: 0,
+    binds: [] as string[],
+    ownIds: 0,
+    findDn: 0,
+    searches: 0,
+    checks: 0,
+    otherViews: 0,
+    closed: 0,
+  };
 
   constructor() {
     super('127.0.0.1', 'memory-1');
@@ -160,21 +176,42 @@ export class MemoryDirectory extends MemoryServer {
         return this.readerOf(this.firstOf(left));
       },
       openOtherViews: async (read) => this.openOtherViews(names, read),
-      verifyPassword: async (dn, password) => {
+      verifyPassword: async (dn, password, whenAccepted) => {
         const server = this.firstOf(names);
         this.calls.binds.push(dn);
+        if (server.silent !== null) return { kind: 'unanswered', fault: server.silent };
         const found = server.people.find(({ entry }) => dnKey(entry.dn) === dnKey(dn));
-        return found?.password === password && password !== ''
-          ? { kind: 'accepted' }
-          : { kind: 'rejected', reason: 'invalidCredentials' };
+        if (found === undefined || found.password !== password || password === '') {
+          return { kind: 'rejected', reason: 'invalidCredentials' };
+        }
+        await whenAccepted?.({
+          readId: async () => {
+            this.calls.ownIds += 1;
+            return server.hidesOwnEntries ? null : found.entry.id;
+          },
+        });
+        return { kind: 'accepted', ...found.passwordState };
       },
       findDn: async (id, _idAttribute, storedDn) => {
         const server = this.firstOf(names);
         this.calls.findDn += 1;
         if (server.findDnFault) throw server.findDnFault;
-        const found = server.visible.filter(({ entry }) => entry.id === id);
+        const seen = server.visible.filter(({ entry }) => entry.id !== null);
+        if (seen.length === 0) throw new ServiceError('readRefused', `${server.name}: the bind DN sees nobody`);
+        const found = seen.filter(({ entry }) => entry.id === id);
         const ours = found.length > 1 ? found.filter(({ entry }) => dnKey(entry.dn) === dnKey(storedDn ?? '')) : found;
         return ours[0]?.entry.dn ?? null;
+      },
+      searchByName: async () => {
+        const server = this.firstOf(names);
+        this.calls.searches += 1;
+        if (server.findDnFault) throw server.findDnFault;
+        // More than the name asked for, as a server may send: the mapping decides.
+        const entries = server.visible.filter(({ inScope }) => inScope ?? true).map(({ entry }) => entry);
+        return { idAttribute: server.idAttribute, entries };
+      },
+      checkIdle: async () => {
+        this.calls.checks += 1;
       },
       test: async () => ({
         ok: true,

@@ -3,7 +3,7 @@
  * of what the ports mean. Forgets everything when the process ends.
  */
 import type { Clock } from '../../lib/clock.ts';
-import type { Attempts, LoginStore } from '../../lib/login/login-store.ts';
+import type { LoginStore, NameAttempts } from '../../lib/login/login-store.ts';
 import type { Session, SessionStore } from '../../lib/login/session.ts';
 import type { WorkingSchedule } from '../../lib/settings/schedule.ts';
 import { firstRun } from '../../lib/settings/schedule.ts';
@@ -14,6 +14,8 @@ import type { RunJournal } from '../../lib/sync/run-journal.ts';
 import type { RunStore } from '../../lib/sync/run-store.ts';
 import { userNameKey } from '../../lib/user/user-name.ts';
 import type { UserStore } from '../../lib/user/user-store.ts';
+import type { DirectoryLink, User } from '../../lib/user/user.ts';
+import { nameKeyOf } from '../../lib/user/user.ts';
 import { createRuns } from './memory-runs.ts';
 import { createPeople, createUsers } from './memory-users.ts';
 import type { People } from './memory-users.ts';
@@ -45,49 +47,46 @@ export function createMemoryStores(clock: Clock): MemoryStores {
 }
 
 function createLogins(people: People, clock: Clock): LoginStore {
-  const kept = new Map<string, Attempts & { readonly forgetAt: number }>();
-  const current = (key: string) => {
-    const attempts = kept.get(key);
-    return attempts !== undefined && attempts.forgetAt > clock.now().getTime() ? attempts : null;
-  };
+  const names = new Map<string, NameAttempts>();
+  const sources = new Map<string, Record<string, number>>();
+  const next = (user: User, directory: DirectoryLink): User => ({
+    ...user,
+    directory,
+    fingerprint: null,
+    updatedAt: clock.now().toISOString(),
+    version: user.version + 1,
+  });
   return {
-    async find(userName) {
+    async find(userName, source) {
       const key = userNameKey(userName);
-      const attempts = current(key);
-      return {
-        user: people.get(key) ?? null,
-        attempts: attempts && { failures: attempts.failures, blockedUntil: attempts.blockedUntil },
-      };
+      const refusals = (source === null ? undefined : sources.get(source)) ?? {};
+      return { user: people.get(key) ?? null, attempts: { name: names.get(key) ?? null, source: { ...refusals } } };
     },
-    async setAttempts(userName, previous, next) {
+    async writeAttempts(userName, previous, following) {
       const key = userNameKey(userName);
-      const stored = current(key);
-      if (stored?.failures !== previous.failures || stored.blockedUntil !== previous.blockedUntil) return false;
-      kept.set(key, { ...next, forgetAt: stored.forgetAt });
+      if (names.get(key)?.revision !== previous?.revision) return false;
+      names.set(key, following);
       return true;
     },
-    async countFailure(userName, forgetAt) {
-      const key = userNameKey(userName);
-      const stored = current(key) ?? { failures: 0, blockedUntil: NEVER_BLOCKED, forgetAt: forgetAt.getTime() };
-      kept.set(key, { ...stored, failures: stored.failures + 1 });
-      return stored.failures + 1;
+    async countRefusal(source, slot, stale) {
+      const refusals = sources.get(source) ?? {};
+      for (const each of stale) delete refusals[each];
+      sources.set(source, { ...refusals, [slot]: (refusals[slot] ?? 0) + 1 });
     },
-    async clearAttempts(userName) {
-      kept.delete(userNameKey(userName));
+    async forgetAttempts(user) {
+      names.delete(nameKeyOf(user));
     },
     async rememberDn(user, dn) {
-      const key = userNameKey(user.userName);
-      const stored = people.get(key);
+      const stored = people.get(nameKeyOf(user));
       if (stored?.id !== user.id || stored.version !== user.version || stored.directory === null) return;
-      const directory = { ...stored.directory, dn };
-      const updatedAt = clock.now().toISOString();
-      people.set(key, { ...stored, directory, fingerprint: null, updatedAt, version: stored.version + 1 });
+      people.set(nameKeyOf(user), next(stored, { ...stored.directory, dn }));
+    },
+    async linkUser(user, link) {
+      if (user.directory !== null) return 'lostRace';
+      return people.write([{ kind: 'update', user: next(user, link), previous: user }]);
     },
   };
 }
-
-/** `blockedUntil` as long as only failures have been counted. */
-const NEVER_BLOCKED = new Date(0).toISOString();
 
 function createSettings(): SettingsStore {
   let stored: StoredSettings | null = null;

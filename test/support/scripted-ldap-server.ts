@@ -12,6 +12,8 @@ export type Attributes = Readonly<Record<string, readonly (string | Uint8Array)[
 export interface BindAsked {
   readonly name: string;
   readonly password: string;
+  /** The OIDs of the controls. */
+  readonly controls: readonly string[];
 }
 
 /** A search request. */
@@ -34,9 +36,14 @@ export interface Reply {
   reference(...urls: readonly string[]): void;
   /**
    * Sends the result; `code` is 0 by default. `cookie` adds a paged results control: '' for the last page. Without
-   * `cookie`, there is no control.
+   * `cookie`, there is no control. `policy`: the value of a password policy control, in BER.
    */
-  done(result?: { readonly code?: number; readonly diagnostic?: string; readonly cookie?: string }): void;
+  done(result?: {
+    readonly code?: number;
+    readonly diagnostic?: string;
+    readonly cookie?: string;
+    readonly policy?: Uint8Array;
+  }): void;
   /** Sends raw bytes. */
   bytes(bytes: Uint8Array | string): void;
   /** Closes the connection after everything is sent. */
@@ -47,6 +54,8 @@ export interface Reply {
 export interface Script {
   /** Default: OFFERS_PAGING. */
   readonly rootDse?: Attributes;
+  /** Answers searches for the root DSE, instead of `rootDse`. */
+  readonly root?: (asked: SearchAsked, reply: Reply) => void;
   /** Answers binds. Default: success. */
   readonly bind?: (asked: BindAsked, reply: Reply) => void;
   /** Answers every search except the one for the root DSE. Default: success without entries. */
@@ -59,7 +68,6 @@ export interface Script {
 
 /** A running server. */
 export interface ScriptedServer {
-  /** On 127.0.0.1. */
   readonly port: number;
   /** Connections accepted so far. */
   readonly connections: number;
@@ -79,10 +87,23 @@ export const OFFERS_PAGING: Attributes = {
   vendorName: ['OpenLDAP'],
 };
 
+/** The same with the password policy control. */
+export const OFFERS_POLICY: Attributes = {
+  ...OFFERS_PAGING,
+  supportedControl: ['1.2.840.113556.1.4.319', '1.3.6.1.4.1.42.2.27.8.5.1'],
+};
+
+const POLICY_OID = '1.3.6.1.4.1.42.2.27.8.5.1';
 const PAGED_RESULTS_OID = '1.2.840.113556.1.4.319';
 
-/** Starts the server. It reads `script` at every request, so a test may change it. */
-export async function startScriptedLdapServer(script: Script): Promise<ScriptedServer> {
+/**
+ * Starts the server. It reads `script` at every request, so a test may change it.
+ * @param at the address to listen on; default: a free port of 127.0.0.1
+ */
+export async function startScriptedLdapServer(
+  script: Script,
+  at: { readonly host: string; readonly port: number } = { host: '127.0.0.1', port: 0 },
+): Promise<ScriptedServer> {
   const sockets = new Set<Socket>();
   const requests: string[] = [];
   let connections = 0;
@@ -115,7 +136,10 @@ export async function startScriptedLdapServer(script: Script): Promise<ScriptedS
       case 0x60: {
         requests.push('bind');
         const reply = makeReply(socket, messageId, 0x61);
-        const asked = { name: parts[1]!.value.toString(), password: parts[2]!.value.toString() };
+        const oids = readAll(controls?.value ?? Buffer.alloc(0)).map(({ value }) =>
+          readAll(value)[0]!.value.toString(),
+        );
+        const asked = { name: parts[1]!.value.toString(), password: parts[2]!.value.toString(), controls: oids };
         if (script.bind === undefined) reply.done();
         else script.bind(asked, reply);
         return;
@@ -125,6 +149,7 @@ export async function startScriptedLdapServer(script: Script): Promise<ScriptedS
         const reply = makeReply(socket, messageId, 0x65);
         const asked = readSearch(parts, controls?.value ?? Buffer.alloc(0));
         if (asked.baseDn === '' && asked.scope === 'base') {
+          if (script.root !== undefined) return script.root(asked, reply);
           reply.entry('', script.rootDse ?? OFFERS_PAGING);
           reply.done();
         } else if (script.search === undefined) reply.done({ cookie: '' });
@@ -147,7 +172,7 @@ export async function startScriptedLdapServer(script: Script): Promise<ScriptedS
     }
   }
 
-  server.listen(0, '127.0.0.1');
+  server.listen(at.port, at.host);
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
@@ -181,10 +206,13 @@ function makeReply(socket: Socket, messageId: number, resultTag: number): Reply 
     entry: (dn, attributes) => void socket.write(entryMessage(messageId, dn, attributes)),
     reference: (...urls) =>
       void socket.write(tlv(0x30, integer(messageId), tlv(0x73, ...urls.map((url) => string(url))))),
-    done({ code = 0, diagnostic = '', cookie } = {}) {
+    done({ code = 0, diagnostic = '', cookie, policy } = {}) {
       const result = tlv(resultTag, tlv(0x0a, Buffer.from([code])), string(''), string(diagnostic));
-      const value = cookie === undefined ? null : tlv(0x30, integer(0), string(cookie));
-      const controls = value === null ? [] : [tlv(0xa0, tlv(0x30, string(PAGED_RESULTS_OID), tlv(0x04, value)))];
+      const sent = [
+        ...(cookie === undefined ? [] : [[PAGED_RESULTS_OID, tlv(0x30, integer(0), string(cookie))] as const]),
+        ...(policy === undefined ? [] : [[POLICY_OID, policy] as const]),
+      ].map(([oid, value]) => tlv(0x30, string(oid), tlv(0x04, value)));
+      const controls = sent.length === 0 ? [] : [tlv(0xa0, ...sent)];
       socket.write(tlv(0x30, integer(messageId), result, ...controls));
     },
     bytes: (bytes) => void socket.write(bytes),

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { parseNewUser } from '../../lib/administration/user-schema.ts';
 import { createAdministration } from '../../lib/administration/users.ts';
 import { ensureFirstAdministrator } from '../../lib/login/sign-in.ts';
@@ -18,7 +18,7 @@ const INTEGRATED = { authentication: 'integrated', directory: null } as const;
 
 /** An administration of exactly these users. The actions of `beforeWrite` run just before the next writes, one each. */
 async function administrationOf(...people: User[]) {
-  const { users: store } = createMemoryStores(clock);
+  const { users: store, logins } = createMemoryStores(clock);
   for (const user of people) await store.writeTogether([{ kind: 'create', user }]);
   const hooks: (() => Promise<unknown>)[] = [];
   const users: UserStore = {
@@ -29,8 +29,9 @@ async function administrationOf(...people: User[]) {
     },
   };
   return {
-    ...createAdministration(users, clock),
+    ...createAdministration(users, logins, clock),
     store,
+    logins,
     beforeWrite: (...actions: (() => Promise<unknown>)[]) => void hooks.push(...actions),
   };
 }
@@ -272,7 +273,7 @@ test.each([
 
 test('two administrators that remove each other at the same moment do not both succeed', async () => {
   const house = await administrationOf(admin('account-1', 'one'), admin('account-2', 'two'));
-  const other = createAdministration(house.store, clock);
+  const other = createAdministration(house.store, house.logins, clock);
   house.beforeWrite(() => other.remove('one', null));
 
   await expect(house.remove('two', null)).rejects.toMatchObject({ code: 'lastAdministrator' });
@@ -334,4 +335,41 @@ test.each([
   await ensureFirstAdministrator(store, generated, 'generated password', NOW);
 
   expect(store.writes).toBe(1);
+});
+
+describe('attempts to log in', () => {
+  const tried = {
+    revision: '1',
+    attempts: [{ id: '1', at: 1 }],
+    userId: 'account-1',
+    known: { source: 1 },
+    expiresAt: 2,
+  };
+  const own = (over: Partial<User> = {}): User => aUser({ ...INTEGRATED, passwordHash: 'a hash', ...over });
+
+  async function houseWith(user: User) {
+    const house = await administrationOf(user, admin('another', 'another'));
+    await house.logins.writeAttempts(user.userName, null, tried);
+    return { ...house, left: async () => (await house.logins.find(user.userName, null)).attempts.name };
+  }
+
+  test.each<[string, (house: Awaited<ReturnType<typeof houseWith>>) => Promise<unknown>]>([
+    ['a password is set', (house) => house.setPassword('anna', 'a new password')],
+    ['a password is patched', (house) => house.patch('anna', { password: 'a new password' }, null)],
+    ['the user sets one', async (house) => house.changeOwnPassword(toPublicUser(await house.get('anna')), 'a new one')],
+    ['the password moves to the directory', (house) => house.patch('anna', { authentication: 'directory' }, null)],
+    ['the user is deleted', (house) => house.remove('anna', null)],
+  ])('are forgotten, with the sources, when %s', async (_, change) => {
+    const house = await houseWith(own());
+    await change(house);
+    expect(await house.left()).toBeNull();
+  });
+
+  test('are kept when anything else changes, and when nothing is written', async () => {
+    const house = await houseWith(own());
+    await house.patch('anna', { fullName: 'Another' }, null);
+    await house.patch('anna', { status: 'disabled' }, null);
+    await expect(house.remove('anna', 1)).rejects.toMatchObject({ code: 'versionMismatch' });
+    expect(await house.left()).toEqual(tried);
+  });
 });

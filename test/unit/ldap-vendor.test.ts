@@ -3,6 +3,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { disablingRule } from '../../lib/ldap/account-status.ts';
 import { readBindResult } from '../../lib/ldap/bind-result.ts';
+import { isServerFault } from '../../lib/ldap/fault.ts';
 import { chooseBase, chooseContext, leadsToNobody, type RootDse } from '../../lib/ldap/root-dse.ts';
 import { serverAddress } from '../../lib/ldap/server-ranking.ts';
 import { readUniqueId, uniqueIdValues } from '../../lib/ldap/unique-id.ts';
@@ -36,6 +37,15 @@ function activeDirectory(subCode: string): string {
   return `80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data ${subCode}, v1db1\0`;
 }
 
+/** What a bind with this result throws. */
+function faultOf(status: number, diagnostic: string): unknown {
+  try {
+    return readBindResult(status, diagnostic, undefined, 'server');
+  } catch (error) {
+    return error;
+  }
+}
+
 describe('the result of a bind', () => {
   test.each([
     [49, '', undefined, 'invalidCredentials'],
@@ -48,7 +58,7 @@ describe('the result of a bind', () => {
     [49, activeDirectory('701'), undefined, 'accountExpired'],
     [49, activeDirectory('773'), undefined, 'passwordMustChange'],
     [49, activeDirectory('775'), undefined, 'accountLocked'],
-    [49, activeDirectory('57'), undefined, 'invalidCredentials'],
+    [49, activeDirectory('534'), undefined, 'notPermitted'],
     [49, 'password expired!', undefined, 'passwordExpired'],
     [49, 'Bind failed: account was permanently locked', { error: 1 }, 'accountLocked'],
     [49, 'Bind failed: ERR_229 Cannot authenticate user cn=disabled,ou=x', undefined, 'invalidCredentials'],
@@ -69,12 +79,59 @@ describe('the result of a bind', () => {
     expect(readBindResult(status, diagnostic, policy, 'server')).toEqual({ kind: 'rejected', reason });
   });
 
-  test.each([[undefined], [{ timeBeforeExpiration: 60 }], [{ graceAuthNsRemaining: 2 }]])(
-    '0 with policy %j lets in',
-    (policy) => {
-      expect(readBindResult(0, '', policy, 'server')).toEqual({ kind: 'accepted' });
+  test.each([
+    [undefined, {}],
+    [{ timeBeforeExpiration: 60 }, { passwordExpiresInSeconds: 60 }],
+    [{ timeBeforeExpiration: 0 }, { passwordExpiresInSeconds: 0 }],
+    [{ graceAuthNsRemaining: 2 }, { graceLoginsLeft: 2 }],
+    [{ graceAuthNsRemaining: 0, error: 0 }, { graceLoginsLeft: 0 }],
+  ])('0 with policy %j lets in and tells %j', (policy, state) => {
+    expect(readBindResult(0, '', policy, 'server')).toEqual({ kind: 'accepted', ...state });
+  });
+
+  // Each of them was taken for a wrong password once.
+  test.each(['51f', '6ba', '80090304', '80090311'])(
+    '49 with the sub-code %s, an outage behind the server, is a fault that another server may not have',
+    (subCode) => {
+      const fault = faultOf(49, activeDirectory(subCode));
+      expect(fault).toMatchObject({ code: 'directoryError', retryable: true });
+      expect(isServerFault(fault)).toBe(true);
     },
   );
+
+  test('49 that begins with the code of a security package which failed is an outage too', () => {
+    const diagnostic = activeDirectory('52e').replace('80090308', '80090311');
+    expect(isServerFault(faultOf(49, diagnostic))).toBe(true);
+  });
+
+  test.each([
+    ...['51e', '52f', '568', '569', '57', '0', '6f7', 'c000006d'].map(activeDirectory),
+    'NDS error: unknown (-6099)',
+  ])('49 with the unknown sub-code of %j is a fault, and no other server gets the password', (diagnostic) => {
+    const fault = faultOf(49, diagnostic);
+    expect(fault).toMatchObject({ code: 'directoryError' });
+    expect(isServerFault(fault)).toBe(false);
+  });
+
+  test.each([
+    [1, true],
+    [2, true],
+    [3, true],
+    [11, true],
+    [12, true],
+    [51, true],
+    [52, true],
+    [54, true],
+    [80, true],
+    // These may have judged the password, or fail everywhere.
+    [8, false],
+    [10, false],
+    [13, false],
+    [19, false],
+    [53, false],
+  ])('%i is worth trying another server: %j', (status, moves) => {
+    expect(isServerFault(faultOf(status, ''))).toBe(moves);
+  });
 
   test.each([
     [1, 'directoryError', false],

@@ -1,10 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { keepDirectory } from '../../lib/directory/current-directory.ts';
-import type { Directory } from '../../lib/directory/directory.ts';
+import type { Directory, OpenDirectory } from '../../lib/directory/directory.ts';
 import { ServiceError } from '../../lib/errors.ts';
 import { createLogin, withoutDomain } from '../../lib/login/login.ts';
 import type { Login } from '../../lib/login/login.ts';
-import { delayAfter } from '../../lib/login/throttle.ts';
 import type { Settings } from '../../lib/settings/settings.ts';
 import { hashPassword } from '../../lib/user/password.ts';
 import { startHouse } from '../support/house.ts';
@@ -16,13 +15,22 @@ const ANNA = 'uid=anna,ou=people,dc=example,dc=com';
 let house: House;
 let login: Login;
 
+function logInWith(open: OpenDirectory, { ports } = house): Login {
+  const { logins, settings, clock } = ports;
+  return createLogin({ logins, directory: keepDirectory(settings, open, clock), clock, pause: async () => {} });
+}
+
 beforeEach(async () => {
   house = await startHouse();
   house.directory.people = [{ entry: anEntry('1', { uid: ['Anna'], cn: ['Anna'] }, { dn: ANNA }), password: 'right' }];
   await house.run();
-  const directory = keepDirectory(house.ports.settings, house.directory.open, house.ports.clock);
-  login = createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock });
+  login = logInWith(house.directory.open);
 });
+
+/** Attempts that count against all unknown sources. */
+async function failuresOf(userName: string): Promise<number> {
+  return (await house.ports.logins.find(userName, null)).attempts.name?.attempts.length ?? 0;
+}
 
 const invalid = { outcome: 'rejected', reason: 'invalidCredentials' };
 
@@ -90,23 +98,9 @@ describe('a directory user', () => {
     expect(await login.logIn('anna', 'carl')).toEqual(invalid);
   });
 
-  test('does not get in while nobody can say whose DN it is: that is a fault, and no failed attempt', async () => {
-    house.directory.findDnFault = unreachable();
-    for (let attempt = 0; attempt < 10; attempt += 1) {
-      await expect(login.logIn('anna', 'right')).rejects.toMatchObject({ code: 'directoryUnavailable' });
-    }
-    for (let attempt = 0; attempt < 5; attempt += 1) expect(await login.logIn('anna', 'wrong')).toEqual(invalid);
-    expect(await login.logIn('anna', 'wrong')).toMatchObject({ reason: 'throttled' });
-  });
-
   test('is tried once only when the DN found is the one that is stored', async () => {
     await login.logIn('anna', 'wrong');
     expect(house.directory.calls.binds).toEqual([ANNA]);
-  });
-
-  test('made by hand and not linked yet can’t log in', async () => {
-    await house.create(aUser({ id: 'hand', userName: 'bert', directory: null }));
-    expect(await login.logIn('bert', 'right')).toEqual(invalid);
   });
 });
 
@@ -185,8 +179,7 @@ describe('an outage', () => {
       if (settings.scope.baseDn === 'dc=new') house.directory.fault = null;
       return house.directory.open();
     };
-    const directory = keepDirectory(house.ports.settings, openMended, house.ports.clock);
-    login = createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock });
+    login = logInWith(openMended);
     await login.logIn('anna', 'right');
     house.directory.fault = unreachable();
     await expect(login.logIn('anna', 'right')).rejects.toMatchObject({ code: 'directoryUnavailable' });
@@ -196,70 +189,131 @@ describe('an outage', () => {
   });
 });
 
-describe('a reader that the directory refuses', () => {
-  beforeEach(() => {
-    house.directory.findDnFault = new ServiceError('bindRefused', 'the password of the reader is wrong');
+describe.each([
+  ['has lost its rights', () => void house.directory.hiddenAttributes.add('entryuuid')],
+  ['is refused', () => void (house.directory.findDnFault = new ServiceError('bindRefused', 'its password is wrong'))],
+  ['is down', () => void (house.directory.findDnFault = unreachable())],
+])('while the reader of the directory %s', (_how, lose) => {
+  beforeEach(lose);
+
+  test('a right password gets in, because the person’s own connection shows whose it is', async () => {
+    for (let attempt = 0; attempt < 10; attempt += 1) {
+      expect(await login.logIn('anna', 'right')).toMatchObject({ outcome: 'accepted' });
+    }
   });
 
-  test('makes no outage of a wrong password: it is rejected, and it counts', async () => {
-    for (let attempt = 0; attempt < 5; attempt += 1) expect(await login.logIn('anna', 'wrong')).toEqual(invalid);
-    expect(await login.logIn('anna', 'wrong')).toMatchObject({ reason: 'throttled' });
-  });
-
-  test('is asked again with the settings of this moment, so that somebody who has moved gets in', async () => {
-    const moved = 'uid=anna.w,ou=people,dc=example,dc=com';
-    const openMended = (settings: Settings): Directory => {
-      if (settings.scope.baseDn === 'dc=new') house.directory.findDnFault = null;
-      return house.directory.open();
-    };
-    const directory = keepDirectory(house.ports.settings, openMended, house.ports.clock);
-    login = createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock });
-    await expect(login.logIn('anna', 'right')).rejects.toMatchObject({ code: 'directoryUnavailable' });
-    house.directory.people = [{ entry: anEntry('1', { uid: ['Anna'] }, { dn: moved }), password: 'right' }];
-    await house.configure({ scope: { baseDn: 'dc=new' } });
-    house.passSeconds(6);
+  test('a right password is a fault where people can’t read their own entry, and costs nothing', async () => {
+    house.directory.hidesOwnEntries = true;
+    for (let attempt = 0; attempt < 20; attempt += 1) {
+      await expect(login.logIn('anna', 'right')).rejects.toMatchObject({ code: 'directoryUnavailable' });
+    }
+    expect(house.directory.calls.binds).toHaveLength(20);
+    house.directory.hidesOwnEntries = false;
     expect(await login.logIn('anna', 'right')).toMatchObject({ outcome: 'accepted' });
+  });
+
+  test.each(['anna', 'nobody'])(
+    'guesses at %s are faults, never rejections, and reach the directory five times',
+    async (name) => {
+      for (let attempt = 0; attempt < 20; attempt += 1) {
+        await expect(login.logIn(name, 'wrong')).rejects.toMatchObject({ code: 'directoryUnavailable' });
+      }
+      expect(house.directory.calls.binds).toHaveLength(5);
+    },
+  );
+});
+
+test('a reader is asked again with the settings of this moment, so that somebody who has moved gets in', async () => {
+  house.directory.findDnFault = new ServiceError('bindRefused', 'the password of the reader is wrong');
+  const moved = 'uid=anna.w,ou=people,dc=example,dc=com';
+  login = logInWith((settings) => {
+    if (settings.scope.baseDn === 'dc=new') house.directory.findDnFault = null;
+    return house.directory.open();
+  });
+  house.directory.people = [{ entry: anEntry('1', { uid: ['Anna'] }, { dn: moved }), password: 'right' }];
+  await expect(login.logIn('anna', 'right')).rejects.toMatchObject({ code: 'directoryUnavailable' });
+  await house.configure({ scope: { baseDn: 'dc=new' } });
+  house.passSeconds(6);
+  expect(await login.logIn('anna', 'right')).toMatchObject({ outcome: 'accepted' });
+});
+
+describe('a directory that takes passwords and does not answer', () => {
+  beforeEach(() => {
+    house.directory.silent = unreachable();
+  });
+
+  test('gets five in 15 minutes and no more: every login is a fault, and none is throttled', async () => {
+    for (let attempt = 0; attempt < 12; attempt += 1) {
+      await expect(login.logIn('anna', 'right')).rejects.toMatchObject({
+        code: 'directoryUnavailable',
+        retryable: true,
+      });
+    }
+    expect(house.directory.calls.binds).toHaveLength(5);
+    house.directory.silent = null;
+    house.passSeconds(15 * 60);
+    expect(await login.logIn('anna', 'right')).toMatchObject({ outcome: 'accepted' });
+  });
+
+  test('gets a password once, whoever it belongs to', async () => {
+    await house.edit('anna', { privileges: ['none'] });
+    for (const name of ['anna', 'nobody']) await expect(login.logIn(name, 'x')).rejects.toThrow(ServiceError);
+    expect(house.directory.calls.binds).toHaveLength(2);
   });
 });
 
 describe('failed attempts', () => {
-  test('are free five times and then have to wait, longer each time, with the right password too', async () => {
+  test('are free five times and then have to wait, with the right password too', async () => {
     for (let attempt = 0; attempt < 5; attempt += 1) expect(await login.logIn('anna', 'wrong')).toEqual(invalid);
+    house.passSeconds(10);
     const refused = await login.logIn('anna', 'right');
-    expect(refused).toMatchObject({ outcome: 'rejected', reason: 'throttled', retryAfterSeconds: expect.any(Number) });
+    expect(refused).toMatchObject({ outcome: 'rejected', reason: 'throttled', retryAfterSeconds: 15 * 60 - 10 });
     const binds = house.directory.calls.binds.length;
     await login.logIn('anna', 'wrong');
     expect(house.directory.calls.binds).toHaveLength(binds);
-    house.passSeconds(31);
-    expect(await login.logIn('anna', 'wrong')).toEqual(invalid);
-    house.passSeconds(31);
-    expect(await login.logIn('anna', 'right')).toMatchObject({ reason: 'throttled' });
-    house.passSeconds(31);
+    house.passSeconds(15 * 60 - 10);
     expect(await login.logIn('anna', 'right')).toMatchObject({ outcome: 'accepted' });
     expect(await login.logIn('anna', 'wrong')).toEqual(invalid);
   });
 
-  test('count for unknown names too, and are forgotten after an hour', async () => {
+  test('of strangers never hold up a source that the owner has logged in from', async () => {
+    expect(await login.logIn('anna', 'right', 'home')).toMatchObject({ outcome: 'accepted' });
+    const binds = house.directory.calls.binds.length;
+    let owner = 0;
+    for (let second = 1; second <= 3_600; second += 1) {
+      house.passSeconds(1);
+      await login.logIn('anna', `guess ${second}`, `stranger ${second % 100}`);
+      if (second % 60 !== 0) continue;
+      owner += 1;
+      expect(await login.logIn('anna', 'right', 'home')).toMatchObject({ outcome: 'accepted' });
+    }
+    // Four windows of 15 minutes, and the beginning of a fifth.
+    expect(house.directory.calls.binds.length - binds - owner).toBeLessThanOrEqual(25);
+    expect(await login.logIn('anna', 'right', 'new')).toMatchObject({ reason: 'throttled' });
+    house.passSeconds(15 * 60);
+    expect(await login.logIn('anna', 'right', 'new')).toMatchObject({ outcome: 'accepted' });
+  });
+
+  test('of strangers leave a new source a chance within 15 minutes, also while others know the name', async () => {
+    for (let attempt = 0; attempt < 50; attempt += 1) await login.logIn('anna', 'guess', 'stranger');
+    expect(await login.logIn('anna', 'right')).toMatchObject({ reason: 'throttled' });
+    house.passSeconds(15 * 60);
+    expect(await login.logIn('anna', 'right')).toMatchObject({ outcome: 'accepted' });
+  });
+
+  test('count for unknown names too, and are forgotten after 15 minutes', async () => {
     for (let attempt = 0; attempt < 5; attempt += 1) await login.logIn('nobody', 'x');
     expect(await login.logIn('nobody', 'x')).toMatchObject({ reason: 'throttled' });
-    house.passSeconds(3_601);
+    house.passSeconds(15 * 60);
     expect(await login.logIn('nobody', 'x')).toEqual(invalid);
   });
 
-  test('in parallel on a name with failures are let through one at a time', async () => {
-    for (let attempt = 0; attempt < 4; attempt += 1) await login.logIn('anna', 'wrong');
-    const binds = house.directory.calls.binds.length;
+  test.each([0, 4])('in parallel, after %i others, reach the directory five times in all', async (earlier) => {
+    for (let attempt = 0; attempt < earlier; attempt += 1) await login.logIn('anna', 'wrong');
     const outcomes = await Promise.all(Array.from({ length: 30 }, () => login.logIn('anna', 'guess')));
-    expect(house.directory.calls.binds.length - binds).toBe(1);
-    expect(outcomes.filter((outcome) => 'reason' in outcome && outcome.reason === 'throttled')).toHaveLength(29);
-  });
-
-  test('never reach ten in a quarter of an hour', () => {
-    const attempts: number[] = [0];
-    for (let failures = 1; failures < 40; failures += 1) attempts.push(attempts.at(-1)! + delayAfter(failures));
-    for (const start of attempts) {
-      expect(attempts.filter((at) => at >= start && at < start + 15 * 60).length).toBeLessThan(10);
-    }
+    expect(house.directory.calls.binds).toHaveLength(5);
+    const throttled = outcomes.filter((outcome) => 'reason' in outcome && outcome.reason === 'throttled');
+    expect(throttled).toHaveLength(25 + earlier);
   });
 });
 
@@ -339,8 +393,7 @@ describe('what is no answer', () => {
       connection: { timeouts: { connectSeconds: 5, operationSeconds: 10, loginSeconds: 0.05 } },
     });
     const silent = (): Directory => ({ ...house.directory.open(), verifyPassword: () => new Promise(() => {}) });
-    const directory = keepDirectory(house.ports.settings, silent, house.ports.clock);
-    const late = createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock });
+    const late = logInWith(silent);
 
     await expect(late.logIn('anna', 'right')).rejects.toMatchObject({
       code: 'directoryUnavailable',
@@ -352,20 +405,38 @@ describe('what is no answer', () => {
   test('without settings a directory user is a fault, and a name that nobody has is refused', async () => {
     const empty = await startHouse({ configured: false });
     await empty.create(aUser());
-    const directory = keepDirectory(empty.ports.settings, empty.directory.open, empty.ports.clock);
-    const unset = createLogin({ logins: empty.ports.logins, directory, clock: empty.ports.clock });
+    const unset = logInWith(empty.directory.open, empty);
 
     await expect(unset.logIn('anna', 'right')).rejects.toMatchObject({ code: 'directoryUnavailable' });
     expect(await unset.logIn('nobody', 'right')).toEqual(invalid);
   });
 
-  test('a fault of the store comes through as what it is', async () => {
-    const fault = new ServiceError('storeUnavailable', 'DynamoDB gave no answer', { retryable: true });
-    const failing = (): Directory => ({ ...house.directory.open(), findDn: async () => Promise.reject(fault) });
-    const directory = keepDirectory(house.ports.settings, failing, house.ports.clock);
-    const login = createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock });
+  test.each(['find', 'writeAttempts'] as const)(
+    'an outage of the store (%s) is its own fault, before any bind',
+    async (method) => {
+      const away = new ServiceError('storeUnavailable', 'DynamoDB gave no answer', { retryable: true });
+      house.ports.logins[method] = async () => Promise.reject(away);
+      for (const name of ['anna', 'nobody']) await expect(login.logIn(name, 'wrong')).rejects.toBe(away);
+      expect(house.directory.calls.binds).toEqual([]);
+    },
+  );
 
-    await expect(login.logIn('anna', 'right')).rejects.toBe(fault);
+  test('settings that can’t be read are the store’s fault, whoever logs in, and cost no attempt', async () => {
+    const away = new ServiceError('storeUnavailable', 'Secrets Manager gave no answer', { retryable: true });
+    house.ports.settings.read = async () => Promise.reject(away);
+    const unread = logInWith(house.directory.open);
+    for (const name of ['anna', 'nobody']) await expect(unread.logIn(name, 'wrong')).rejects.toBe(away);
+    expect(await failuresOf('anna')).toBe(0);
+  });
+
+  test('a mistake in the code costs an attempt, because the password may have gone out', async () => {
+    const mistake = new TypeError('a mistake in the code');
+    const failing = (): Directory => ({
+      ...house.directory.open(),
+      verifyPassword: async () => Promise.reject(mistake),
+    });
+    await expect(logInWith(failing).logIn('anna', 'right')).rejects.toBe(mistake);
+    expect(await failuresOf('anna')).toBe(1);
   });
 
   test('a second bind that fails is a fault: whoever has moved is neither in nor out', async () => {
@@ -379,8 +450,7 @@ describe('what is no answer', () => {
         return await open.verifyPassword(dn, password);
       },
     });
-    const directory = keepDirectory(house.ports.settings, failing, house.ports.clock);
-    const login = createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock });
+    const login = logInWith(failing);
 
     await expect(login.logIn('anna', 'right')).rejects.toMatchObject({ code: 'directoryUnavailable' });
   });
@@ -392,28 +462,27 @@ describe('what a refusal costs', () => {
       ...house.directory.open(),
       verifyPassword: async () => ({ kind: 'rejected', reason }),
     });
-    const directory = keepDirectory(house.ports.settings, open, house.ports.clock);
-    return createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock });
+    return logInWith(open);
   };
-  const failures = async () => (await house.ports.logins.find('anna')).attempts?.failures ?? 0;
 
   test('an expired password was the right one and costs nothing, also after failures', async () => {
     for (let attempt = 0; attempt < 3; attempt += 1) await refusing('passwordExpired').logIn('anna', 'right');
-    expect(await failures()).toBe(0);
+    expect(await failuresOf('anna')).toBe(0);
     await login.logIn('anna', 'wrong');
     await refusing('passwordExpired').logIn('anna', 'right');
-    expect(await failures()).toBe(1);
+    expect(await failuresOf('anna')).toBe(1);
   });
 
   test('a locked account counts, because the password may have been wrong', async () => {
     await refusing('accountLocked').logIn('anna', 'x');
-    expect(await failures()).toBe(1);
+    expect(await failuresOf('anna')).toBe(1);
   });
 
   test('the wait is told in seconds, rounded up', async () => {
-    for (let attempt = 0; attempt < 6; attempt += 1) await login.logIn('anna', 'wrong');
+    for (let attempt = 0; attempt < 5; attempt += 1) await login.logIn('anna', 'wrong');
+    house.passSeconds(10.5);
     const refused = await login.logIn('anna', 'wrong');
-    expect(refused).toMatchObject({ reason: 'throttled', retryAfterSeconds: 30 });
+    expect(refused).toMatchObject({ reason: 'throttled', retryAfterSeconds: 890 });
   });
 });
 
@@ -421,11 +490,57 @@ test('a login asks for the settings again only after a fault', async () => {
   let reads = 0;
   const { settings, logins, clock } = house.ports;
   const counted = { ...settings, read: async () => ((reads += 1), settings.read()) };
-  const counting = createLogin({ logins, directory: keepDirectory(counted, house.directory.open, clock), clock });
+  const counting = createLogin({
+    logins,
+    directory: keepDirectory(counted, house.directory.open, clock),
+    clock,
+    pause: async () => {},
+  });
   await counting.logIn('anna', 'right');
   house.passSeconds(10);
   await counting.logIn('anna', 'wrong');
   expect(reads).toBe(1);
+});
+
+test('an accepted login carries what the directory says of the password', async () => {
+  const [anna] = house.directory.people;
+  house.directory.people = [{ ...anna!, passwordState: { passwordExpiresInSeconds: 86_400, graceLoginsLeft: 1 } }];
+  const said = { outcome: 'accepted', passwordExpiresInSeconds: 86_400, graceLoginsLeft: 1 };
+  expect(await login.logIn('anna', 'right')).toMatchObject(said);
+  expect(await login.checkPassword('anna', 'right')).toMatchObject(said);
+});
+
+test('idle connections are tried beside the look at the store, and the bind waits for that', async () => {
+  const steps: string[] = [];
+  const usual = { ...house.ports.logins };
+  house.ports.logins.find = async (...asked) => {
+    steps.push('store');
+    await new Promise((resolve) => setImmediate(resolve));
+    return usual.find(...asked);
+  };
+  const watched = logInWith(() => ({
+    ...house.directory.open(),
+    async checkIdle() {
+      steps.push('check');
+      for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      steps.push('checked');
+    },
+    async verifyPassword() {
+      steps.push('bind');
+      return { kind: 'rejected', reason: 'invalidCredentials' };
+    },
+  }));
+  await watched.logIn('anna', 'wrong');
+  expect(steps).toEqual(['store', 'check', 'checked', 'bind']);
+});
+
+test('whoever has an integrated password does not wait for idle connections', async () => {
+  const passwordHash = await hashPassword('right');
+  await house.create(
+    aUser({ id: 'own', userName: 'carl', authentication: 'integrated', directory: null, passwordHash }),
+  );
+  const stuck = logInWith(() => ({ ...house.directory.open(), checkIdle: () => new Promise(() => {}) }));
+  expect(await stuck.logIn('carl', 'right')).toMatchObject({ outcome: 'accepted' });
 });
 
 test('a DN is remembered only for whoever gets in under it', async () => {
@@ -444,8 +559,7 @@ test('checking a password refuses what can be none, without a bind', async () =>
 test('an integrated user without a password, and a name that nobody has, are refused like a wrong password', async () => {
   const empty = await startHouse({ configured: false });
   await empty.create(aUser({ authentication: 'integrated', directory: null }));
-  const directory = keepDirectory(empty.ports.settings, empty.directory.open, empty.ports.clock);
-  const unset = createLogin({ logins: empty.ports.logins, directory, clock: empty.ports.clock });
+  const unset = logInWith(empty.directory.open, empty);
   expect(await unset.logIn('anna', 'x')).toEqual(invalid);
   expect(await unset.logIn('nobody', 'x')).toEqual(invalid);
 });
@@ -460,8 +574,7 @@ test('a fault carries the advice of its cause', async () => {
 test('a name that nobody has is bound below the base, or below the root where there is none', async () => {
   await login.logIn('nobody', 'x');
   await house.configure({ scope: { baseDn: '', filter: '', depth: 'subtree' } });
-  const directory = keepDirectory(house.ports.settings, house.directory.open, house.ports.clock);
-  await createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock }).logIn('nobody', 'x');
+  await logInWith(house.directory.open).logIn('nobody', 'x');
 
   expect(house.directory.calls.binds).toEqual([
     expect.stringMatching(/^cn=[0-9a-f-]{36},dc=example,dc=com$/u),

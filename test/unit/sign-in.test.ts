@@ -23,9 +23,11 @@ function signInWith(login: Login): SignIn {
 
 beforeEach(async () => {
   house = await startHouse();
+  // A reader that sees nobody would prove nothing about unknown names.
+  house.directory.people = [{ entry: anEntry('9', { uid: ['zoe'] }) }];
   const { settings, logins, clock } = house.ports;
   const directory = keepDirectory(settings, house.directory.open, clock);
-  signIn = signInWith(createLogin({ logins, directory, clock }));
+  signIn = signInWith(createLogin({ logins, directory, clock, pause: async () => {} }));
 });
 
 const anIntegrated = (over: Parameters<typeof aUser>[0]) =>
@@ -56,9 +58,35 @@ describe('the sign-in', () => {
     ] as const) {
       expect(await signIn.signIn(name, password)).toBeNull();
     }
-    expect(await signIn.verifyPassword('bert', 'right password')).toMatchObject({ userName: 'bert' });
-    expect(await signIn.verifyPassword('bert', 'wrong password')).toBeNull();
   });
+
+  test('verifies a password for whoever suits, and for nobody else', async () => {
+    await house.create(anIntegrated({ userName: 'bert' }));
+    const verify = (password: string, suits: boolean) => signIn.verifyPassword('bert', password, null, () => suits);
+
+    expect(await verify('right password', true)).toMatchObject({ userName: 'bert' });
+    expect(await verify('right password', false)).toBeNull();
+    expect(await verify('wrong password', true)).toBeNull();
+  });
+
+  test.each(['ada', FIRST_ADMINISTRATOR])(
+    'of %s from an address that has signed in lately always works, however often a stranger guesses',
+    async (userName) => {
+      await house.create(anIntegrated({ userName, privileges: ['admin'] }));
+      expect(await signIn.signIn(userName, 'right password', '192.0.2.1')).not.toBeNull();
+      for (let second = 1; second <= 1_200; second += 1) {
+        house.passSeconds(1);
+        await signIn.signIn(userName, 'guess', `198.51.100.${second % 200}`).catch(() => null);
+        if (second % 60 === 0) expect(await signIn.signIn(userName, 'right password', '192.0.2.1')).not.toBeNull();
+      }
+      const elsewhere = () => signIn.signIn(userName, 'right password', '192.0.2.2');
+      await expect(elsewhere()).rejects.toMatchObject({ code: 'throttled' });
+      house.passSeconds(15 * 60);
+      expect(await elsewhere()).not.toBeNull();
+    },
+    // Each guess that is let through hashes a password.
+    60_000,
+  );
 
   test('tells for how long a name is throttled', async () => {
     const outcomes: LoginOutcome[] = [

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { fromUserItem, toUserItem } from '../../lib/aws/user-item.ts';
+import { toUser, toUserItem } from '../../lib/aws/user-item.ts';
 import { parseUserName, userNameKey } from '../../lib/user/user-name.ts';
 import { aUser } from '../support/people.ts';
 
@@ -137,5 +137,5 @@ test('a plain name takes a shorter way to the same key', () => {
 
 test('a record that was stored before a field existed has nothing in it', () => {
   const { fullName: _later, ...item } = toUserItem(aUser());
-  expect(fromUserItem(item)).toEqual(aUser({ fullName: null }));
+  expect(toUser(item)).toEqual(aUser({ fullName: null }));
 });
