@@ -41,7 +41,7 @@ async function tryOut(port: number, { connection, ...others }: Document = {}): P
   };
   const open = (...[settings, password]: Parameters<Parameters<typeof testSettings>[0]['openDirectory']>) =>
     openDirectory(settings, password, clock.now);
-  return testSettings({ ...createMemoryStores(clock), openDirectory: open }, document);
+  return testSettings({ ...createMemoryStores(clock), openDirectory: open, clock }, document);
 }
 
 async function scripted(script: Script): Promise<number> {
