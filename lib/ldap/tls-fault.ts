@@ -64,8 +64,8 @@ export function handshakeTimeout(server: string, ms: number): ServiceError {
   return new ServiceError('connectionTimeout', `${server}: no end of the TLS handshake within ${seconds(ms)}`, {
     retryable: true,
     advice:
-      'The server accepts connections but does not finish the TLS handshake. Check that the port is the one for LDAPS ' +
-      '(usually 636) or supports StartTLS (usually 389), and the load of the server.',
+      'The server accepts connections but does not finish the TLS handshake. Check that the port is the one for ' +
+      'LDAPS (usually 636) or supports StartTLS (usually 389), and the load of the server.',
   });
 }
 
@@ -93,8 +93,8 @@ export function firstBytesFault(data: Uint8Array, server: string): ServiceError 
 }
 
 const NO_CLIENT_CERTIFICATE =
-  'Rollcall has none, so configure the server not to demand it (OpenLDAP: TLSVerifyClient never or try; 389 Directory ' +
-  'Server: nsSSLClientAuth allowed).';
+  'Rollcall has none, so configure the server not to demand it (OpenLDAP: TLSVerifyClient never or try; 389 ' +
+  'Directory Server: nsSSLClientAuth allowed).';
 
 const STRONGER =
   'Enable TLS 1.2 or later on the server, with ECDHE ciphers; Rollcall refuses older versions and weak ciphers.';
@@ -106,8 +106,8 @@ const ALERT = { handshakeFailure: 40, protocolVersion: 70, insufficientSecurity:
 const CLIENT_CERTIFICATE_ALERTS: ReadonlySet<number> = new Set([41, 42, 43, 44, 45, 46, 48, 49, 116]);
 
 /**
- * Whether the server had sent more than an alert, that is, its hello and its certificate: then it had agreed to a version
- * and a cipher, and what it missed is a certificate of the client's.
+ * Whether the server had sent more than an alert, that is, its hello and its certificate: then it had agreed to a
+ * version and a cipher, and what it missed is a certificate of the client's.
  */
 function isPastHello({ received }: FailedHandshake): boolean {
   return received > ALERT_BYTES;
@@ -170,8 +170,8 @@ function closedInHandshake(server: string, code: string, handshake: FailedHandsh
     : handshake.settings.encryption === 'ssl'
       ? [
           'instead of answering the TLS handshake',
-          'Check that the port is the one for LDAPS (usually 636), and that the server has a certificate: without one, ' +
-            'Active Directory closes such connections. Then check the firewalls on the way.',
+          'Check that the port is the one for LDAPS (usually 636), and that the server has a certificate: without ' +
+            'one, Active Directory closes such connections. Then check the firewalls on the way.',
         ]
       : [
           'after it had agreed to StartTLS',
@@ -240,14 +240,15 @@ function certificateAdvice(code: string, error: unknown, bundle: string): string
     case 'SELF_SIGNED_CERT_IN_CHAIN':
       return say(
         ...(bundle === '' ? [] : ['None of the certificates in caCertificates signed it.', ...found('notAuthority')]),
-        'Add the certificate of the authority that signed it, and of those above it, to caCertificates in the settings.',
+        'Add the certificate of the authority that signed it, and of those above it, to caCertificates in the ' +
+          'settings.',
       );
     default:
       return weaknessAdvice(messageOf(error)) ?? "Replace the server's certificate, or have its authority look at it.";
   }
 }
 
-/** For OpenSSL's security level (SSL_CTX_set_security_level): RSA keys below 2048 bits, signatures with SHA-1 or MD5. */
+/** OpenSSL's security level 2 (SSL_CTX_set_security_level): no RSA key below 2048 bits, no SHA-1 and no MD5. */
 function weaknessAdvice(message: string): string | null {
   if (/digest algorithm too weak/iu.test(message)) {
     return (

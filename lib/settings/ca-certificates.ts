@@ -85,12 +85,14 @@ function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): bool
 }
 
 function blocksOf(bundle: string): readonly string[] {
-  return bundle.split(BEGINNING).filter((part) => part.startsWith('-----BEGIN '));
+  return bundle.split(BEGINNING).filter((part) => part.search(BEGINNING) === 0);
 }
 
+/** null also for a certificate whose kind of key OpenSSL does not know: then nothing can be verified with it. */
 function readCertificate(pem: string): X509Certificate | null {
   try {
-    return new X509Certificate(pem);
+    const certificate = new X509Certificate(pem);
+    return certificate.publicKey === undefined ? null : certificate;
   } catch {
     return null;
   }

@@ -143,7 +143,7 @@ describe('the check stops at the stage that fails, tells its code and what to do
       /answers too late or not at all/,
     ],
     ['the same with StartTLS', 'tls', sayNothing, 'tls', 'operationTimeout', /answers too late or not at all/],
-    ['the same with LDAPS', 'ssl', sayNothing, 'tls', 'connectionTimeout', /firewalls/],
+    ['the same with LDAPS', 'ssl', sayNothing, 'tls', 'connectionTimeout', /does not finish the TLS handshake/],
     [
       'a base that is not there',
       'none',
