@@ -113,7 +113,7 @@ export function startConversation(socket: Socket, server: string): Conversation 
   }
 
   function onError(error: Error): void {
-    fail(socketFault(error, server));
+    fail(socketFault(error, server, !heardBytes, socket instanceof TLSSocket));
   }
 
   parser.on('message', onMessage);

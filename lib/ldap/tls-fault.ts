@@ -54,9 +54,14 @@ export function tlsFault(error: unknown, server: string, handshake: FailedHandsh
 /**
  * The fault for an error of a socket that LDAP is spoken on. In TLS 1.3 a server refuses a client after the client's
  * handshake has ended (RFC 8446 section 4.4.2.4). A ServiceError is returned unchanged.
+ * @param isUnheard whether nothing has come from the server, beside TLS
  */
-export function socketFault(error: unknown, server: string): ServiceError {
-  return isOpenSslError(errorCode(error)) ? openSslFault(error, server, true) : networkFault(error, server);
+export function socketFault(error: unknown, server: string, isUnheard: boolean, isEncrypted: boolean): ServiceError {
+  const code = errorCode(error);
+  if (isOpenSslError(code)) return openSslFault(error, server, true);
+  return isUnheard && (code === 'ECONNRESET' || code === 'EPIPE')
+    ? closedUnheard(server, isEncrypted, error)
+    : networkFault(error, server);
 }
 
 /** The server accepted the connection but did not finish the TLS handshake in time. Retryable. */
@@ -69,11 +74,12 @@ export function handshakeTimeout(server: string, ms: number): ServiceError {
   });
 }
 
-/** The server closed the connection before it answered anything. `encrypted`: whether TLS was in use. Retryable. */
-export function closedUnheard(server: string, encrypted: boolean): ServiceError {
+/** The server closed the connection before it answered anything. `isEncrypted`: whether TLS was in use. Retryable. */
+export function closedUnheard(server: string, isEncrypted: boolean, cause?: unknown): ServiceError {
   return new ServiceError('connectionLost', `${server}: the server closed the connection before its first answer`, {
+    cause,
     retryable: true,
-    advice: encrypted
+    advice: isEncrypted
       ? `Check the server's log. It may demand a client certificate. ${NO_CLIENT_CERTIFICATE}`
       : "Check the server's log and the firewalls on the way. If the port is the one for LDAPS (usually 636), set " +
         'encryption to "ssl".',

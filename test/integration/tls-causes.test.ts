@@ -365,6 +365,29 @@ describe('a port of the other encryption', () => {
   });
 });
 
+describe('StartTLS that the server agreed to and does not carry out', () => {
+  /** An ExtendedResponse with success (RFC 4511 section 4.12), and then this in answer to the hello. */
+  async function agreed(onHello: (socket: Socket) => void): Promise<number> {
+    return await scripted((socket) => {
+      socket.write(Buffer.from('300c02010178070a010004000400', 'hex'));
+      socket.once('data', () => onHello(socket));
+    });
+  }
+
+  test('an alert', async () => {
+    const port = await agreed((socket) => socket.end(Buffer.from([21, 3, 3, 0, 2, 2, 40])));
+    const cause = tlsRefused(/accepts none of the TLS versions and ciphers offered/u, /ECDHE ciphers/u);
+    await expectCause(port, { encryption: 'tls' }, cause);
+  });
+
+  test('a connection that is closed', async () => {
+    const port = await agreed((socket) => socket.end());
+    const { stages } = await open(port, { encryption: 'tls' }).test(10_000);
+    expect(stages.at(-1)).toMatchObject({ name: 'tls', code: 'connectionLost' });
+    expect(stages.at(-1)!.detail).toMatch(/after it had agreed to StartTLS.*Check the server's log, its certificate/u);
+  });
+});
+
 test('a bundle counts with each of its certificates, whatever stands between them', async () => {
   const port = await serve(issue({ issuer: issuing }));
   const request = '-----BEGIN CERTIFICATE REQUEST-----\n!!\n-----END CERTIFICATE REQUEST-----\n';
