@@ -104,6 +104,7 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   notLdap: 502,
   startTlsRefused: 502,
   certificateRefused: 502,
+  tlsRefused: 502,
   encryptionRequired: 502,
   bindRefused: 502,
   operationTimeout: 502,

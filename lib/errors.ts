@@ -15,6 +15,7 @@ export type DirectoryFaultCode =
   | 'notLdap'
   | 'startTlsRefused'
   | 'certificateRefused'
+  | 'tlsRefused'
   | 'encryptionRequired'
   | 'bindRefused'
   | 'operationTimeout'

@@ -45,6 +45,8 @@ export interface SlapdOptions {
   readonly requireEncryption?: boolean;
   /** Default: made for localhost and the loopback addresses. */
   readonly certificates?: Certificates;
+  /** Further settings of TLS (slapd-config(5)), such as `olcTLSVerifyClient: demand`. */
+  readonly tls?: readonly string[];
 }
 
 /** A running OpenLDAP server. */
@@ -210,7 +212,7 @@ cn: config
 olcTLSCACertificateFile: ${folder}/ca.pem
 olcTLSCertificateFile: ${folder}/server.pem
 olcTLSCertificateKeyFile: ${folder}/server.key
-olcThreads: 4
+${(options.tls ?? []).map((line) => `${line}\n`).join('')}olcThreads: 4
 olcLogLevel: none
 ${options.requireEncryption ? 'olcSecurity: simple_bind=128\n' : ''}`,
     `dn: cn=module{0},cn=config

@@ -11,6 +11,7 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   notLdap: 'the server that answers is not an LDAP server',
   startTlsRefused: 'the directory server does not support StartTLS',
   certificateRefused: 'the certificate of the directory server is not trusted',
+  tlsRefused: 'no TLS connection with the directory server is possible',
   encryptionRequired: 'the directory server requires encryption',
   bindRefused: 'the directory server refuses the bind DN or its password',
   operationTimeout: 'the directory server did not answer in time',

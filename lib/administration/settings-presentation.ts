@@ -2,6 +2,7 @@
  * Presents settings to an administrator: without the password, with the next runs and with warnings. Knows neither
  * validation nor stores.
  */
+import { inspectBundle } from '../settings/ca-certificates.ts';
 import { nextRuns } from '../settings/schedule.ts';
 import type { WorkingSchedule } from '../settings/schedule.ts';
 import type { OptionSettings, Settings, StoredSettings } from '../settings/settings.ts';
@@ -33,7 +34,7 @@ export function presentSettings(
 ): PresentedSettings {
   const { schedule } = settings.options;
   const next = working && nextRuns(working, now, RUNS_SHOWN);
-  const warnings = [...notices, ...settingsWarnings(settings)];
+  const warnings = [...notices, ...settingsWarnings(settings, now)];
   if (working !== null && !isAtWork(schedule, working)) {
     warnings.push(
       'The schedule in effect differs from these settings, for example after a deployment. Save the settings again.',
@@ -56,7 +57,7 @@ function isAtWork(wanted: OptionSettings['schedule'], working: WorkingSchedule):
 }
 
 /** Warnings about settings that are allowed but should be changed, as whole sentences. */
-export function settingsWarnings({ connection, defaultPrivileges }: Settings): readonly string[] {
+export function settingsWarnings({ connection, defaultPrivileges }: Settings, now: Date): readonly string[] {
   const warnings: string[] = [];
   if (connection.ignoreCertificateWarnings) {
     warnings.push(
@@ -69,6 +70,7 @@ export function settingsWarnings({ connection, defaultPrivileges }: Settings): r
       'The connection is not encrypted: passwords cross the network in plain text. Set encryption to "tls" or "ssl".',
     );
   }
+  warnings.push(...inspectBundle(connection.caCertificates, now).map(({ sentence }) => sentence));
   if (defaultPrivileges.includes('admin')) {
     warnings.push('Every user that the synchronisation creates becomes an administrator.');
   }

@@ -2,10 +2,10 @@
  * Validates the settings document. Only the administration API needs this, and zod with it. Knows no store and no
  * directory: the settings test finds out whether a server answers.
  */
-import { X509Certificate } from 'node:crypto';
 import * as z from 'zod';
 import { isDistinguishedName } from '../distinguished-name.ts';
 import { attributeList, isAttributeName } from '../settings/attribute-name.ts';
+import { bundleFault } from '../settings/ca-certificates.ts';
 import { parseFilter } from '../settings/filter.ts';
 import { expressionFault, timeZoneFault } from '../settings/schedule.ts';
 import { parseServerAddress } from '../settings/server-address.ts';
@@ -88,7 +88,7 @@ const connection = z
       .max(MAX_CERTIFICATES_LENGTH)
       .nullish()
       .transform((text) => text ?? '')
-      .superRefine(refuseText(certificatesFault))
+      .superRefine(refuseText(bundleFault))
       .describe(
         'PEM bundle of the certificates to trust instead of the system’s, for a private CA. Leave empty to trust the ' +
           'system’s. Needs encryption.',
@@ -367,20 +367,4 @@ function bindNameFault(name: string): string | null {
 function filterFault(text: string): string | null {
   const parsed = parseFilter(text);
   return parsed.kind === 'filter' ? null : `is not a filter: ${parsed.message}, at position ${parsed.position}`;
-}
-
-function certificatesFault(text: string): string | null {
-  if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) return 'must not contain a private key; keep only certificates';
-  const certificates = text.match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? [];
-  if (certificates.length === 0) return 'must contain a PEM certificate (-----BEGIN CERTIFICATE-----)';
-  const broken = certificates.findIndex((certificate) => !isCertificate(certificate));
-  return broken === -1 ? null : `certificate ${broken + 1} of ${certificates.length} can't be read; copy it again`;
-}
-
-function isCertificate(pem: string): boolean {
-  try {
-    return new X509Certificate(pem).subject !== undefined;
-  } catch {
-    return false;
-  }
 }

@@ -1,6 +1,7 @@
 /**
  * Reads, saves and tests the settings on behalf of an administrator. Knows no HTTP and no LDAP.
  */
+import type { Clock } from '../clock.ts';
 import type { DirectoryTest } from '../directory/directory-test.ts';
 import type { OpenDirectory } from '../directory/directory.ts';
 import type { Entry } from '../directory/entry.ts';
@@ -130,7 +131,7 @@ async function moveSchedule(schedule: ScheduleStore, { options }: Settings): Pro
  *   `storeUnavailable`
  */
 export async function testSettings(
-  { settings: store, openDirectory }: ConfigurationPorts,
+  { settings: store, openDirectory, clock }: ConfigurationPorts & { readonly clock: Clock },
   document: unknown,
 ): Promise<SettingsTest> {
   const stored = await store.read();
@@ -145,7 +146,7 @@ export async function testSettings(
     const test = await directory.test(TEST_LIMIT_MS);
     const mapped = test.presets === null ? tried.settings : withPresets(tried.settings, test.presets);
     const warnings = [
-      ...settingsWarnings(tried.settings),
+      ...settingsWarnings(tried.settings, clock.now()),
       ...test.warnings,
       ...(mapped.mapping.userName === '' ? [] : sampleWarnings(test.sample, mapped)),
     ];

@@ -23,10 +23,12 @@ import {
 } from 'ldapts';
 import { within } from '../deadline.ts';
 import { ServiceError } from '../errors.ts';
+import { certificatesIn } from '../settings/ca-certificates.ts';
 import type { ServerAddress } from '../settings/server-address.ts';
 import type { ConnectionSettings } from '../settings/settings.ts';
 import { type Answer, startConversation } from './conversation.ts';
-import { connectionLost, connectionTimeout, describeResult, networkFault, RESULT, tlsFault } from './fault.ts';
+import { connectionLost, connectionTimeout, describeResult, networkFault, RESULT } from './fault.ts';
+import { handshakeTimeout, tlsFault } from './tls-fault.ts';
 
 const START_TLS_OID = '1.3.6.1.4.1.1466.20037'; // RFC 4511 section 4.14
 
@@ -151,7 +153,7 @@ export async function connectServer(
 /**
  * Starts LDAP on a new TCP connection, with the encryption of the settings. Owns the socket from then on and destroys
  * it on failure.
- * @throws ServiceError certificateRefused, startTlsRefused, notLdap, connectionLost, connectionTimeout
+ * @throws ServiceError certificateRefused, tlsRefused, startTlsRefused, notLdap, connectionLost, connectionTimeout
  */
 export async function secureConnection(
   address: ServerAddress,
@@ -161,8 +163,10 @@ export async function secureConnection(
 ): Promise<Connection> {
   const endsAt = performance.now() + withinMs;
   if (settings.encryption === 'none') return speakLdap(socket, address.name, null);
+  let handshakeFrom = 0;
   try {
     if (settings.encryption === 'tls') await startTls(socket, address.name, withinMs);
+    handshakeFrom = socket.bytesRead;
     // A host name is sent to the server and compared with its certificate. An IP address is only compared (RFC 6066
     // section 3).
     const name = net.isIP(address.host) === 0 ? { servername: address.host } : {};
@@ -170,17 +174,17 @@ export async function secureConnection(
       socket,
       host: address.host,
       ...name,
-      ...(settings.caCertificates === '' ? {} : { ca: settings.caCertificates }),
+      ...(settings.caCertificates === '' ? {} : { ca: [...certificatesIn(settings.caCertificates)] }),
       rejectUnauthorized: !settings.ignoreCertificateWarnings,
     });
     const ended = new AbortController();
     const closed = once(secured, 'close', { signal: ended.signal }).then(() => {
-      throw connectionLost(address.name, 'the server closed the connection during the TLS handshake');
+      throw new Error('connection closed');
     });
     closed.catch(() => {});
     try {
       const handshake = Promise.race([once(secured, 'secureConnect'), closed]);
-      await within(handshake, endsAt - performance.now(), () => connectionTimeout(address.name, withinMs));
+      await within(handshake, endsAt - performance.now(), () => handshakeTimeout(address.name, withinMs));
     } finally {
       ended.abort();
       secured.on('error', () => {});
@@ -188,7 +192,7 @@ export async function secureConnection(
     return speakLdap(secured, address.name, readCertificate(secured));
   } catch (error) {
     socket.destroy();
-    throw tlsFault(error, address.name);
+    throw tlsFault(error, address.name, { settings, received: socket.bytesRead - handshakeFrom });
   }
 }
 

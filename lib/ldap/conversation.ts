@@ -4,6 +4,7 @@
  */
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import {
   type Control,
   type Message,
@@ -15,7 +16,8 @@ import {
 } from 'ldapts';
 import { within } from '../deadline.ts';
 import { ServiceError } from '../errors.ts';
-import { connectionLost, connectionTimeout, describeResult, networkFault, notLdap, operationTimeout } from './fault.ts';
+import { connectionLost, connectionTimeout, describeResult, notLdap, operationTimeout } from './fault.ts';
+import { closedUnheard, firstBytesFault, socketFault } from './tls-fault.ts';
 
 /** The longest wait for the socket to close after an unbind. */
 const CLOSE_MS = 500;
@@ -99,17 +101,19 @@ export function startConversation(socket: Socket, server: string): Conversation 
   function onData(data: Buffer): void {
     // Every LDAP message is a SEQUENCE (RFC 4511 section 4.1.1). Without this check, an HTTP answer would look like the
     // beginning of a long message.
-    if (!heardBytes && data[0] !== 0x30) return fail(notLdap(server, 'the service on this port does not speak LDAP'));
+    const strange = heardBytes ? null : firstBytesFault(data, server);
+    if (strange !== null) return fail(strange);
     heardBytes = true;
     parser.read(data, pending);
   }
 
   function onEnd(): void {
-    fail(connectionLost(server, 'the server closed the connection'));
+    if (heardBytes) fail(connectionLost(server, 'the server closed the connection'));
+    else fail(closedUnheard(server, socket instanceof TLSSocket));
   }
 
   function onError(error: Error): void {
-    fail(networkFault(error, server));
+    fail(socketFault(error, server, !heardBytes, socket instanceof TLSSocket));
   }
 
   parser.on('message', onMessage);

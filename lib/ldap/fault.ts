@@ -1,6 +1,6 @@
 /**
- * Translates the errors of sockets and TLS, and LDAP result codes, into faults that an administrator understands. Knows
- * no passwords: callers never pass text that contains one.
+ * Translates the errors of sockets, and LDAP result codes, into faults that an administrator understands. Knows no
+ * passwords: callers never pass text that contains one.
  */
 import type { RejectionReason } from '../directory/directory.ts';
 import { type DirectoryFaultCode, ServiceError } from '../errors.ts';
@@ -82,6 +82,7 @@ const SERVER_FAULTS: ReadonlySet<string> = new Set<DirectoryFaultCode>([
   'notLdap',
   'startTlsRefused',
   'certificateRefused',
+  'tlsRefused',
 ]);
 
 /** The connection ended. `what`: what happened, without the server's name. Retryable. */
@@ -101,7 +102,7 @@ export function operationTimeout(server: string, doing: string, ms: number): Ser
   });
 }
 
-/** No TCP connection or TLS handshake in time. Retryable. */
+/** No TCP connection in time. Retryable. */
 export function connectionTimeout(server: string, ms: number): ServiceError {
   return new ServiceError('connectionTimeout', `${server}: no connection within ${seconds(ms)}`, {
     retryable: true,
@@ -117,7 +118,8 @@ export function notLdap(server: string, what: string, cause?: unknown): ServiceE
   });
 }
 
-function seconds(ms: number): string {
+/** A time for a message, such as `0.5 s`. */
+export function seconds(ms: number): string {
   return `${Math.max(0, Math.round(ms / 100) / 10)} s`;
 }
 
@@ -148,55 +150,6 @@ export function networkFault(error: unknown, server: string): ServiceError {
     });
   }
   return connectionLost(server, `the connection broke (${code || messageOf(error)})`, cause);
-}
-
-// How the codes of OpenSSL's verification (X509_verify_cert_error_string) and of Node's name check (node:tls) begin.
-const CERTIFICATE_FAULTS: readonly string[] = [
-  'CERT_',
-  'UNABLE_TO_',
-  'DEPTH_ZERO_',
-  'SELF_SIGNED_',
-  'CRL_',
-  'ERROR_IN_CERT_',
-  'INVALID_CA',
-  'INVALID_PURPOSE',
-  'HOSTNAME_MISMATCH',
-  'PATH_LENGTH_',
-  'ERR_TLS_CERT_',
-];
-
-/** The fault for an error of a TLS handshake; a ServiceError is returned unchanged. */
-export function tlsFault(error: unknown, server: string): ServiceError {
-  if (error instanceof ServiceError) return error;
-  const code = errorCode(error);
-  if (CERTIFICATE_FAULTS.some((prefix) => code.startsWith(prefix))) {
-    return new ServiceError(
-      'certificateRefused',
-      `${server}: its certificate is not trusted (${code}: ${withoutHint(messageOf(error))})`,
-      {
-        cause: error,
-        advice: certificateAdvice(code),
-      },
-    );
-  }
-  if (code.startsWith('ERR_SSL_') || code === 'EPROTO') {
-    return notLdap(server, `the TLS handshake failed (${code})`, error);
-  }
-  return connectionLost(server, `the connection ended during the TLS handshake (${code || messageOf(error)})`, error);
-}
-
-/** Node.js appends a command line option for itself, which an administrator can't use. */
-function withoutHint(message: string): string {
-  return message.replace(/; if the root CA is installed locally.*$/s, '');
-}
-
-function certificateAdvice(code: string): string {
-  if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID')
-    return "Renew the server's certificate. If it is valid, check the clocks.";
-  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID' || code === 'HOSTNAME_MISMATCH') {
-    return 'In the settings, write the server with a name that its certificate contains.';
-  }
-  return 'Add the certificate of the authority that signed it to caCertificates in the settings.';
 }
 
 const BIND_ADVICE: Readonly<Partial<Record<RejectionReason, string>>> = {
@@ -301,11 +254,13 @@ export function directoryError(what: string, status: number, movesOn = TROUBLE.h
   });
 }
 
-function errorCode(error: unknown): string {
+/** The code of an error of Node.js; empty if it has none. */
+export function errorCode(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === 'string' ? code : '';
 }
 
-function messageOf(error: unknown): string {
+/** The message of an error. */
+export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

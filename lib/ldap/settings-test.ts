@@ -282,14 +282,20 @@ function describeEncryption(
   return `${how} with ${describeChain(chain)}${trust}`;
 }
 
-/** The server's own certificate in full, then the issuers of the chain. */
+/** The server's own certificate in full, then the issuers of the chain, with those that have expired. */
 function describeChain([own, ...issuers]: readonly PresentedCertificate[]): string {
   if (own === undefined) return 'no certificate';
   const names = own.names.length === 0 ? '' : ` (names: ${own.names.join(', ')})`;
-  const life = own.daysLeft < 0 ? `expired ${-own.daysLeft} days ago` : `expires in ${own.daysLeft} days`;
-  const above = issuers.map(({ issuer }) => issuer).filter((issuer) => issuer !== own.issuer);
-  const signers = [own.issuer, ...new Set(above)].map((issuer) => `issued by ${issuer}`).join(', ');
-  return `the certificate of ${own.subject}${names}, ${signers}, ${life}`;
+  const life = own.daysLeft < 0 ? expiredAgo(own) : `expires in ${own.daysLeft} days`;
+  const signers = [own.issuer, ...issuers.map(({ issuer }) => issuer)].map((issuer) => {
+    const expired = issuers.find(({ subject, daysLeft }) => subject === issuer && daysLeft < 0);
+    return `issued by ${issuer}${expired === undefined ? '' : ` (${expiredAgo(expired)})`}`;
+  });
+  return `the certificate of ${own.subject}${names}, ${[...new Set(signers)].join(', ')}, ${life}`;
+}
+
+function expiredAgo({ daysLeft }: PresentedCertificate): string {
+  return `expired ${-daysLeft} days ago`;
 }
 
 function describeRootDse(rootDse: RootDse): string {

@@ -41,7 +41,7 @@ async function tryOut(port: number, { connection, ...others }: Document = {}): P
   };
   const open = (...[settings, password]: Parameters<Parameters<typeof testSettings>[0]['openDirectory']>) =>
     openDirectory(settings, password, clock.now);
-  return testSettings({ ...createMemoryStores(clock), openDirectory: open }, document);
+  return testSettings({ ...createMemoryStores(clock), openDirectory: open, clock }, document);
 }
 
 async function scripted(script: Script): Promise<number> {
@@ -143,7 +143,7 @@ describe('the check stops at the stage that fails, tells its code and what to do
       /answers too late or not at all/,
     ],
     ['the same with StartTLS', 'tls', sayNothing, 'tls', 'operationTimeout', /answers too late or not at all/],
-    ['the same with LDAPS', 'ssl', sayNothing, 'tls', 'connectionTimeout', /firewalls/],
+    ['the same with LDAPS', 'ssl', sayNothing, 'tls', 'connectionTimeout', /does not finish the TLS handshake/],
     [
       'a base that is not there',
       'none',

@@ -1,9 +1,5 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import * as fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { presentSettings } from '../../lib/administration/settings-presentation.ts';
 import { parseSettings, parseTriedSettings } from '../../lib/administration/settings-schema.ts';
 import type { InputFault } from '../../lib/errors.ts';
@@ -263,63 +259,6 @@ describe('servers', () => {
     expect(faultsIn('connection', { servers: [] })[0]?.path).toBe('connection.servers');
     expect(faultsIn('connection', { servers: ['a', 'b', 'A'] })).toEqual([
       { path: 'connection.servers.2', message: 'must not be listed twice' },
-    ]);
-  });
-});
-
-describe('certificates', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'settings-schema-'));
-  let pem = '';
-
-  beforeAll(() => {
-    const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];
-    const request = [
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:P-256',
-      '-nodes',
-      '-subj',
-      '/CN=CA',
-    ];
-    execFileSync('openssl', [...request, '-keyout', key, '-out', certificate], { stdio: 'ignore' });
-    pem = readFileSync(certificate, 'utf8');
-  });
-  afterAll(() => rmSync(folder, { recursive: true }));
-
-  test('a bundle with text between its certificates is taken', () => {
-    const caCertificates = `# ours\n${pem}\n# and the old one\n${pem}`;
-
-    expect(faultsIn('connection', { encryption: 'tls', caCertificates })).toEqual([]);
-  });
-
-  test('a broken one is told by its place', () => {
-    const broken = pem.replace(/\n[^-].{8}/, '\nAAAAAAAA');
-
-    const [fault] = faultsIn('connection', { encryption: 'tls', caCertificates: pem + broken });
-
-    expect(fault).toEqual({
-      path: 'connection.caCertificates',
-      message: "certificate 2 of 2 can't be read; copy it again",
-    });
-  });
-
-  test('a private key among them is refused', () => {
-    const key = readFileSync(join(folder, 'key.pem'), 'utf8');
-
-    const [fault] = faultsIn('connection', { encryption: 'tls', caCertificates: pem + key });
-
-    expect(fault?.message).toMatch(/private key/);
-  });
-
-  test('without encryption neither they nor the ignoring of warnings are taken', () => {
-    const faults = faultsIn('connection', { caCertificates: pem, ignoreCertificateWarnings: true });
-
-    expect(faults.map(({ path }) => path)).toEqual([
-      'connection.ignoreCertificateWarnings',
-      'connection.caCertificates',
     ]);
   });
 });
