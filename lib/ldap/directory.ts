@@ -137,7 +137,7 @@ export function openDirectory(
       throw new Error('not written yet');
     },
     async checkIdle() {},
-    test: (limitMs) => checkDirectory(settings, password, now, limitMs),
+    test: (limitMs, extent = 'everything') => checkDirectory(settings, password, now, limitMs, extent),
     async close() {
       await Promise.all([binds.close(), lookups.close()]);
     },
