@@ -37,11 +37,16 @@ export interface SignIn {
    * Opens a session for an active administrator; null for everybody else, after the same steps, so that a stranger
    * learns neither which names exist nor who is an administrator.
    *
+   * @param source where the attempt comes from; null = unknown
    * @throws ServiceError `throttled`; `directoryUnavailable`, with the reason only in its `cause`; `storeUnavailable`
    */
-  signIn(userName: string, password: string): Promise<(SessionToken & { readonly user: PublicUser }) | null>;
+  signIn(
+    userName: string,
+    password: string,
+    source?: string | null,
+  ): Promise<(SessionToken & { readonly user: PublicUser }) | null>;
   /** The user, if the password is right; null otherwise, after the same steps. @throws as `signIn` */
-  verifyPassword(userName: string, password: string): Promise<PublicUser | null>;
+  verifyPassword(userName: string, password: string, source?: string | null): Promise<PublicUser | null>;
 }
 
 /** Creates the sign-in on its ports. */

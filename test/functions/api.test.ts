@@ -99,6 +99,7 @@ async function startApi(change = asIs) {
     }),
     startSync: async (request) => void started.push(request),
     readGeneratedPassword: async () => GENERATED,
+    proxy: null,
     clock,
     logger: {
       info: (message, fields) => void lines.push({ level: 'info', message, fields }),
@@ -175,6 +176,23 @@ async function startConfigured(change = asIs) {
 }
 
 describe('a session', () => {
+  test.each([
+    ['POST', '/api/session', { userName: 'admin', password: GENERATED }, 200],
+    ['PUT', '/api/session/password', { userName: 'ada', currentPassword: 'a', newPassword: 'another one' }, 401],
+  ])('is reached only by way of the route that the gateway limits: %s %s', async (method, path, body, expected) => {
+    const { ports } = await startApi();
+    const call = async (over: object) => {
+      const sent = { method, path, headers: { 'content-type': 'application/json' }, text: JSON.stringify(body) };
+      return (await makeHandler(ports)(apiEvent({ ...sent, ...over }), {} as Context)).statusCode;
+    };
+    const elsewhere = 'ANY /api/{proxy+}';
+
+    // The gateway decodes a path once, and the function once more.
+    expect(await call({ path: path.replace('session', '%73ession'), routeKey: elsewhere })).toBe(404);
+    expect(await call({ routeKey: elsewhere })).toBe(404);
+    expect(await call({})).toBe(expected);
+  });
+
   test('is opened with the generated password on a fresh system, and shows who one is', async () => {
     const api = await startApi();
 

@@ -48,6 +48,7 @@ test('the description is served to everybody', async () => {
     login: createLogin({ logins, directory: keepDirectory(settings, openDirectory, clock), clock }),
     startSync: async () => {},
     readGeneratedPassword: async () => 'generated password',
+    proxy: null,
     logger: { info() {}, error() {} },
   });
 
