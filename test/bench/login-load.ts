@@ -4,7 +4,7 @@
  * and a new one starts when all are busy. Prints latencies, faults, instances and memory; fails if a login was a fault.
  */
 import { fork } from 'node:child_process';
-import { hash, randomBytes, randomUUID } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -68,7 +68,7 @@ async function drive({ ldapPort, store, people, rate, seconds }: Load): Promise<
     const directory = keepDirectory(settings, (...args) => openDirectory(...args, clock.now), clock);
     directories.push(directory);
     const logins = createLoginStore({ client, ...store, clock });
-    return createLogin({ logins, directory, clock, newId: randomUUID, pause: sleep });
+    return createLogin({ logins, directory, clock, pause: sleep });
   };
   const idle: Login[] = [];
   const times: number[] = [];
@@ -91,7 +91,7 @@ async function drive({ ldapPort, store, people, rate, seconds }: Load): Promise<
   const all: Promise<void>[] = [];
   const began = performance.now();
   for (let elapsed = 0; elapsed < seconds * 1_000; elapsed = performance.now() - began) {
-    for (const due = Math.floor((elapsed * rate) / 1_000); all.length < due; ) {
+    for (const due = Math.floor((elapsed * rate) / 1_000); all.length < due;) {
       const regular = all.length % 5 !== 0;
       all.push(logIn(Math.floor(Math.random() * (regular ? REGULARS : people))));
     }

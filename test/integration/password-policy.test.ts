@@ -94,7 +94,7 @@ describe('the control', () => {
     };
     const { directory } = await start({ bind: picky });
 
-    await logIn(directory);
+    await expect(logIn(directory)).resolves.toBeUndefined();
   });
 });
 

@@ -44,7 +44,7 @@ const baseNow = async (): Promise<string> => (await directory.get())!.stored.set
 test('logins go on for an hour while the store can’t be read, and are a fault after it', async () => {
   house.directory.people = [{ entry: anEntry('1', { uid: ['anna'] }), password: 'right' }];
   await house.run();
-  const login = createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock });
+  const login = createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock, pause: async () => {} });
   await login.logIn('anna', 'right');
   instead = away;
 
@@ -109,7 +109,7 @@ test('during an absence the store is asked at most once in five seconds', async 
 test('a refresh that can’t read is no fault of its own: the fault of the directory stays the answer', async () => {
   house.directory.people = [{ entry: anEntry('1', { uid: ['anna'] }), password: 'right' }];
   await house.run();
-  const login = createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock });
+  const login = createLogin({ logins: house.ports.logins, directory, clock: house.ports.clock, pause: async () => {} });
   await login.logIn('anna', 'right');
   instead = away;
   house.directory.fault = unreachable();
