@@ -1,6 +1,6 @@
 /**
- * The administration API: the HTTP API, the function behind it, its permissions and its alarms. Knows no routes: the
- * function has them.
+ * The administration API: the HTTP API, the function behind it, its permissions and its alarms. Knows of the routes
+ * only those that the gateway limits by themselves: the function has all of them.
  */
 import { Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
 import { AccessLogFormat } from 'aws-cdk-lib/aws-apigateway';
@@ -10,14 +10,19 @@ import {
   HttpStage,
   LogGroupLogDestination,
   PayloadFormatVersion,
+  type CfnStage,
+  type HttpRoute,
 } from 'aws-cdk-lib/aws-apigatewayv2';
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
+import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import {
   APPROVAL_PARTITION,
   LEASE_KEY,
   OPERATIONS_PREFIX,
+  PASSWORD_ROUTES,
+  PROXY_SECRET_HEADER,
   RUN_PARTITION,
   USERS_TABLE,
 } from '../lib/aws/environment.ts';
@@ -32,7 +37,13 @@ export interface ApiProps {
   readonly monitoring: Monitoring;
   readonly defaults: FunctionDefaults;
   readonly sync: Sync;
+  /** The header in which a proxy in front of the API passes on the address of the client; undefined = no proxy. */
+  readonly clientAddressHeader: string | undefined;
 }
+
+/** For the whole API, and for each route that takes a password without a session. */
+const THROTTLE = { rateLimit: 25, burstLimit: 50 };
+const PASSWORD_THROTTLE = { rateLimit: 10, burstLimit: 20 };
 
 // Who called which route, and with what result. Leaves out body, query string and headers.
 const ACCESS_LOG = {
@@ -53,9 +64,13 @@ export class Api extends Construct {
   readonly handler: ProductFunction;
   readonly httpApi: HttpApi;
   readonly url: string;
+  /** What a proxy proves itself with; undefined without one. */
+  readonly proxySecret: Secret | undefined;
 
-  constructor(scope: Construct, id: string, { data, monitoring, defaults, sync }: ApiProps) {
+  constructor(scope: Construct, id: string, props: ApiProps) {
     super(scope, id);
+    const { data, monitoring, defaults, sync, clientAddressHeader } = props;
+    this.proxySecret = clientAddressHeader === undefined ? undefined : this.createProxySecret();
     this.handler = new ProductFunction(this, 'Function', {
       defaults,
       entry: 'api.ts',
@@ -70,20 +85,23 @@ export class Api extends Construct {
         scheduleName: sync.schedule.ref,
         scheduleGroup: sync.schedule.groupName!,
         syncFunction: sync.handler.functionName,
+        ...(clientAddressHeader !== undefined && { clientAddressHeader }),
+        ...(this.proxySecret && { proxySecret: this.proxySecret.secretArn }),
       },
     });
     this.allowStores(data);
     this.allowSync(sync);
 
     this.httpApi = new HttpApi(this, 'HttpApi', { apiName: 'rollcall', createDefaultStage: false });
-    const routes = this.httpApi.addRoutes({
-      path: '/api/{proxy+}',
-      methods: [HttpMethod.ANY],
-      integration: new HttpLambdaIntegration('Integration', this.handler, {
-        payloadFormatVersion: PayloadFormatVersion.VERSION_2_0,
-      }),
+    const integration = new HttpLambdaIntegration('Integration', this.handler, {
+      payloadFormatVersion: PayloadFormatVersion.VERSION_2_0,
     });
-    for (const route of routes) {
+    const passwordRoutes = PASSWORD_ROUTES.flatMap((key) => {
+      const [method, path] = key.split(' ') as [HttpMethod, string];
+      return this.httpApi.addRoutes({ path, methods: [method], integration });
+    });
+    const rest = this.httpApi.addRoutes({ path: '/api/{proxy+}', methods: [HttpMethod.ANY], integration });
+    for (const route of [...passwordRoutes, ...rest]) {
       Validations.of(route).acknowledge({
         id: 'AwsSolutions-APIG4',
         reason: 'The function itself checks the session of every call that needs one.',
@@ -98,13 +116,14 @@ export class Api extends Construct {
       httpApi: this.httpApi,
       stageName: '$default',
       autoDeploy: true,
-      throttle: { rateLimit: 25, burstLimit: 50 },
+      throttle: THROTTLE,
       detailedMetricsEnabled: true,
       accessLogSettings: {
         destination: new LogGroupLogDestination(accessLog),
         format: AccessLogFormat.custom(JSON.stringify(ACCESS_LOG)),
       },
     });
+    this.limitPasswords(stage, passwordRoutes);
     this.url = stage.url;
 
     monitoring.alarm(this, 'ServerErrors', {
@@ -117,6 +136,37 @@ export class Api extends Construct {
       summary: 'Lambda has throttled the API function: some requests were not answered.',
       article: 'function-throttled',
     });
+  }
+
+  /**
+   * Gives each route that takes a password a limit of its own, so that whoever guesses, however often, leaves the
+   * sessions of others alone: API Gateway counts the calls of each route apart.
+   * @see https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html
+   */
+  private limitPasswords(stage: HttpStage, routes: readonly HttpRoute[]): void {
+    const limit = {
+      ThrottlingRateLimit: PASSWORD_THROTTLE.rateLimit,
+      ThrottlingBurstLimit: PASSWORD_THROTTLE.burstLimit,
+      // These settings replace the default ones as a whole.
+      DetailedMetricsEnabled: true,
+    };
+    (stage.node.defaultChild as CfnStage).routeSettings = Object.fromEntries(
+      PASSWORD_ROUTES.map((key) => [key, limit]),
+    );
+    // A stage can only be created with settings of routes that are there.
+    stage.node.addDependency(...routes);
+  }
+
+  private createProxySecret(): Secret {
+    const secret = new Secret(this, 'ProxySecret', {
+      description: `Rollcall: the proxy in front of the API sends this in the header ${PROXY_SECRET_HEADER}.`,
+      generateSecretString: { passwordLength: 48, excludePunctuation: true },
+    });
+    Validations.of(secret).acknowledge({
+      id: 'AwsSolutions-SMG4',
+      reason: 'The proxy holds it too, so only its operator can change both.',
+    });
+    return secret;
   }
 
   private allowStores({ users, operations, settingsSecret, administratorSecret }: Data): void {
@@ -166,7 +216,10 @@ export class Api extends Construct {
       ['secretsmanager:GetSecretValue', 'secretsmanager:PutSecretValue', 'secretsmanager:UpdateSecretVersionStage'],
       [settingsSecret.secretArn],
     );
-    this.handler.allow(['secretsmanager:GetSecretValue'], [administratorSecret.secretArn]);
+    this.handler.allow(
+      ['secretsmanager:GetSecretValue'],
+      [administratorSecret, ...(this.proxySecret ? [this.proxySecret] : [])].map(({ secretArn }) => secretArn),
+    );
   }
 
   private allowSync({ handler, schedule, scheduleRole }: Sync): void {

@@ -14,19 +14,22 @@ export interface AuthProps {
   readonly data: Data;
   readonly monitoring: Monitoring;
   readonly defaults: FunctionDefaults;
+  /** Undefined: the function shares the concurrency of the account. */
+  readonly reservedConcurrency: number | undefined;
 }
 
 /** The function that verifies logins, and its alarms. */
 export class Auth extends Construct {
   readonly handler: ProductFunction;
 
-  constructor(scope: Construct, id: string, { data, monitoring, defaults }: AuthProps) {
+  constructor(scope: Construct, id: string, { data, monitoring, defaults, reservedConcurrency }: AuthProps) {
     super(scope, id);
     this.handler = new ProductFunction(this, 'Function', {
       defaults,
       entry: 'auth.ts',
       description: 'Rollcall: verifies a user name and password.',
       timeout: Duration.seconds(20),
+      ...(reservedConcurrency !== undefined && { reservedConcurrentExecutions: reservedConcurrency }),
       environment: {
         usersTable: data.users.tableName,
         operationsTable: data.operations.tableName,

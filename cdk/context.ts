@@ -2,6 +2,7 @@
 import { ApplicationLogLevel } from 'aws-cdk-lib/aws-lambda';
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Node } from 'constructs';
+import { PROXY_SECRET_HEADER } from '../lib/aws/environment.ts';
 
 /** An existing network. A synthesis without credentials cannot look it up, so all ids are given. */
 export interface VpcContext {
@@ -21,6 +22,10 @@ export interface DeploymentContext {
   readonly logRetention: RetentionDays;
   readonly logLevel: ApplicationLogLevel;
   readonly vpc: VpcContext | undefined;
+  /** The concurrent logins that Lambda keeps free for the auth function, and its most at once; undefined = neither. */
+  readonly authReservedConcurrency: number | undefined;
+  /** The header, in lower case, in which a proxy passes on the address of the client; undefined = no proxy. */
+  readonly clientAddressHeader: string | undefined;
 }
 
 const { DEBUG, INFO, WARN, ERROR } = ApplicationLogLevel;
@@ -33,6 +38,12 @@ const RETENTIONS = new Map<string, RetentionDays>(
 );
 // The alarm looks back two intervals, and CloudWatch allows at most two days for its two periods.
 const LONGEST_INTERVAL_MINUTES = 24 * 60;
+
+/** Whether a name is that of a header (RFC 9110 section 5.1) that can hold a plain list of addresses. */
+function isAddressHeader(name: string): boolean {
+  // RFC 7239 writes addresses as `for=...`, and API Gateway has a `forwarded` header of its own.
+  return /^[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/.test(name) && name !== 'forwarded' && name !== PROXY_SECRET_HEADER;
+}
 
 /**
  * The context of a deployment.
@@ -63,6 +74,17 @@ export function readContext(node: Node): DeploymentContext {
   check(logRetention !== undefined, `logRetentionDays: must be one of ${[...RETENTIONS.keys()].join(', ')}`);
   const logLevel = LOG_LEVELS.get(text('logLevel', 'INFO').toUpperCase());
   check(logLevel !== undefined, `logLevel: must be one of ${[...LOG_LEVELS.keys()].join(', ')}`);
+
+  const reserved = text('authReservedConcurrency');
+  check(
+    reserved === '' || /^[1-9]\d{0,5}$/.test(reserved),
+    'authReservedConcurrency: must be a whole number, at least 1; leave it out to reserve nothing',
+  );
+  const clientAddressHeader = text('clientAddressHeader').toLowerCase();
+  check(
+    clientAddressHeader === '' || isAddressHeader(clientAddressHeader),
+    'clientAddressHeader: must be the name of a header that holds addresses, such as x-forwarded-for',
+  );
 
   const vpc: VpcContext = {
     vpcId: text('vpcId'),
@@ -99,5 +121,7 @@ export function readContext(node: Node): DeploymentContext {
     logRetention,
     logLevel,
     vpc: vpc.vpcId === '' ? undefined : vpc,
+    authReservedConcurrency: reserved === '' ? undefined : Number(reserved),
+    clientAddressHeader: clientAddressHeader === '' ? undefined : clientAddressHeader,
   };
 }

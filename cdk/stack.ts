@@ -8,6 +8,8 @@
  * | `syncIntervalMinutes` | 60      | how often a run is expected to succeed; 0 = no alarm for overdue runs |
  * | `logRetentionDays`    | 30      | how long logs are kept; one of the periods that CloudWatch Logs offers |
  * | `logLevel`            | INFO    | DEBUG, INFO, WARN or ERROR |
+ * | `authReservedConcurrency` | none | concurrent logins that Lambda keeps free for the auth function; also its most |
+ * | `clientAddressHeader` | none    | header in which a proxy in front of the API passes on the address of the client |
  * | `vpcId`               | none    | put the functions into this VPC, to reach a directory that is not public |
  * | `subnetIds`           | -       | with vpcId: private subnets, separated by commas |
  * | `availabilityZones`   | -       | with vpcId: the zones of these subnets, in the same order |
@@ -17,6 +19,7 @@
  */
 import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
+import { PROXY_SECRET_HEADER } from '../lib/aws/environment.ts';
 import { Api } from './api.ts';
 import { Auth } from './auth.ts';
 import { Console } from './console.ts';
@@ -33,15 +36,16 @@ export class RollcallStack extends Stack {
   /** @throws Error that names every invalid context value */
   constructor(scope: Construct, id: string, props?: StackProps) {
     super(scope, id, props);
-    const { alarmEmail, syncIntervalMinutes, vpc, ...logging } = readContext(this.node);
+    const { alarmEmail, syncIntervalMinutes, vpc, authReservedConcurrency, clientAddressHeader, ...logging } =
+      readContext(this.node);
 
     const network = vpc === undefined ? undefined : createNetwork(this, vpc);
     const monitoring = new Monitoring(this, 'Monitoring', { alarmEmail });
     const data = new Data(this, 'Data');
     const shared = { data, monitoring, defaults: { ...logging, network } };
     const sync = new Sync(this, 'Sync', { ...shared, intervalMinutes: syncIntervalMinutes });
-    const auth = new Auth(this, 'Auth', shared);
-    const api = new Api(this, 'Api', { ...shared, sync });
+    const auth = new Auth(this, 'Auth', { ...shared, reservedConcurrency: authReservedConcurrency });
+    const api = new Api(this, 'Api', { ...shared, sync, clientAddressHeader });
     const pages = new Console(this, 'Console', { ...shared, api });
     const events = new Events(this, 'Events', shared);
     new Dashboard(this, 'Dashboard', { data, sync, auth, api, pages, events, monitoring });
@@ -55,5 +59,8 @@ export class RollcallStack extends Stack {
     output('EventBusName', events.bus.eventBusName, 'Event bus: rules on it receive the events.');
     output('UsersTableName', data.users.tableName, 'Table that holds the users.');
     output('AdministratorSecretName', data.administratorSecret.secretName, 'Secret with the first password of admin.');
+    if (api.proxySecret !== undefined) {
+      output('ProxySecretName', api.proxySecret.secretName, `The proxy sends this secret in ${PROXY_SECRET_HEADER}.`);
+    }
   }
 }

@@ -60,7 +60,7 @@ export interface paths {
         readonly get: operations["getSettings"];
         /**
          * Replace the settings
-         * @description Also updates the schedule. If you leave out the password, the stored one is kept.
+         * @description Also updates the schedule. If you leave out the password, the stored one is kept; `connection.password` says when it has to be sent again. Without it, the answer is 422 with the path `connection.password`.
          */
         readonly put: operations["saveSettings"];
         readonly post?: never;
@@ -81,7 +81,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Test settings without saving them
-         * @description Tests the settings in the body, or the stored ones if there is no body, in stages, and shows the first people found. Unlike when saving, `mapping.userName` may be empty. Changes nothing, and ends within 25 seconds.
+         * @description Tests the settings in the body, or the stored ones if there is no body, in stages, and shows the first people found. Unlike when saving, `mapping.userName` may be empty. Where saving would demand the password, the test ends before the bind with the stage `passwordNeeded`. Changes nothing, and ends within 25 seconds.
          */
         readonly post: operations["testSettings"];
         readonly delete?: never;
@@ -379,7 +379,7 @@ export interface components {
                 readonly caCertificates?: string | null;
                 /** @description Bind DN: the user that reads the directory. Other bind names that the server accepts are allowed, such as a user principal name of Active Directory. Leave empty to read anonymously. */
                 readonly administrativeDn?: string | null;
-                /** @description Password of `administrativeDn`. Never shown. Leave out to keep the stored password; without `administrativeDn`, it is deleted. */
+                /** @description Password of `administrativeDn`. Never shown. Leave out to keep the stored password; without `administrativeDn`, it is deleted. The stored password goes nowhere new: send it again if you add a server or a port, weaken `encryption`, set `ignoreCertificateWarnings`, or change `caCertificates` or `administrativeDn`. What you send replaces the stored password and is not compared with it. */
                 readonly password?: string;
                 /** @description Shown by `GET`. Ignored in requests, so that you can send back the settings as they were shown. */
                 readonly passwordSet?: boolean;
@@ -536,7 +536,7 @@ export interface components {
                 readonly caCertificates?: string | null;
                 /** @description Bind DN: the user that reads the directory. Other bind names that the server accepts are allowed, such as a user principal name of Active Directory. Leave empty to read anonymously. */
                 readonly administrativeDn?: string | null;
-                /** @description Password of `administrativeDn`. Never shown. Leave out to keep the stored password; without `administrativeDn`, it is deleted. */
+                /** @description Password of `administrativeDn`. Never shown. Leave out to keep the stored password; without `administrativeDn`, it is deleted. The stored password goes nowhere new: send it again if you add a server or a port, weaken `encryption`, set `ignoreCertificateWarnings`, or change `caCertificates` or `administrativeDn`. What you send replaces the stored password and is not compared with it. */
                 readonly password?: string;
                 /** @description Shown by `GET`. Ignored in requests, so that you can send back the settings as they were shown. */
                 readonly passwordSet?: boolean;
@@ -849,10 +849,10 @@ export interface components {
             /** @description The stages in order, up to the first that fails. */
             readonly stages: readonly {
                 /**
-                 * @description `nameResolution`: resolves the name of the server; `connect`: connects to the server; `tls`: negotiates encryption and checks the certificate; `bind`: binds with the bind DN and its password; `rootDse`: reads what the server says about itself; `base`: looks for the base DN; `attributes`: checks that the bind DN can read the mapped attributes; `filter`: searches with the filter.
+                 * @description `nameResolution`: resolves the name of the server; `connect`: connects to the server; `tls`: negotiates encryption and checks the certificate; `passwordNeeded`: in place of the bind, always failed: the password has to be sent, because the stored one does not count for these settings; `bind`: binds with the bind DN and its password; `rootDse`: reads what the server says about itself; `base`: looks for the base DN; `attributes`: checks that the bind DN can read the mapped attributes; `filter`: searches with the filter.
                  * @enum {string}
                  */
-                readonly name: "nameResolution" | "connect" | "tls" | "bind" | "rootDse" | "base" | "attributes" | "filter";
+                readonly name: "nameResolution" | "connect" | "tls" | "passwordNeeded" | "bind" | "rootDse" | "base" | "attributes" | "filter";
                 readonly ok: boolean;
                 readonly code?: components["schemas"]["ErrorCode"];
                 /** @description What the stage found, or what failed and what to do about it. */

@@ -37,6 +37,8 @@ import { parseUserName, userNameKey } from '../lib/user/user-name.ts';
 import type { UserStore } from '../lib/user/user-store.ts';
 import type { PublicUser, User } from '../lib/user/user.ts';
 import { toPublicUser } from '../lib/user/user.ts';
+import { createSourceReader } from './client-address.ts';
+import type { TrustedProxy } from './client-address.ts';
 import { MAX_LIST_BODY_BYTES, serveRoutes } from './http.ts';
 import type { Answer, Call, HttpHandler, Logger, Route } from './http.ts';
 import description from './openapi.json' with { type: 'json' };
@@ -54,6 +56,8 @@ export interface ApiPorts {
   readonly login: Login;
   readonly startSync: StartSync;
   readonly readGeneratedPassword: ReadGeneratedPassword;
+  /** The proxy in front of API Gateway; null = none. */
+  readonly proxy: TrustedProxy | null;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -73,6 +77,7 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
   const { users, runs, settings, sessions, login, clock, logger } = ports;
   const administration = createAdministration(users, ports.logins, clock);
   const signIns = createSignIn(ports);
+  const readSource = createSourceReader(ports.proxy, clock);
 
   async function readCaller(call: Call, safe: boolean): Promise<Caller | null> {
     const token = tokenOf(call, safe);
@@ -103,7 +108,7 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
 
   async function signIn(call: Call): Promise<Answer> {
     const { userName, password } = valid(parseCredentials(call.json()));
-    const session = await signIns.signIn(userName, password);
+    const session = await signIns.signIn(userName, password, await readSource(call));
     if (session === null) {
       throw new ServiceError('notAuthenticated', 'wrong user name or password');
     }
@@ -136,7 +141,7 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
     // elsewhere.
     const suits = ({ authentication, privileges }: PublicUser): boolean =>
       (caller !== null || authentication === 'integrated') && mayChangePassword(privileges);
-    const user = await signIns.verifyPassword(userName, typed.currentPassword, null, suits);
+    const user = await signIns.verifyPassword(userName, typed.currentPassword, await readSource(call), suits);
     if (user === null) {
       throw new ServiceError(
         'notAuthenticated',
@@ -169,9 +174,9 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
 
   return serveRoutes(
     [
-      { method: 'POST', path: '/api/session', handle: signIn },
+      { method: 'POST', path: '/api/session', handle: signIn, isLimited: true },
       { method: 'DELETE', path: '/api/session', handle: signOut },
-      { method: 'PUT', path: '/api/session/password', handle: changeOwnPassword },
+      { method: 'PUT', path: '/api/session/password', handle: changeOwnPassword, isLimited: true },
       { method: 'GET', path: '/api/health', handle: health },
       // Open to everybody: it describes the API and reveals nothing about this deployment.
       { method: 'GET', path: '/api/openapi.json', handle: async () => ({ status: 200, body: description }) },

@@ -32,11 +32,15 @@ export interface Call {
   /** Whether it is certain that no browser sent this call on behalf of another site. */
   readonly sameOrigin: boolean;
   readonly https: boolean;
+  /** The address that API Gateway was called from: that of the client, or of a proxy. A port may follow it. */
+  readonly peerAddress: string;
   /** Whether the caller accepts gzip, as all browsers do. */
   readonly acceptsGzip: boolean;
   /** Whether the caller already has the content with this entity tag, by `If-None-Match` (RFC 9110 section 13.1.2). */
   hasCopy(entityTag: string): boolean;
   cookie(name: string): string | null;
+  /** The value of a header, whose name is in lower case; null if there is none. Several are joined with commas. */
+  header(name: string): string | null;
   /** The JSON body. @throws ServiceError `unsupportedMediaType`, `payloadTooLarge`, `malformedJson` */
   json(): unknown;
   /** Like `json`; undefined if there is no body. `maxBytes`: MAX_BODY_BYTES by default, at most MAX_LIST_BODY_BYTES. */
@@ -61,6 +65,8 @@ export interface Route {
   /** Literal parts, and `{name}` for a parameter. */
   readonly path: string;
   readonly handle: (call: Call) => Promise<Answer>;
+  /** The gateway limits this route by itself: a call that came by another of its routes is refused. */
+  readonly isLimited?: true;
 }
 
 /** Longest body, in bytes. */
@@ -138,6 +144,10 @@ export function serveRoutes(routes: readonly Route[], logger: Logger): HttpHandl
     if (pattern === undefined) {
       const allow = matching.map(({ route }) => route.method).join(', ');
       return problem(new ServiceError('methodNotAllowed', `this address accepts only ${allow}`), event, { allow });
+    }
+    const { method, path, isLimited } = pattern.route;
+    if (isLimited && event.routeKey !== `${method} ${path}`) {
+      throw new ServiceError('notFound', `there is nothing at this address; write it as ${path}`);
     }
     const { status, body, bytes, headers, cookies } = await pattern.route.handle(readCall(event, pattern.parts, parts));
     const result = {
@@ -251,9 +261,11 @@ function readCall(event: APIGatewayProxyEventV2, pattern: readonly string[], par
     bearerToken: /^Bearer +(\S+)$/i.exec(headers['authorization'] ?? '')?.[1] ?? null,
     sameOrigin: isSameOrigin(headers),
     https: headers['x-forwarded-proto'] === 'https',
+    peerAddress: event.requestContext.http.sourceIp,
     acceptsGzip: readList(headers['accept-encoding']).some((coding) => /^gzip *(;(?! *q=0(\.0*)?$)|$)/i.test(coding)),
     hasCopy: (entityTag) => readList(headers['if-none-match']).some((tag) => tag === entityTag || tag === '*'),
     cookie: (name) => cookies.find((pair) => pair.startsWith(`${name}=`))?.slice(name.length + 1) ?? null,
+    header: (name) => headers[name] ?? null,
     json: () => readJson(event, MAX_BODY_BYTES),
     optionalJson: (maxBytes = MAX_BODY_BYTES) =>
       event.body === undefined || event.body === '' ? undefined : readJson(event, maxBytes),

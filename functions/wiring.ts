@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { createApprovalStore } from '../lib/aws/approval-store.ts';
 import { createDynamoDbClient } from '../lib/aws/client.ts';
-import { readEnvironment } from '../lib/aws/environment.ts';
+import { ENVIRONMENT, readEnvironment } from '../lib/aws/environment.ts';
 import type { EnvironmentName } from '../lib/aws/environment.ts';
 import { createEventBridgeClient, createPublisher } from '../lib/aws/event-bus.ts';
 import { createLoginStore } from '../lib/aws/login-store.ts';
@@ -18,6 +18,7 @@ import {
   createSecretsManagerClient,
   createSettingsStore,
   readAdministratorPassword,
+  readProxySecret,
 } from '../lib/aws/settings-store.ts';
 import { createSyncStarter } from '../lib/aws/sync-starter.ts';
 import { createStreamReader } from '../lib/aws/table-stream.ts';
@@ -30,6 +31,7 @@ import { createLogin } from '../lib/login/login.ts';
 import type { SyncPorts } from '../lib/sync/sync.ts';
 import type { ApiPorts } from './api-handler.ts';
 import type { AuthPorts } from './auth-handler.ts';
+import type { TrustedProxy } from './client-address.ts';
 import type { EventsPorts } from './events-handler.ts';
 import { logger } from './telemetry.ts';
 
@@ -126,9 +128,18 @@ export function wireApi(variables: Variables): ApiPorts {
     login: createLogin({ logins, directory: keepDirectory(settings, openLdapDirectory, clock), clock, pause }),
     startSync: createSyncStarter(name('syncFunction')),
     readGeneratedPassword: async () => (await readAdministratorPassword(secrets, administratorSecret)).password,
+    proxy: wireProxy(variables, (secretId) => readProxySecret(secrets, secretId)),
     clock,
     logger,
   };
+}
+
+/** The proxy in front of API Gateway; null if the deployment names none. */
+function wireProxy(variables: Variables, readSecret: (id: string) => Promise<string>): TrustedProxy | null {
+  const addressHeader = variables[ENVIRONMENT.clientAddressHeader];
+  if (addressHeader === undefined) return null;
+  const secretId = readEnvironment('proxySecret', variables);
+  return { addressHeader, readSecret: () => readSecret(secretId) };
 }
 
 /** The ports of the events function. */

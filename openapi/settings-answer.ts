@@ -62,6 +62,9 @@ const stage = z.strictObject({
     nameResolution: 'resolves the name of the server',
     connect: 'connects to the server',
     tls: 'negotiates encryption and checks the certificate',
+    passwordNeeded:
+      'in place of the bind, always failed: the password has to be sent, because the stored one does not count for ' +
+      'these settings',
     bind: 'binds with the bind DN and its password',
     rootDse: 'reads what the server says about itself',
     base: 'looks for the base DN',

@@ -25,7 +25,9 @@ export const SETTINGS_CALLS: DescribedCalls = {
     id: 'saveSettings',
     tag: 'Settings',
     summary: 'Replace the settings',
-    description: 'Also updates the schedule. If you leave out the password, the stored one is kept.',
+    description:
+      'Also updates the schedule. If you leave out the password, the stored one is kept; `connection.password` says ' +
+      'when it has to be sent again. Without it, the answer is 422 with the path `connection.password`.',
     ifMatch: true,
     body: { schema: settings, example: example.settingsDocument },
     answers: { 200: settingsAnswer },
@@ -37,7 +39,8 @@ export const SETTINGS_CALLS: DescribedCalls = {
     summary: 'Test settings without saving them',
     description:
       'Tests the settings in the body, or the stored ones if there is no body, in stages, and shows the first people ' +
-      'found. Unlike when saving, `mapping.userName` may be empty. Changes nothing, and ends within 25 seconds.',
+      'found. Unlike when saving, `mapping.userName` may be empty. Where saving would demand the password, the test ' +
+      'ends before the bind with the stage `passwordNeeded`. Changes nothing, and ends within 25 seconds.',
     body: { schema: triedSettings, example: example.settingsDocument, optional: true },
     answers: {
       200: { description: 'The result of the test.', schema: answer.settingsTest, example: example.settingsTest },

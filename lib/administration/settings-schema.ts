@@ -105,7 +105,9 @@ const connection = z
       .optional()
       .describe(
         'Password of `administrativeDn`. Never shown. Leave out to keep the stored password; without ' +
-          '`administrativeDn`, it is deleted.',
+          '`administrativeDn`, it is deleted. The stored password goes nowhere new: send it again if you add a ' +
+          'server or a port, weaken `encryption`, set `ignoreCertificateWarnings`, or change `caCertificates` or ' +
+          '`administrativeDn`. What you send replaces the stored password and is not compared with it.',
       ),
     passwordSet: z.boolean().optional().describe(ONLY_SHOWN),
     vendor: z

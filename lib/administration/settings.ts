@@ -1,14 +1,13 @@
 /**
  * Reads, saves and tests the settings on behalf of an administrator. Knows no HTTP and no LDAP.
  */
-import type { DirectoryTest } from '../directory/directory-test.ts';
+import type { DirectoryTest, TestStage } from '../directory/directory-test.ts';
 import type { OpenDirectory } from '../directory/directory.ts';
 import type { Entry } from '../directory/entry.ts';
 import type { Person } from '../directory/mapping.ts';
 import { mapEntry } from '../directory/mapping.ts';
 import { attributeValues } from '../directory/person-value.ts';
 import { invalidRequest, ServiceError } from '../errors.ts';
-import type { InputFault } from '../errors.ts';
 import { attributeList } from '../settings/attribute-name.ts';
 import type { WorkingSchedule } from '../settings/schedule.ts';
 import type { ScheduleStore, SettingsStore } from '../settings/settings-store.ts';
@@ -17,6 +16,7 @@ import type { Profile } from '../user/user.ts';
 import { profileOf } from '../user/user.ts';
 import { settingsWarnings } from './settings-presentation.ts';
 import { parseSettings, type ParsedSettings, parseTriedSettings } from './settings-schema.ts';
+import { reasonsToRetype } from './stored-password.ts';
 
 /** Time limit of a settings test, whatever the servers do. The API promises an answer within 25 s. */
 const TEST_LIMIT_MS = 24_000;
@@ -82,8 +82,8 @@ async function readSchedule(schedule: ScheduleStore): Promise<WorkingSchedule | 
 }
 
 /**
- * Replaces the settings and updates the schedule. Keeps the stored password if the document leaves it out; deletes it
- * if the document has no bind DN.
+ * Replaces the settings and updates the schedule. Keeps the stored password if the document leaves it out and changes
+ * nothing that decides where it goes (`reasonsToRetype`); deletes it if the document has no bind DN.
  *
  * @param expectedVersion the version that the administrator has seen; null = any
  * @throws ServiceError `invalidRequest` with every fault, `versionMismatch`, `conflict`, `storeUnavailable` (also if
@@ -102,9 +102,13 @@ export async function saveSettings(
       });
     }
     const { settings, password } = completeSettings(parseSettings(document), stored);
-    const version = await store.write(settings, password, stored?.version ?? null);
+    if (password.kind === 'needed') {
+      throw invalidRequest([{ path: 'connection.password', message: password.message }]);
+    }
+    const version = await store.write(settings, password.text, stored?.version ?? null);
     if (version === null) continue;
-    return { stored: { settings, password, version, notices: [] }, schedule: await moveSchedule(schedule, settings) };
+    const saved = { settings, password: password.text, version, notices: [] };
+    return { stored: saved, schedule: await moveSchedule(schedule, settings) };
   }
   throw new ServiceError('conflict', 'others keep changing the settings; nothing was saved', { retryable: true });
 }
@@ -125,7 +129,8 @@ async function moveSchedule(schedule: ScheduleStore, { options }: Settings): Pro
  * Tests settings in stages and shows the first people they find. Changes nothing, and ends within 24 s.
  *
  * @param document settings to test, with or without a mapping; undefined = the stored ones. If the password is left
- *   out, the stored one is used.
+ *   out, the stored one is used as far as `saveSettings` would keep it; else the test ends before the bind, with the
+ *   stage `passwordNeeded`.
  * @throws ServiceError `invalidRequest`; `notConfigured` if there are neither a document nor stored settings;
  *   `storeUnavailable`
  */
@@ -134,15 +139,21 @@ export async function testSettings(
   document: unknown,
 ): Promise<SettingsTest> {
   const stored = await store.read();
-  const tried = document === undefined ? stored : completeSettings(parseTriedSettings(document), stored);
+  const tried =
+    document === undefined ? stored && asStored(stored) : completeSettings(parseTriedSettings(document), stored);
   if (tried === null) {
     throw new ServiceError('notConfigured', 'there are no settings to test', {
       advice: 'Send settings in the body, or save some first.',
     });
   }
-  const directory = openDirectory(tried.settings, tried.password);
+  const { password } = tried;
+  // Where the password is needed, the connection gets none, so that it cannot send the stored one.
+  const directory = openDirectory(tried.settings, password.kind === 'needed' ? '' : password.text);
   try {
-    const test = await directory.test(TEST_LIMIT_MS);
+    const test =
+      password.kind === 'needed'
+        ? endBeforeBind(await directory.test(TEST_LIMIT_MS, 'beforeBind'), password.message)
+        : await directory.test(TEST_LIMIT_MS, 'everything');
     const mapped = test.presets === null ? tried.settings : withPresets(tried.settings, test.presets);
     const warnings = [
       ...settingsWarnings(tried.settings),
@@ -173,24 +184,52 @@ function offerPresets({ scope, mapping }: Settings, presets: Presets): OfferedPr
   return Object.values(offered).every((fields) => Object.keys(fields).length === 0) ? null : offered;
 }
 
-/** The settings of a valid document, with the password to use. */
-function completeSettings(
-  parsed: ParsedSettings,
-  stored: StoredSettings | null,
-): { readonly settings: Settings; readonly password: string } {
+/** The bind password to use, or why it has to be sent, worded to follow the name of the field. */
+type BindPassword =
+  | { readonly kind: 'password'; readonly text: string }
+  | { readonly kind: 'needed'; readonly message: string };
+
+interface CompleteSettings {
+  readonly settings: Settings;
+  readonly password: BindPassword;
+}
+
+function asStored({ settings, password }: StoredSettings): CompleteSettings {
+  return { settings, password: { kind: 'password', text: password } };
+}
+
+/** The settings of a valid document, with the password to use. @throws ServiceError `invalidRequest` */
+function completeSettings(parsed: ParsedSettings, stored: StoredSettings | null): CompleteSettings {
   if (parsed.kind === 'invalid') throw invalidRequest(parsed.faults);
-  const { settings } = parsed.value;
-  if (settings.connection.administrativeDn === '') return { settings, password: '' };
-  const password = parsed.value.password ?? stored?.password ?? '';
-  if (password === '') {
+  const { settings, password } = parsed.value;
+  return { settings, password: choosePassword(settings, password, stored) };
+}
+
+/** What is given counts and is never compared with the stored password, so that nobody can find that out by trying. */
+function choosePassword(
+  { connection }: Settings,
+  given: string | undefined,
+  stored: StoredSettings | null,
+): BindPassword {
+  if (connection.administrativeDn === '') return { kind: 'password', text: '' };
+  const text = given ?? stored?.password ?? '';
+  if (text === '') {
     // On many servers, a bind with a name but no password succeeds anonymously (RFC 4513 section 5.1.2).
-    const fault: InputFault = {
-      path: 'connection.password',
-      message: 'is required with an administrativeDn; leave out both to read anonymously',
-    };
-    throw invalidRequest([fault]);
+    return { kind: 'needed', message: 'is required with an administrativeDn; leave out both to read anonymously' };
   }
-  return { settings, password };
+  const reasons = given === undefined && stored !== null ? reasonsToRetype(stored.settings.connection, connection) : [];
+  if (reasons.length === 0) return { kind: 'password', text };
+  return {
+    kind: 'needed',
+    message: `is required, because ${reasons.join(' and ')}; without such changes, the stored one counts`,
+  };
+}
+
+/** Adds the stage that stands in place of the bind. */
+function endBeforeBind(test: DirectoryTest, message: string): DirectoryTest {
+  if (!test.ok) return test;
+  const stage: TestStage = { name: 'passwordNeeded', ok: false, detail: `connection.password ${message}`, ms: 0 };
+  return { ...test, ok: false, stages: [...test.stages, stage] };
 }
 
 function showEntry(entry: Entry, { mapping, options }: Settings): SampleUser {

@@ -13,6 +13,9 @@ export const ENVIRONMENT = {
   scheduleGroup: 'SCHEDULE_GROUP',
   syncFunction: 'SYNC_FUNCTION',
   eventBus: 'EVENT_BUS',
+  /** Only behind a proxy: the header with the address of the client, and the secret that proves the proxy. */
+  clientAddressHeader: 'CLIENT_ADDRESS_HEADER',
+  proxySecret: 'PROXY_SECRET',
   logLevel: 'LOG_LEVEL',
 } as const;
 
@@ -73,6 +76,15 @@ export const OPERATIONS_PREFIX = {
   /** Marks that a rename has removed a record from its key. The user's id follows. */
   renamed: 'renamed#',
 } as const;
+
+/**
+ * The routes of the API that take a password without a session. The gateway limits each of them by itself, and the API
+ * answers them only if they came by that route: it decodes paths, so another one could lead to the same address.
+ */
+export const PASSWORD_ROUTES = ['POST /api/session', 'PUT /api/session/password'] as const;
+
+/** The header, in lower case, in which a proxy in front of API Gateway sends its secret. */
+export const PROXY_SECRET_HEADER = 'x-rollcall-proxy-secret';
 
 /** Namespace of the CloudWatch metrics. */
 export const METRICS_NAMESPACE = 'Rollcall';

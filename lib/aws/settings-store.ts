@@ -117,6 +117,18 @@ export async function readAdministratorPassword(
   return { userName, password };
 }
 
+/**
+ * The secret that a proxy in front of API Gateway sends: the whole text of the secret.
+ * @throws ServiceError `storeUnavailable`, also for an empty secret
+ */
+export async function readProxySecret(client: SecretsManagerClient, SecretId: string): Promise<string> {
+  const { SecretString = '' } = await client.send(new GetSecretValueCommand({ SecretId }));
+  if (SecretString.trim() !== '') return SecretString;
+  throw new ServiceError('storeUnavailable', `the secret ${SecretId} is empty`, {
+    advice: 'Store the secret that the proxy sends, at least 32 characters, as plain text.',
+  });
+}
+
 async function readSecret(
   client: SecretsManagerClient,
   SecretId: string,

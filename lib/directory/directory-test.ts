@@ -3,9 +3,24 @@ import type { ErrorCode } from '../errors.ts';
 import type { Presets, Vendor } from '../settings/settings.ts';
 import type { Entry } from './entry.ts';
 
-/** One stage of the settings test. */
+/** How far a test goes. `beforeBind`: to the TLS handshake; nothing that names a user is sent. */
+export type TestExtent = 'everything' | 'beforeBind';
+
+/**
+ * One stage of the settings test. `passwordNeeded`: in place of the bind, if the stored password does not count for
+ * these settings.
+ */
 export interface TestStage {
-  readonly name: 'nameResolution' | 'connect' | 'tls' | 'bind' | 'rootDse' | 'base' | 'attributes' | 'filter';
+  readonly name:
+    | 'nameResolution'
+    | 'connect'
+    | 'tls'
+    | 'passwordNeeded'
+    | 'bind'
+    | 'rootDse'
+    | 'base'
+    | 'attributes'
+    | 'filter';
   readonly ok: boolean;
   /** The code of the fault, if the stage failed with one. */
   readonly code?: ErrorCode;

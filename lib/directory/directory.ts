@@ -4,7 +4,7 @@
  */
 import type { ServiceError } from '../errors.ts';
 import type { Settings } from '../settings/settings.ts';
-import type { DirectoryTest } from './directory-test.ts';
+import type { DirectoryTest, TestExtent } from './directory-test.ts';
 import type { Entry } from './entry.ts';
 
 /** A server, and how to tell it from others behind the same name. */
@@ -169,8 +169,11 @@ export interface Directory {
    * that do not answer, so that the next call does not wait for them. Never throws.
    */
   checkIdle(): Promise<void>;
-  /** Tests the settings in stages. Never throws for any fault of a directory; ends within `limitMs`. */
-  test(limitMs: number): Promise<DirectoryTest>;
+  /**
+   * Tests the settings in stages, by default all of them. Never throws for any fault of a directory; ends within
+   * `limitMs`.
+   */
+  test(limitMs: number, extent?: TestExtent): Promise<DirectoryTest>;
   /** Closes every kept connection. */
   close(): Promise<void>;
 }

@@ -148,7 +148,7 @@ export function openDirectory(
     async checkIdle() {
       await Promise.all([binds.checkIdle(), lookups.checkIdle()]);
     },
-    test: (limitMs) => checkDirectory(settings, password, now, limitMs),
+    test: (limitMs, extent = 'everything') => checkDirectory(settings, password, now, limitMs, extent),
     async close() {
       await Promise.all([binds.close(), lookups.close()]);
     },

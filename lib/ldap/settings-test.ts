@@ -3,7 +3,13 @@
  * reports what each found and how long it took. Stops at the first stage that fails. Changes nothing and keeps no
  * connection.
  */
-import type { DirectoryTest, PresentedCertificate, TestedServer, TestStage } from '../directory/directory-test.ts';
+import type {
+  DirectoryTest,
+  PresentedCertificate,
+  TestedServer,
+  TestExtent,
+  TestStage,
+} from '../directory/directory-test.ts';
 import type { ReadProof } from '../directory/directory.ts';
 import type { Entry } from '../directory/entry.ts';
 import { ServiceError } from '../errors.ts';
@@ -36,6 +42,11 @@ const SAMPLE_SIZE = 5;
 const DAY_MS = 86_400_000;
 /** A certificate with fewer days left causes a warning. */
 const FEW_DAYS = 30;
+type People = Pick<DirectoryTest, 'count' | 'counted' | 'sample'>;
+
+/** What a test has counted that did not search. */
+const NOBODY: People = { count: null, counted: 'none', sample: [] };
+
 /** The part of the limit that is reserved for closing the connection and returning the result. */
 const RESERVE_MS = 100;
 
@@ -48,6 +59,7 @@ export async function checkDirectory(
   password: string,
   now: () => Date,
   limitMs: number,
+  extent: TestExtent,
 ): Promise<DirectoryTest> {
   const endsAt = performance.now() + limitMs - RESERVE_MS;
   const { timeouts, administrativeDn, encryption, servers } = settings.connection;
@@ -141,13 +153,14 @@ export async function checkDirectory(
     throw new ServiceError('hostNotFound', 'the settings contain no server');
   }
 
-  async function run(): Promise<Pick<DirectoryTest, 'count' | 'counted' | 'sample'>> {
+  async function run(): Promise<People> {
     const open = (connection = await connectFirst());
     for (const { subject, daysLeft } of certificates.filter((one) => one.daysLeft < FEW_DAYS)) {
       warnings.push(
         `The certificate of ${subject} ${daysLeft < 0 ? 'has expired' : `expires in ${daysLeft} days`}. Renew it.`,
       );
     }
+    if (extent === 'beforeBind') return NOBODY;
     await stage(
       'bind',
       async () => {
@@ -229,7 +242,7 @@ export async function checkDirectory(
     );
   }
 
-  let people: Pick<DirectoryTest, 'count' | 'counted' | 'sample'> = { count: null, counted: 'none', sample: [] };
+  let people = NOBODY;
   let finished = false;
   try {
     people = await run();
@@ -322,7 +335,7 @@ function describeAttributes(id: string, isKnown: boolean, status: TestedServer['
   return `readable: ${[`${id} (unique id)`, ...seen].join(', ')}${notSeen}`;
 }
 
-interface Count extends Pick<DirectoryTest, 'count' | 'counted' | 'sample'> {
+interface Count extends People {
   readonly reasons: readonly string[];
 }
 

@@ -31,12 +31,13 @@ export interface SignInPorts {
   readonly clock: Clock;
 }
 
-/** The sign-in, as a service. `source`: the caller's address, for the throttle; null = not known. */
+/** The sign-in, as a service. */
 export interface SignIn {
   /**
    * Opens a session for an active administrator; null for everybody else, after the same steps and at an even time, so
    * that a stranger learns neither which names exist nor who is an administrator nor whether the password was right.
    *
+   * @param source where the attempt comes from; null = unknown
    * @throws ServiceError `throttled`; `directoryUnavailable`, with the reason only in its `cause`; `storeUnavailable`
    */
   signIn(

@@ -8,7 +8,14 @@ import { Match, Template } from 'aws-cdk-lib/assertions';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { afterAll, expect, test } from 'vitest';
 import { RollcallStack } from '../../cdk/stack.ts';
-import { ENVIRONMENT, METRICS, METRICS_NAMESPACE, OPERATIONS_PREFIX, USERS_TABLE } from '../../lib/aws/environment.ts';
+import {
+  ENVIRONMENT,
+  METRICS,
+  METRICS_NAMESPACE,
+  OPERATIONS_PREFIX,
+  PASSWORD_ROUTES,
+  USERS_TABLE,
+} from '../../lib/aws/environment.ts';
 
 const RUNBOOK = readFileSync(new URL('../../docs/runbook.md', import.meta.url), 'utf8');
 const VPC = {
@@ -325,6 +332,73 @@ test('the API is throttled and its log holds no query string', () => {
     DefaultRouteSettings: { ThrottlingRateLimit: 25, ThrottlingBurstLimit: 50 },
     AccessLogSettings: { Format: Match.not(Match.stringLikeRegexp('query|header|body')) },
   });
+});
+
+test('each route that takes a password has a limit of its own, below that of the API, and the rest goes on', () => {
+  const ids = PASSWORD_ROUTES.map((RouteKey) => {
+    const [id, ...others] = Object.keys(
+      template.findResources('AWS::ApiGatewayV2::Route', { Properties: { RouteKey } }),
+    );
+    expect(others).toEqual([]);
+    return id;
+  });
+  const limit = { ThrottlingRateLimit: 10, ThrottlingBurstLimit: 20, DetailedMetricsEnabled: true };
+
+  template.hasResource('AWS::ApiGatewayV2::Stage', {
+    // Without the routes, the stage could not be created.
+    DependsOn: Match.arrayWith(ids.toSorted()),
+    Properties: {
+      RouteSettings: Object.fromEntries(PASSWORD_ROUTES.map((key) => [key, limit])),
+      DefaultRouteSettings: { ThrottlingRateLimit: 25, ThrottlingBurstLimit: 50, DetailedMetricsEnabled: true },
+    },
+  });
+});
+
+test('concurrency is reserved for logins only where the deployment says so', () => {
+  const reservedOf = (template: Template) =>
+    Object.entries(template.findResources('AWS::Lambda::Function') as Record<string, Resource>)
+      .filter(([, { Properties }]) => Properties.ReservedConcurrentExecutions !== undefined)
+      .map(([id, { Properties }]) => [id.replace(/Function.*/, ''), Properties.ReservedConcurrentExecutions]);
+
+  expect(reservedOf(template)).toEqual([]);
+  expect(reservedOf(synthesize({ authReservedConcurrency: '50' }))).toEqual([['Auth', 50]]);
+});
+
+test('a header of the client counts only where the deployment names it, beside a generated secret of the proxy', () => {
+  const behind = synthesize({ clientAddressHeader: ' X-Forwarded-For ' });
+  const variables = (template: Template) =>
+    Object.values(template.findResources('AWS::Lambda::Function') as Record<string, Resource>)
+      .map(({ Properties }) => (Properties.Environment as { Variables: object }).Variables)
+      .filter((variables) => ENVIRONMENT.clientAddressHeader in variables || ENVIRONMENT.proxySecret in variables);
+
+  expect(variables(template)).toEqual([]);
+  expect(variables(behind)).toEqual([
+    expect.objectContaining({
+      [ENVIRONMENT.clientAddressHeader]: 'x-forwarded-for',
+      [ENVIRONMENT.proxySecret]: { Ref: expect.stringMatching(/^ApiProxySecret/) },
+      [ENVIRONMENT.scheduleName]: expect.anything(),
+    }),
+  ]);
+  behind.hasResourceProperties('AWS::SecretsManager::Secret', {
+    GenerateSecretString: { PasswordLength: 48, ExcludePunctuation: true },
+  });
+  behind.hasOutput('ProxySecretName', {});
+  expect(actions(behind, 'Api', 'ApiProxySecret')).toEqual(['secretsmanager:GetSecretValue']);
+  for (const name of ['Auth', 'Sync', 'Console', 'Events']) {
+    expect(actions(behind, name, 'ApiProxySecret')).toEqual([]);
+  }
+});
+
+test.each([
+  [{ authReservedConcurrency: 0 }, 'authReservedConcurrency'],
+  [{ authReservedConcurrency: '2.5' }, 'authReservedConcurrency'],
+  [{ authReservedConcurrency: 'many' }, 'authReservedConcurrency'],
+  [{ clientAddressHeader: 'x forwarded for' }, 'clientAddressHeader'],
+  [{ clientAddressHeader: 'X-Forwarded-For: 1' }, 'clientAddressHeader'],
+  [{ clientAddressHeader: 'Forwarded' }, 'clientAddressHeader'],
+  [{ clientAddressHeader: 'X-Rollcall-Proxy-Secret' }, 'clientAddressHeader'],
+])('the context %j is refused', (context, name) => {
+  expect(() => synthesize(context)).toThrow(new RegExp(`^invalid context: ${name}: must `));
 });
 
 test('every alarm tells the topic and leads to an article that describes, investigates and resolves', () => {

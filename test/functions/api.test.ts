@@ -76,11 +76,11 @@ async function startApi(change = asIs) {
     counted: 'all',
     sample: [],
   };
-  const found = { test: tested, limitMs: 0, password: '', closed: 0 };
+  const found = { test: tested, limitMs: 0, password: '', extent: '', closed: 0 };
   const openDirectory = (_settings: unknown, password: string): Directory => ({
     ...directory.open(),
-    async test(limitMs) {
-      Object.assign(found, { limitMs, password });
+    async test(limitMs, extent) {
+      Object.assign(found, { limitMs, password, extent });
       return found.test;
     },
     async close() {
@@ -100,6 +100,7 @@ async function startApi(change = asIs) {
     }),
     startSync: async (request) => void started.push(request),
     readGeneratedPassword: async () => GENERATED,
+    proxy: null,
     clock,
     logger: {
       info: (message, fields) => void lines.push({ level: 'info', message, fields }),
@@ -176,6 +177,23 @@ async function startConfigured(change = asIs) {
 }
 
 describe('a session', () => {
+  test.each([
+    ['POST', '/api/session', { userName: 'admin', password: GENERATED }, 200],
+    ['PUT', '/api/session/password', { userName: 'ada', currentPassword: 'a', newPassword: 'another one' }, 401],
+  ])('is reached only by way of the route that the gateway limits: %s %s', async (method, path, body, expected) => {
+    const { ports } = await startApi();
+    const call = async (over: object) => {
+      const sent = { method, path, headers: { 'content-type': 'application/json' }, text: JSON.stringify(body) };
+      return (await makeHandler(ports)(apiEvent({ ...sent, ...over }), {} as Context)).statusCode;
+    };
+    const elsewhere = 'ANY /api/{proxy+}';
+
+    // The gateway decodes a path once, and the function once more.
+    expect(await call({ path: path.replace('session', '%73ession'), routeKey: elsewhere })).toBe(404);
+    expect(await call({ routeKey: elsewhere })).toBe(404);
+    expect(await call({})).toBe(expected);
+  });
+
   test('is opened with the generated password on a fresh system, and shows who one is', async () => {
     const api = await startApi();
 
@@ -585,6 +603,27 @@ describe('settings', () => {
 
     expect(status).toBe(422);
     expect(body.errors).toEqual([{ path: 'connection.password', message: expect.stringMatching(/is required/) }]);
+  });
+
+  test('take the stored password nowhere new', async () => {
+    const api = await startConfigured();
+    const { body: shown } = await api.call('GET', '/api/settings');
+    const elsewhere = { ...shown, connection: { ...shown.connection, servers: ['127.0.0.1', 'evil.example'] } };
+
+    const refused = await api.call('PUT', '/api/settings', { body: elsewhere });
+    const tried = await api.call('POST', '/api/settings/test', { body: elsewhere });
+
+    expect(refused.status).toBe(422);
+    expect(refused.body.errors).toEqual([
+      { path: 'connection.password', message: expect.stringMatching(/^is required, because evil.example, port 389,/) },
+    ]);
+    expect((await api.stores.settings.read())!.settings.connection.servers).toEqual(['127.0.0.1']);
+    expect(tried.status).toBe(200);
+    expect(tried.body).toMatchObject({
+      ok: false,
+      stages: [{ name: 'connect' }, { name: 'passwordNeeded', ok: false }],
+    });
+    expect(api.found).toMatchObject({ password: '', extent: 'beforeBind' });
   });
 
   test('are not overwritten by who has seen older ones', async () => {

@@ -53,6 +53,7 @@ test('the description is served to everybody', async () => {
     }),
     startSync: async () => {},
     readGeneratedPassword: async () => 'generated password',
+    proxy: null,
     logger: { info() {}, error() {} },
   });
 

@@ -97,6 +97,7 @@ async function startHouse({ runActive }: Pick<Request, 'runActive'>, outage: Out
     }),
     startSync: async () => void (counts.runs += 1),
     readGeneratedPassword: async () => 'generated password',
+    proxy: null,
     clock,
     logger: {
       info: (message, fields) => void lines.push(message, fields),

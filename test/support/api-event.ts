@@ -1,5 +1,6 @@
 /** Makes the event that an HTTP API of API Gateway sends (payload version 2.0) from a caller's request. */
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
+import { PASSWORD_ROUTES } from '../../lib/aws/environment.ts';
 
 export interface SentRequest {
   readonly method: string;
@@ -11,12 +12,23 @@ export interface SentRequest {
   readonly text?: string | undefined;
   /** Whether `text` is the base64 of the body. */
   readonly base64?: boolean;
+  /** The route that the gateway chose. The default is the one it would choose. */
+  readonly routeKey?: string;
+  /** The address that the gateway was called from. */
+  readonly sourceIp?: string;
 }
 
-export function apiEvent({ method, path, query, headers, cookies, text, base64 }: SentRequest): APIGatewayProxyEventV2 {
+function isPasswordRoute(route: string): boolean {
+  return PASSWORD_ROUTES.some((one) => one === route);
+}
+
+export function apiEvent(request: SentRequest): APIGatewayProxyEventV2 {
+  const { method, path, query, headers, cookies, text, base64, routeKey: routed, sourceIp } = request;
+  const own = `${method} ${path}`;
+  const routeKey = routed ?? (isPasswordRoute(own) ? own : 'ANY /api/{proxy+}');
   return {
     version: '2.0',
-    routeKey: '$default',
+    routeKey,
     rawPath: path,
     rawQueryString: query ?? '',
     headers: { host: 'rollcall.example', 'x-forwarded-proto': 'https', ...headers },
@@ -26,9 +38,9 @@ export function apiEvent({ method, path, query, headers, cookies, text, base64 }
       apiId: '',
       domainName: 'rollcall.example',
       domainPrefix: 'rollcall',
-      http: { method, path, protocol: 'HTTP/1.1', sourceIp: '127.0.0.1', userAgent: 'test' },
+      http: { method, path, protocol: 'HTTP/1.1', sourceIp: sourceIp ?? '127.0.0.1', userAgent: 'test' },
       requestId: 'request-1',
-      routeKey: '$default',
+      routeKey,
       stage: '$default',
       time: '',
       timeEpoch: 0,
