@@ -32,7 +32,9 @@ function describeValues({ name, options }: Command): string[] {
   const all = Object.entries<OptionSpec>({ ...options, ...GLOBAL_OPTIONS });
   return all
     .filter(([, { type }]) => type === 'string')
-    .map(([option, { choices = [] }]) => `    ('${name} --${option}') echo '${choices.join(' ')}'; return ;;`);
+    .map(([option, { value, choices = value === 'FILE' ? ['FILES'] : [] }]) => {
+      return `    ('${name} --${option}') echo '${choices.join(' ')}'; return ;;`;
+    });
 }
 
 function followers(commands: readonly Command[], name: string): string[] {

@@ -3,35 +3,64 @@ import { readFile } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
 import { formatEntityTag } from '../client/api.ts';
 import type { Settings, SettingsTest } from '../client/document.ts';
-import { defineCommand } from './command.ts';
+import { defineCommand, type OptionValues } from './command.ts';
 import { EXIT, UsageError } from './exit.ts';
 import type { Cell, Terminal } from './terminal.ts';
 
-const PASSWORD_OPTION = {
-  'ask-password': {
-    type: 'boolean',
-    summary: 'ask for the bind password, to keep it out of the file',
+const PASSWORD_OPTIONS = {
+  'password-file': {
+    type: 'string',
+    value: 'FILE',
+    summary: 'read the bind password from a file, or from standard input (-)',
   },
+  'ask-password': { type: 'boolean', summary: 'ask for the bind password; the same as --password-file -' },
 } as const;
 
 const ABOUT_THE_FILE = `
 FILE is a settings document as settings get prints it, or - for standard input. If it has no bind password, the stored
-one is used.`;
+one is used, but not for a new server or port, weaker encryption, ignored certificate warnings, other CA certificates
+or another bind DN: then pass --password-file or --ask-password. The last line break of a password file is not part of
+the password; a password is never an argument.`;
 
-/** The settings in a file, which the API will check. @throws UsageError if it can't be read or is not a JSON object */
-async function readDocument(file: string, asksPassword: boolean, terminal: Terminal): Promise<Settings> {
-  if (file === '-' && asksPassword) throw new UsageError('--ask-password requires the settings in a file');
-  let text: string;
-  try {
-    text = file === '-' ? await readAll(process.stdin) : await readFile(file, 'utf8');
-  } catch (error) {
-    throw new UsageError(`cannot read ${file}: ${(error as NodeJS.ErrnoException).code}`);
+/** Where the bind password comes from: a file, `-` for standard input, undefined for nowhere. @throws UsageError */
+function passwordSource(options: OptionValues<typeof PASSWORD_OPTIONS>): string | undefined {
+  const file = options['password-file'];
+  if (!options['ask-password']) return file;
+  if (file === undefined || file === '-') return '-';
+  throw new UsageError('pass either --password-file or --ask-password');
+}
+
+/**
+ * The settings in a file, which the API will check, with the bind password from another one.
+ * @throws UsageError if one can't be read, or the document is not a JSON object
+ */
+async function readDocument(file: string, passwordFile: string | undefined, terminal: Terminal): Promise<Settings> {
+  if (file === '-' && passwordFile === '-') {
+    throw new UsageError('standard input cannot hold both the settings and the password; put one of them into a file');
   }
-  const document = parseObject(text);
+  const document = parseObject(file === '-' ? await readAll(process.stdin) : await readText(file));
   // The message does not quote the text, which may hold a password.
   if (document === null) throw new UsageError(`${file === '-' ? 'standard input' : file} is not a JSON object`);
-  if (!asksPassword) return document;
-  return { ...document, connection: { ...document.connection, password: await terminal.askSecret('Bind password') } };
+  if (passwordFile === undefined) return document;
+  const password = passwordFile === '-' ? await terminal.askSecret('Bind password') : await readPassword(passwordFile);
+  return { ...document, connection: { ...document.connection, password } };
+}
+
+async function readPassword(file: string): Promise<string> {
+  const password = (await readText(file)).replace(/\r?\n$/, '');
+  if (password === '') throw new UsageError(`${file} holds no password`);
+  return password;
+}
+
+/** The text of a file, without a byte order mark. */
+async function readText(file: string): Promise<string> {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file));
+  } catch (error) {
+    // With replaced characters, a password would be another one.
+    if (error instanceof TypeError) throw new UsageError(`${file} is not UTF-8 text`);
+    throw new UsageError(`cannot read ${file}: ${(error as NodeJS.ErrnoException).code}`);
+  }
 }
 
 function parseObject(text: string): Settings | null {
@@ -72,13 +101,13 @@ export const settingsSet = defineCommand({
   summary: 'replace the settings and update the schedule',
   details: `${ABOUT_THE_FILE} If the document is invalid, reports every error in it and saves nothing.`,
   options: {
-    ...PASSWORD_OPTION,
+    ...PASSWORD_OPTIONS,
     'if-version': { type: 'string', value: 'VERSION', summary: 'save only if this is still the stored version' },
   },
-  examples: ['settings set settings.json', 'settings set settings.json --ask-password'],
+  examples: ['settings set settings.json', 'settings set settings.json --password-file password.txt'],
   async run({ parameters: [file = ''], options, api, terminal }) {
     const signedIn = await api();
-    const body = await readDocument(file, options['ask-password'] ?? false, terminal);
+    const body = await readDocument(file, passwordSource(options), terminal);
     const version = options['if-version'];
     const header = version === undefined ? {} : { 'If-Match': formatEntityTag(version) };
     const saved = await signedIn.put('/api/settings', { body, params: { header } });
@@ -96,13 +125,13 @@ export const settingsTest = defineCommand({
 Connects, binds, examines the server and reads the first people. Changes nothing and takes at most 25 seconds. Exits
 with 3 if a step fails. Without FILE, tests the stored settings.
 ${ABOUT_THE_FILE}`,
-  options: PASSWORD_OPTION,
+  options: PASSWORD_OPTIONS,
   examples: ['settings test', 'settings test settings.json --ask-password'],
   async run({ parameters: [file], options, api, terminal }) {
     const signedIn = await api();
-    const asksPassword = options['ask-password'] ?? false;
-    if (file === undefined && asksPassword) throw new UsageError('--ask-password requires FILE');
-    const request = file === undefined ? {} : { body: await readDocument(file, asksPassword, terminal) };
+    const password = passwordSource(options);
+    if (file === undefined && password !== undefined) throw new UsageError('a password requires FILE');
+    const request = file === undefined ? {} : { body: await readDocument(file, password, terminal) };
     const test = await signedIn.post('/api/settings/test', request);
     terminal.result(test, () => showTest(test, terminal));
     noteWarnings(test, terminal);

@@ -37,7 +37,13 @@ You can be signed in to several deployments at once; |--url| chooses one.
     rollcall settings set new.json
     jq '.scope.filter = "(mail=*" | .mapping.username = "uid"' settings.json | rollcall settings set -
 
-With |--ask-password|, |settings set| and |settings test| ask for the bind password, to keep it out of the file.
+The stored bind password goes nowhere new: whoever adds a server, or changes what protects the connection, has to send
+it again. |--password-file| reads it from a file, or with |-| from standard input; |--ask-password| asks for it.
+
+    jq '.connection.servers += ["localhost:1389"]' settings.json > second.json
+    rollcall settings set second.json
+    rollcall settings test second.json
+    echo 'a wrong password' | rollcall settings test second.json --password-file - | tail -n 1
 
 ## Synchronising
 On a terminal |--watch| shows the progress. Ctrl+C stops the watching, not the run.

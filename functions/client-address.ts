@@ -17,6 +17,13 @@ export interface TrustedProxy {
   readonly readSecret: () => Promise<string>;
 }
 
+/**
+ * CloudFront's header always ends with a port, also after an IPv6 address without brackets, which a short port would
+ * seem to be a part of.
+ * @see https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/adding-cloudfront-headers.html
+ */
+const VIEWER_ADDRESS = 'cloudfront-viewer-address';
+
 /** The network that a call comes from (see `subscriberNetwork`); null if it is unknown. */
 export type ReadSource = (call: Pick<Call, 'peerAddress' | 'header'>) => Promise<string | null>;
 
@@ -52,7 +59,8 @@ export function createSourceReader(proxy: TrustedProxy | null, clock: Clock): Re
     const peer = addressIn(peerAddress);
     const sent = header(PROXY_SECRET_HEADER);
     if (proxy !== null && sent !== null && (await isProven(sent, proxy))) {
-      const client = clientOf(header(proxy.addressHeader) ?? '', peer);
+      const list = header(proxy.addressHeader) ?? '';
+      const client = clientOf(proxy.addressHeader === VIEWER_ADDRESS ? withoutPort(list) : list, peer);
       if (client !== null) return subscriberNetwork(client);
     }
     return peer && subscriberNetwork(peer);
@@ -79,7 +87,11 @@ function clientOf(list: string, peer: string | null): string | null {
 function addressIn(text: string): string | null {
   const trimmed = text.trim();
   const [, bracketed] = /^\[([^\]]*)\](?::\d+)?$/.exec(trimmed) ?? [];
-  return canonicalAddress(bracketed ?? trimmed) ?? canonicalAddress(trimmed.replace(/:\d+$/, ''));
+  return canonicalAddress(bracketed ?? trimmed) ?? canonicalAddress(withoutPort(trimmed));
+}
+
+function withoutPort(text: string): string {
+  return text.replace(/:\d+$/, '');
 }
 
 function digest(text: string): Buffer {

@@ -2,6 +2,7 @@
  * The demonstration: an OpenLDAP server with the people of an imaginary company. Configures the product through its
  * HTTP API, as an administrator would.
  */
+import { dnKey } from '../lib/distinguished-name.ts';
 import { CHANGE_KINDS } from '../lib/sync/run.ts';
 import { describeCompany, PASSWORD_PREFIX, PEOPLE_COUNT, type Person } from './demonstration-people.ts';
 import type { Program } from './program.ts';
@@ -24,7 +25,11 @@ const JSON_TYPE = { 'content-type': 'application/json' };
 
 /** The fields of the API's documents that are used here. */
 interface SettingsDocument {
-  readonly connection: { readonly servers: readonly string[]; readonly caCertificates: string };
+  readonly connection: {
+    readonly servers: readonly string[];
+    readonly caCertificates: string;
+    readonly administrativeDn: string;
+  };
 }
 
 interface RunDocument {
@@ -77,9 +82,15 @@ async function introduce(
   const stored = await call('GET', '/api/settings');
   if (stored.status !== 404) {
     const settings = await read<SettingsDocument>(stored);
-    const { servers, caCertificates } = settings.connection;
+    const { servers, caCertificates, administrativeDn } = settings.connection;
     if (servers.join() !== connection.servers.join() || caCertificates !== connection.caCertificates) {
-      const moved = { ...settings, connection: { ...settings.connection, ...connection } };
+      const isOurs = dnKey(administrativeDn) === dnKey(company.bindDn);
+      if (!isOurs && administrativeDn !== '') {
+        return `${directory}\nThe settings have a bind DN of your own, so they stay as they are.\n`;
+      }
+      // The port is a new one, so the password has to be sent again.
+      const password = isOurs ? { password: company.bindPassword } : {};
+      const moved = { ...settings, connection: { ...settings.connection, ...connection, ...password } };
       await read(await call('PUT', '/api/settings', moved, { 'if-match': stored.headers.get('etag') ?? '' }));
     }
     return `${directory}\nSynchronized at an earlier start.\n`;

@@ -222,7 +222,7 @@ function choosePassword(
   if (reasons.length === 0) return { kind: 'password', text };
   return {
     kind: 'needed',
-    message: `is required, because ${reasons.join(' and ')}; the stored one is not sent with these changes`,
+    message: `is required, because ${reasons.join(' and ')}; without such changes, the stored one counts`,
   };
 }
 

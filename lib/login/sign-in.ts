@@ -31,7 +31,7 @@ export interface SignInPorts {
   readonly clock: Clock;
 }
 
-/** The sign-in, as a service. `source`: the caller's address, for the throttle; null = not known. */
+/** The sign-in, as a service. */
 export interface SignIn {
   /**
    * Opens a session for an active administrator; null for everybody else, after the same steps and at an even time, so

@@ -27,8 +27,8 @@ export interface DescribedDirectory {
 export type Seek = (current: DescribedDirectory) => Promise<SoughtEntry>;
 
 /**
- * How far the password got. `accepted` and `rejected`: the last answer to it, for whatever DN. `unanswered`: a server may
- * have received it and gave no answer.
+ * How far the password got. `accepted` and `rejected`: the last answer to it, for whatever DN. `unanswered`: a server
+ * may have received it and gave no answer.
  */
 export type Sent = 'nowhere' | BindResult['kind'];
 

@@ -112,6 +112,16 @@ test('a proxy may use a header of its own, and then the usual one counts for not
   expect(await sourceOf(read, from('192.0.2.7', SECRET))).toBe(PEER);
 });
 
+test.each([
+  ['192.0.2.7:51234', '192.0.2.7'],
+  ['2001:db8::3:4:5:6:4321', '2001:db8::/64'],
+  ['2001:db8:1:2::7:51234', '2001:db8:1:2::/64'],
+  ['[2001:db8::3:4:5:6]:4321', '2001:db8::/64'],
+])('CloudFront’s header ends with a port: %s', async (value, source) => {
+  const header = 'cloudfront-viewer-address';
+  expect(await sourceOf(startProxy(header).read, from(value, SECRET, header))).toBe(source);
+});
+
 test('the secret is read at most once a minute, whatever strangers send, and never for calls without one', async () => {
   const { read, state } = startProxy();
 

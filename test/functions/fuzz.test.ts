@@ -17,7 +17,7 @@ import { bodyReference, expectDescribed, faultsOf, OPERATIONS, operationAt } fro
 import type { Operation } from '../support/described.ts';
 import { MemoryDirectory } from '../support/memory-directory.ts';
 import { createMemoryStores } from '../support/memory-stores.ts';
-import { aSettings, aUser, NOW } from '../support/people.ts';
+import { anEntry, aSettings, aUser, NOW } from '../support/people.ts';
 import { ACTIVE_RUN_ID, PASSWORD, requests, RUN_ID, TOKEN } from '../support/request-arbitrary.ts';
 import type { Request } from '../support/request-arbitrary.ts';
 
@@ -38,6 +38,8 @@ async function startHouse({ runActive }: Pick<Request, 'runActive'>, outage: Out
   const clock = { now: () => NOW };
   const stores = createMemoryStores(clock);
   const directory = new MemoryDirectory();
+  // A reader that sees nobody proves nothing, so every login would be a fault.
+  directory.people = [{ entry: anEntry('9', { uid: ['zoe'] }) }];
   const integrated = { authentication: 'integrated', directory: null } as const;
   const administrator = aUser({
     id: '1',

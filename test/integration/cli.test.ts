@@ -7,10 +7,12 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describeCompany } from '../../local/demonstration-people.ts';
 import { PASSWORD, type ServingProgram, START_MS, startLocalProgram } from '../support/local-program.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const MAIN = join(ROOT, 'cli/main.ts');
+const BIND_PASSWORD = describeCompany('dc=example,dc=com').bindPassword;
 
 interface Ended {
   readonly code: number | null;
@@ -231,9 +233,10 @@ describe('signed in', () => {
     settings = await ask<Settings>(['settings', 'get']);
   });
 
-  /** Saves the settings read before these tests, with these changes. */
-  async function change(over: Partial<Settings>): Promise<void> {
-    const { code, errors } = await rollcall(['settings', 'set', '-'], JSON.stringify({ ...settings, ...over }));
+  /** Saves the settings read before these tests, with these changes, which may lead to another server. */
+  async function change({ connection = settings.connection, ...over }: Partial<Settings>): Promise<void> {
+    const document = { ...settings, ...over, connection: { ...connection, password: BIND_PASSWORD } };
+    const { code, errors } = await rollcall(['settings', 'set', '-'], JSON.stringify(document));
     if (code !== 0) throw new Error(errors);
   }
 
@@ -280,6 +283,85 @@ describe('signed in', () => {
     expect(stored.output).toContain('200 people found, including:');
     expect(wrong.code).toBe(3);
     expect(wrong.output).toMatch(/^bind +failed /m);
+  });
+
+  describe('the bind password', () => {
+    const secret = join(folder, 'bind-password');
+    const elsewhere = () => {
+      const { servers } = settings.connection as { servers: string[] };
+      return { ...settings, connection: { ...settings.connection, servers: [...servers, 'localhost:1'] } };
+    };
+    const testing = (...args: readonly string[]) => ['settings', 'test', file, ...args];
+
+    test('is needed for what takes it elsewhere, to save and to test', async () => {
+      writeFileSync(file, JSON.stringify(elsewhere()));
+      const saved = await rollcall(['settings', 'set', file]);
+      const tested = await rollcall(testing());
+
+      expect(saved.code).toBe(4);
+      expect(saved.errors).toMatch(/^ {2}connection\.password: is required, because localhost, port 1, is new/m);
+      expect(tested.code).toBe(3);
+      expect(tested.output).toMatch(/^passwordNeeded +failed /m);
+      expect(tested.output).not.toMatch(/^bind/m);
+    });
+
+    test.each([
+      ['a file', 'a wrong password', secret, ''],
+      ['a file with a line break', 'a wrong password\n', secret, ''],
+      ['a file from Windows', '\uFEFFa wrong password\r\n', secret, ''],
+      ['standard input', '', '-', 'a wrong password\n'],
+    ])('comes from %s', async (_kind, text, source, input) => {
+      writeFileSync(file, JSON.stringify(elsewhere()));
+      writeFileSync(secret, text);
+      const { code, output, errors } = await rollcall(testing('--password-file', source), input);
+
+      // The bind is tried, and fails with this password.
+      expect(code).toBe(3);
+      expect(output).toMatch(/^bind +failed /m);
+      expect(output + errors).not.toContain('a wrong password');
+    });
+
+    test('of the file is saved with the settings, in place of the stored one', async () => {
+      writeFileSync(file, JSON.stringify(elsewhere()));
+      writeFileSync(secret, `${BIND_PASSWORD}\n`);
+      const saved = await rollcall(['settings', 'set', file, '--password-file', secret]);
+      const stored = await rollcall(['settings', 'test']);
+      await change({});
+
+      expect(saved).toMatchObject({ code: 0, errors: '' });
+      expect(stored.output).toMatch(/^bind +ok /m);
+    });
+
+    test.each([
+      ['a file that is not there', ['--password-file', 'nowhere'], null, /cannot read nowhere: ENOENT/],
+      ['an empty file', ['--password-file', secret], '', /bind-password holds no password/],
+      ['a line break', ['--password-file', secret], '\n', /holds no password/],
+      ['what is not UTF-8', ['--password-file', secret], Buffer.from('geheim\xFF', 'latin1'), /is not UTF-8 text/],
+      ['empty standard input', ['--password-file', '-'], null, /no password on standard input/],
+      ['a file and a question', ['--password-file', secret, '--ask-password'], 'x', /pass either/],
+      ['no value', ['--password-file'], null, /password-file.* argument/],
+    ])('%s ends with 2 and one line', async (_case, args, content, message) => {
+      writeFileSync(file, JSON.stringify(settings));
+      if (content !== null) writeFileSync(secret, content);
+      const { code, errors } = await rollcall(testing(...args));
+
+      expect(code).toBe(2);
+      expect(errors).toMatch(/^rollcall: [^\n]+\n$/);
+      expect(errors).toMatch(message);
+      expect(errors).not.toContain('geheim');
+    });
+
+    test.each([
+      [['settings', 'set', '-', '--password-file', '-']],
+      [['settings', 'set', '-', '--ask-password']],
+      [['settings', 'test', '--password-file', secret]],
+      [['settings', 'test', '--ask-password']],
+    ])('%j ends with 2, because there is no document, or no place for it', async (args) => {
+      const { code, errors } = await rollcall(args, '{}');
+
+      expect(code).toBe(2);
+      expect(errors).toMatch(/^rollcall: (standard input cannot hold both|a password requires FILE)/);
+    });
   });
 
   test('sync shows what a run has done, sync and runs follow it', async () => {
@@ -610,6 +692,9 @@ describe('the command line itself', () => {
     [['login', '--password', 'my-secret']],
     [['users', 'password', 'anna.weber', 'my-secret']],
     [['password', 'my-secret']],
+    [['settings', 'set', 'settings.json', '--password', 'my-secret']],
+    [['settings', 'test', 'settings.json', '--ask-password=my-secret']],
+    [['settings', 'test', 'settings.json', 'my-secret']],
   ])('a password as an argument is refused, and not repeated: %j', async (args) => {
     const { code, output, errors } = await rollcall(args);
 
@@ -657,6 +742,7 @@ describe('the command line itself', () => {
     ['users list --status', ['active', 'disabled']],
     ['users list --status dis', ['disabled']],
     ['settings set some', ['something.json']],
+    ['settings test x.json --password-file some', ['something.json']],
     ['completion', ['bash', 'zsh']],
   ])('bash completes "rollcall %s"', (typed, expected) => {
     writeFileSync(join(folder, 'something.json'), '{}');

@@ -71,6 +71,8 @@ const INVALID = rejected('invalidCredentials');
 
 describe('OpenLDAP', () => {
   const LONG_AGO = '20200101000000Z';
+  /** Generalized Time (RFC 4517 section 3.3.13). */
+  const hourAgo = `${new Date(Date.now() - 3_600_000).toISOString().replaceAll(/[-:T]|\..*/gu, '')}Z`;
   let server: DirectoryServer;
   const policy = (name: string, rules: Readonly<Record<string, string>>): FixtureEntry => ({
     dn: `cn=${name},${BASE_DN}`,
@@ -88,10 +90,12 @@ describe('OpenLDAP', () => {
         person('expired', { pwdChangedTime: [LONG_AGO] }),
         person('graceful', { pwdChangedTime: [LONG_AGO], pwdPolicySubentry: [`cn=grace,${BASE_DN}`] }),
         person('reset', { pwdReset: ['TRUE'] }),
+        person('warned', { pwdChangedTime: [hourAgo], pwdPolicySubentry: [`cn=warning,${BASE_DN}`] }),
       ],
       entries: [
         policy('policy', { pwdLockout: 'TRUE', pwdMaxFailure: '2', pwdMaxAge: '86400', pwdMustChange: 'TRUE' }),
         policy('grace', { pwdMaxAge: '86400', pwdGraceAuthNLimit: '1' }),
+        policy('warning', { pwdMaxAge: '86400', pwdExpireWarning: '86400' }),
       ],
     });
   }, FIRST_START_MS);
@@ -116,8 +120,19 @@ describe('OpenLDAP', () => {
   });
 
   test('lets in by grace as often as the policy grants it, and tells that the password has expired after that', async () => {
-    expect(await logIn(server, 'graceful')).toEqual(ACCEPTED);
+    expect(await logIn(server, 'graceful')).toEqual({ ...ACCEPTED, graceLoginsLeft: 0 });
     expect(await logIn(server, 'graceful')).toEqual(rejected('passwordExpired'));
+  });
+
+  test('tells when a password expires, to those only who know it', async () => {
+    const { passwordExpiresInSeconds, ...accepted } = (await logIn(server, 'warned')) as {
+      passwordExpiresInSeconds: number;
+    };
+    expect(accepted).toEqual(ACCEPTED);
+    // Twenty-three hours, less the time since the server was filled.
+    expect(passwordExpiresInSeconds).toBeGreaterThan(70_000);
+    expect(passwordExpiresInSeconds).toBeLessThanOrEqual(82_800);
+    expect(await logIn(server, 'warned', WRONG)).toEqual(INVALID);
   });
 
   // The bind itself succeeds.
@@ -172,7 +187,7 @@ describe('389 Directory Server', () => {
   test('lets in by grace as often as the policy grants it, and tells that the password has expired after that', async () => {
     await replace(server, 'cn=config', { passwordGraceLimit: '1' });
     onTestFinished(() => replace(server, 'cn=config', { passwordGraceLimit: '0' }));
-    expect(await logIn(server, 'graceful')).toEqual(ACCEPTED);
+    expect(await logIn(server, 'graceful')).toEqual({ ...ACCEPTED, graceLoginsLeft: 0 });
     expect(await logIn(server, 'graceful')).toEqual(rejected('passwordExpired'));
   });
 
