@@ -117,6 +117,42 @@ describe('a kept connection of the reader', () => {
   });
 });
 
+describe('a refused bind of the reader', () => {
+  test.each([59_999, -59_999])('is not tried again within a minute (%i ms later)', async (ms) => {
+    let refuses = true;
+    const server = await scripted({ bind: (_asked, reply) => reply.done(refuses ? { code: 49 } : {}) });
+    const directory = open([nameOf(server)]);
+    const refused = { code: 'bindRefused' };
+
+    await expect(directory.findDn(ID, 'entryuuid')).rejects.toMatchObject(refused);
+    directory.pass(ms);
+    await expect(directory.findDn(ID, 'entryuuid')).rejects.toMatchObject(refused);
+    await expect(directory.searchByName('anna')).rejects.toMatchObject(refused);
+    expect([server.connections, bindsOf(server)]).toEqual([1, 1]);
+
+    refuses = false;
+    directory.pass(Math.sign(ms));
+    expect(await directory.findDn(ID, 'entryuuid')).toBe(ANNA);
+  });
+});
+
+describe('a usual login', () => {
+  test('takes one search and one bind, on two connections that stay', async () => {
+    const server = await scripted({});
+    const directory = open([nameOf(server)]);
+    const login = (): Promise<unknown> =>
+      Promise.all([directory.verifyPassword(ANNA, 'x'), directory.findDn(ID, 'entryuuid'), directory.checkIdle()]);
+    await login();
+    const { length } = server.requests;
+
+    await login();
+    await login();
+
+    expect(server.requests.slice(length).toSorted()).toEqual(['bind', 'bind', 'search', 'search']);
+    expect(server.connections).toBe(2);
+  });
+});
+
 describe('a kept connection', () => {
   test('that is half-open is found out before a password is sent over it', async () => {
     const server = await scripted({});
