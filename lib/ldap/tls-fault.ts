@@ -47,7 +47,7 @@ export function tlsFault(error: unknown, server: string, handshake: FailedHandsh
       advice: certificateAdvice(code, error, handshake.settings.caCertificates),
     });
   }
-  if (isOpenSslError(code)) return openSslFault(error, server, isPastHello(handshake));
+  if (isOpenSslError(code)) return openSslFault(error, server, isAgreed(handshake));
   return closedInHandshake(server, code || messageOf(error), handshake, error);
 }
 
@@ -58,10 +58,9 @@ export function tlsFault(error: unknown, server: string, handshake: FailedHandsh
  */
 export function socketFault(error: unknown, server: string, isUnheard: boolean, isEncrypted: boolean): ServiceError {
   const code = errorCode(error);
-  if (isOpenSslError(code)) return openSslFault(error, server, true);
-  return isUnheard && (code === 'ECONNRESET' || code === 'EPIPE')
-    ? closedUnheard(server, isEncrypted, error)
-    : networkFault(error, server);
+  if (isUnheard && isOpenSslError(code)) return openSslFault(error, server, true);
+  if (isUnheard && (code === 'ECONNRESET' || code === 'EPIPE')) return closedUnheard(server, isEncrypted, error);
+  return networkFault(error, server);
 }
 
 /** The server accepted the connection but did not finish the TLS handshake in time. Retryable. */
@@ -115,7 +114,7 @@ const CLIENT_CERTIFICATE_ALERTS: ReadonlySet<number> = new Set([41, 42, 43, 44, 
  * Whether the server had sent more than an alert, that is, its hello and its certificate: then it had agreed to a
  * version and a cipher, and what it missed is a certificate of the client's.
  */
-function isPastHello({ received }: FailedHandshake): boolean {
+function isAgreed({ received }: FailedHandshake): boolean {
   return received > ALERT_BYTES;
 }
 
@@ -126,8 +125,11 @@ function isOpenSslError(code: string): boolean {
   return code.startsWith('ERR_SSL_') || code === 'EPROTO';
 }
 
-/** By OpenSSL's words, because Node.js changes the codes made of them from version to version. */
-function openSslFault(error: unknown, server: string, isPastHello: boolean): ServiceError {
+/**
+ * By OpenSSL's words, because Node.js changes the codes made of them from version to version.
+ * @param hasAgreed whether the server had agreed to a version and a cipher
+ */
+function openSslFault(error: unknown, server: string, hasAgreed: boolean): ServiceError {
   const message = messageOf(error);
   const code = errorCode(error);
   const refused = (what: string, advice: string): ServiceError =>
@@ -136,7 +138,7 @@ function openSslFault(error: unknown, server: string, isPastHello: boolean): Ser
   const alert = /SSL alert number (\d+)/u.exec(message)?.[1];
   if (alert !== undefined) {
     const number = Number(alert);
-    if (CLIENT_CERTIFICATE_ALERTS.has(number) || (number === ALERT.handshakeFailure && isPastHello)) {
+    if (CLIENT_CERTIFICATE_ALERTS.has(number) || (number === ALERT.handshakeFailure && hasAgreed)) {
       return refused('the server demands a client certificate', NO_CLIENT_CERTIFICATE);
     }
     switch (number) {
@@ -168,7 +170,7 @@ function openSslFault(error: unknown, server: string, isPastHello: boolean): Ser
 
 /** The server, or something on the way, closed the connection in the handshake without saying why. */
 function closedInHandshake(server: string, code: string, handshake: FailedHandshake, cause: unknown): ServiceError {
-  const [what, advice] = isPastHello(handshake)
+  const [what, advice] = isAgreed(handshake)
     ? [
         'after it had sent its certificate',
         `Check the server's log. It may demand a client certificate. ${NO_CLIENT_CERTIFICATE}`,

@@ -11,6 +11,7 @@ import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { ServiceError } from '../../lib/errors.ts';
 import { openDirectory } from '../../lib/ldap/directory.ts';
+import { socketFault } from '../../lib/ldap/tls-fault.ts';
 import type { ConnectionSettings } from '../../lib/settings/settings.ts';
 import { type Slapd, startSlapd } from '../../local/slapd.ts';
 import { type Issued, issue } from '../support/authority.ts';
@@ -333,6 +334,13 @@ describe('a client certificate demanded', () => {
     const cause = { ...tlsRefused(DEMANDS_CERTIFICATE, DEMAND_NONE), stage: 'bind' as const };
     await expectCause(await serve(good, [], demand('TLSv1.3')), {}, cause);
   });
+});
+
+test('an alert in the midst of a session is a connection that broke, and worth another try', () => {
+  const alert = 'SSL routines:ssl3_read_bytes:tlsv1 alert internal error: SSL alert number 80';
+  const error = Object.assign(new Error(alert), { code: 'ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR' });
+  expect(socketFault(error, 'ldap', false, true)).toMatchObject({ code: 'connectionLost', retryable: true });
+  expect(socketFault(error, 'ldap', true, true)).toMatchObject({ code: 'tlsRefused', retryable: false });
 });
 
 describe('a port of the other encryption', () => {
