@@ -33,7 +33,7 @@ export interface LoginDay {
   readonly known: Share;
   /** The owner's logins, one in ten minutes, each from a device that the name does not know. */
   readonly fresh: Share;
-  /** Minutes until such a device gets in after the guessing has stopped, with a login a minute. */
+  /** Minutes until such a device gets in after the guessing has stopped, with a login a minute and at 15 minutes. */
   readonly minutesAfter: number;
 }
 
@@ -77,7 +77,8 @@ export async function simulateDay({ guessesASecond, addresses, hours }: Stranger
 
   await isIn('desk');
   let guesses = 0;
-  for (let minute = 0; minute < hours * 60; minute += 1) {
+  // A minute longer: the worst moment for the owner is when guesses have just used up the budget.
+  for (let minute = 0; minute <= hours * 60; minute += 1) {
     const begin = start + minute * MINUTE_MS;
     // At another moment of every minute, so that no rhythm favours anybody.
     const turn = Math.floor((minute * 0.618 * 60 * guessesASecond) % (60 * guessesASecond));
