@@ -192,7 +192,7 @@ describe('the own entry', () => {
 
 describe('the entries of a user name', () => {
   const namesOf = async (directory: Directory, userName: string): Promise<string[]> =>
-    (await directory.searchByName(userName)).map(({ dn }) => dn);
+    (await directory.searchByName(userName)).entries.map(({ dn }) => dn);
 
   test.each([
     ['one', 'anna', [dnOf('anna')]],
