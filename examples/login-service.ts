@@ -2,6 +2,7 @@
  * A login service: takes a user name and a password over HTTP and lets the auth function decide. It knows no directory
  * and tells strangers nothing. Run it behind a proxy that speaks TLS and limits requests by address.
  */
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { json } from 'node:stream/consumers';
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
@@ -11,7 +12,24 @@ const MAX_BODY_BYTES = 8_192;
 /** Reasons that prove the password right. Some directories give the other reasons to guesses, too. */
 const KNOWS_PASSWORD = ['passwordExpired', 'passwordMustChange'];
 
+/** Signs device ids. The same for all instances of the service; without it, every restart makes all devices new ones. */
+const DEVICE_KEY = process.env.DEVICE_KEY ?? randomBytes(32);
+const YEAR_SECONDS = 365 * 24 * 60 * 60;
+
 const lambda = new LambdaClient({});
+
+function sign(device: string): string {
+  return createHmac('sha256', DEVICE_KEY).update(device).digest('base64url');
+}
+
+/** The device of the cookie, if we have signed it; else a new one. Rollcall lets known devices in while others guess. */
+function deviceOf({ headers }: IncomingMessage): string {
+  const { device, signature } =
+    /(?:^|; )device=(?<device>[\w-]{22})\.(?<signature>[\w-]{43})(?:;|$)/.exec(headers.cookie ?? '')?.groups ?? {};
+  const isOurs = device !== undefined && timingSafeEqual(Buffer.from(signature!), Buffer.from(sign(device)));
+  return isOurs ? device : randomBytes(16).toString('base64url');
+}
+
 type Answer = readonly [status: number, body: object, headers?: Readonly<Record<string, string>>];
 
 async function answer(request: IncomingMessage): Promise<Answer> {
@@ -21,12 +39,17 @@ async function answer(request: IncomingMessage): Promise<Answer> {
   const { userName, password } = Object(await json(request).catch(() => null)) as Record<string, unknown>;
   if (typeof userName !== 'string' || typeof password !== 'string') return [400, { error: 'invalidRequest' }];
 
-  const Payload = JSON.stringify({ userName, password });
+  const device = deviceOf(request);
+  const Payload = JSON.stringify({ userName, password, source: device });
   const result = await lambda.send(new InvokeCommand({ FunctionName: process.env.AUTH_FUNCTION, Payload }));
   const login = JSON.parse(result.Payload!.transformToString());
   // DirectoryUnavailable and similar: the password can't be checked at the moment.
   if (result.FunctionError !== undefined) throw new Error(`${login.errorType}: ${login.errorMessage}`);
-  if (login.outcome === 'accepted') return [200, { user: login.user }]; // Start your session here; key it on user.id.
+  if (login.outcome === 'accepted') {
+    // Start your session here; key it on user.id.
+    const cookie = `device=${device}.${sign(device)}; Max-Age=${YEAR_SECONDS}; Path=/login; HttpOnly; SameSite=Strict`;
+    return [200, { user: login.user }, { 'set-cookie': `${cookie}; Secure` }];
+  }
   if (login.reason === 'throttled') {
     return [429, { error: 'tooManyAttempts' }, { 'retry-after': String(login.retryAfterSeconds) }];
   }
