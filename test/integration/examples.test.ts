@@ -392,6 +392,23 @@ describe('login-service.ts', () => {
     }
   });
 
+  test('knows a device again that it has let in, while others guess, and no device that it has not signed', async () => {
+    const from = async (device: string) => {
+      const body = JSON.stringify({ userName: 'owner', password: passwordOf('owner') });
+      const response = await fetch(`${address}/login`, { method: 'POST', body, headers: { cookie: `a=b; ${device}` } });
+      return { status: response.status, cookie: response.headers.get('set-cookie')?.split(';')[0] ?? null };
+    };
+    // The directory of these tests locks an account after three failures, so the owner is an integrated user.
+    await call('POST', '/api/users', { userName: 'owner', privileges: ['login'] });
+    await call('PUT', '/api/users/owner/password', { password: passwordOf('owner') });
+    const { cookie } = await from('');
+    for (let failure = 0; failure < 5; failure += 1) await logIn('owner', 'guessed');
+
+    expect(await from(cookie!)).toEqual({ status: 200, cookie });
+    expect(await from('')).toMatchObject({ status: 429 });
+    expect(await from(cookie!.replace(/.$/u, (last) => (last === 'A' ? 'Q' : 'A')))).toMatchObject({ status: 429 });
+  });
+
   test('refuses what is no login', async () => {
     const answers = await Promise.all([
       post('{"userName": "plain.0", "password": '),
