@@ -170,9 +170,10 @@ describe('the costs of 10,000 people', () => {
     expect(dynamoBytes / PEOPLE).toBeLessThan(170);
   });
 
-  test('the login of a known user is a bind, beside it one look-up, and one request to DynamoDB', async () => {
-    await house.login.logIn(uidOf(1), passwordOf(1));
-    const { result, operations, ldapRequests } = await house.count(() => house.login.logIn(uidOf(2), passwordOf(2)));
+  test('the login from a known source is a bind, beside it one look-up, and one request to DynamoDB', async () => {
+    const logIn = () => house.login.logIn(uidOf(2), passwordOf(2), 'desk');
+    expect((await house.count(logIn)).operations).toEqual({ BatchGetItem: 1, PutItem: 2 });
+    const { result, operations, ldapRequests } = await house.count(logIn);
     expect(result).toMatchObject({ outcome: 'accepted', user: { userName: uidOf(2) } });
     // They run at the same time, each on a warm connection of its own: one round trip.
     expect(ldapRequests).toBe(2);
