@@ -2,6 +2,7 @@ import type { Context } from 'aws-lambda';
 import { describe, expect, test } from 'vitest';
 import type { ApiPorts } from '../../functions/api-handler.ts';
 import { makeHandler, userPath } from '../../functions/api-handler.ts';
+import { PROXY_SECRET_HEADER } from '../../lib/aws/environment.ts';
 import { keepDirectory } from '../../lib/directory/current-directory.ts';
 import type { DirectoryTest } from '../../lib/directory/directory-test.ts';
 import type { Directory } from '../../lib/directory/directory.ts';
@@ -194,6 +195,30 @@ describe('a session', () => {
     expect(await call({ path: path.replace('session', '%73ession'), routeKey: elsewhere })).toBe(404);
     expect(await call({ routeKey: elsewhere })).toBe(404);
     expect(await call({})).toBe(expected);
+  });
+
+  test('is open to who was there before, whatever strangers do elsewhere; what they forge counts for nothing', async () => {
+    const api = await startApi();
+    const handler = makeHandler(api.ports);
+    const statusFrom = async (sourceIp: string, password: string, headers: Record<string, string> = {}) => {
+      const text = JSON.stringify({ userName: 'admin', password });
+      const sent = { method: 'POST', path: '/api/session', sourceIp, text };
+      const event = apiEvent({ ...sent, headers: { 'content-type': 'application/json', ...headers } });
+      return (await handler(event, {} as Context)).statusCode;
+    };
+    const [home, stranger] = ['2001:db8:1:2::1', '192.0.2.66'];
+    const forged = { 'x-forwarded-for': home, [PROXY_SECRET_HEADER]: 'a guess' };
+
+    expect(await statusFrom(home, GENERATED)).toBe(200);
+    const guesses: (number | undefined)[] = [];
+    for (let guess = 0; guess < 8; guess += 1) guesses.push(await statusFrom(stranger, `guess ${guess}`, forged));
+    // Another address of the same network.
+    const owner = await statusFrom('2001:db8:1:2:aaaa::7', GENERATED);
+    const late = await statusFrom(stranger, GENERATED, forged);
+
+    expect(guesses).toContain(429);
+    expect(owner).toBe(200);
+    expect(late).toBe(429);
   });
 
   test('is opened with the generated password on a fresh system, and shows who one is', async () => {
