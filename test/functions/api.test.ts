@@ -2,6 +2,7 @@ import type { Context } from 'aws-lambda';
 import { describe, expect, test } from 'vitest';
 import type { ApiPorts } from '../../functions/api-handler.ts';
 import { makeHandler, userPath } from '../../functions/api-handler.ts';
+import { PROXY_SECRET_HEADER } from '../../lib/aws/environment.ts';
 import { keepDirectory } from '../../lib/directory/current-directory.ts';
 import type { DirectoryTest } from '../../lib/directory/directory-test.ts';
 import type { Directory } from '../../lib/directory/directory.ts';
@@ -35,6 +36,8 @@ interface Sent {
   readonly cookies?: string[];
   readonly query?: string;
   readonly base64?: boolean;
+  /** The address that the gateway was called from. */
+  readonly sourceIp?: string;
   /** Time until the function's own time-out; unlimited by default. */
   readonly remainingMs?: number;
 }
@@ -194,6 +197,30 @@ describe('a session', () => {
     expect(await call({})).toBe(expected);
   });
 
+  test('is open to who was there before, whatever strangers do elsewhere; what they forge counts for nothing', async () => {
+    const api = await startApi();
+    const handler = makeHandler(api.ports);
+    const statusFrom = async (sourceIp: string, password: string, headers: Record<string, string> = {}) => {
+      const text = JSON.stringify({ userName: 'admin', password });
+      const sent = { method: 'POST', path: '/api/session', sourceIp, text };
+      const event = apiEvent({ ...sent, headers: { 'content-type': 'application/json', ...headers } });
+      return (await handler(event, {} as Context)).statusCode;
+    };
+    const [home, stranger] = ['2001:db8:1:2::1', '192.0.2.66'];
+    const forged = { 'x-forwarded-for': home, [PROXY_SECRET_HEADER]: 'a guess' };
+
+    expect(await statusFrom(home, GENERATED)).toBe(200);
+    const guesses: (number | undefined)[] = [];
+    for (let guess = 0; guess < 8; guess += 1) guesses.push(await statusFrom(stranger, `guess ${guess}`, forged));
+    // Another address of the same network.
+    const owner = await statusFrom('2001:db8:1:2:aaaa::7', GENERATED);
+    const late = await statusFrom(stranger, GENERATED, forged);
+
+    expect(guesses).toContain(429);
+    expect(owner).toBe(200);
+    expect(late).toBe(429);
+  });
+
   test('is opened with the generated password on a fresh system, and shows who one is', async () => {
     const api = await startApi();
 
@@ -259,13 +286,16 @@ describe('a session', () => {
     expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
   });
 
-  test('is throttled by the attempts that failed elsewhere, for they are counted in one place', async () => {
+  test('is throttled by the attempts that failed elsewhere, except from an address that has signed in lately', async () => {
     const api = await startSignedIn();
     for (let failures = 0; failures < 6; failures += 1) await api.ports.login.logIn('admin', 'wrong');
+    const body = { userName: 'admin', password: GENERATED };
 
-    const answer = await api.send('POST', '/api/session', { body: { userName: 'admin', password: GENERATED } });
+    const elsewhere = await api.send('POST', '/api/session', { body, sourceIp: '192.0.2.7' });
+    const known = await api.send('POST', '/api/session', { body });
 
-    expect(answer).toMatchObject({ status: 429, body: { code: 'throttled' } });
+    expect(elsewhere).toMatchObject({ status: 429, body: { code: 'throttled' } });
+    expect(known.status).toBe(200);
   });
 
   test('is worth what the record of its user says at every call, whatever it was worth when it began', async () => {

@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { keepDirectory } from '../../lib/directory/current-directory.ts';
 import type { OpenDirectory } from '../../lib/directory/directory.ts';
+import type { ServiceError } from '../../lib/errors.ts';
 import { createLogin } from '../../lib/login/login.ts';
 import type { Login } from '../../lib/login/login.ts';
 import { createSignIn } from '../../lib/login/sign-in.ts';
@@ -162,9 +163,29 @@ describe('what is answered at once', () => {
     expect(pauses).toHaveLength(5);
   });
 
-  test.each(REFUSED.slice(0, 6))('a fault, the same for %s as for everybody in the directory', async (name) => {
-    house.directory.fault = unreachable();
-    await expect(login.logIn(name, 'wrong')).rejects.toMatchObject({ code: 'directoryUnavailable' });
+  const mishaps: readonly [name: string, happen: () => void][] = [
+    ['every server is away', () => (house.directory.fault = unreachable())],
+    ['no bind is answered', () => (house.directory.silent = unreachable())],
+    ['the reader is away', () => (house.directory.findDnFault = unreachable())],
+    ['the reader sees nobody', () => void house.directory.hiddenAttributes.add('entryuuid')],
+  ];
+
+  test.each(mishaps)('a fault, of equal cost for all whose password the directory has: %s', async (_name, happen) => {
+    happen();
+    const costs = new Map<string, unknown>();
+    // Whoever is not tied yet is looked for by name first, and the reader fails already there.
+    for (const name of REFUSED.filter((each) => !['hand', 'carl', 'dora'].includes(each))) {
+      const { binds, findDn } = house.directory.calls;
+      const before = { binds: binds.length, findDn };
+      const fault = await login.logIn(name, 'wrong').catch((error: unknown) => error);
+      const { code, message } = fault as ServiceError;
+      const now = house.directory.calls;
+      const kept = (await house.ports.logins.find(name, null)).attempts.name;
+      const counted = kept?.attempts.map(({ verdict }) => verdict);
+      costs.set(name, [code, message, now.binds.length - before.binds, now.findDn - before.findDn, counted]);
+    }
+    expect(costs.get('nobody')).toContain('directoryUnavailable');
+    for (const [name, cost] of costs) expect([name, cost]).toEqual([name, costs.get('nobody')]);
     expect(pauses).toEqual([]);
   });
 

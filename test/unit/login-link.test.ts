@@ -155,6 +155,17 @@ test('a user who is disabled while the password is verified is neither tied nor 
   expect(await linkOf('bert')).toBeNull();
 });
 
+test('a user whom somebody else ties and disables at that moment is not let in', async () => {
+  login = logInWith((open) => ({
+    async verifyPassword(...attempt) {
+      const directory = { id: '1', idAttribute: 'entryuuid', dn: BERT, missingSince: null };
+      await house.edit('bert', { directory, disabledBy: 'admin' });
+      return open.verifyPassword(...attempt);
+    },
+  }));
+  expect(await login.logIn('bert', 'right')).toEqual(INVALID);
+});
+
 test('an entry that moves between the search and the bind is tied where it is', async () => {
   const moved = 'uid=bert,ou=former,dc=example,dc=com';
   login = logInWith((open) => ({
