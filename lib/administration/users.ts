@@ -75,14 +75,25 @@ export function createAdministration(
       const next = decided === 'delete' ? null : decided;
       const writes = [writeOf(stored, next), ...(await keepAdministrator(stored, next))];
       if ((await users.writeTogether(writes)) === 'written') {
-        // Whoever forgot the password has probably failed often enough to be throttled; and whoever knew the former
-        // one may have logged in from sources that the name should not know any longer.
-        if (next === null || next.passwordHash !== stored.passwordHash) await logins.forgetAttempts(next ?? stored);
+        if (next === null || next.passwordHash !== stored.passwordHash) await forgetAttempts(next ?? stored);
         return next ?? stored;
       }
       if (next && nameKeyOf(next) !== nameKeyOf(stored)) await refuseTakenName(next);
     }
     throw new ServiceError('conflict', 'others keep changing this user; nothing was written', { retryable: true });
+  }
+
+  /**
+   * Whoever forgot the password has probably failed often enough to be throttled; and whoever knew the former one may
+   * have logged in from sources that the name should not know any longer.
+   */
+  async function forgetAttempts(user: User): Promise<void> {
+    try {
+      await logins.forgetAttempts(user);
+    } catch (error) {
+      // The change is done. What is left lapses by itself, and whoever gets the name anew inherits no known source.
+      if (!(error instanceof ServiceError)) throw error;
+    }
   }
 
   async function refuseTakenName({ userName }: User): Promise<void> {

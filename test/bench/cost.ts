@@ -8,7 +8,6 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GetCommand } from '@aws-sdk/lib-dynamodb';
-import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { makeHandler as makeAuthHandler } from '../../functions/auth-handler.ts';
 import { makeHandler as makeSyncHandler } from '../../functions/sync-handler.ts';
 import { hintsOf } from '../../lib/aws/address-index.ts';
@@ -36,11 +35,12 @@ import { createMemoryStores } from '../support/memory-stores.ts';
 import { connect, createTables } from '../support/tables.ts';
 import type { Results } from './benchmark.ts';
 import { ldifOf, passwordOf, READER, settingsOf, uidOf, userOf } from './people.ts';
+import { meter, UNIT_PRICE } from './request-units.ts';
 
 /** us-east-1, dollars, list prices as noted on 2026-11-23. Look them up before relying on them. */
 const PRICE = {
-  readUnit: 0.125 / 1e6,
-  writeUnit: 0.625 / 1e6,
+  readUnit: UNIT_PRICE.read,
+  writeUnit: UNIT_PRICE.write,
   storedGb: 0.25,
   recoverableGb: 0.2,
   armGbSecond: 0.0000133334,
@@ -57,6 +57,8 @@ const PRICE = {
 const ASSUMED = {
   runsAMonth: 730,
   loginsAUser: 10,
+  /** Each of these logins is on another day, on which it is the first one from its device. */
+  loginWriteUnits: 1,
   /** Share of the users whose entry changes. */
   changedAMonth: 0.05,
   /** Round trip from the functions to a directory elsewhere; a login waits for one. */
@@ -75,33 +77,6 @@ const ASSUMED = {
 };
 
 const SAMPLE = 2_000;
-
-interface Consumed {
-  read: number;
-  write: number;
-}
-
-const READS = /^(?:Query|Get|BatchGet|TransactGet)/u;
-
-function meter(client: DynamoDBDocumentClient): Consumed {
-  const consumed: Consumed = { read: 0, write: 0 };
-  client.middlewareStack.add(
-    (next, context) => async (args) => {
-      const input = { ...args.input, ReturnConsumedCapacity: 'TOTAL' };
-      const result = await next({ ...args, input });
-      const { ConsumedCapacity = [] } = result.output as { ConsumedCapacity?: Capacity | Capacity[] };
-      const units = [ConsumedCapacity].flat().reduce((sum, { CapacityUnits = 0 }) => sum + CapacityUnits, 0);
-      consumed[READS.test(String(context.commandName)) ? 'read' : 'write'] += units;
-      return result;
-    },
-    { step: 'initialize', name: 'meter' },
-  );
-  return consumed;
-}
-
-interface Capacity {
-  readonly CapacityUnits?: number;
-}
 
 /** Counts the bytes that `work` prints, and keeps them off the terminal. */
 async function printedBy(work: () => Promise<unknown>): Promise<number> {
@@ -174,8 +149,9 @@ async function measure(): Promise<Measured> {
     const links = await costOf(async () => {
       for await (const batch of users.readLinks()) void batch;
     });
-    await auth({ userName: uidOf(1), password: passwordOf(1) });
-    const loggedIn = await costOf(() => auth({ userName: uidOf(2), password: passwordOf(2) }));
+    const attempt = { userName: uidOf(2), password: passwordOf(2), source: 'desk' };
+    await auth(attempt);
+    const loggedIn = await costOf(() => auth(attempt));
     await (await directory.get())?.directory.close();
     const { Item } = await client.send(
       new GetCommand({
@@ -294,7 +270,7 @@ function monthOf(users: number, units: Measured, { runMsAPerson, loginMs, syncGb
   return {
     'sync: database': reads * PRICE.readUnit + writes * PRICE.writeUnit,
     'sync: function': runsAMonth * (runSeconds * syncGb * PRICE.armGbSecond + PRICE.invocation),
-    'login: database': logins * units.loginUnits * PRICE.readUnit,
+    'login: database': logins * (units.loginUnits * PRICE.readUnit + ASSUMED.loginWriteUnits * PRICE.writeUnit),
     'login: function': logins * (((loginMs + directoryMs) / 1_000) * authGb * PRICE.armGbSecond + PRICE.invocation),
     'login: log': gb(logins * (units.loginLogBytes + platformLogBytes)) * PRICE.logGb,
     'reading the settings': secretCalls * PRICE.secretCall,

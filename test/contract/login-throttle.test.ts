@@ -82,7 +82,7 @@ describe('an answer that is lost', () => {
     }
   });
 
-  test('to the write of a claim, and another claim before it is sent again: both are admitted, and one each', async () => {
+  test('to the write of a claim, with another claim before it is sent again, counts either of them once', async () => {
     const meanwhile = async () => void (await attempt('refused', 'stranger', others));
     proxy.decide = (operation, number) => {
       if (operation !== 'PutItem' || number > 2) return 'none';
@@ -149,7 +149,7 @@ function attributesOf({ Key = {}, UpdateExpression = '', ConditionExpression = '
 }
 
 describe('what a login writes', () => {
-  test('of a user are the attributes that its role may name, and besides attempts only owners of directory ids', async () => {
+  test('is what its role may name of a user, and besides attempts only owners of directory ids', async () => {
     const writes: Write[] = [];
     const watched = connect(server.endpoint);
     watched.middlewareStack.add(

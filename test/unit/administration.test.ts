@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseNewUser } from '../../lib/administration/user-schema.ts';
 import { createAdministration } from '../../lib/administration/users.ts';
+import { ServiceError } from '../../lib/errors.ts';
 import { ensureFirstAdministrator } from '../../lib/login/sign-in.ts';
 import { verifyPasswordHash } from '../../lib/user/password.ts';
 import type { UserStore } from '../../lib/user/user-store.ts';
@@ -363,6 +364,15 @@ describe('attempts to log in', () => {
     const house = await houseWith(own());
     await change(house);
     expect(await house.left()).toBeNull();
+  });
+
+  test('that can’t be forgotten make no fault of a change that is done', async () => {
+    const { store } = await houseWith(own());
+    const away = new ServiceError('storeUnavailable', 'DynamoDB gave no answer', { retryable: true });
+    const house = createAdministration(store, { forgetAttempts: async () => Promise.reject(away) }, clock);
+    expect(await house.setPassword('anna', 'a new password')).toMatchObject({ version: 2 });
+    await house.remove('anna', 2);
+    expect(await store.get('anna')).toBeNull();
   });
 
   test('are kept when anything else changes, and when nothing is written', async () => {
