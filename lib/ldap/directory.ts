@@ -106,10 +106,13 @@ export function openDirectory(
     // Without an answer, `bindUser` throws only if the password was not sent.
     afterFault: (fault) => (fault.code === 'connectionLost' ? 'again' : isServerFault(fault) ? 'elsewhere' : 'stop'),
   });
-  const refusal = rememberRefusal(now);
+  const refusals = rememberRefusals(now);
   const lookups = keepWarm(login, {
-    introduce: (connection, patience) =>
-      refusal(async () => ({ connection, rootDse: await introduce(connection, patience) })),
+    beforeOpen: refusals.repeat,
+    introduce: async (connection, patience) => ({
+      connection,
+      rootDse: await introduce(connection, patience).catch(refusals.note),
+    }),
     // The server may have forgotten the bind. Active Directory then answers 000004DC, and others find nobody.
     afterFault: (fault) => (fault.code === 'operationTimeout' ? 'elsewhere' : 'again'),
   });
@@ -159,15 +162,15 @@ export function openDirectory(
  * After a refused bind, repeats the fault for a minute instead of trying again. Servers lock accounts after a few
  * failures; if every login tried again, strangers could lock the account of the bind DN.
  */
-function rememberRefusal(now: () => Date): <T>(bind: () => Promise<T>) => Promise<T> {
+function rememberRefusals(now: () => Date): { repeat: () => void; note: (error: unknown) => never } {
   let refusal: { readonly error: ServiceError; readonly atMs: number } | null = null;
-  return async (bind) => {
-    if (refusal !== null && Math.abs(now().getTime() - refusal.atMs) < REST_MS) throw refusal.error;
-    try {
-      return await bind();
-    } catch (error) {
+  return {
+    repeat() {
+      if (refusal !== null && Math.abs(now().getTime() - refusal.atMs) < REST_MS) throw refusal.error;
+    },
+    note(error) {
       if (error instanceof ServiceError && error.code === 'bindRefused') refusal = { error, atMs: now().getTime() };
       throw error;
-    }
+    },
   };
 }

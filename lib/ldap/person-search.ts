@@ -16,7 +16,7 @@ import type { ReaderParts } from './reader.ts';
 import { readOn } from './reading/range.ts';
 import { chooseContext } from './root-dse.ts';
 import { readSchema } from './schema.ts';
-import { chooseScope, EVERYBODY, findIdSource, findOutside, type SearchArea } from './scope.ts';
+import { chooseScope, EVERYBODY, findIdSource, probe, type SearchArea } from './scope.ts';
 import { toSearchFilter } from './search-filter.ts';
 import { readEntryId, uniqueIdValues } from './unique-id.ts';
 
@@ -34,7 +34,7 @@ const UNREADABLE: ReadonlySet<number> = new Set([
 
 /**
  * The DN of the only entry with this id in the naming context; of several, the one with the stored DN. null if there is
- * none, proven by another entry that the same connection finds by its id.
+ * none, proven by an entry in scope that the same connection finds by its id.
  * @param idAttribute null: the attribute that runs read ids from
  * @throws ServiceError with a DirectoryFaultCode; readRefused if the connection finds nobody by this attribute
  */
@@ -65,9 +65,7 @@ export async function findDnById(
   if (dns.length > 1) return dns.find((dn) => dn.toLowerCase() === storedDn?.toLowerCase()) ?? null;
 
   const { knownId } = usual ?? (await findIdSource(connection, scope, attribute, rootDse, withinMs));
-  // An empty scope does not make everybody's login a fault, as long as another entry can be seen.
-  const seen = knownId ?? (await findOutside(connection, context.baseDn, [attribute], withinMs))?.knownId ?? null;
-  await proveSight(connection, context, attribute, seen, withinMs());
+  await proveSight(connection, context, attribute, knownId, withinMs());
   return null;
 }
 
@@ -86,41 +84,57 @@ export async function proveSight(
 ): Promise<void> {
   const known = knownId === null ? [] : await searchIds(connection, [knownId], context, idAttribute, withinMs);
   if (known.some(({ id }) => id === knownId)) return;
-  const whom = knownId === null ? 'any entry in scope' : 'an entry that exists';
-  throw new ServiceError('readRefused', `${connection.server}: a search by ${idAttribute} does not find ${whom}`, {
+  throw unseen(connection, idAttribute, knownId === null);
+}
+
+function unseen({ server }: Connection, attribute: string, seesNobody: boolean): ServiceError {
+  const whom = seesNobody ? 'any entry in scope' : 'an entry that exists';
+  return new ServiceError('readRefused', `${server}: a search by ${attribute} does not find ${whom}`, {
     advice:
-      `Give the bind DN the right to search by ${idAttribute} and to read it, and index the attribute on the server. ` +
+      `Give the bind DN the right to search by ${attribute} and to read it, and index the attribute on the server. ` +
       'Check base DN, depth and filter.',
   });
 }
 
 /**
- * The entries in scope that may have this user name.
- * @throws ServiceError with a DirectoryFaultCode, also if there are more than a few or the answer is incomplete
+ * The entries in scope that may have this user name. None, only if the same connection finds an entry by its user name.
+ * @throws ServiceError with a DirectoryFaultCode, also if there are more than a few or the answer is incomplete;
+ *   readRefused if the connection finds nobody by this attribute
  */
 export async function searchUserName(parts: ReaderParts, userName: string): Promise<NamedEntries> {
   const { settings, connection, rootDse, withinMs, now } = parts;
+  const { mapping } = settings;
   const scope = chooseScope(settings, rootDse, connection.server);
-  const { attribute } = await findIdSource(connection, scope, settings.mapping.uniqueId, rootDse, withinMs);
+  const { attribute } = await findIdSource(connection, scope, mapping.uniqueId, rootDse, withinMs);
   const schema = await readSchema(connection, rootDse, withinMs());
-  const reading = makeEntryReading(settings.mapping, attribute, rootDse, schema, now());
-  const entries: Entry[] = [];
-  const { status, diagnostic } = await connection.search(
-    {
-      baseDn: scope.baseDn,
-      scope: scope.depth,
-      filter: toSearchFilter({ kind: 'and', filters: [scope.filter, nameFilter(settings.mapping, userName)] }),
-      attributes: reading.attributes,
-      sizeLimit: MAX_NAMESAKES,
-    },
-    withinMs(),
-    (found) => entries.push(reading.read(found)),
-  );
-  if (status !== RESULT.success) {
-    throw searchFault(status, diagnostic, connection.server, `the search for a user name below ${scope.baseDn}`);
+  const reading = makeEntryReading(mapping, attribute, rootDse, schema, now());
+
+  async function search(name: Filter): Promise<readonly Entry[]> {
+    const entries: Entry[] = [];
+    const filter = toSearchFilter({ kind: 'and', filters: [scope.filter, name] });
+    const { status, diagnostic } = await connection.search(
+      { baseDn: scope.baseDn, scope: scope.depth, filter, attributes: reading.attributes, sizeLimit: MAX_NAMESAKES },
+      withinMs(),
+      (found) => entries.push(reading.read(found)),
+    );
+    if (status !== RESULT.success) {
+      const where = scope.baseDn || 'the root';
+      throw searchFault(status, diagnostic, connection.server, `the search for a user name below ${where}`);
+    }
+    await readOn(connection, reading, entries, withinMs);
+    return entries;
   }
-  await readOn(connection, reading, entries, withinMs);
-  return { idAttribute: attribute.toLowerCase(), entries };
+
+  const entries = await search(nameFilter(mapping, userName));
+  if (entries.length > 0) return { idAttribute: attribute.toLowerCase(), entries };
+  const named: Filter = { kind: 'and', filters: [scope.filter, { kind: 'present', attribute: mapping.userName }] };
+  const [known] = await probe(connection, { ...scope, filter: named }, [mapping.userName], withinMs());
+  const value = known?.[0]?.parsedBuffers[0];
+  if (value !== undefined) {
+    const same = await search({ kind: 'equal', attribute: mapping.userName, value });
+    if (same.length > 0) return { idAttribute: attribute.toLowerCase(), entries: [] };
+  }
+  throw unseen(connection, mapping.userName, value === undefined);
 }
 
 /** `(uid=anna)` or, if names are cut at the @, `(|(mail=anna)(mail=anna@*))`. */

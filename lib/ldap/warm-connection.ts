@@ -48,6 +48,8 @@ export interface LoginServers extends Ways {
 
 /** What the connections of one kind are for. */
 export interface Purpose<T> {
+  /** Called before a connection is opened; what it throws is the answer. */
+  readonly beforeOpen?: () => void;
   /** Makes a new connection ready for the work. */
   readonly introduce: (connection: Connection, patience: Patience) => Promise<T>;
   /**
@@ -77,7 +79,7 @@ interface Moment {
  */
 export function keepWarm<T extends { readonly connection: Connection }>(
   { addresses, connectMs, budgetMs, now, ...ways }: LoginServers,
-  { introduce, afterFault }: Purpose<T>,
+  { beforeOpen, introduce, afterFault }: Purpose<T>,
 ): WarmConnections<T> {
   const { ranking } = ways;
   const idle: Kept<T>[] = [];
@@ -170,6 +172,7 @@ export function keepWarm<T extends { readonly connection: Connection }>(
           }
         }
       }
+      beforeOpen?.();
       const open = async (connection: Connection, patience: Patience): ReturnType<typeof work> => {
         const held = await introduce(connection, patience);
         const opened = moment();

@@ -117,6 +117,42 @@ describe('a kept connection of the reader', () => {
   });
 });
 
+describe('a refused bind of the reader', () => {
+  test.each([59_999, -59_999])('is not tried again within a minute (%i ms later)', async (ms) => {
+    let refuses = true;
+    const server = await scripted({ bind: (_asked, reply) => reply.done(refuses ? { code: 49 } : {}) });
+    const directory = open([nameOf(server)]);
+    const refused = { code: 'bindRefused' };
+
+    await expect(directory.findDn(ID, 'entryuuid')).rejects.toMatchObject(refused);
+    directory.pass(ms);
+    await expect(directory.findDn(ID, 'entryuuid')).rejects.toMatchObject(refused);
+    await expect(directory.searchByName('anna')).rejects.toMatchObject(refused);
+    expect([server.connections, bindsOf(server)]).toEqual([1, 1]);
+
+    refuses = false;
+    directory.pass(Math.sign(ms));
+    expect(await directory.findDn(ID, 'entryuuid')).toBe(ANNA);
+  });
+});
+
+describe('a usual login', () => {
+  test('takes one search and one bind, on two connections that stay', async () => {
+    const server = await scripted({});
+    const directory = open([nameOf(server)]);
+    const login = (): Promise<unknown> =>
+      Promise.all([directory.verifyPassword(ANNA, 'x'), directory.findDn(ID, 'entryuuid'), directory.checkIdle()]);
+    await login();
+    const { length } = server.requests;
+
+    await login();
+    await login();
+
+    expect(server.requests.slice(length).toSorted()).toEqual(['bind', 'bind', 'search', 'search']);
+    expect(server.connections).toBe(2);
+  });
+});
+
 describe('a kept connection', () => {
   test('that is half-open is found out before a password is sent over it', async () => {
     const server = await scripted({});
@@ -126,10 +162,12 @@ describe('a kept connection', () => {
 
     proxy.muteConnections();
     directory.pass(5_001);
-    await directory.checkIdle();
+    // As a login does, which reads its user at the same time.
+    const checked = directory.checkIdle();
 
     expect(await directory.verifyPassword(ANNA, 'x')).toEqual(ACCEPTED);
     expect([proxy.connections, bindsOf(server)]).toEqual([2, 2]);
+    await checked;
   });
 
   test('is probed by the login itself if nobody has done it before', async () => {
@@ -392,6 +430,16 @@ describe('a name with two addresses', () => {
     directory.pass(6 * MINUTE_MS);
     expect(await directory.verifyPassword(ANNA, 'x')).toEqual(ACCEPTED);
     expect(both[0]!.connections).toBe(2);
+  });
+
+  test('is used at the first one again a minute after it failed, by a clock that was set back too', async () => {
+    const { directory, both } = await pair({ bind: (_asked, reply) => reply.done({ code: 51 }) });
+    await directory.verifyPassword(ANNA, 'x');
+
+    directory.pass(-6 * MINUTE_MS);
+    await directory.verifyPassword(ANNA, 'x');
+
+    expect(both.map(bindsOf)).toEqual([2, 2]);
   });
 
   test('is used at the second one after the first took a password and hung up', async () => {

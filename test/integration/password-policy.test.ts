@@ -92,9 +92,10 @@ describe('the control', () => {
       if (controls.length > 0) reply.hangUp();
       else reply.done();
     };
-    const { directory } = await start({ bind: picky });
+    const { directory, binds } = await start({ bind: picky });
 
     await logIn(directory);
+    expect(binds).toHaveLength(3);
   });
 });
 
