@@ -16,7 +16,7 @@ import type { ReaderParts } from './reader.ts';
 import { readOn } from './reading/range.ts';
 import { chooseContext } from './root-dse.ts';
 import { readSchema } from './schema.ts';
-import { chooseScope, EVERYBODY, findIdSource, findOutside, probe, type SearchArea } from './scope.ts';
+import { chooseScope, EVERYBODY, findIdSource, probe, type SearchArea } from './scope.ts';
 import { toSearchFilter } from './search-filter.ts';
 import { readEntryId, uniqueIdValues } from './unique-id.ts';
 
@@ -34,7 +34,7 @@ const UNREADABLE: ReadonlySet<number> = new Set([
 
 /**
  * The DN of the only entry with this id in the naming context; of several, the one with the stored DN. null if there is
- * none, proven by another entry that the same connection finds by its id.
+ * none, proven by an entry in scope that the same connection finds by its id.
  * @param idAttribute null: the attribute that runs read ids from
  * @throws ServiceError with a DirectoryFaultCode; readRefused if the connection finds nobody by this attribute
  */
@@ -65,9 +65,7 @@ export async function findDnById(
   if (dns.length > 1) return dns.find((dn) => dn.toLowerCase() === storedDn?.toLowerCase()) ?? null;
 
   const { knownId } = usual ?? (await findIdSource(connection, scope, attribute, rootDse, withinMs));
-  // An empty scope does not make everybody's login a fault, as long as another entry can be seen.
-  const seen = knownId ?? (await findOutside(connection, context.baseDn, [attribute], withinMs))?.knownId ?? null;
-  await proveSight(connection, context, attribute, seen, withinMs());
+  await proveSight(connection, context, attribute, knownId, withinMs());
   return null;
 }
 
@@ -128,14 +126,13 @@ export async function searchUserName(parts: ReaderParts, userName: string): Prom
   }
 
   const entries = await search(nameFilter(mapping, userName));
-  const idAttribute = attribute.toLowerCase();
-  if (entries.length > 0) return { idAttribute, entries };
+  if (entries.length > 0) return { idAttribute: attribute.toLowerCase(), entries };
   const named: Filter = { kind: 'and', filters: [scope.filter, { kind: 'present', attribute: mapping.userName }] };
   const [known] = await probe(connection, { ...scope, filter: named }, [mapping.userName], withinMs());
   const value = known?.[0]?.parsedBuffers[0];
   if (value !== undefined) {
     const same = await search({ kind: 'equal', attribute: mapping.userName, value });
-    if (same.length > 0) return { idAttribute, entries: [] };
+    if (same.length > 0) return { idAttribute: attribute.toLowerCase(), entries: [] };
   }
   throw unseen(connection, mapping.userName, value === undefined);
 }

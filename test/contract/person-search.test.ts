@@ -207,9 +207,10 @@ describe('the entries of a user name', () => {
   });
 
   test('carry what the mapping needs', async () => {
-    expect(await open().searchByName('anna')).toMatchObject([
-      { id: await idOf('anna'), attributes: { uid: ['anna'], mail: ['anna@example.com'] } },
-    ]);
+    expect(await open().searchByName('anna')).toMatchObject({
+      idAttribute: 'entryuuid',
+      entries: [{ id: await idOf('anna'), attributes: { uid: ['anna'], mail: ['anna@example.com'] } }],
+    });
   });
 
   test('are those with the name before the @, where names are cut there', async () => {

@@ -162,10 +162,12 @@ describe('a kept connection', () => {
 
     proxy.muteConnections();
     directory.pass(5_001);
-    await directory.checkIdle();
+    // As a login does, which reads its user at the same time.
+    const checked = directory.checkIdle();
 
     expect(await directory.verifyPassword(ANNA, 'x')).toEqual(ACCEPTED);
     expect([proxy.connections, bindsOf(server)]).toEqual([2, 2]);
+    await checked;
   });
 
   test('is probed by the login itself if nobody has done it before', async () => {
@@ -428,6 +430,16 @@ describe('a name with two addresses', () => {
     directory.pass(6 * MINUTE_MS);
     expect(await directory.verifyPassword(ANNA, 'x')).toEqual(ACCEPTED);
     expect(both[0]!.connections).toBe(2);
+  });
+
+  test('is used at the first one again a minute after it failed, by a clock that was set back too', async () => {
+    const { directory, both } = await pair({ bind: (_asked, reply) => reply.done({ code: 51 }) });
+    await directory.verifyPassword(ANNA, 'x');
+
+    directory.pass(-6 * MINUTE_MS);
+    await directory.verifyPassword(ANNA, 'x');
+
+    expect(both.map(bindsOf)).toEqual([2, 2]);
   });
 
   test('is used at the second one after the first took a password and hung up', async () => {

@@ -77,7 +77,6 @@ const INVALID = rejected('invalidCredentials');
 
 describe('OpenLDAP', () => {
   const LONG_AGO = '20200101000000Z';
-  /** Generalized Time (RFC 4517 section 3.3.13). */
   let server: DirectoryServer;
   const policy = (name: string, rules: Readonly<Record<string, string>>): FixtureEntry => ({
     dn: `cn=${name},${BASE_DN}`,
