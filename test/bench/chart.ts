@@ -74,14 +74,13 @@ await writeFile(
 );
 const LOGINS: Readonly<Record<string, string>> = {
   raw: 'bare bind + one GetItem',
-  directory: 'directory user',
-  wrong: 'wrong password',
-  unknown: 'unknown user',
+  directory: 'directory user, known source',
+  newSource: 'directory user, new source',
   'ldap-authentication': 'ldap-authentication (no database)',
   'ldapauth-fork': 'ldapauth-fork (no database)',
   'passport-ldapauth': 'passport-ldapauth (no database)',
 };
-const OWN_LOGINS = new Set(['directory', 'wrong', 'unknown']);
+const OWN_LOGINS = new Set(['directory', 'newSource']);
 await writeFile(
   join(folder, 'benchmarks-login.svg'),
   draw(

@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { BatchWriteCommand, GetCommand } from '@aws-sdk/lib-dynamodb';
 import { Client } from 'ldapts';
 import { keepObjectsYoung } from '../../functions/short-lived-objects.ts';
@@ -64,7 +65,15 @@ export type SyncCost = Cost & { readonly totals: Totals; readonly status: string
 /** Milliseconds of each login, by kind. */
 export type LoginTimes = Readonly<Record<LoginKind, readonly number[]>>;
 
-export const LOGIN_KINDS = ['raw', 'directory', 'wrong', 'unknown', 'integrated'] as const;
+export const LOGIN_KINDS = [
+  'raw',
+  'directory',
+  'newSource',
+  'integrated',
+  'wrong',
+  'unknown',
+  'wrongIntegrated',
+] as const;
 export type LoginKind = (typeof LOGIN_KINDS)[number];
 
 keepObjectsYoung();
@@ -137,9 +146,12 @@ async function put({ users, isNew, store }: Extract<Job, { what: 'put' }>): Prom
 
 const LOGIN_ROUNDS = 10;
 const LOGINS_A_ROUND = 50;
-/** The hash is nearly all of the time of an integrated login, so a few logins are enough. */
-const INTEGRATED_A_ROUND = 3;
+/** Hashes and refusals, which are given at an even time, take long and vary little. */
+const SLOW_A_ROUND = 3;
+const SLOW: ReadonlySet<LoginKind> = new Set(['integrated', 'wrong', 'unknown', 'wrongIntegrated']);
+const SOURCE = 'device';
 const INTEGRATED = 'integrated';
+const WRONG_ONES = Array.from({ length: 12 }, (_, number) => `integrated-${number}`);
 
 /** Measures bare operations and the product in turns, so that other load on the machine affects both. */
 async function logins({ ldapPort, people, store }: Extract<Job, { what: 'logins' }>): Promise<LoginTimes> {
@@ -153,7 +165,9 @@ async function logins({ ldapPort, people, store }: Extract<Job, { what: 'logins'
     directory: null,
     passwordHash: await hashPassword(passwordOf(0)),
   };
-  await users.writeEach([{ kind: 'create', user: integrated }]);
+  // Several, because after five failures the same user would have to wait.
+  const others = WRONG_ONES.map((userName) => ({ ...integrated, id: userName, userName }));
+  await users.writeEach([integrated, ...others].map((user) => ({ kind: 'create', user })));
   const { settings } = createMemoryStores(clock);
   await settings.write(settingsOf(ldapPort), 'reader', null);
   const directory = keepDirectory(settings, (...args) => openDirectory(...args, clock.now), clock);
@@ -161,15 +175,22 @@ async function logins({ ldapPort, people, store }: Extract<Job, { what: 'logins'
     logins: createLoginStore({ client, ...store, clock }),
     directory,
     clock,
-    pause: async () => {},
+    pause: sleep,
   });
   const ldap = new Client({ url: `ldap://127.0.0.1:${ldapPort}` });
 
   let next = 0;
-  const anybody = (): number => (next += 1) % people;
+  // These have logged in from the source before, in the round that is a warm-up.
+  const regular = (): number => (next += 1) % LOGINS_A_ROUND;
+  const anybody = (): number => LOGINS_A_ROUND + ((next += 1) % (people - LOGINS_A_ROUND));
   const expect = async (userName: string, password: string, outcome: string): Promise<void> => {
-    const answer = await login.logIn(userName, password);
+    const answer = await login.logIn(userName, password, SOURCE);
     if (answer.outcome !== outcome) throw new Error(`${userName}: ${JSON.stringify(answer)}`);
+  };
+  const refuse = async (userName: string): Promise<void> => {
+    const answer = await login.logIn(userName, 'wrong', `stranger-${(next += 1)}`);
+    if (answer.outcome !== 'rejected' || answer.reason !== 'invalidCredentials')
+      throw new Error(JSON.stringify(answer));
   };
   const attempts: Record<LoginKind, () => Promise<void>> = {
     raw: async () => {
@@ -179,18 +200,23 @@ async function logins({ ldapPort, people, store }: Extract<Job, { what: 'logins'
       await ldap.bind(Item!.dn as string, passwordOf(number));
     },
     directory: () => {
+      const number = regular();
+      return expect(uidOf(number), passwordOf(number), 'accepted');
+    },
+    newSource: () => {
       const number = anybody();
       return expect(uidOf(number), passwordOf(number), 'accepted');
     },
-    // Another user each time: after five failures the same user would have to wait.
-    wrong: () => expect(uidOf(anybody()), 'wrong', 'rejected'),
-    unknown: () => expect(`nobody-${(next += 1)}`, 'wrong', 'rejected'),
     integrated: () => expect(INTEGRATED, passwordOf(0), 'accepted'),
+    // From another source each time: after 30 refusals the same one would have to wait.
+    wrong: () => refuse(uidOf(anybody())),
+    unknown: () => refuse(`nobody-${(next += 1)}`),
+    wrongIntegrated: () => refuse(WRONG_ONES[(next += 1) % WRONG_ONES.length]!),
   };
   const times = Object.fromEntries(LOGIN_KINDS.map((kind) => [kind, [] as number[]])) as Record<LoginKind, number[]>;
   for (let round = 0; round <= LOGIN_ROUNDS; round += 1) {
     for (const kind of LOGIN_KINDS) {
-      for (let count = kind === 'integrated' ? INTEGRATED_A_ROUND : LOGINS_A_ROUND; count > 0; count -= 1) {
+      for (let count = SLOW.has(kind) ? SLOW_A_ROUND : LOGINS_A_ROUND; count > 0; count -= 1) {
         const began = performance.now();
         await attempts[kind]();
         // The first round is a warm-up.
@@ -200,8 +226,8 @@ async function logins({ ldapPort, people, store }: Extract<Job, { what: 'logins'
   }
   await ldap.unbind();
   await (await directory.get())?.directory.close();
-  // The next job on this store creates the user again.
-  await users.writeEach([{ kind: 'delete', previous: integrated }]);
+  // The next job on this store creates them again.
+  await users.writeEach([integrated, ...others].map((previous) => ({ kind: 'delete', previous })));
   client.destroy();
   return times;
 }
