@@ -180,6 +180,7 @@ async function logins({ ldapPort, people, store }: Extract<Job, { what: 'logins'
   const ldap = new Client({ url: `ldap://127.0.0.1:${ldapPort}` });
 
   let next = 0;
+  let stranger = 0;
   // These have logged in from the source before, in the round that is a warm-up.
   const regular = (): number => (next += 1) % LOGINS_A_ROUND;
   const anybody = (): number => LOGINS_A_ROUND + ((next += 1) % (people - LOGINS_A_ROUND));
@@ -188,7 +189,7 @@ async function logins({ ldapPort, people, store }: Extract<Job, { what: 'logins'
     if (answer.outcome !== outcome) throw new Error(`${userName}: ${JSON.stringify(answer)}`);
   };
   const refuse = async (userName: string): Promise<void> => {
-    const answer = await login.logIn(userName, 'wrong', `stranger-${(next += 1)}`);
+    const answer = await login.logIn(userName, 'wrong', `stranger-${(stranger += 1)}`);
     if (answer.outcome !== 'rejected' || answer.reason !== 'invalidCredentials')
       throw new Error(JSON.stringify(answer));
   };

@@ -1,6 +1,6 @@
 /**
  * Logins under load: `npm run login-load -- [--people 50000] [--rate 300] [--seconds 60]`. Directory users (SSHA) log
- * in at an even rate while a run reads and changes the same people. As on Lambda, an instance handles one login at a
+ * in at an even rate; after ten seconds, a run reads and changes the same people. As on Lambda, an instance handles one login at a
  * time, and a new one starts when all are busy. Prints latencies, faults, instances and memory; fails if a login was a
  * fault.
  */
@@ -37,7 +37,8 @@ interface Load {
 }
 
 interface Measured {
-  readonly sorted: readonly number[];
+  /** Each login: when it began, in milliseconds since 1970, and how many it took. */
+  readonly logins: readonly (readonly [began: number, ms: number])[];
   readonly faults: Readonly<Record<string, number>>;
   readonly instances: number;
   readonly peakMb: number;
@@ -46,6 +47,7 @@ interface Measured {
 /** Four of five logins are of these people, from the same device each time. */
 const REGULARS = 1_000;
 const TICK_MS = 10;
+const ALONE_MS = 10_000;
 
 const clock = { now: () => new Date() };
 
@@ -72,7 +74,7 @@ async function drive({ ldapPort, store, people, rate, seconds }: Load): Promise<
     return createLogin({ logins, directory, clock, pause: sleep });
   };
   const idle: Login[] = [];
-  const times: number[] = [];
+  const logins: [began: number, ms: number][] = [];
   const faults: Record<string, number> = {};
 
   async function logIn(number: number): Promise<void> {
@@ -85,7 +87,8 @@ async function drive({ ldapPort, store, people, rate, seconds }: Load): Promise<
       const code = error instanceof ServiceError ? error.code : String(error);
       faults[code] = (faults[code] ?? 0) + 1;
     }
-    times.push(performance.now() - began);
+    const took = performance.now() - began;
+    logins.push([Date.now() - took, took]);
     idle.push(instance);
   }
 
@@ -102,7 +105,7 @@ async function drive({ ldapPort, store, people, rate, seconds }: Load): Promise<
   await Promise.all(directories.map(async (directory) => (await directory.get())?.directory.close()));
   client.destroy();
   return {
-    sorted: times.toSorted((one, other) => one - other),
+    logins,
     faults,
     instances: directories.length,
     peakMb: process.resourceUsage().maxRSS / 1_024,
@@ -141,6 +144,8 @@ async function main(): Promise<void> {
     };
     const driver = fork(import.meta.filename, ['--driver', JSON.stringify(load)]);
     const measured = once(driver, 'message') as Promise<[Measured]>;
+    await sleep(ALONE_MS);
+    const runBegan = Date.now();
     const run = await prepareJobs(folder)<SyncCost>({
       what: 'sync',
       ldapPort: slapd.ldapPort,
@@ -148,20 +153,22 @@ async function main(): Promise<void> {
       dryRun: false,
       store,
     });
-    const [{ sorted, faults, instances, peakMb }] = await measured;
+    const runEnded = Date.now();
+    const [{ logins, faults, instances, peakMb }] = await measured;
+    const rowOf = (when: string, within: (began: number) => boolean) => {
+      const times = logins.flatMap(([began, ms]) => (within(began) ? [ms] : []));
+      const at = (part: number): string => quantile(times, part).toFixed(1);
+      return { when, logins: times.length, 'p50 ms': at(0.5), 'p99 ms': at(0.99), 'longest ms': at(1) };
+    };
     console.table([
-      {
-        people,
-        logins: sorted.length,
-        'p50 ms': quantile(sorted, 0.5).toFixed(1),
-        'p99 ms': quantile(sorted, 0.99).toFixed(1),
-        'longest ms': sorted.at(-1)!.toFixed(0),
-        instances,
-        'peak MB': peakMb.toFixed(0),
-        'run ms': run.wallMs.toFixed(0),
-        'run updated': run.totals.updated,
-      },
+      rowOf('before the run', (began) => began < runBegan),
+      rowOf('beside the run', (began) => began >= runBegan && began <= runEnded),
+      rowOf('after the run', (began) => began > runEnded),
     ]);
+    console.log(
+      `${people} people; instances: ${instances}; memory of all: ${peakMb.toFixed(0)} MB; ` +
+        `the run: ${run.wallMs.toFixed(0)} ms, ${run.totals.updated} updated`,
+    );
     if (Object.keys(faults).length > 0) {
       console.error('logins that were not accepted:', faults);
       process.exitCode = 1;
