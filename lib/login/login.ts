@@ -39,11 +39,17 @@ export interface Login {
    * @param source where the attempt comes from, in the words of the caller: a source that the user has logged in from
    *   lately is not held up by what others do; null = nothing is known
    * @param began when the caller began to work on this attempt; default: now
+   * @param suits for a caller who hides from strangers why somebody is refused: whom it lets in. Every refusal then
+   *   counts as a guess, also with the right password; else the count would tell what the answer hides
    * @throws ServiceError `directoryUnavailable`, also after too many attempts without an answer; `storeUnavailable`
    */
-  logIn(userName: string, password: string, source?: string | null, began?: Date): Promise<LoginOutcome>;
-  /** Waits until an attempt that began at this time may be refused by the caller, as `logIn` itself would wait. */
-  pauseBeforeRefusal(began: Date): Promise<void>;
+  logIn(
+    userName: string,
+    password: string,
+    source?: string | null,
+    began?: Date,
+    suits?: (user: PublicUser) => boolean,
+  ): Promise<LoginOutcome>;
   /**
    * The outcome that logIn would return, at once and without reading or counting attempts. @throws ServiceError
    * `directoryUnavailable`, `storeUnavailable`
@@ -77,23 +83,25 @@ export function createLogin({ logins, directory, clock, pause }: LoginPorts): Lo
     password: string,
     source: string | null = null,
     began = clock.now(),
+    suits?: (user: PublicUser) => boolean,
   ): Promise<LoginOutcome> {
     if (!isConceivable(typed, password)) return rejected('invalidCredentials');
     const warm = checkIdleConnections();
     const { userName, user, attempts } = await find(typed, source);
     // Nobody can tell whose password would be right, so none is tried and nothing is counted.
-    if (user !== null && isContested(user)) {
+    if (user !== null && isContested(user) && suits === undefined) {
       await pauseBeforeRefusal(began);
       return rejected(standingOf(user)!);
     }
     const admission = await throttle.admit({ userName, user, source, found: attempts });
     if (admission.kind === 'throttled') return throttled(admission.waitMs);
     if (admission.kind === 'unavailable') throw silent();
-    const judgement = await judge(user, password, warm).catch(async (error: unknown) => {
+    const judged = await judge(user, password, warm).catch(async (error: unknown) => {
       // Whatever has happened to the password before a mistake in the code: it may have been a guess.
       await admission.settle(error instanceof ServiceError ? 'notCounted' : 'unanswered');
       throw error;
     });
+    const judgement = suits === undefined ? judged : hide(judged, suits);
     await admission.settle(judgement.verdict);
     if (judgement.kind === 'fault') throw judgement.fault;
     if (judgement.outcome.outcome === 'rejected') await pauseBeforeRefusal(began);
@@ -178,7 +186,6 @@ export function createLogin({ logins, directory, clock, pause }: LoginPorts): Lo
 
   return {
     logIn,
-    pauseBeforeRefusal,
     async checkPassword(typed, password) {
       if (!isConceivable(typed, password)) return rejected('invalidCredentials');
       const { user } = await find(typed, null);
@@ -263,6 +270,14 @@ function accepted(user: User, state: PasswordState = {}): Judgement {
 
 function refused(reason: RejectionReason): Judgement {
   return { kind: 'outcome', outcome: rejected(reason), verdict: countsAsFailure(reason) ? 'refused' : 'notCounted' };
+}
+
+/** The judgement for a caller who hides why somebody is refused. */
+function hide(judgement: Judgement, suits: (user: PublicUser) => boolean): Judgement {
+  if (judgement.kind === 'fault') return judgement;
+  const { outcome } = judgement;
+  if (outcome.outcome === 'rejected') return { ...judgement, verdict: 'refused' };
+  return suits(outcome.user) ? judgement : { ...judgement, outcome: rejected('notPermitted'), verdict: 'refused' };
 }
 
 function faulty(cause: ServiceError, verdict: Verdict = 'notCounted'): Judgement {
