@@ -154,7 +154,7 @@ export function createLogin({ logins, directory, clock, pause }: LoginPorts): Lo
       return refused('invalidCredentials');
     }
     await warm;
-    const seek = standing === null ? seekEntry(user!) : seekNobody;
+    const seek = standing === null ? seekEntry(user!) : seekNobody();
     const verified = await verifyInDirectory(directory, current, seek, password);
     if (verified.kind === 'unknown') {
       const mayBeGuess = verified.sent === 'rejected' || verified.sent === 'unanswered';
@@ -214,30 +214,32 @@ function seekEntry(user: User): Seek {
   const { directory, privileges } = user;
   if (directory !== null) return async () => directory;
   // Whoever can give a directory entry an administrator's name must not become one: only runs link administrators.
-  return privileges.includes('admin') ? seekNobody : seekByName(user);
+  return privileges.includes('admin') ? seekNobody() : seekByName(user);
 }
 
-/** An entry that exists in no directory. */
-const seekNobody: Seek = async ({ stored }) => nobody(stored.settings);
+/** An entry that exists in no directory, the same one however often it is sought. */
+function seekNobody(id = randomUUID()): Seek {
+  return async ({ stored }) => nobody(stored.settings, id);
+}
 
 /**
  * The entry that a run would link the user to, who was made by hand: the only one that maps to the user's name. Nobody
  * if there are several, or if the directory marks it as disabled.
  */
 function seekByName(user: User): Seek {
+  const nobodysId = randomUUID();
   return async ({ directory, stored: { settings } }) => {
     const { idAttribute, entries } = await directory.searchByName(user.userName);
     const namesakes = entries
       .map((entry) => mapEntry(entry, settings.mapping, settings.options.disabledUsers))
       .filter((mapped) => (mapped.kind === 'person' ? mapped.person : mapped.skipped).nameKey === nameKeyOf(user));
     const [only] = namesakes;
-    if (namesakes.length > 1 || only?.kind !== 'person' || only.person.disabled) return nobody(settings);
+    if (namesakes.length > 1 || only?.kind !== 'person' || only.person.disabled) return nobody(settings, nobodysId);
     return { id: only.person.directoryId, idAttribute, dn: only.person.dn };
   };
 }
 
-function nobody({ scope: { baseDn } }: Settings): SoughtEntry {
-  const id = randomUUID();
+function nobody({ scope: { baseDn } }: Settings, id: string): SoughtEntry {
   return { id, idAttribute: null, dn: baseDn === '' || baseDn === ROOT_BASE ? `cn=${id}` : `cn=${id},${baseDn}` };
 }
 

@@ -269,6 +269,57 @@ describe('settings that were corrected meanwhile', () => {
     expect(house.directory.calls.binds).toEqual([OLD]);
   });
 
+  test('and lead to another entry let no rejection of the former one stand', async () => {
+    const [former, next] = [aPerson('1', OLD, 'other'), aPerson('2', NEW, 'right')];
+    house.directory.people = [former, next];
+    house.directory.findDnFault = blind;
+    const directory = keepDirectory(house.ports.settings, house.directory.open, house.ports.clock);
+    const current = (await directory.get())!;
+    await house.configure({ scope: { baseDn: 'dc=new' } });
+    house.passSeconds(6);
+    const sought: SoughtEntry = { id: '2', idAttribute: 'entryuuid', dn: NEW };
+    const seek = async ({ stored }: typeof current) => {
+      if (stored === current.stored) return SOUGHT;
+      house.directory.findDnFault = null;
+      return sought;
+    };
+    expect(await verifyInDirectory(directory, current, seek, 'right')).toEqual({ ...ACCEPTED, sought });
+    expect(house.directory.calls.binds).toEqual([OLD, NEW]);
+  });
+
+  test('and show where an entry is now let no rejection under its former DN stand', async () => {
+    house.directory.people = [aPerson('1', NEW, 'right')];
+    house.directory.findDnFault = blind;
+    const directory = keepDirectory(house.ports.settings, house.directory.open, house.ports.clock);
+    const current = (await directory.get())!;
+    await house.configure({ scope: { baseDn: 'dc=new' } });
+    house.passSeconds(6);
+    const seek = async ({ stored }: typeof current) => {
+      if (stored === current.stored) return SOUGHT;
+      house.directory.findDnFault = null;
+      return { ...SOUGHT, dn: NEW };
+    };
+    expect(await verifyInDirectory(directory, current, seek, 'right')).toMatchObject({ kind: 'accepted' });
+    expect(house.directory.calls.binds).toEqual([OLD, NEW]);
+  });
+
+  test('and name other servers let no rejection of the former ones stand', async () => {
+    // A copy that was taken out of service, with a password of long ago.
+    house.directory.people = [aPerson('1', OLD, 'of long ago')];
+    house.directory.findDnFault = blind;
+    const successor = house.directory.addServer('ldap2.example.com');
+    successor.people = [aPerson('1', OLD, 'right')];
+    const directory = keepDirectory(house.ports.settings, house.directory.open, house.ports.clock);
+    const current = (await directory.get())!;
+    await house.configure({ connection: { servers: ['ldap2.example.com'] } });
+    house.passSeconds(6);
+
+    const result = await verifyInDirectory(directory, current, async () => SOUGHT, 'right');
+    // The password has gone out once. A server that did not see it has not refused it.
+    expect(result).toMatchObject({ kind: 'unknown', sent: 'rejected' });
+    expect(house.directory.calls.binds).toEqual([OLD]);
+  });
+
   test('that can’t be read change nothing', async () => {
     house.directory.findDnFault = blind;
     const away = new ServiceError('storeUnavailable', 'no answer');
