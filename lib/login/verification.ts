@@ -73,6 +73,7 @@ export async function verifyInDirectory(
   const late = new ServiceError('directoryUnavailable', `the directory did not answer within ${limitMs} ms`, {
     retryable: true,
   });
+  let isOver = false;
   let sent: Sent = 'nowhere';
   /** The first bind, if it was rejected: it is not repeated for the same entry. */
   let rejected: RejectedBind | null = null;
@@ -84,6 +85,8 @@ export async function verifyInDirectory(
     dn: string,
     whenAccepted: (own: OwnEntry) => Promise<void> = async () => {},
   ): Promise<BindResult> {
+    // The caller has been told how far the password got, and may have counted no attempt.
+    if (isOver) throw late;
     const before = sent;
     sent = 'unanswered';
     try {
@@ -143,8 +146,12 @@ export async function verifyInDirectory(
     return renewed !== null && mayAsk ? await verify(renewed) : first;
   }
 
+  const endIt = (): ServiceError => {
+    isOver = true;
+    return late;
+  };
   try {
-    return await within(verifyAgain(), limitMs, () => late);
+    return await within(verifyAgain(), limitMs, endIt);
   } catch (error) {
     if (error !== late) throw error;
     return unknown(late);

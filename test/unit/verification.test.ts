@@ -1,4 +1,5 @@
 /** The proof of identity behind an accepted password, for every pair of answers of bind and reader. */
+import { setImmediate as turn } from 'node:timers/promises';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { keepDirectory } from '../../lib/directory/current-directory.ts';
 import type { Directory, OpenDirectory } from '../../lib/directory/directory.ts';
@@ -225,6 +226,33 @@ describe('a password that may have been received', () => {
     });
     const open = withAnswers(() => ({ findDn: () => new Promise<never>(() => {}) }));
     expect(await verify('right', { open })).toMatchObject({ kind: 'unknown', sent: 'accepted' });
+  });
+
+  test.each<[when: string, slow: 'refresh' | 'seek']>([
+    ['the settings are read again', 'refresh'],
+    ['the entry is sought', 'seek'],
+  ])('goes nowhere any more once the time is over while %s', async (_when, slow) => {
+    await house.configure({
+      connection: { timeouts: { connectSeconds: 5, operationSeconds: 10, loginSeconds: 0.05 } },
+    });
+    const directory = keepDirectory(house.ports.settings, house.directory.open, house.ports.clock);
+    const current = (await directory.get())!;
+    const { promise: slowly, resolve } = Promise.withResolvers<void>();
+    const slowlyRefreshing = { ...directory, refresh: async () => (await slowly, true) };
+    const seek = async () => {
+      if (slow === 'seek') await slowly;
+      return SOUGHT;
+    };
+    if (slow === 'refresh') house.directory.fault = unreachable();
+
+    const result = await verifyInDirectory(slowlyRefreshing, current, seek, 'wrong');
+    // The attempt has been given back, so that a bind from now on would be one more than the budget has.
+    expect(result).toMatchObject({ kind: 'unknown', sent: 'nowhere' });
+    house.directory.fault = null;
+    resolve();
+    for (let turns = 0; turns < 5; turns += 1) await turn();
+
+    expect(house.directory.calls.binds).toEqual([]);
   });
 
   test('was sent nowhere if no server could be reached', async () => {
