@@ -169,11 +169,11 @@ export function refusalsOf(refusals: LoginAttempts['source'], now: number): numb
 }
 
 /**
- * Whether a rejection may have been a guess. An expired password, one that must be changed, or an expired account means
- * that the password was right.
+ * Whether a rejection may have been a guess. An expired password, or one that must be changed, means that the password
+ * was right. That an account has expired, some servers tell whoever asks.
  */
 export function countsAsFailure(reason: RejectionReason): boolean {
-  return reason !== 'passwordExpired' && reason !== 'passwordMustChange' && reason !== 'accountExpired';
+  return reason !== 'passwordExpired' && reason !== 'passwordMustChange';
 }
 
 /** Creates the throttle on its ports. */

@@ -486,7 +486,7 @@ const COUNTS: Readonly<Record<Exclude<RejectionReason, 'throttled'>, boolean>> =
   notPermitted: true,
   passwordExpired: false,
   passwordMustChange: false,
-  accountExpired: false,
+  accountExpired: true,
 };
 
 test.each(Object.entries(COUNTS))('a rejection with %s counts as a failure: %s', (reason, counts) => {
