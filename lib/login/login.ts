@@ -245,11 +245,14 @@ function nobody({ scope: { baseDn } }: Settings, id: string): SoughtEntry {
 
 /**
  * Whether the input can be a login at all. An empty password is refused because a bind with one succeeds (RFC 4513
- * section 5.1.2).
+ * section 5.1.2), and one with an unpaired surrogate because its bytes would be those of another password.
  */
 function isConceivable(userName: string, password: string): boolean {
   return (
-    password !== '' && Buffer.byteLength(password) <= MAX_PASSWORD_BYTES && parseUserName(userName).kind === 'userName'
+    password !== '' &&
+    Buffer.byteLength(password) <= MAX_PASSWORD_BYTES &&
+    password.isWellFormed() &&
+    parseUserName(userName).kind === 'userName'
   );
 }
 
