@@ -39,11 +39,17 @@ export interface Login {
    * @param source where the attempt comes from, in the words of the caller: a source that the user has logged in from
    *   lately is not held up by what others do; null = nothing is known
    * @param began when the caller began to work on this attempt; default: now
+   * @param suits for a caller who hides from strangers why somebody is refused: whom it lets in. Every refusal then
+   *   counts as a guess, also with the right password; else the count would tell what the answer hides
    * @throws ServiceError `directoryUnavailable`, also after too many attempts without an answer; `storeUnavailable`
    */
-  logIn(userName: string, password: string, source?: string | null, began?: Date): Promise<LoginOutcome>;
-  /** Waits until an attempt that began at this time may be refused by the caller, as `logIn` itself would wait. */
-  pauseBeforeRefusal(began: Date): Promise<void>;
+  logIn(
+    userName: string,
+    password: string,
+    source?: string | null,
+    began?: Date,
+    suits?: (user: PublicUser) => boolean,
+  ): Promise<LoginOutcome>;
   /**
    * The outcome that logIn would return, at once and without reading or counting attempts. @throws ServiceError
    * `directoryUnavailable`, `storeUnavailable`
@@ -77,23 +83,25 @@ export function createLogin({ logins, directory, clock, pause }: LoginPorts): Lo
     password: string,
     source: string | null = null,
     began = clock.now(),
+    suits?: (user: PublicUser) => boolean,
   ): Promise<LoginOutcome> {
     if (!isConceivable(typed, password)) return rejected('invalidCredentials');
     const warm = checkIdleConnections();
     const { userName, user, attempts } = await find(typed, source);
     // Nobody can tell whose password would be right, so none is tried and nothing is counted.
-    if (user !== null && isContested(user)) {
+    if (user !== null && isContested(user) && suits === undefined) {
       await pauseBeforeRefusal(began);
       return rejected(standingOf(user)!);
     }
     const admission = await throttle.admit({ userName, user, source, found: attempts });
     if (admission.kind === 'throttled') return throttled(admission.waitMs);
     if (admission.kind === 'unavailable') throw silent();
-    const judgement = await judge(user, password, warm).catch(async (error: unknown) => {
+    const judged = await judge(user, password, warm).catch(async (error: unknown) => {
       // Whatever has happened to the password before a mistake in the code: it may have been a guess.
       await admission.settle(error instanceof ServiceError ? 'notCounted' : 'unanswered');
       throw error;
     });
+    const judgement = suits === undefined ? judged : hide(judged, suits);
     await admission.settle(judgement.verdict);
     if (judgement.kind === 'fault') throw judgement.fault;
     if (judgement.outcome.outcome === 'rejected') await pauseBeforeRefusal(began);
@@ -146,7 +154,7 @@ export function createLogin({ logins, directory, clock, pause }: LoginPorts): Lo
       return refused('invalidCredentials');
     }
     await warm;
-    const seek = standing === null ? seekEntry(user!) : seekNobody;
+    const seek = standing === null ? seekEntry(user!) : seekNobody();
     const verified = await verifyInDirectory(directory, current, seek, password);
     if (verified.kind === 'unknown') {
       const mayBeGuess = verified.sent === 'rejected' || verified.sent === 'unanswered';
@@ -178,7 +186,6 @@ export function createLogin({ logins, directory, clock, pause }: LoginPorts): Lo
 
   return {
     logIn,
-    pauseBeforeRefusal,
     async checkPassword(typed, password) {
       if (!isConceivable(typed, password)) return rejected('invalidCredentials');
       const { user } = await find(typed, null);
@@ -207,40 +214,45 @@ function seekEntry(user: User): Seek {
   const { directory, privileges } = user;
   if (directory !== null) return async () => directory;
   // Whoever can give a directory entry an administrator's name must not become one: only runs link administrators.
-  return privileges.includes('admin') ? seekNobody : seekByName(user);
+  return privileges.includes('admin') ? seekNobody() : seekByName(user);
 }
 
-/** An entry that exists in no directory. */
-const seekNobody: Seek = async ({ stored }) => nobody(stored.settings);
+/** An entry that exists in no directory, the same one however often it is sought. */
+function seekNobody(id = randomUUID()): Seek {
+  return async ({ stored }) => nobody(stored.settings, id);
+}
 
 /**
  * The entry that a run would link the user to, who was made by hand: the only one that maps to the user's name. Nobody
  * if there are several, or if the directory marks it as disabled.
  */
 function seekByName(user: User): Seek {
+  const nobodysId = randomUUID();
   return async ({ directory, stored: { settings } }) => {
     const { idAttribute, entries } = await directory.searchByName(user.userName);
     const namesakes = entries
       .map((entry) => mapEntry(entry, settings.mapping, settings.options.disabledUsers))
       .filter((mapped) => (mapped.kind === 'person' ? mapped.person : mapped.skipped).nameKey === nameKeyOf(user));
     const [only] = namesakes;
-    if (namesakes.length > 1 || only?.kind !== 'person' || only.person.disabled) return nobody(settings);
+    if (namesakes.length > 1 || only?.kind !== 'person' || only.person.disabled) return nobody(settings, nobodysId);
     return { id: only.person.directoryId, idAttribute, dn: only.person.dn };
   };
 }
 
-function nobody({ scope: { baseDn } }: Settings): SoughtEntry {
-  const id = randomUUID();
+function nobody({ scope: { baseDn } }: Settings, id: string): SoughtEntry {
   return { id, idAttribute: null, dn: baseDn === '' || baseDn === ROOT_BASE ? `cn=${id}` : `cn=${id},${baseDn}` };
 }
 
 /**
  * Whether the input can be a login at all. An empty password is refused because a bind with one succeeds (RFC 4513
- * section 5.1.2).
+ * section 5.1.2), and one with an unpaired surrogate because its bytes would be those of another password.
  */
 function isConceivable(userName: string, password: string): boolean {
   return (
-    password !== '' && Buffer.byteLength(password) <= MAX_PASSWORD_BYTES && parseUserName(userName).kind === 'userName'
+    password !== '' &&
+    Buffer.byteLength(password) <= MAX_PASSWORD_BYTES &&
+    password.isWellFormed() &&
+    parseUserName(userName).kind === 'userName'
   );
 }
 
@@ -263,6 +275,14 @@ function accepted(user: User, state: PasswordState = {}): Judgement {
 
 function refused(reason: RejectionReason): Judgement {
   return { kind: 'outcome', outcome: rejected(reason), verdict: countsAsFailure(reason) ? 'refused' : 'notCounted' };
+}
+
+/** The judgement for a caller who hides why somebody is refused. */
+function hide(judgement: Judgement, suits: (user: PublicUser) => boolean): Judgement {
+  if (judgement.kind === 'fault') return judgement;
+  const { outcome } = judgement;
+  if (outcome.outcome === 'rejected') return { ...judgement, verdict: 'refused' };
+  return suits(outcome.user) ? judgement : { ...judgement, outcome: rejected('notPermitted'), verdict: 'refused' };
 }
 
 function faulty(cause: ServiceError, verdict: Verdict = 'notCounted'): Judgement {

@@ -34,8 +34,9 @@ export interface SignInPorts {
 /** The sign-in, as a service. */
 export interface SignIn {
   /**
-   * Opens a session for an active administrator; null for everybody else, after the same steps and at an even time, so
-   * that a stranger learns neither which names exist nor who is an administrator nor whether the password was right.
+   * Opens a session for an active administrator; null for everybody else, after the same steps, at an even time and at
+   * the cost of an attempt, so that a stranger learns neither which names exist nor who is an administrator nor whether
+   * the password was right.
    *
    * @throws ServiceError `throttled`; `directoryUnavailable`, with the reason only in its `cause`; `storeUnavailable`
    */
@@ -65,15 +66,11 @@ export function createSignIn(ports: SignInPorts): SignIn {
     if (userNameKey(userName) === FIRST_ADMINISTRATOR) {
       await ensureFirstAdministrator(users, ports.readGeneratedPassword, password, began);
     }
-    const result = await login.logIn(userName, password, source, began).catch(hideDirectory);
-    if (result.outcome === 'rejected') {
-      if (result.reason !== 'throttled') return null;
-      const { retryAfterSeconds = 1 } = result;
-      throw new ServiceError('throttled', 'too many failed attempts', { retryAfterSeconds, retryable: true });
-    }
-    if (suits(result.user)) return result.user;
-    await login.pauseBeforeRefusal(began);
-    return null;
+    const result = await login.logIn(userName, password, source, began, suits).catch(hideDirectory);
+    if (result.outcome === 'accepted') return result.user;
+    if (result.reason !== 'throttled') return null;
+    const { retryAfterSeconds = 1 } = result;
+    throw new ServiceError('throttled', 'too many failed attempts', { retryAfterSeconds, retryable: true });
   };
 
   return {

@@ -169,11 +169,11 @@ export function refusalsOf(refusals: LoginAttempts['source'], now: number): numb
 }
 
 /**
- * Whether a rejection may have been a guess. An expired password, one that must be changed, or an expired account means
- * that the password was right.
+ * Whether a rejection may have been a guess. An expired password, or one that must be changed, means that the password
+ * was right. That an account has expired, some servers tell whoever asks.
  */
 export function countsAsFailure(reason: RejectionReason): boolean {
-  return reason !== 'passwordExpired' && reason !== 'passwordMustChange' && reason !== 'accountExpired';
+  return reason !== 'passwordExpired' && reason !== 'passwordMustChange';
 }
 
 /** Creates the throttle on its ports. */
@@ -352,11 +352,14 @@ function renew(
   now: number,
   edit: (attempts: readonly Attempt[]) => readonly Attempt[],
 ): NameAttempts {
-  const attempts = edit((record?.attempts ?? []).filter(({ at }) => isWithin(at, WINDOW_MS, now)));
   const known = Object.entries(record?.known ?? {})
     .filter(([, seen]) => isWithin(seen, KNOWN_FOR_MS, now))
     .sort(([, a], [, b]) => b - a)
     .slice(0, KNOWN_SOURCES_LIMIT);
+  // Whoever has the password can make any number of sources known. Only those that still are take room.
+  const isCounted = ({ at, source }: Attempt): boolean =>
+    isWithin(at, WINDOW_MS, now) && (source === undefined || known.some(([each]) => each === source));
+  const attempts = edit((record?.attempts ?? []).filter(isCounted));
   const ends = [...attempts.map(({ at }) => at + WINDOW_MS), ...known.map(([, seen]) => seen + KNOWN_FOR_MS)];
   return {
     revision,

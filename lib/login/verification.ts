@@ -48,6 +48,13 @@ type Place =
   | { readonly kind: 'absent' }
   | { readonly kind: 'hidden'; readonly fault: ServiceError };
 
+interface RejectedBind {
+  readonly id: string;
+  readonly dn: string;
+  readonly rejection: Rejection;
+  readonly by: DescribedDirectory;
+}
+
 const INVALID: Rejection = { kind: 'rejected', reason: 'invalidCredentials' };
 
 /**
@@ -63,9 +70,13 @@ export async function verifyInDirectory(
   password: string,
 ): Promise<Verification> {
   const limitMs = current.stored.settings.connection.timeouts.loginSeconds * 1_000;
+  const late = new ServiceError('directoryUnavailable', `the directory did not answer within ${limitMs} ms`, {
+    retryable: true,
+  });
+  let isOver = false;
   let sent: Sent = 'nowhere';
-  /** The answer to the first bind, which is not repeated. */
-  let rejection: Rejection | null = null;
+  /** The first bind, if it was rejected: it is not repeated for the same entry. */
+  let rejected: RejectedBind | null = null;
 
   const unknown = (fault: ServiceError): Verification => ({ kind: 'unknown', fault, sent });
 
@@ -74,6 +85,8 @@ export async function verifyInDirectory(
     dn: string,
     whenAccepted: (own: OwnEntry) => Promise<void> = async () => {},
   ): Promise<BindResult> {
+    // The caller has been told how far the password got, and may have counted no attempt.
+    if (isOver) throw late;
     const before = sent;
     sent = 'unanswered';
     try {
@@ -91,27 +104,32 @@ export async function verifyInDirectory(
 
   async function verify(described: DescribedDirectory): Promise<Verification> {
     try {
-      return await verifyEntry(described.directory, await seek(described));
+      return await verifyEntry(described, await seek(described));
     } catch (error) {
       return unknown(faultOf(error));
     }
   }
 
-  async function verifyEntry(open: Directory, sought: SoughtEntry): Promise<Verification> {
+  async function verifyEntry(described: DescribedDirectory, sought: SoughtEntry): Promise<Verification> {
+    const open = described.directory;
     // Most servers answer an unknown DN like a wrong password, so only the unique id shows that a person has moved.
     const looking = lookUp(open, sought);
     let ownId: string | null = null;
+    const former = rejected?.id === sought.id ? rejected : null;
+    const askedDn = former?.dn ?? sought.dn;
     const bound =
-      rejection ??
-      (await bind(open, sought.dn, async (own) => {
+      former?.rejection ??
+      (await bind(open, askedDn, async (own) => {
         if ((await looking).kind !== 'found') ownId = await readOwnId(own, sought);
       }));
     if (bound.kind === 'unanswered') return unknown(bound.fault);
-    if (bound.kind === 'rejected') rejection = bound;
+    if (bound.kind === 'rejected') rejected = former ?? { id: sought.id, dn: askedDn, rejection: bound, by: described };
     const place = await looking;
     if (place.kind === 'found') {
       // Letter case alone: a server may keep apart what any other folding joins. A needless second bind does no harm.
-      if (place.dn.toLowerCase() === sought.dn.toLowerCase()) return judge(bound, sought);
+      if (place.dn.toLowerCase() === askedDn.toLowerCase()) {
+        return former === null || hasServersOf(described, former.by) ? judge(bound, sought) : unknown(replaced());
+      }
       const second = await bind(open, place.dn);
       return second.kind === 'unanswered' ? unknown(second.fault) : judge(second, { ...sought, dn: place.dn });
     }
@@ -128,11 +146,12 @@ export async function verifyInDirectory(
     return renewed !== null && mayAsk ? await verify(renewed) : first;
   }
 
-  const late = new ServiceError('directoryUnavailable', `the directory did not answer within ${limitMs} ms`, {
-    retryable: true,
-  });
+  const endIt = (): ServiceError => {
+    isOver = true;
+    return late;
+  };
   try {
-    return await within(verifyAgain(), limitMs, () => late);
+    return await within(verifyAgain(), limitMs, endIt);
   } catch (error) {
     if (error !== late) throw error;
     return unknown(late);
@@ -173,6 +192,19 @@ async function renew(directory: CurrentDirectory): Promise<DescribedDirectory | 
     faultOf(error);
     return null;
   }
+}
+
+/** Whether the password may have been judged by a server of these settings. */
+function hasServersOf({ stored }: DescribedDirectory, former: DescribedDirectory): boolean {
+  const { servers } = stored.settings.connection;
+  return former.stored.settings.connection.servers.every((server) => servers.includes(server));
+}
+
+function replaced(): ServiceError {
+  return new ServiceError(
+    'directoryUnavailable',
+    'the server that refused the password may not be in the settings any more',
+  );
 }
 
 function unproven(): ServiceError {

@@ -164,3 +164,10 @@ describe('a user made by hand', () => {
     expect((await house.user('carl'))!.directory).toBeNull();
   });
 });
+
+test('a password that is no text never stands for the one that its bytes would spell', async () => {
+  const slapd = await start([person('anna', { userPassword: ['of anna \uFFFD'] }), person('bert')]);
+  const login = await use(slapd);
+  expect(await login.logIn('anna', 'of anna \uD83D')).toEqual(INVALID);
+  expect(await login.logIn('anna', 'of anna \uFFFD')).toMatchObject({ outcome: 'accepted' });
+});

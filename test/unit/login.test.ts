@@ -457,7 +457,7 @@ describe('what is no answer', () => {
 });
 
 describe('what a refusal costs', () => {
-  const refusing = (reason: 'passwordExpired' | 'accountLocked'): Login => {
+  const refusing = (reason: 'passwordExpired' | 'accountLocked' | 'accountExpired'): Login => {
     const open = (): Directory => ({
       ...house.directory.open(),
       verifyPassword: async () => ({ kind: 'rejected', reason }),
@@ -476,6 +476,14 @@ describe('what a refusal costs', () => {
   test('a locked account counts, because the password may have been wrong', async () => {
     await refusing('accountLocked').logIn('anna', 'x');
     expect(await failuresOf('anna')).toBe(1);
+  });
+
+  test('an expired account counts, because some servers tell so whatever the password is', async () => {
+    const guessed = refusing('accountExpired');
+    for (let guess = 0; guess < 5; guess += 1) {
+      expect(await guessed.logIn('anna', 'x')).toEqual({ outcome: 'rejected', reason: 'accountExpired' });
+    }
+    expect(await guessed.logIn('anna', 'x')).toMatchObject({ reason: 'throttled' });
   });
 
   test('the wait is told in seconds, rounded up', async () => {

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { keepDirectory } from '../../lib/directory/current-directory.ts';
+import type { Directory } from '../../lib/directory/directory.ts';
 import { ServiceError } from '../../lib/errors.ts';
 import { createLogin } from '../../lib/login/login.ts';
 import type { Login, LoginOutcome } from '../../lib/login/login.ts';
@@ -67,6 +68,39 @@ describe('the sign-in', () => {
     expect(await verify('right password', true)).toMatchObject({ userName: 'bert' });
     expect(await verify('right password', false)).toBeNull();
     expect(await verify('wrong password', true)).toBeNull();
+  });
+
+  test.each<[whom: string, userName: string]>([
+    ['nobody', 'nobody'],
+    ['somebody who is no administrator', 'bert'],
+    ['somebody without the privilege', 'carl'],
+    ['a directory user', 'zoe'],
+    ['a directory user whose password has expired', 'expired'],
+    ['a directory user whose name a new entry has taken', 'contested'],
+  ])('counts a right password like a wrong one, so that the count tells nothing: of %s', async (_, name) => {
+    await house.create(anIntegrated({ id: 'account-2', userName: 'bert' }));
+    await house.create(anIntegrated({ id: 'account-3', userName: 'carl', privileges: ['none'] }));
+    house.directory.people = ['zoe', 'expired', 'contested'].map((uid) => ({
+      entry: anEntry(uid, { uid: [uid] }, { dn: `uid=${uid},dc=example,dc=com` }),
+      password: 'right password',
+    }));
+    await house.run();
+    const { directory: link } = (await house.user('contested'))!;
+    await house.edit('contested', { directory: { ...link!, contestedBy: '55' } });
+    const { settings, logins, clock } = house.ports;
+    const open = (): Directory => {
+      const directory = house.directory.open();
+      const verifyPassword: Directory['verifyPassword'] = async (dn, ...rest) =>
+        dn.includes('expired')
+          ? { kind: 'rejected', reason: 'passwordExpired' }
+          : await directory.verifyPassword(dn, ...rest);
+      return { ...directory, verifyPassword };
+    };
+    const directory = keepDirectory(settings, open, clock);
+    signIn = signInWith(createLogin({ logins, directory, clock, pause: async () => {} }));
+
+    for (let guess = 0; guess < 5; guess += 1) expect(await signIn.signIn(name, 'right password')).toBeNull();
+    await expect(signIn.signIn(name, 'right password')).rejects.toMatchObject({ code: 'throttled' });
   });
 
   test.each(['ada', FIRST_ADMINISTRATOR])(

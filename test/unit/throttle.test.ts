@@ -230,6 +230,19 @@ describe('a source from which the user has logged in', () => {
     expect(known).toHaveProperty(sourceHash('anna', 'device-16'));
   });
 
+  test('leaves no attempts behind when it is no longer known, so that the record stays small', async () => {
+    for (let each = 0; each < 1_000; each += 1, time += 100) {
+      await attempt('accepted', { source: `device-${each}` });
+      await attempts(4, 'refused', { source: `device-${each}` });
+    }
+    await attempts(5, 'refused');
+
+    const { known, attempts: counted } = (await recordOf())!;
+    expect(Object.keys(known)).toHaveLength(16);
+    expect(counted).toHaveLength(16 * 4 + 5);
+    expect(JSON.stringify(await recordOf()).length).toBeLessThan(10_000);
+  });
+
   test('is nobody’s to whoever was given the name anew, whose login makes the name forget it', async () => {
     await knowing('leaver');
     await attempts(5, 'refused');
@@ -473,7 +486,7 @@ const COUNTS: Readonly<Record<Exclude<RejectionReason, 'throttled'>, boolean>> =
   notPermitted: true,
   passwordExpired: false,
   passwordMustChange: false,
-  accountExpired: false,
+  accountExpired: true,
 };
 
 test.each(Object.entries(COUNTS))('a rejection with %s counts as a failure: %s', (reason, counts) => {

@@ -1,4 +1,5 @@
 /** The proof of identity behind an accepted password, for every pair of answers of bind and reader. */
+import { setImmediate as turn } from 'node:timers/promises';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { keepDirectory } from '../../lib/directory/current-directory.ts';
 import type { Directory, OpenDirectory } from '../../lib/directory/directory.ts';
@@ -227,6 +228,33 @@ describe('a password that may have been received', () => {
     expect(await verify('right', { open })).toMatchObject({ kind: 'unknown', sent: 'accepted' });
   });
 
+  test.each<[when: string, slow: 'refresh' | 'seek']>([
+    ['the settings are read again', 'refresh'],
+    ['the entry is sought', 'seek'],
+  ])('goes nowhere any more once the time is over while %s', async (_when, slow) => {
+    await house.configure({
+      connection: { timeouts: { connectSeconds: 5, operationSeconds: 10, loginSeconds: 0.05 } },
+    });
+    const directory = keepDirectory(house.ports.settings, house.directory.open, house.ports.clock);
+    const current = (await directory.get())!;
+    const { promise: slowly, resolve } = Promise.withResolvers<void>();
+    const slowlyRefreshing = { ...directory, refresh: async () => (await slowly, true) };
+    const seek = async () => {
+      if (slow === 'seek') await slowly;
+      return SOUGHT;
+    };
+    if (slow === 'refresh') house.directory.fault = unreachable();
+
+    const result = await verifyInDirectory(slowlyRefreshing, current, seek, 'wrong');
+    // The attempt has been given back, so that a bind from now on would be one more than the budget has.
+    expect(result).toMatchObject({ kind: 'unknown', sent: 'nowhere' });
+    house.directory.fault = null;
+    resolve();
+    for (let turns = 0; turns < 5; turns += 1) await turn();
+
+    expect(house.directory.calls.binds).toEqual([]);
+  });
+
   test('was sent nowhere if no server could be reached', async () => {
     house.directory.fault = unreachable();
     expect(await verify('right')).toMatchObject({ kind: 'unknown', fault: unreachable(), sent: 'nowhere' });
@@ -266,6 +294,57 @@ describe('settings that were corrected meanwhile', () => {
     house.directory.findDnFault = blind;
     const mend = () => (house.directory.findDnFault = null);
     expect(await verifyCorrected('wrong', mend)).toEqual(INVALID);
+    expect(house.directory.calls.binds).toEqual([OLD]);
+  });
+
+  test('and lead to another entry let no rejection of the former one stand', async () => {
+    const [former, next] = [aPerson('1', OLD, 'other'), aPerson('2', NEW, 'right')];
+    house.directory.people = [former, next];
+    house.directory.findDnFault = blind;
+    const directory = keepDirectory(house.ports.settings, house.directory.open, house.ports.clock);
+    const current = (await directory.get())!;
+    await house.configure({ scope: { baseDn: 'dc=new' } });
+    house.passSeconds(6);
+    const sought: SoughtEntry = { id: '2', idAttribute: 'entryuuid', dn: NEW };
+    const seek = async ({ stored }: typeof current) => {
+      if (stored === current.stored) return SOUGHT;
+      house.directory.findDnFault = null;
+      return sought;
+    };
+    expect(await verifyInDirectory(directory, current, seek, 'right')).toEqual({ ...ACCEPTED, sought });
+    expect(house.directory.calls.binds).toEqual([OLD, NEW]);
+  });
+
+  test('and show where an entry is now let no rejection under its former DN stand', async () => {
+    house.directory.people = [aPerson('1', NEW, 'right')];
+    house.directory.findDnFault = blind;
+    const directory = keepDirectory(house.ports.settings, house.directory.open, house.ports.clock);
+    const current = (await directory.get())!;
+    await house.configure({ scope: { baseDn: 'dc=new' } });
+    house.passSeconds(6);
+    const seek = async ({ stored }: typeof current) => {
+      if (stored === current.stored) return SOUGHT;
+      house.directory.findDnFault = null;
+      return { ...SOUGHT, dn: NEW };
+    };
+    expect(await verifyInDirectory(directory, current, seek, 'right')).toMatchObject({ kind: 'accepted' });
+    expect(house.directory.calls.binds).toEqual([OLD, NEW]);
+  });
+
+  test('and name other servers let no rejection of the former ones stand', async () => {
+    // A copy that was taken out of service, with a password of long ago.
+    house.directory.people = [aPerson('1', OLD, 'of long ago')];
+    house.directory.findDnFault = blind;
+    const successor = house.directory.addServer('ldap2.example.com');
+    successor.people = [aPerson('1', OLD, 'right')];
+    const directory = keepDirectory(house.ports.settings, house.directory.open, house.ports.clock);
+    const current = (await directory.get())!;
+    await house.configure({ connection: { servers: ['ldap2.example.com'] } });
+    house.passSeconds(6);
+
+    const result = await verifyInDirectory(directory, current, async () => SOUGHT, 'right');
+    // The password has gone out once. A server that did not see it has not refused it.
+    expect(result).toMatchObject({ kind: 'unknown', sent: 'rejected' });
     expect(house.directory.calls.binds).toEqual([OLD]);
   });
 
