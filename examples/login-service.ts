@@ -12,7 +12,7 @@ const MAX_BODY_BYTES = 8_192;
 /** Reasons that prove the password right. Some directories give the other reasons to guesses, too. */
 const KNOWS_PASSWORD = ['passwordExpired', 'passwordMustChange'];
 
-/** Signs device ids. The same for all instances of the service; without it, every restart makes all devices new ones. */
+/** Signs device ids. Give all instances of the service the same; without it, a restart makes every device a new one. */
 const DEVICE_KEY = process.env.DEVICE_KEY ?? randomBytes(32);
 const YEAR_SECONDS = 365 * 24 * 60 * 60;
 
@@ -22,7 +22,7 @@ function sign(device: string): string {
   return createHmac('sha256', DEVICE_KEY).update(device).digest('base64url');
 }
 
-/** The device of the cookie, if we have signed it; else a new one. Rollcall lets known devices in while others guess. */
+/** The device of the cookie, if we signed it; else a new one. Rollcall lets known devices in while others guess. */
 function deviceOf({ headers }: IncomingMessage): string {
   const { device, signature } =
     /(?:^|; )device=(?<device>[\w-]{22})\.(?<signature>[\w-]{43})(?:;|$)/.exec(headers.cookie ?? '')?.groups ?? {};
