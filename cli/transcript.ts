@@ -77,7 +77,8 @@ without |--yes| it asks for confirmation:
     rollcall users apply-default-privileges --dry-run
     rollcall users apply-default-privileges --yes
 
-|auth| tests a login without counting a failed attempt:
+|auth| tests a login without counting a failed attempt, and tells when the password
+expires or how many logins are left after that, if the directory says so:
 
     echo demo-anna.weber | rollcall auth anna.weber | head -n 1
     echo wrong | rollcall auth anna.weber

@@ -1,6 +1,12 @@
 /** The commands for users, one at a time and, for default privileges, many. The API decides what a user may be. */
 import { type Api, formatEntityTag } from '../client/api.ts';
-import { type AppliedPrivileges, AUTHENTICATIONS, type User, USER_STATUSES } from '../client/document.ts';
+import {
+  type AcceptedLogin,
+  type AppliedPrivileges,
+  AUTHENTICATIONS,
+  type User,
+  USER_STATUSES,
+} from '../client/document.ts';
 import { defineCommand, type OptionValues, readCount } from './command.ts';
 import { EXIT, UsageError } from './exit.ts';
 import type { Cell, Terminal } from './terminal.ts';
@@ -61,6 +67,29 @@ function showUser(user: User, terminal: Terminal): void {
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
   for (const [name, value] of rows) if (value) terminal.print(`${name.padEnd(width)}  ${value}`);
+}
+
+/** Units of time, in seconds. */
+const SPANS = [
+  ['day', 86_400],
+  ['hour', 3_600],
+  ['minute', 60],
+  ['second', 1],
+] as const;
+
+/** What the directory says of a password that it has accepted, if it says anything. */
+function describePassword({ passwordExpiresInSeconds, graceLoginsLeft }: AcceptedLogin): readonly string[] {
+  const lines: string[] = [];
+  if (passwordExpiresInSeconds !== undefined) {
+    // Two of a unit at least: "47 hours" says more than "1 day".
+    const [unit, length] = SPANS.find(([, span]) => passwordExpiresInSeconds >= 2 * span) ?? SPANS.at(-1)!;
+    const span = new Intl.NumberFormat('en', { style: 'unit', unit, unitDisplay: 'long' });
+    lines.push(`The password expires in ${span.format(Math.floor(passwordExpiresInSeconds / length))}.`);
+  }
+  if (graceLoginsLeft !== undefined) {
+    lines.push(`The password has expired; logins left with it: ${graceLoginsLeft}.`);
+  }
+  return lines;
 }
 
 export const usersList = defineCommand({
@@ -304,6 +333,7 @@ count as a failed login. Exits with 0 if the login is accepted, and 3 if it is r
     terminal.result(outcome, () => {
       if (outcome.outcome === 'rejected') return terminal.print(`Rejected: ${outcome.reason}`, 'red');
       terminal.print('Accepted', 'green');
+      terminal.print(describePassword(outcome));
       showUser(outcome.user, terminal);
     });
     return outcome.outcome === 'accepted' ? EXIT.done : EXIT.notAll;

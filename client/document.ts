@@ -6,6 +6,7 @@ import type { components } from './schema.ts';
 
 type Schemas = components['schemas'];
 
+export type AcceptedLogin = Extract<Schemas['LoginOutcome'], { readonly outcome: 'accepted' }>;
 export type AppliedPrivileges = Schemas['AppliedPrivileges'];
 export type Change = Schemas['Change'];
 export type ChangePage = Schemas['ChangePage'];

@@ -295,7 +295,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Show what a login would answer
-         * @description Ignores failed attempts and counts none.
+         * @description Ignores failed attempts and counts none. If the password is right, keeps what a login keeps: the new DN of an entry that has moved, and the link of a user who was made by hand to the only entry with that name.
          */
         readonly post: operations["testAuthentication"];
         readonly delete?: never;

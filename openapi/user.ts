@@ -100,7 +100,9 @@ export const USER_CALLS: DescribedCalls = {
     id: 'testAuthentication',
     tag: 'Users',
     summary: 'Show what a login would answer',
-    description: 'Ignores failed attempts and counts none.',
+    description:
+      'Ignores failed attempts and counts none. If the password is right, keeps what a login keeps: the new DN of an ' +
+      'entry that has moved, and the link of a user who was made by hand to the only entry with that name.',
     body: { schema: typedPassword, example: { password: 'correct horse battery staple' } },
     answers: {
       200: {

@@ -74,7 +74,8 @@ export function keepDirectory(settings: SettingsStore, openDirectory: OpenDirect
   return {
     async get() {
       // Missing settings are not cached: an administrator who saves the first settings tries them at once.
-      if (current === null || ageOf(readAt) >= OUTAGE_MS) await read().done;
+      // A clock that was set back must not make them count for longer.
+      if (current === null || Math.abs(ageOf(readAt)) >= OUTAGE_MS) await read().done;
       else if (!isRecent(readAt, MAX_AGE_MS) && (running !== null || !isRecent(triedAt, MIN_AGE_MS))) {
         await read().soon.catch(ignoreOutage);
       }

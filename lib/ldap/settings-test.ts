@@ -14,6 +14,7 @@ import type { ReadProof } from '../directory/directory.ts';
 import type { Entry } from '../directory/entry.ts';
 import { ServiceError } from '../errors.ts';
 import { attributeKey } from '../settings/attribute-name.ts';
+import { FEW_DAYS } from '../settings/ca-certificates.ts';
 import type { Filter } from '../settings/filter.ts';
 import type { ServerAddress } from '../settings/server-address.ts';
 import { type Settings, withPresets } from '../settings/settings.ts';
@@ -40,8 +41,7 @@ import { VENDOR_FACTS } from './vendor.ts';
 const COUNT_CAP = 1000;
 const SAMPLE_SIZE = 5;
 const DAY_MS = 86_400_000;
-/** A certificate with fewer days left causes a warning. */
-const FEW_DAYS = 30;
+
 type People = Pick<DirectoryTest, 'count' | 'counted' | 'sample'>;
 
 /** What a test has counted that did not search. */

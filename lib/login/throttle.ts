@@ -117,7 +117,7 @@ export function judge(
   refusals: LoginAttempts['source'],
   source: string | null,
   now: number,
-): { readonly kind: 'free' | 'claim' | 'unavailable' } | { readonly kind: 'throttled'; readonly waitMs: number } {
+): { readonly kind: 'free' | 'claim' } | Exclude<Admission, { kind: 'admitted' }> {
   const counted = countedFor(record, source, now);
   if (source !== null && counted.length === 0) return { kind: 'free' };
   if (isUsedUp(counted, source)) {
@@ -274,7 +274,7 @@ export function createThrottle({
         const now = nowMs();
         const source = isKnown(record, user, hashed, now) ? hashed : null;
         const judged = judge(record, found.source, source, now);
-        if (judged.kind === 'throttled' || judged.kind === 'unavailable') return { ...judged } as Admission;
+        if (judged.kind === 'throttled' || judged.kind === 'unavailable') return judged;
         if (judged.kind === 'free') {
           const current = { ...asked, found: { ...found, name: record } };
           return { kind: 'admitted', settle: settleFree(current, source!) };

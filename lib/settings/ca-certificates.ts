@@ -7,7 +7,7 @@ import { withoutControls } from '../printable.ts';
 
 const DAY_MS = 86_400_000;
 /** A certificate with fewer days left causes a warning. */
-const FEW_DAYS = 30;
+export const FEW_DAYS = 30;
 /** OpenSSL's security level 2 refuses shorter RSA and DSA keys; NIST SP 800-131A disallows them. */
 const SHORTEST_KEY_BITS = 2_048;
 

@@ -1,8 +1,8 @@
 /**
  * Logins under load: `npm run login-load -- [--people 50000] [--rate 300] [--seconds 60]`. Directory users (SSHA) log
- * in at an even rate; after ten seconds, a run reads and changes the same people. As on Lambda, an instance handles one login at a
- * time, and a new one starts when all are busy. Prints latencies, faults, instances and memory; fails if a login was a
- * fault.
+ * in at an even rate; after ten seconds, a run reads and changes the same people. As on Lambda, an instance handles one
+ * login at a time, and a new one starts when all are busy. Prints latencies, faults, instances and memory; fails if a
+ * login was a fault.
  */
 import { fork } from 'node:child_process';
 import { hash, randomBytes } from 'node:crypto';

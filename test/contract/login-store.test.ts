@@ -134,6 +134,17 @@ describeOnEveryStore('the login store', (open) => {
     expect(await stores.users.get('anna')).toEqual(newcomer);
   });
 
+  test('links nobody who has been given the name meanwhile, in the same version', async () => {
+    const stores = await open();
+    const newcomer = byHand({ id: 'newcomer', updatedAt: new Date(stores.now().getTime() + 1).toISOString() });
+    await stores.users.writeEach([{ kind: 'create', user: newcomer }]);
+
+    expect(await stores.logins.linkUser(byHand(), LINK)).toBe('lostRace');
+
+    expect(await stores.users.get('anna')).toEqual(newcomer);
+    expect(await stores.logins.linkUser(newcomer, LINK)).toBe('written');
+  });
+
   test('links a user who has no link, and leaves its other fields as they are', async () => {
     const stores = await open();
     const anna = byHand({ emailAddresses: ['a@example.com', 'b@example.com'], privileges: ['login', 'archive'] });

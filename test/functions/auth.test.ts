@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { makeHandler } from '../../functions/auth-handler.ts';
 import { keepDirectory } from '../../lib/directory/current-directory.ts';
@@ -94,6 +95,39 @@ test.each([
   expect(refused).toMatchObject({ name: 'InvalidRequest' });
   expect(String((refused as Error).stack)).not.toMatch(/P.ssword|192\.0|xxx/u);
   expect(house.directory.calls.binds).toEqual([]);
+});
+
+test('whatever an event holds, it is answered or refused with a code, and lets in by the right password alone', async () => {
+  const userName = fc.oneof(
+    fc.constantFrom('anna', ' ANNA ', 'WORK\\anna', 'an\u0000na', '*)(uid=*', 'nobody'),
+    fc.string({ unit: 'binary' }),
+    fc.anything(),
+  );
+  const password = fc.oneof(fc.constantFrom(TYPED.password, '', '\0'), fc.string({ unit: 'binary' }), fc.anything());
+  const source = fc.oneof(fc.string({ unit: 'binary', maxLength: 200 }), fc.anything());
+  const event = fc.oneof(fc.record({ userName, password, source }, { requiredKeys: [] }), fc.anything());
+  const seen = new Set<string>();
+
+  await fc.assert(
+    fc.asyncProperty(event, async (sent) => {
+      // Fifteen minutes, so that earlier events don't throttle this one.
+      house.passSeconds(900);
+      const answer = await auth(sent).catch((error: unknown) => error as Error);
+
+      if (answer instanceof Error) {
+        expect(answer.name).toBe('InvalidRequest');
+        seen.add(answer.name);
+        return;
+      }
+      seen.add(answer.outcome);
+      expect(answer.outcome === 'accepted' || answer.reason === 'invalidCredentials').toBe(true);
+      if (answer.outcome === 'accepted') expect(sent).toMatchObject({ password: TYPED.password });
+    }),
+    { numRuns: 500, examples: [[TYPED], [{ ...TYPED, password: 'guess' }], [null]] },
+  );
+
+  expect([...seen].toSorted()).toEqual(['InvalidRequest', 'accepted', 'rejected']);
+  expect(written.join('\n')).not.toMatch(/P.ssword/u);
 });
 
 describe('the source of an event', () => {

@@ -489,6 +489,34 @@ describe('signed in', () => {
     },
   );
 
+  test.each([
+    [{ passwordExpiresInSeconds: 172_800 }, 'The password expires in 2 days.'],
+    [{ passwordExpiresInSeconds: 172_799 }, 'The password expires in 47 hours.'],
+    [{ passwordExpiresInSeconds: 119 }, 'The password expires in 119 seconds.'],
+    [{ passwordExpiresInSeconds: 0 }, 'The password expires in 0 seconds.'],
+    [{ graceLoginsLeft: 0 }, 'The password has expired; logins left with it: 0.'],
+    [{}, 'user name       anna'],
+  ])('auth tells in words what the directory says of a password: %j', async (state, line) => {
+    const user = { userName: 'anna', emailAddresses: [], privileges: [], disabledBy: null, directory: null };
+    const answers: Readonly<Record<string, object>> = {
+      '/api/session': { token: 'a token', expiresAt: '2100-01-01T00:00:00.000Z', user },
+      '/api/users/anna/test-authentication': { outcome: 'accepted', user, ...state },
+    };
+    const server = createHttpServer((request, response) => {
+      request.resume();
+      response.setHeader('content-type', 'application/json').end(JSON.stringify(answers[request.url!]));
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    await rollcall(['login', '--url', address, '--user', 'admin'], PASSWORD);
+    const { code, output } = await rollcall(['auth', 'anna', '--url', address], 'right');
+    server.close();
+    await signIn();
+
+    expect(code).toBe(0);
+    expect(output.split('\n').slice(0, 2)).toEqual(['Accepted', line]);
+  });
+
   test('a password is piped or typed twice, and auth tells whether it is right', { timeout: 60_000 }, async () => {
     await rollcall(['users', 'create', 'piper']);
     const set = await rollcall(['users', 'password', 'piper'], 'with a line break\n');

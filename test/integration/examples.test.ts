@@ -356,6 +356,19 @@ describe('login-service.ts', () => {
 
   const refused = (status: number, error: string) => ({ status, body: { error }, retryAfter: null });
 
+  test('makes the same call as the curl of docs/login.md, which is answered', async () => {
+    const page = readFileSync(join(ROOT, 'docs/login.md'), 'utf8');
+    const [, script] = /\*\*curl\*\*\n\n```\n(.*?)```/su.exec(page)!;
+    const ours = script!
+      .replace('http://127.0.0.1:8080', url)
+      .replace('demo-anna.weber', passwordOf('plain.0'))
+      .replace('anna.weber', 'plain.0');
+
+    const { output } = await run(ours, {});
+
+    expect(JSON.parse(output)).toMatchObject({ outcome: 'accepted', user: { userName: 'plain.0' } });
+  });
+
   test('lets in who has the right password', async () => {
     const answer = await logIn('plain.0');
 

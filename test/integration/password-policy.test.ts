@@ -112,6 +112,7 @@ describe('the answer', () => {
     ['an indefinite length', '3080', {}],
     ['an unknown error', '3003810163', {}],
     ['the time that is left', '3006a00480020e10', { passwordExpiresInSeconds: 3600 }],
+    ['the time that is left, before an error of no length', '3008a00480020e108100', { passwordExpiresInSeconds: 3600 }],
     ['a long time that is left', '3008a0068004ffffffff', { passwordExpiresInSeconds: 4_294_967_295 }],
     ['the grace logins that are left', '3005a003810102', { graceLoginsLeft: 2 }],
     ['the last grace login', '3005a003810100', { graceLoginsLeft: 0 }],

@@ -34,14 +34,19 @@ beforeAll(() => {
   good = issue({ commonName: 'good', issuer: root });
 });
 
-async function listen(server: Server): Promise<number> {
-  await once(server.listen(0, '127.0.0.1'), 'listening');
+async function listen(server: Server, { port = 0, host = '127.0.0.1' } = {}): Promise<number> {
+  await once(server.listen(port, host), 'listening');
   onTestFinished(() => void server.close());
   return (server.address() as AddressInfo).port;
 }
 
 /** A directory behind TLS. */
-async function serve(own: Issued | null, chain: readonly Issued[] = [], options: TlsOptions = {}): Promise<number> {
+async function serve(
+  own: Issued | null,
+  chain: readonly Issued[] = [],
+  options: TlsOptions = {},
+  at?: Parameters<typeof listen>[1],
+): Promise<number> {
   const ldap = await startScriptedLdapServer({ rootDse: OFFERS_PAGING });
   onTestFinished(() => ldap.stop());
   const pem = own === null ? {} : { cert: [own, ...chain].map((one) => one.pem).join(''), key: own.keyPem };
@@ -51,7 +56,7 @@ async function serve(own: Issued | null, chain: readonly Issued[] = [], options:
     secured.on('error', () => behind.destroy()).pipe(behind);
   });
   server.on('tlsClientError', () => {});
-  return await listen(server);
+  return await listen(server, at);
 }
 
 /** A server that has its own way with the first bytes of a client. */
@@ -394,6 +399,29 @@ describe('StartTLS that the server agreed to and does not carry out', () => {
     expect(stages.at(-1)).toMatchObject({ name: 'tls', code: 'connectionLost' });
     expect(stages.at(-1)!.detail).toMatch(/after it had agreed to StartTLS.*Check the server's log, its certificate/u);
   });
+});
+
+test.each<[string, () => Issued, TlsOptions]>([
+  ['an expired certificate', () => issue({ issuer: root, validFrom: -10, validTo: -1 }), {}],
+  ['TLS 1.1 at most', () => good, { ...LAX, minVersion: 'TLSv1', maxVersion: 'TLSv1.1' }],
+])('%s at one address of a name leaves the other one', async (_what, own, options) => {
+  const port = await serve(own(), [], options);
+  await serve(good, [], {}, { port, host: '127.0.0.2' });
+  const servers = [`localhost:${port}`];
+  const settings = aSettings({ connection: { servers, encryption: 'ssl', caCertificates: root.pem } });
+  const addresses = ['127.0.0.1', '127.0.0.2'].map((address) => ({ address, family: 4 }));
+  const directory = openDirectory(
+    settings,
+    'secret',
+    () => new Date(),
+    async () => addresses,
+  );
+  onTestFinished(() => directory.close());
+
+  expect(await directory.verifyPassword('uid=anna,dc=example,dc=com', 'x')).toEqual({ kind: 'accepted' });
+  const reader = await directory.openReader();
+  onTestFinished(() => reader.close());
+  expect(reader.identity.identity).toContain('127.0.0.2');
 });
 
 test('a bundle counts with each of its certificates, whatever stands between them', async () => {

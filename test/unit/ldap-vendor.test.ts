@@ -90,10 +90,15 @@ describe('the result of a bind', () => {
   });
 
   // Each of them was taken for a wrong password once.
-  test.each(['51f', '6ba', '80090304', '80090311'])(
-    '49 with the sub-code %s, an outage behind the server, is a fault that another server may not have',
-    (subCode) => {
-      const fault = faultOf(49, activeDirectory(subCode));
+  test.each([
+    ...['51f', '6ba', '6bb', '80090304', '80090311'].map(activeDirectory),
+    'NDS error: transport failure (-625)',
+    'NDS error: all referrals failed (-626)',
+    'NDS error: ds locked (-663)',
+  ])(
+    '49 with the sub-code of %j, an outage behind the server, is a fault that another server may not have',
+    (diagnostic) => {
+      const fault = faultOf(49, diagnostic);
       expect(fault).toMatchObject({ code: 'directoryError', retryable: true });
       expect(isServerFault(fault)).toBe(true);
     },
