@@ -51,8 +51,20 @@ export function createHttpApi(routes: readonly RouteDefinition[], host: Pick<Fun
   };
 }
 
-/** The whole body; null if it is longer than `limit` bytes. */
+const bodies = new WeakMap<IncomingMessage, Promise<Buffer | null>>();
+
+/** The whole body; null if it is longer than `limit` bytes. May be called again, with a limit that is no higher. */
 export async function readBody(request: IncomingMessage, limit: number): Promise<Buffer | null> {
+  let reading = bodies.get(request);
+  if (reading === undefined) {
+    reading = readOnce(request, limit);
+    bodies.set(request, reading);
+  }
+  const body = await reading;
+  return body === null || body.length > limit ? null : body;
+}
+
+async function readOnce(request: IncomingMessage, limit: number): Promise<Buffer | null> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {

@@ -3,13 +3,13 @@
  * no. Covers what the stack's policies use and refuses to load anything else, so that nothing is decided by a rule that
  * is missing here. Knows neither services nor the template.
  *
- * - Evaluation: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
- * - `*` and `?`: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
- *   Actions compare without regard to case, resources and conditions with it:
- *   https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_action.html
- * - Operators: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+ * The pages of https://docs.aws.amazon.com/IAM/latest/UserGuide/:
+ * - Evaluation: reference_policies_evaluation-logic.html
+ * - `*` and `?`: reference_policies_elements_resource.html. Actions compare without regard to case
+ *   (reference_policies_elements_action.html), resources and conditions with it.
+ * - Operators: reference_policies_elements_condition_operators.html
  * - Sets of values, and `ForAllValues` that holds when the request has none:
- *   https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
+ *   reference_policies_condition-single-vs-multi-valued-context-keys.html
  */
 
 /** The keys of a request that conditions test, by name. A key has several values only where AWS gives it several. */
@@ -57,6 +57,7 @@ export const KNOWN_KEYS = [
   'dynamodb:EnclosingOperation',
   'dynamodb:LeadingKeys',
   'dynamodb:ReturnValues',
+  'dynamodb:Select',
   'iam:PassedToService',
 ] as const;
 
@@ -69,6 +70,11 @@ const single =
   (compare: typeof equal): Test =>
   (present, values) =>
     present?.length === 1 && compare(present[0]!, values);
+// "If it exists": an absent key is no obstacle.
+const optional =
+  (compare: typeof equal): Test =>
+  (present, values) =>
+    present === undefined || single(compare)(present, values);
 const all =
   (compare: typeof equal): Test =>
   (present = [], values) =>
@@ -80,6 +86,7 @@ const any =
 
 const OPERATORS = {
   StringEquals: single(equal),
+  StringEqualsIfExists: optional(equal),
   StringLike: single(like),
   ArnLike: single(like),
   Bool: single((one, values) => equal(one.toLowerCase(), values)),

@@ -4,6 +4,7 @@
  */
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { startDynamoDbGate } from './dynamodb-gate.ts';
 import { startDynamoDb } from './dynamodb.ts';
 import { createEventBus } from './event-bus.ts';
 import { followStreams } from './event-source-mapping.ts';
@@ -11,6 +12,10 @@ import { lockFolder } from './folder-lock.ts';
 import { createFunctionHost, type FunctionHost, type InvocationResult } from './function-host.ts';
 import { createHttpApi, type RequestHandler } from './http-api.ts';
 import { createLambdaEndpoint, INVOKE_PATH } from './lambda-endpoint.ts';
+import { createAuthority } from './policy-authority.ts';
+import { createDynamoDbReader } from './policy-dynamodb.ts';
+import { createCallerFinder } from './policy-gate.ts';
+import { readPolicies } from './policy-template.ts';
 import { provision, type Administrator } from './provision.ts';
 import { createRunning, serve, type Running } from './running.ts';
 import { createScheduler } from './scheduler.ts';
@@ -70,6 +75,13 @@ async function start(
     synthesizeStack(assembly, signal),
     running.add(startDynamoDb({ folder: path.join(dataFolder, 'dynamodb') })),
   ]);
+  const gate = {
+    findCaller: createCallerFinder(stack.functions),
+    authority: createAuthority(readPolicies(stack.resources)),
+  };
+  const dynamoDbGate = await running.add(
+    startDynamoDbGate({ ...gate, endpoint: dynamoDb.endpoint, read: createDynamoDbReader(stack.tables) }),
+  );
   const secretsManager = await running.add(serve(createSecretsManager({ folder: path.join(dataFolder, 'secrets') })));
   // Nobody waits for the answer of an asynchronous invocation, so its fault is printed here, unless the program is
   // stopping.
@@ -93,13 +105,12 @@ async function start(
   signal.throwIfAborted();
 
   const environment = {
-    AWS_ENDPOINT_URL_DYNAMODB: dynamoDb.endpoint,
+    AWS_ENDPOINT_URL_DYNAMODB: dynamoDbGate.url,
     AWS_ENDPOINT_URL_SECRETS_MANAGER: secretsManager.url,
     AWS_ENDPOINT_URL_SCHEDULER: schedulerServer.url,
     AWS_ENDPOINT_URL_EVENTBRIDGE: eventBusServer.url,
     AWS_ENDPOINT_URL_LAMBDA: server.url,
     AWS_REGION: LOCAL_REGION,
-    AWS_ACCESS_KEY_ID: LOCAL_CREDENTIALS.accessKeyId,
     AWS_SECRET_ACCESS_KEY: LOCAL_CREDENTIALS.secretAccessKey,
   };
   const administrator = await provision(
@@ -111,7 +122,8 @@ async function start(
   host = createFunctionHost(
     stack.functions.map((definition) => ({
       ...definition,
-      environment: { ...definition.environment, ...environment },
+      // The access key says whose calls these are.
+      environment: { ...definition.environment, ...environment, AWS_ACCESS_KEY_ID: definition.name },
     })),
     { logFolder: path.join(dataFolder, 'logs') },
   );

@@ -63,6 +63,13 @@ describe('conditions', () => {
     expect(holds(condition, {})).toBe(false);
   });
 
+  test('IfExists holds for an absent key, and tests a present one', () => {
+    const condition = { StringEqualsIfExists: { 'dynamodb:Select': 'SPECIFIC_ATTRIBUTES' } };
+    expect(holds(condition, {})).toBe(true);
+    expect(holds(condition, { 'dynamodb:Select': ['SPECIFIC_ATTRIBUTES'] })).toBe(true);
+    expect(holds(condition, { 'dynamodb:Select': ['ALL_ATTRIBUTES'] })).toBe(false);
+  });
+
   test('every key of every operator must hold', () => {
     const condition = {
       StringEquals: { 'iam:PassedToService': 'a', 'aws:SourceAccount': '1' },
@@ -116,7 +123,7 @@ describe('policies of resources', () => {
 test.each([
   ['the element NotAction', { ...READ, NotAction: 'dynamodb:Scan' }],
   ['the operator StringNotEquals', { ...READ, Condition: { StringNotEquals: { 'aws:SourceArn': 'a' } } }],
-  ['the condition key dynamodb:Select', { ...READ, Condition: { StringEquals: { 'dynamodb:Select': 'COUNT' } } }],
+  ['the condition key aws:SourceIp', { ...READ, Condition: { StringEquals: { 'aws:SourceIp': '10.0.0.1' } } }],
 ])('a policy with %s is refused instead of being misread', (what, statement) => {
   expect(() => readStatements({ Statement: [statement] }, 'of a test')).toThrow(`the policy of a test uses ${what},`);
 });
