@@ -17,15 +17,19 @@ const TEXT_TYPES = /^(text\/|application\/(json|javascript|xml)(;|$))/i;
 /** Answers one HTTP request. */
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
-interface Route {
-  readonly routeKey: string;
-  readonly functionName: string;
+interface Route extends RouteDefinition {
   readonly method: string;
   readonly pattern: RegExp;
 }
 
-/** Creates the handler of the API; `host` runs the functions of its routes. */
-export function createHttpApi(routes: readonly RouteDefinition[], host: Pick<FunctionHost, 'invoke'>): RequestHandler {
+/**
+ * Creates the handler of the API; `host` runs the functions of its routes, if the function's policy allows the route.
+ */
+export function createHttpApi(
+  routes: readonly RouteDefinition[],
+  host: Pick<FunctionHost, 'invoke'>,
+  mayInvoke: (route: RouteDefinition) => boolean,
+): RequestHandler {
   const parsed = routes.map(parseRoute).sort(bySpecificity);
   return async (request, response) => {
     const url = new URL(request.url ?? '/', 'http://localhost');
@@ -44,6 +48,7 @@ export function createHttpApi(routes: readonly RouteDefinition[], host: Pick<Fun
 
     const body = await readBody(request, LARGEST_BODY);
     if (body === null) return refuse(response, 413, 'Request Too Long');
+    if (!mayInvoke(found.route)) return refuse(response, 500, 'Internal Server Error');
     const event = createEvent(request, found.route.routeKey, path, url.search.slice(1), found.match.groups, body);
     const result = await host.invoke(found.route.functionName, JSON.stringify(event), event.requestContext.requestId);
     if ('fault' in result) return refuse(response, 500, 'Internal Server Error');
@@ -75,8 +80,9 @@ async function readOnce(request: IncomingMessage, limit: number): Promise<Buffer
   return length <= limit ? Buffer.concat(chunks) : null;
 }
 
-function parseRoute({ routeKey, functionName }: RouteDefinition): Route {
-  if (routeKey === '$default') return { routeKey, functionName, method: 'ANY', pattern: /^/ };
+function parseRoute(definition: RouteDefinition): Route {
+  const { routeKey } = definition;
+  if (routeKey === '$default') return { ...definition, method: 'ANY', pattern: /^/ };
   const [method, path] = routeKey.split(' ') as [string, string];
   const pattern = path
     .split(/(\{[^}]+\})/)
@@ -86,7 +92,7 @@ function parseRoute({ routeKey, functionName }: RouteDefinition): Route {
       return variable[2] === '+' ? `(?<${variable[1]}>.+)` : `(?<${variable[1]}>[^/]+)`;
     })
     .join('');
-  return { routeKey, functionName, method, pattern: new RegExp(`^${pattern}$`, 's') };
+  return { ...definition, method, pattern: new RegExp(`^${pattern}$`, 's') };
 }
 
 /** Sorts routes: the longest fixed prefix first, a named method before ANY, `$default` last. */

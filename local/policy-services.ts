@@ -14,8 +14,9 @@
  * Unverified: whether AWS knows schedules as resources. The reference says so, and so do AWS's refusals; a page of the
  * user guide says that a policy can name schedule groups only.
  */
+import { findFunction, INVOKE_PATH } from './lambda-endpoint.ts';
 import type { Call, RequestContext } from './policy-language.ts';
-import { LOCAL_ACCOUNT, LOCAL_REGION } from './template.ts';
+import { LOCAL_ACCOUNT, LOCAL_REGION, type LocalFunction } from './template.ts';
 
 /** Stands for the six characters at the end of a secret's ARN. */
 const SUFFIX = 'AbCdEf';
@@ -82,6 +83,16 @@ export const readScheduler: ServiceReader = ({ method, url, body }) => {
       : [call('iam:PassRole', passed, { 'iam:PassedToService': ['scheduler.amazonaws.com'] })]),
   ];
 };
+
+/** Reads invocations of these functions. */
+export function createLambdaReader(functions: readonly LocalFunction[]): ServiceReader {
+  return ({ url }) => {
+    const asked = INVOKE_PATH.exec(url.pathname)?.[1];
+    if (asked === undefined) return null;
+    const found = findFunction(functions, asked);
+    return [call('lambda:InvokeFunction', found?.arn ?? localArn('lambda', `function:${asked}`))];
+  };
+}
 
 /** A call of `action`, with the condition keys of the request. */
 export function call(action: string, resource: string, context: RequestContext = {}): Call {

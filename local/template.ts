@@ -33,6 +33,9 @@ export interface LocalFunction {
   readonly alias: string;
   /** The name of the role that it runs as. */
   readonly role: string;
+  readonly logGroup: string;
+  /** The ARN of the queue for events that it could not process; undefined: they are dropped. */
+  readonly failureQueue: string | undefined;
   readonly modulePath: string;
   readonly exportName: string;
   readonly environment: Readonly<Record<string, string>>;
@@ -44,6 +47,8 @@ export interface LocalFunction {
 export interface RouteDefinition {
   readonly routeKey: string;
   readonly functionName: string;
+  /** The ARN by which API Gateway tells the function where an invocation comes from. */
+  readonly sourceArn: string;
 }
 
 /** A function's subscription to a table's stream. */
@@ -160,6 +165,12 @@ function readStack(
   const each = <T>(type: string, read: (resource: ResolvedResource) => T): T[] =>
     resolved.filter((resource) => resource.type === type).map(read);
 
+  const failureQueues = new Map(
+    each('AWS::Lambda::EventInvokeConfig', ({ properties: { FunctionName, DestinationConfig } }) => [
+      FunctionName as string,
+      (DestinationConfig as { OnFailure?: { Destination: string } } | undefined)?.OnFailure?.Destination,
+    ]),
+  );
   const functions = each('AWS::Lambda::Function', ({ name, arn, properties }): LocalFunction => {
     const hash = (properties.Code as { S3Key: string }).S3Key.replace(/\.zip$/, '');
     const [file, exportName] = (properties.Handler as string).split('.') as [string, string];
@@ -168,6 +179,8 @@ function readStack(
       arn,
       alias: name.replace(/Function$/, '').toLowerCase(),
       role: (properties.Role as string).split('/').at(-1)!,
+      logGroup: (properties.LoggingConfig as { LogGroup: string }).LogGroup,
+      failureQueue: failureQueues.get(name),
       modulePath: path.join(folder, assets[hash]!.source.path, `${file}.mjs`),
       exportName,
       environment: (properties.Environment as { Variables: Record<string, string> }).Variables,
@@ -212,10 +225,16 @@ function readStack(
         },
       };
     }),
-    routes: each('AWS::ApiGatewayV2::Route', ({ properties: { RouteKey, Target } }) => ({
-      routeKey: RouteKey as string,
-      functionName: integrations.get(Target as string)!,
-    })),
+    routes: each('AWS::ApiGatewayV2::Route', ({ properties: { ApiId, RouteKey, Target } }) => {
+      const routeKey = RouteKey as string;
+      // The form is <API>/<stage>/<method>/<path>.
+      const source = `${ApiId as string}/$default/${routeKey.replace(' ', '')}`;
+      return {
+        routeKey,
+        functionName: integrations.get(Target as string)!,
+        sourceArn: `arn:aws:execute-api:${LOCAL_REGION}:${LOCAL_ACCOUNT}:${source}`,
+      };
+    }),
     schedules: each(
       'AWS::Scheduler::Schedule',
       ({ name, properties }) => ({ ...properties, Name: name }) as unknown as CreateScheduleCommandInput,
