@@ -85,7 +85,7 @@ export const readScheduler: ServiceReader = ({ method, url, body }) => {
 };
 
 /** Reads invocations of these functions. */
-export function createLambdaReader(functions: readonly LocalFunction[]): ServiceReader {
+export function createLambdaReader(functions: readonly Pick<LocalFunction, 'name' | 'alias' | 'arn'>[]): ServiceReader {
   return ({ url }) => {
     const asked = INVOKE_PATH.exec(url.pathname)?.[1];
     if (asked === undefined) return null;
