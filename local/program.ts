@@ -4,6 +4,7 @@
  */
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { createShapeRecorder } from './call-shapes.ts';
 import { startDynamoDbGate } from './dynamodb-gate.ts';
 import { startDynamoDb } from './dynamodb.ts';
 import { createEventBus } from './event-bus.ts';
@@ -33,6 +34,8 @@ export interface ProgramOptions {
   readonly dataFolder: string;
   /** undefined: generated at the first start. */
   readonly administratorPassword: string | undefined;
+  /** Gets the shapes of all calls that the stack makes; undefined: they are not recorded. */
+  readonly callShapesFolder?: string | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -63,7 +66,7 @@ export async function startProgram(options: ProgramOptions): Promise<Program> {
 }
 
 async function start(
-  { port, dataFolder, administratorPassword, signal }: ProgramOptions,
+  { port, dataFolder, administratorPassword, callShapesFolder, signal }: ProgramOptions,
   running: Running,
 ): Promise<Program> {
   await mkdir(dataFolder, { recursive: true, mode: 0o700 });
@@ -80,7 +83,10 @@ async function start(
   ]);
   const gate = {
     findCaller: createCallerFinder(stack.functions),
-    authority: createAuthority(readPolicies(stack.resources)),
+    authority: createAuthority(
+      readPolicies(stack.resources),
+      callShapesFolder === undefined ? undefined : createShapeRecorder(callShapesFolder),
+    ),
   };
   const dynamoDbGate = await running.add(
     startDynamoDbGate({ ...gate, endpoint: dynamoDb.endpoint, read: createDynamoDbReader(stack.tables) }),
