@@ -2,6 +2,7 @@
  * The synthesized policies against the calls that the suites have recorded: every call is allowed, and every permission
  * is needed by one. Runs nothing, so a permission that is lost or too much is noticed at once.
  */
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import type { CallShape } from '../../local/call-shapes.ts';
 import { readStatements } from '../../local/policy-language.ts';
@@ -25,6 +26,12 @@ test('every permission is needed by a recorded call, or it is explained', () => 
 
 test('every explanation explains a permission', () => {
   for (const { why } of EXPLAINED) expect(unused.map(explain)).toContain(why);
+});
+
+test('the documentation has the explanations and the number of recorded calls', () => {
+  const page = readFileSync(new URL('../../docs/permissions.md', import.meta.url), 'utf8');
+  for (const { why } of EXPLAINED) expect(page).toContain(`| ${why} |`);
+  expect(page).toContain(`prints ${shapes.length} kinds of calls`);
 });
 
 test('without any one permission, a recorded call is refused', () => {

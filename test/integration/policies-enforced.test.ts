@@ -247,7 +247,7 @@ describe('the gates before the other services', () => {
     client.destroy();
   });
 
-  test('a function invokes only the function that it may, and everybody outside of the stack may invoke any', async () => {
+  test('a function invokes only the function that it may, and callers outside of the stack invoke any', async () => {
     const define = (name: string) => ({
       name,
       alias: name.toLowerCase(),

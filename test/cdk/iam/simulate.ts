@@ -1,7 +1,7 @@
 /**
  * Asks AWS's own simulator whether the roles may make the recorded calls, with the AWS CLI and the caller's credentials
- * (iam:SimulateCustomPolicy). Nothing is deployed and nothing is changed. The calls that services make for the stack are
- * left out: the simulator takes no service as a caller.
+ * (iam:SimulateCustomPolicy). Deploys nothing and changes nothing. Leaves out the calls that services make for the
+ * stack: the simulator takes no service as a caller.
  * @see https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulateCustomPolicy.html
  */
 import { spawnSync } from 'node:child_process';

@@ -1,7 +1,7 @@
 /**
- * `npm run iam`: prints the calls that tests have recorded and the policies refuse, and the permissions that no recorded
- * call needs. `--record` runs the suites that use the whole program first and records their calls anew; `--simulate`
- * asks AWS's own simulator.
+ * `npm run iam`: prints the recorded calls that the policies refuse, and the permissions that no recorded call needs.
+ * `--record` first runs the suites that use the whole program and records their calls anew; `--simulate` asks AWS's own
+ * simulator.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
