@@ -105,7 +105,6 @@ export class Sync extends Construct {
         'dynamodb:Scan',
         'dynamodb:PutItem',
         'dynamodb:DeleteItem',
-        'dynamodb:ConditionCheckItem',
         'dynamodb:PartiQLInsert',
         'dynamodb:PartiQLDelete',
       ],

@@ -23,6 +23,8 @@ export interface EventSourceMappingOptions {
   /** The endpoint of DynamoDB, which also serves the streams. */
   readonly endpoint: string;
   readonly host: Pick<FunctionHost, 'invoke'>;
+  /** Why the function may not read the stream of a table; null: it may. */
+  readonly refusal: (functionName: string, tableName: string) => string | null;
   /** Where positions are kept; without it they are in memory. */
   readonly folder?: string;
   /** Called for the first of several failures in a row. */
@@ -43,7 +45,7 @@ const LONGEST_DELAY_MS = 30_000;
 /** Follows the streams until stopped. A batch in progress is then delivered again after the next start. */
 export function followStreams(
   definitions: readonly EventSourceDefinition[],
-  { endpoint, host, folder, onFault }: EventSourceMappingOptions,
+  { endpoint, host, refusal, folder, onFault }: EventSourceMappingOptions,
 ): Stoppable {
   const { document: positions, save } = openState<Record<string, Position>>(folder, 'streams.json', {});
   const configuration = { ...LOCAL_CLIENT, endpoint };
@@ -58,6 +60,8 @@ export function followStreams(
     let failures = 0;
     while (!signal.aborted) {
       try {
+        const refused = refusal(functionName, tableName);
+        if (refused !== null) throw new Error(refused);
         source ??= await open(tableName, position);
         const page = await streams.send(new GetRecordsCommand({ ShardIterator: source.iterator, Limit: batchSize }));
         const records = page.Records ?? [];

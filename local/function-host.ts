@@ -62,10 +62,24 @@ export type WorkerAnswer = InvocationResult & { readonly reusable: boolean };
 // Most instances of one function at a time; further calls wait for an idle one. Lambda would start a thousand.
 const MOST_INSTANCES = 8;
 
-/** Creates the host. `logFolder` gets one file per function, with all its output. */
+/** Options of the host. */
+export interface FunctionHostOptions {
+  /** Gets one file per function, with all its output. */
+  readonly logFolder: string;
+  /** What IAM says before an instance starts. Default: nothing is refused. */
+  readonly refusal?: (name: string) => StartRefusal;
+}
+
+/** Why a function may not run at all, and why it may not write its log; null: it may. */
+export interface StartRefusal {
+  readonly role: string | null;
+  readonly log: string | null;
+}
+
+/** Creates the host. */
 export function createFunctionHost(
   definitions: readonly FunctionDefinition[],
-  { logFolder }: { readonly logFolder: string },
+  { logFolder, refusal = () => ({ role: null, log: null }) }: FunctionHostOptions,
 ): FunctionHost {
   mkdirSync(logFolder, { recursive: true });
   const pools = new Map(definitions.map((definition) => [definition.name, createPool(definition, logFolder)]));
@@ -74,6 +88,9 @@ export function createFunctionHost(
       const pool = pools.get(name);
       if (pool === undefined)
         return { fault: { errorType: 'ResourceNotFound', errorMessage: `there is no function ${name}` } };
+      const { role, log } = refusal(name);
+      if (log !== null) console.error(`rollcall: ${name}: on AWS this function has no log: ${log}`);
+      if (role !== null) return { fault: { errorType: 'AccessDeniedException', errorMessage: role } };
       return pool.run(event, requestId);
     },
     async stop() {

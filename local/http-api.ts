@@ -17,15 +17,19 @@ const TEXT_TYPES = /^(text\/|application\/(json|javascript|xml)(;|$))/i;
 /** Answers one HTTP request. */
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
-interface Route {
-  readonly routeKey: string;
-  readonly functionName: string;
+interface Route extends RouteDefinition {
   readonly method: string;
   readonly pattern: RegExp;
 }
 
-/** Creates the handler of the API; `host` runs the functions of its routes. */
-export function createHttpApi(routes: readonly RouteDefinition[], host: Pick<FunctionHost, 'invoke'>): RequestHandler {
+/**
+ * Creates the handler of the API; `host` runs the functions of its routes, if the function's policy allows the route.
+ */
+export function createHttpApi(
+  routes: readonly RouteDefinition[],
+  host: Pick<FunctionHost, 'invoke'>,
+  mayInvoke: (route: RouteDefinition) => boolean,
+): RequestHandler {
   const parsed = routes.map(parseRoute).sort(bySpecificity);
   return async (request, response) => {
     const url = new URL(request.url ?? '/', 'http://localhost');
@@ -44,6 +48,7 @@ export function createHttpApi(routes: readonly RouteDefinition[], host: Pick<Fun
 
     const body = await readBody(request, LARGEST_BODY);
     if (body === null) return refuse(response, 413, 'Request Too Long');
+    if (!mayInvoke(found.route)) return refuse(response, 500, 'Internal Server Error');
     const event = createEvent(request, found.route.routeKey, path, url.search.slice(1), found.match.groups, body);
     const result = await host.invoke(found.route.functionName, JSON.stringify(event), event.requestContext.requestId);
     if ('fault' in result) return refuse(response, 500, 'Internal Server Error');
@@ -51,8 +56,20 @@ export function createHttpApi(routes: readonly RouteDefinition[], host: Pick<Fun
   };
 }
 
-/** The whole body; null if it is longer than `limit` bytes. */
+const bodies = new WeakMap<IncomingMessage, Promise<Buffer | null>>();
+
+/** The whole body; null if it is longer than `limit` bytes. May be called again, with a limit that is no higher. */
 export async function readBody(request: IncomingMessage, limit: number): Promise<Buffer | null> {
+  let reading = bodies.get(request);
+  if (reading === undefined) {
+    reading = readOnce(request, limit);
+    bodies.set(request, reading);
+  }
+  const body = await reading;
+  return body === null || body.length > limit ? null : body;
+}
+
+async function readOnce(request: IncomingMessage, limit: number): Promise<Buffer | null> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -63,8 +80,9 @@ export async function readBody(request: IncomingMessage, limit: number): Promise
   return length <= limit ? Buffer.concat(chunks) : null;
 }
 
-function parseRoute({ routeKey, functionName }: RouteDefinition): Route {
-  if (routeKey === '$default') return { routeKey, functionName, method: 'ANY', pattern: /^/ };
+function parseRoute(definition: RouteDefinition): Route {
+  const { routeKey } = definition;
+  if (routeKey === '$default') return { ...definition, method: 'ANY', pattern: /^/ };
   const [method, path] = routeKey.split(' ') as [string, string];
   const pattern = path
     .split(/(\{[^}]+\})/)
@@ -74,7 +92,7 @@ function parseRoute({ routeKey, functionName }: RouteDefinition): Route {
       return variable[2] === '+' ? `(?<${variable[1]}>.+)` : `(?<${variable[1]}>[^/]+)`;
     })
     .join('');
-  return { routeKey, functionName, method, pattern: new RegExp(`^${pattern}$`, 's') };
+  return { ...definition, method, pattern: new RegExp(`^${pattern}$`, 's') };
 }
 
 /** Sorts routes: the longest fixed prefix first, a named method before ANY, `$default` last. */

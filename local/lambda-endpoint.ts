@@ -59,7 +59,8 @@ export function createLambdaEndpoint(
   };
 }
 
-function findFunction(functions: readonly InvokableFunction[], asked: string): InvokableFunction | undefined {
+/** The function with this alias, name or ARN, URI-encoded. */
+export function findFunction<F extends InvokableFunction>(functions: readonly F[], asked: string): F | undefined {
   let text: string;
   try {
     text = decodeURIComponent(asked);

@@ -19,6 +19,8 @@ interface Options {
   /** undefined: generated. */
   readonly administratorPassword: string | undefined;
   readonly quiet: boolean;
+  /** For the tests: gets the shapes of the calls that are made (docs/permissions.md). */
+  readonly callShapesFolder: string | undefined;
 }
 
 /** Reads the options; flags override environment variables. @throws Error with one line, if an option is invalid */
@@ -48,6 +50,7 @@ function readOptions(args: readonly string[], environment: NodeJS.ProcessEnv): O
     demonstration: !(values['no-demo'] ?? isSet('ROLLCALL_NO_DEMO')),
     administratorPassword,
     quiet: values.quiet ?? isSet('ROLLCALL_QUIET'),
+    callShapesFolder: environment.ROLLCALL_CALL_SHAPES,
   };
 }
 

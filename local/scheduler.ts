@@ -19,7 +19,12 @@ export interface Schedule {
   readonly State?: 'ENABLED' | 'DISABLED';
   /** Epoch seconds: the first time of a rate. Default: one period after the schedule was set. */
   readonly StartDate?: number;
-  readonly Target: { readonly Arn: string; readonly Input?: string };
+  readonly Target: {
+    readonly Arn: string;
+    readonly RoleArn: string;
+    readonly Input?: string;
+    readonly DeadLetterConfig?: { readonly Arn?: string };
+  };
   /** Epoch seconds. */
   readonly CreationDate: number;
   readonly LastModificationDate: number;
@@ -34,9 +39,17 @@ export interface Scheduler {
   stop(): Promise<void>;
 }
 
+/** What a due schedule starts, as which role, and where a failed start goes. */
+export interface DueTarget {
+  readonly arn: string;
+  readonly roleArn: string;
+  readonly input: string;
+  readonly deadLetterArn: string | undefined;
+}
+
 /** Options of the stand-in. `fire` is called when a schedule is due. */
 export interface SchedulerOptions {
-  readonly fire: (target: { readonly arn: string; readonly input: string }) => void;
+  readonly fire: (target: DueTarget) => void;
   /** Where schedules are kept; without it they are in memory. */
   readonly folder?: string;
 }
@@ -86,7 +99,8 @@ export function createScheduler({ fire, folder }: SchedulerOptions): Scheduler {
         timers.set(key, setTimeout(wait, Math.min(restMs, LONGEST_WAIT_MS)));
         return;
       }
-      fire({ arn: schedule.Target.Arn, input: schedule.Target.Input ?? '{}' });
+      const { Arn, RoleArn, Input = '{}', DeadLetterConfig } = schedule.Target;
+      fire({ arn: Arn, roleArn: RoleArn, input: Input, deadLetterArn: DeadLetterConfig?.Arn });
       // After the machine has slept, missed times count once.
       arm(schedule, restMs < -LONGEST_WAIT_MS ? new Date() : due);
     };

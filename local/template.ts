@@ -31,6 +31,11 @@ export interface LocalFunction {
   readonly arn: string;
   /** Its short name: `auth`, `sync`, `api`. */
   readonly alias: string;
+  /** The name of the role that it runs as. */
+  readonly role: string;
+  readonly logGroup: string;
+  /** The ARN of the queue for events that it could not process; undefined: they are dropped. */
+  readonly failureQueue: string | undefined;
   readonly modulePath: string;
   readonly exportName: string;
   readonly environment: Readonly<Record<string, string>>;
@@ -42,6 +47,8 @@ export interface LocalFunction {
 export interface RouteDefinition {
   readonly routeKey: string;
   readonly functionName: string;
+  /** The ARN by which API Gateway tells the function where an invocation comes from. */
+  readonly sourceArn: string;
 }
 
 /** A function's subscription to a table's stream. */
@@ -64,6 +71,17 @@ export interface LocalStack {
   readonly eventSources: readonly EventSourceDefinition[];
   /** Names of the event buses. */
   readonly eventBuses: readonly string[];
+  /** Everything in the template, also what this machine does not provide. */
+  readonly resources: readonly ResolvedResource[];
+}
+
+/** A resource of the template, its references resolved to local names and ARNs. */
+export interface ResolvedResource {
+  readonly type: string;
+  readonly name: string;
+  /** The name again, where this machine needs no ARN. */
+  readonly arn: string;
+  readonly properties: Properties;
 }
 
 /** The region in local ARNs. */
@@ -74,6 +92,9 @@ export const LOCAL_ACCOUNT = '000000000000';
 export const LOCAL_CREDENTIALS = { accessKeyId: 'local', secretAccessKey: 'local' };
 /** Configuration of the SDK's clients: the stand-ins check neither value. */
 export const LOCAL_CLIENT = { region: LOCAL_REGION, credentials: LOCAL_CREDENTIALS };
+
+/** The last part of a stream's ARN in policies; on AWS, the time of its creation. */
+export const STREAM_LABEL = 'local';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PSEUDO_PARAMETERS: Readonly<Record<string, string>> = {
@@ -89,16 +110,20 @@ const ARNS: Readonly<Record<string, string>> = {
   'AWS::Events::EventBus': 'events:{}:event-bus/',
   'AWS::IAM::Role': 'iam:{}:role/',
   'AWS::Lambda::Function': 'lambda:{}:function:',
+  'AWS::Logs::LogGroup': 'logs:{}:log-group:',
   'AWS::SQS::Queue': 'sqs:{}:',
+  'AWS::Scheduler::Schedule': 'scheduler:{}:schedule/',
 };
 
-interface Resource {
+/** A resource as the template has it. */
+export interface Resource {
   readonly Type: string;
   // The shape depends on the type; the code that reads a property states its type.
   readonly Properties?: Properties;
 }
 
-type Properties = Readonly<Record<string, unknown>>;
+/** The properties of a resource. */
+export type Properties = Readonly<Record<string, unknown>>;
 
 /**
  * Runs cdk/app.ts, in a separate process so that its memory is released, and reads the result.
@@ -136,21 +161,26 @@ function readStack(
   assets: Readonly<Record<string, { readonly source: { readonly path: string } }>>,
   folder: string,
 ): LocalStack {
-  const resolve = createResolver(resources);
-  const each = <T>(type: string, read: (id: string, properties: Properties) => T): T[] =>
-    Object.entries(resources)
-      .filter(([, resource]) => resource.Type === type)
-      .map(([id, resource]) => read(id, resolve(resource.Properties ?? {}) as Properties));
+  const resolved = resolveResources(resources);
+  const each = <T>(type: string, read: (resource: ResolvedResource) => T): T[] =>
+    resolved.filter((resource) => resource.type === type).map(read);
 
-  const functions = each('AWS::Lambda::Function', (id, properties): LocalFunction => {
+  const failureQueues = new Map(
+    each('AWS::Lambda::EventInvokeConfig', ({ properties: { FunctionName, DestinationConfig } }) => [
+      FunctionName as string,
+      (DestinationConfig as { OnFailure?: { Destination: string } } | undefined)?.OnFailure?.Destination,
+    ]),
+  );
+  const functions = each('AWS::Lambda::Function', ({ name, arn, properties }): LocalFunction => {
     const hash = (properties.Code as { S3Key: string }).S3Key.replace(/\.zip$/, '');
     const [file, exportName] = (properties.Handler as string).split('.') as [string, string];
     return {
-      name: localName(id),
-      arn: resolve({ 'Fn::GetAtt': [id, 'Arn'] }) as string,
-      alias: localName(id)
-        .replace(/Function$/, '')
-        .toLowerCase(),
+      name,
+      arn,
+      alias: name.replace(/Function$/, '').toLowerCase(),
+      role: (properties.Role as string).split('/').at(-1)!,
+      logGroup: (properties.LoggingConfig as { LogGroup: string }).LogGroup,
+      failureQueue: failureQueues.get(name),
       modulePath: path.join(folder, assets[hash]!.source.path, `${file}.mjs`),
       exportName,
       environment: (properties.Environment as { Variables: Record<string, string> }).Variables,
@@ -159,16 +189,16 @@ function readStack(
     };
   });
   const integrations = new Map(
-    each('AWS::ApiGatewayV2::Integration', (id, { IntegrationUri }) => [
-      `integrations/${localName(id)}`,
+    each('AWS::ApiGatewayV2::Integration', ({ name, properties: { IntegrationUri } }) => [
+      `integrations/${name}`,
       functions.find(({ arn }) => arn === IntegrationUri)!.name,
     ]),
   );
   return {
     functions,
-    tables: each('AWS::DynamoDB::Table', (id, properties) => ({
+    tables: each('AWS::DynamoDB::Table', ({ name, properties }) => ({
       create: {
-        TableName: localName(id),
+        TableName: name,
         AttributeDefinitions: properties.AttributeDefinitions,
         KeySchema: properties.KeySchema,
         BillingMode: properties.BillingMode,
@@ -179,15 +209,15 @@ function readStack(
       } as CreateTableCommandInput,
       timeToLive: (properties.TimeToLiveSpecification as { AttributeName: string } | undefined)?.AttributeName,
     })),
-    secrets: each('AWS::SecretsManager::Secret', (id, { SecretString, GenerateSecretString }) => {
-      if (typeof SecretString === 'string') return { name: localName(id), initial: { value: SecretString } };
+    secrets: each('AWS::SecretsManager::Secret', ({ name, properties: { SecretString, GenerateSecretString } }) => {
+      if (typeof SecretString === 'string') return { name, initial: { value: SecretString } };
       const generate = GenerateSecretString as {
         SecretStringTemplate: string;
         GenerateStringKey: string;
         PasswordLength: number;
       };
       return {
-        name: localName(id),
+        name,
         initial: {
           template: JSON.parse(generate.SecretStringTemplate) as Record<string, string>,
           key: generate.GenerateStringKey,
@@ -195,26 +225,44 @@ function readStack(
         },
       };
     }),
-    routes: each('AWS::ApiGatewayV2::Route', (_id, { RouteKey, Target }) => ({
-      routeKey: RouteKey as string,
-      functionName: integrations.get(Target as string)!,
-    })),
+    routes: each('AWS::ApiGatewayV2::Route', ({ properties: { ApiId, RouteKey, Target } }) => {
+      const routeKey = RouteKey as string;
+      // The form is <API>/<stage>/<method>/<path>.
+      const source = `${ApiId as string}/$default/${routeKey.replace(' ', '')}`;
+      return {
+        routeKey,
+        functionName: integrations.get(Target as string)!,
+        sourceArn: `arn:aws:execute-api:${LOCAL_REGION}:${LOCAL_ACCOUNT}:${source}`,
+      };
+    }),
     schedules: each(
       'AWS::Scheduler::Schedule',
-      (id, properties) => ({ ...properties, Name: localName(id) }) as unknown as CreateScheduleCommandInput,
+      ({ name, properties }) => ({ ...properties, Name: name }) as unknown as CreateScheduleCommandInput,
     ),
-    // References to the ARNs of a table and of its stream resolve alike; the name is at the end of both.
-    eventSources: each('AWS::Lambda::EventSourceMapping', (id, properties) => ({
-      id: localName(id),
-      tableName: (properties.EventSourceArn as string).split('/').at(-1)!,
+    eventSources: each('AWS::Lambda::EventSourceMapping', ({ name, properties }) => ({
+      id: name,
+      // The ARN of a stream: table/<name>/stream/<label>.
+      tableName: (properties.EventSourceArn as string).split('/')[1]!,
       functionName: properties.FunctionName as string,
       batchSize: properties.BatchSize as number,
       patterns: (properties.FilterCriteria as { Filters: { Pattern: string }[] }).Filters.map(
         ({ Pattern }) => JSON.parse(Pattern) as object,
       ),
     })),
-    eventBuses: each('AWS::Events::EventBus', localName),
+    eventBuses: each('AWS::Events::EventBus', ({ name }) => name),
+    resources: resolved,
   };
+}
+
+/** The resources of a template with all references between them resolved. */
+export function resolveResources(resources: Readonly<Record<string, Resource>>): readonly ResolvedResource[] {
+  const resolve = createResolver(resources);
+  return Object.entries(resources).map(([id, { Type, Properties = {} }]) => ({
+    type: Type,
+    name: localName(id),
+    arn: resolve({ 'Fn::GetAtt': [id, 'Arn'] }) as string,
+    properties: resolve(Properties) as Properties,
+  }));
 }
 
 /** The logical id without the hash that makes it unique: stable across releases, like the id itself. */
@@ -228,15 +276,20 @@ function nameOf(id: string): string {
 
 /** Resolves the intrinsic functions that the template uses; leaves references to other kinds of resources alone. */
 function createResolver(resources: Readonly<Record<string, Resource>>): (value: unknown) => unknown {
-  const attributeOf = (id: string): string => {
-    const arn = ARNS[resources[id]?.Type ?? ''];
-    return arn === undefined
-      ? localName(id)
-      : `arn:aws:${arn.replace('{}', `${LOCAL_REGION}:${LOCAL_ACCOUNT}`)}${localName(id)}`;
+  const attributeOf = (id: string, attribute: string): string => {
+    const { Type = '', Properties = {} } = resources[id] ?? {};
+    const arn = ARNS[Type];
+    if (arn === undefined) return localName(id);
+    const prefix = `arn:aws:${arn.replace('{}', `${LOCAL_REGION}:${LOCAL_ACCOUNT}`)}`;
+    // A schedule's name begins with its group's; the ARN of a log group stands for its streams.
+    if (Type === 'AWS::Scheduler::Schedule')
+      return `${prefix}${String(resolve(Properties.GroupName))}/${localName(id)}`;
+    if (Type === 'AWS::Logs::LogGroup') return `${prefix}${localName(id)}:*`;
+    return attribute === 'StreamArn' ? `${prefix}${localName(id)}/stream/${STREAM_LABEL}` : prefix + localName(id);
   };
   const intrinsics: Readonly<Record<string, (argument: never) => unknown>> = {
     Ref: nameOf,
-    'Fn::GetAtt': ([id]: [string, string]) => attributeOf(id),
+    'Fn::GetAtt': ([id, attribute]: [string, string]) => attributeOf(id, attribute),
     'Fn::Join': ([separator, parts]: [string, unknown[]]) => parts.map(resolve).join(separator),
     'Fn::Sub': (text: string) => text.replaceAll(/\$\{([^}]+)\}/g, (_match, id: string) => nameOf(id)),
   };

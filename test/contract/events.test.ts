@@ -122,6 +122,7 @@ describe.each(KINDS)('events from the streams of %s', (kind) => {
               }
             },
           },
+          refusal: () => null,
           onFault: () => {},
         },
       );

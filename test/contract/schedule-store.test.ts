@@ -204,7 +204,7 @@ test('the stand-in for Scheduler fires what it has kept, on time and once each t
   await vi.advanceTimersByTimeAsync(5 * 60_000 - 1);
   expect(fired).toEqual([]);
   await vi.advanceTimersByTimeAsync(1);
-  expect(fired).toEqual([{ arn: TARGET.Arn, input: TARGET.Input }]);
+  expect(fired).toEqual([{ arn: TARGET.Arn, roleArn: TARGET.RoleArn, input: TARGET.Input }]);
   await vi.advanceTimersByTimeAsync(20 * 60_000);
   expect(fired).toHaveLength(3);
   await scheduler.stop();

@@ -61,7 +61,8 @@ beforeAll(async () => {
   const hasty = { ...definition, name: 'HastyName', arn: `${definition.arn}2`, alias: 'hasty', timeoutMs: 3_000 };
   host = createFunctionHost([definition, hasty], { logFolder: path.join(folder, 'logs') });
   const lambda = createLambdaEndpoint([definition, hasty], host, (_name, result) => eventResults.push(result));
-  const api = createHttpApi([{ routeKey: 'ANY /api/{proxy+}', functionName: 'RealName' }], host);
+  const route = { routeKey: 'ANY /api/{proxy+}', functionName: 'RealName', sourceArn: 'arn:aws:execute-api:x' };
+  const api = createHttpApi([route], host, () => true);
   server = createServer((request, response) => {
     const answer = INVOKE_PATH.test(request.url ?? '') ? lambda : api;
     void answer(request, response);
