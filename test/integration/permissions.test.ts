@@ -79,12 +79,19 @@ async function move(uid: string): Promise<void> {
   await slapd.move(dnOf({ uid, unit: '' }), dnOf({ uid, unit: 'ou=moved' }));
 }
 
-test('a login after failed ones forgets them, and one of somebody who has moved stores the new place', async () => {
+test('a login after a failed one, and one of somebody who has moved stores the new place', async () => {
   await move('user0');
 
   const outcomes = [await logIn('user0', 'wrong'), await logIn('user0'), await logIn('user0')];
 
   expect(outcomes).toMatchObject([{ outcome: 'rejected' }, { outcome: 'accepted' }, { outcome: 'accepted' }]);
+});
+
+test('a user made by hand is linked by the first login', async () => {
+  await call('DELETE', '/api/users/user9');
+  await call('POST', '/api/users', { userName: 'user9', authentication: 'directory', privileges: ['login'] });
+
+  expect(await logIn('user9')).toMatchObject({ outcome: 'accepted', user: { directory: { dn: dnOf(staff[9]!) } } });
 });
 
 test('an administrator of the directory who has moved signs in', async () => {
