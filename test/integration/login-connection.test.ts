@@ -104,6 +104,37 @@ describe('a kept connection of the reader', () => {
     expect(server.connections).toBe(2);
   });
 
+  test('looks for somebody unknown in one search, and again so after the entry that it knew is gone', async () => {
+    const idOf = (number: number): string => `00000000-0000-0000-0000-00000000000${number}`;
+    let people = [1, 2];
+    const server = await scripted({
+      search: ({ filter }, reply) => {
+        const byId = filter.includes('00000000-');
+        for (const number of people) {
+          if (!byId || filter.includes(idOf(number))) {
+            reply.entry(`uid=u${number},${BASE}`, { entryUUID: [idOf(number)] });
+          }
+        }
+        reply.done();
+      },
+    });
+    const directory = open([nameOf(server)]);
+    const searchesFor = async (attribute: string | null): Promise<number> => {
+      const { length } = server.requests;
+      expect(await directory.findDn(idOf(9), attribute)).toBeNull();
+      return server.requests.slice(length).filter((name) => name === 'search').length;
+    };
+    await searchesFor(null);
+    expect(await searchesFor(null)).toBe(1);
+    expect(await searchesFor('entryuuid')).toBe(1);
+
+    people = [2];
+    expect(await searchesFor(null)).toBeGreaterThan(1);
+    expect(await searchesFor(null)).toBe(1);
+    people = [];
+    await expect(directory.findDn(idOf(9), null)).rejects.toMatchObject({ code: 'readRefused' });
+  });
+
   test('is asked once more and no third time when the reader has lost its rights for good', async () => {
     let blind = false;
     const server = await scripted({ search: (asked, reply) => (blind ? reply.done() : showAnna(asked, reply)) });
