@@ -489,6 +489,33 @@ describe('a name with two addresses', () => {
     expect(both.map(bindsOf)).toEqual([1, 0]);
   });
 
+  test('is used at one of them by bind and reader, in whatever order the name service tells them', async () => {
+    // Anna has been renamed. The first server knows; the second has not heard of it yet.
+    const renamed = `uid=anna.w,${BASE}`;
+    const { both } = await pair({
+      bind: ({ name }, reply) => reply.done({ code: name === ANNA ? 49 : 0 }),
+      search: (_asked, reply) => {
+        reply.entry(renamed, { uid: ['anna.w'], entryUUID: [ID] });
+        reply.done();
+      },
+    });
+    const addresses = ['127.0.0.1', '127.0.0.2'].map((address) => ({ address, family: 4 }));
+    let asked = 0;
+    const directory = open([`${NAME}:${both[0]!.port}`], async () => {
+      asked += 1;
+      return asked % 2 === 1 ? addresses : addresses.toReversed();
+    });
+
+    const [bound, found] = await Promise.all([
+      directory.verifyPassword(ANNA, 'right'),
+      directory.findDn(ID, 'entryuuid'),
+    ]);
+
+    // Else the refusal of a DN that nobody has any more would be taken for the person's.
+    expect([bound.kind, found]).toEqual(['rejected', renamed]);
+    expect(both.map(({ connections }) => connections)).toEqual([2, 0]);
+  });
+
   test('comes before another server, and that one before an address that failed', async () => {
     const { directory: _unused, both } = await pair(
       { raw: (_data, reply) => reply.hangUp() },
