@@ -201,6 +201,36 @@ describe('a kept connection', () => {
     await checked;
   });
 
+  test('that is being probed for one login is not used by another one', async () => {
+    const bindsDuringProbe: boolean[] = [];
+    let isProbing = false;
+    const server = await scripted({
+      bind: (_asked, reply) => {
+        bindsDuringProbe.push(isProbing);
+        reply.done();
+      },
+      root: (_asked, reply) => {
+        isProbing = bindsDuringProbe.length > 0;
+        setTimeout(() => {
+          isProbing = false;
+          reply.done();
+        }, 50);
+      },
+    });
+    const directory = open([nameOf(server)]);
+    expect(await directory.verifyPassword(ANNA, 'x')).toEqual(ACCEPTED);
+
+    const first = directory.verifyPassword(ANNA, 'x');
+    // The instance was frozen just now.
+    directory.pass(6_000);
+    const second = directory.checkIdle();
+
+    expect(await first).toEqual(ACCEPTED);
+    await second;
+    expect(bindsDuringProbe).toEqual([false, false]);
+    expect(server.connections).toBe(1);
+  });
+
   test('is probed by the login itself if nobody has done it before', async () => {
     const server = await scripted({});
     const proxy = await proxyOf(server);
