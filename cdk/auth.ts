@@ -39,8 +39,8 @@ export class Auth extends Construct {
 
     // A login reads one user, stores a DN or a first link, and counts attempts. UpdateItem makes an item where there is
     // none, but without `id` it is nobody: a login can neither create nor delete a user, nor change whose record it is.
-    // In the operations table it reaches no session, lease or run; it can claim a directory id, but not read or release
-    // one.
+    // In the operations table it reaches no session, lease or run. It can claim a directory id, but not read or release
+    // one; that it takes none from its owner is up to the condition in its code, which IAM can't demand.
     this.handler.allow(['dynamodb:BatchGetItem'], [data.users.tableArn]);
     this.handler.allow(['dynamodb:UpdateItem'], [data.users.tableArn], onlyAttributes(...USERS_TABLE.loginWrites));
     this.handler.allow(

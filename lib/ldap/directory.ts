@@ -11,7 +11,7 @@ import { bindAdministrator, bindUser } from './bind.ts';
 import { type Connection, openConnection, type Resolve, resolveServer } from './connection.ts';
 import { isServerFault } from './fault.ts';
 import { openOtherViews, type OpenView } from './other-views.ts';
-import { findDnById, readIdOf, searchUserName } from './person-search.ts';
+import { findDnById, readIdOf, searchUserName, takeSight } from './person-search.ts';
 import { openScope, openView } from './reader.ts';
 import { announcesPolicy, mayHold, readRootDse, type RootDse } from './root-dse.ts';
 import { onFirstServer, orDestroy, type Patience, rankServers, REST_MS, serverAddress } from './server-ranking.ts';
@@ -109,10 +109,11 @@ export function openDirectory(
   const refusals = rememberRefusals(now);
   const lookups = keepWarm(login, {
     beforeOpen: refusals.repeat,
-    introduce: async (connection, patience) => ({
-      connection,
-      rootDse: await introduce(connection, patience).catch(refusals.note),
-    }),
+    introduce: async (connection, patience) => {
+      const rootDse = await introduce(connection, patience).catch(refusals.note);
+      const sight = await takeSight({ settings, connection, rootDse, withinMs: patience.operationMs, now });
+      return { connection, rootDse, sight };
+    },
     // The server may have forgotten the bind. Active Directory then answers 000004DC, and others find nobody.
     afterFault: (fault) => (fault.code === 'operationTimeout' ? 'elsewhere' : 'again'),
   });

@@ -16,7 +16,7 @@ import type { ReaderParts } from './reader.ts';
 import { readOn } from './reading/range.ts';
 import { chooseContext } from './root-dse.ts';
 import { readSchema } from './schema.ts';
-import { chooseScope, EVERYBODY, findIdSource, probe, type SearchArea } from './scope.ts';
+import { chooseScope, EVERYBODY, findIdSource, type IdSource, probe, type SearchArea } from './scope.ts';
 import { toSearchFilter } from './search-filter.ts';
 import { readEntryId, uniqueIdValues } from './unique-id.ts';
 
@@ -32,26 +32,54 @@ const UNREADABLE: ReadonlySet<number> = new Set([
   RESULT.unwillingToPerform,
 ]);
 
+/** What a connection has shown so far: where ids are, and an entry that has one. */
+export interface Sight {
+  /** null until it is known. */
+  source: IdSource | null;
+}
+
+/**
+ * Finds out where ids are, before anybody is looked up: then a look-up is one search, whether there is such a person or
+ * not. A fault that leaves the connection usable is left to the look-up.
+ * @throws ServiceError with a DirectoryFaultCode
+ */
+export async function takeSight({ settings, connection, rootDse, withinMs }: ReaderParts): Promise<Sight> {
+  try {
+    const scope = chooseScope(settings, rootDse, connection.server);
+    return { source: await findIdSource(connection, scope, settings.mapping.uniqueId, rootDse, withinMs) };
+  } catch (error) {
+    if (!(error instanceof ServiceError) || !connection.usable) throw error;
+    return { source: null };
+  }
+}
+
 /**
  * The DN of the only entry with this id in the naming context; of several, the one with the stored DN. null if there is
- * none, proven by an entry in scope that the same connection finds by its id.
+ * none, proven by an entry in scope that the same connection finds by its id. Both are sought together, so that time
+ * does not tell whether there is such a person.
+ * @param sight of this connection; renewed if the entry that it knows is gone
  * @param idAttribute null: the attribute that runs read ids from
  * @throws ServiceError with a DirectoryFaultCode; readRefused if the connection finds nobody by this attribute
  */
 export async function findDnById(
-  { settings, connection, rootDse, withinMs }: ReaderParts,
+  { settings, connection, rootDse, withinMs, sight }: ReaderParts & { readonly sight: Sight },
   id: string,
   idAttribute: string | null,
   storedDn: string | undefined,
 ): Promise<string | null> {
   const scope = chooseScope(settings, rootDse, connection.server);
-  const usual =
-    idAttribute === null ? await findIdSource(connection, scope, settings.mapping.uniqueId, rootDse, withinMs) : null;
-  const attribute = idAttribute ?? usual!.attribute;
+  if (idAttribute === null) {
+    sight.source ??= await findIdSource(connection, scope, settings.mapping.uniqueId, rootDse, withinMs);
+  }
+  const attribute = idAttribute ?? sight.source!.attribute;
+  const isUsual = sight.source?.attribute.toLowerCase() === attribute.toLowerCase();
+  const witness = isUsual ? sight.source!.knownId : null;
   // No entry can have such an id.
   if (uniqueIdValues(attribute, id).length === 0) return null;
   const context: SearchArea = { baseDn: chooseContext(scope.baseDn, rootDse), depth: 'sub', filter: null };
-  const { found, strangers } = matchIds([id], await searchIds(connection, [id], context, attribute, withinMs()));
+  const asked = [...new Set(witness === null ? [id] : [id, witness])];
+  const holders = await searchIds(connection, asked, context, attribute, withinMs());
+  const { found, strangers } = matchIds([id], holders, new Set(asked));
   // The server compares ids differently, or hides them. Then an id that was not found proves nothing.
   if (strangers.size > 0) {
     throw directoryError(
@@ -64,8 +92,10 @@ export async function findDnById(
   // An id that was given to a second entry by mistake says nothing about the first one, which is where it was.
   if (dns.length > 1) return dns.find((dn) => dn.toLowerCase() === storedDn?.toLowerCase()) ?? null;
 
-  const { knownId } = usual ?? (await findIdSource(connection, scope, attribute, rootDse, withinMs));
-  await proveSight(connection, context, attribute, knownId, withinMs());
+  if (witness !== null && holders.some((one) => one.id === witness)) return null;
+  const renewed = await findIdSource(connection, scope, attribute, rootDse, withinMs);
+  await proveSight(connection, context, attribute, renewed.knownId, withinMs());
+  if (isUsual) sight.source = renewed;
   return null;
 }
 

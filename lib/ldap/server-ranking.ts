@@ -24,7 +24,11 @@ export interface Patience {
 export interface Ranking {
   /** All servers, as written in the settings; those that rest come last. */
   best(): readonly string[];
-  /** Parts the addresses of a server into those that failed within the last minute and the others. */
+  /**
+   * Parts the addresses of a server into those that failed within the last minute and the others. They keep the order
+   * in which they were first given: a name service may tell them in another one each time, and a bind and the reader's
+   * look-up of one login belong on one server, because another one may not have heard yet who has been renamed.
+   */
   part(
     server: string,
     addresses: readonly LookupAddress[],
@@ -48,11 +52,15 @@ export function rankServers(servers: readonly string[], now: () => Date): Rankin
     },
     part(server, addresses) {
       const isResting = ({ address }: LookupAddress): boolean => rests(place(server, address));
+      const former = addressesOf.get(server) ?? [];
+      const placeOf = ({ address }: LookupAddress): number =>
+        former.includes(address) ? former.indexOf(address) : former.length;
+      const ordered = addresses.toSorted((a, b) => placeOf(a) - placeOf(b));
       addressesOf.set(
         server,
-        addresses.map(({ address }) => address),
+        ordered.map(({ address }) => address),
       );
-      return [addresses.filter((one) => !isResting(one)), addresses.filter(isResting)];
+      return [ordered.filter((one) => !isResting(one)), ordered.filter(isResting)];
     },
     rests: ({ server, address }) => rests(place(server, address)),
     failed(server, address) {
@@ -122,15 +130,14 @@ export async function onFirstServer<T>(
   for (let batch = queue.shift(); batch !== undefined; batch = queue.shift()) {
     const { server, addresses } = batch;
     const { name } = server;
+    const isUntried = ({ address }: LookupAddress): boolean => !isTried(name, address);
     let untried = addresses ?? [];
     if (addresses === null) {
       const found = (await attempt(() => resolve(server, patienceFor(queue.length + 1).connectMs()), name)) ?? [];
-      const [rested, resting] = ranking.part(
-        name,
-        found.filter(({ address }) => !isTried(name, address)),
-      );
-      untried = rested;
-      if (resting.length > 0) queue.push({ server, addresses: resting });
+      const [rested, resting] = ranking.part(name, found);
+      untried = rested.filter(isUntried);
+      const later = resting.filter(isUntried);
+      if (later.length > 0) queue.push({ server, addresses: later });
     }
     while (untried.length > 0) {
       const patience = patienceFor(queue.length + untried.length);

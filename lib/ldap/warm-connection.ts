@@ -149,6 +149,8 @@ export function keepWarm<T extends { readonly connection: Connection }>(
       // A server may have hung up while nothing was read, as in a frozen instance. Two turns read what has arrived.
       await turn();
       await turn();
+      // Another login may have begun a probe in these turns, and a probe that fails ends its connection.
+      if (checking !== null) await checking;
       const endsAt = performance.now() + budgetMs;
       const lastMs = (): number => endsAt - performance.now();
       // Each place that is still to be tried gets an equal share of the time left.

@@ -104,6 +104,37 @@ describe('a kept connection of the reader', () => {
     expect(server.connections).toBe(2);
   });
 
+  test('looks for somebody unknown in one search, and again so after the entry that it knew is gone', async () => {
+    const idOf = (number: number): string => `00000000-0000-0000-0000-00000000000${number}`;
+    let people = [1, 2];
+    const server = await scripted({
+      search: ({ filter }, reply) => {
+        const byId = filter.includes('00000000-');
+        for (const number of people) {
+          if (!byId || filter.includes(idOf(number))) {
+            reply.entry(`uid=u${number},${BASE}`, { entryUUID: [idOf(number)] });
+          }
+        }
+        reply.done();
+      },
+    });
+    const directory = open([nameOf(server)]);
+    const searchesFor = async (attribute: string | null): Promise<number> => {
+      const { length } = server.requests;
+      expect(await directory.findDn(idOf(9), attribute)).toBeNull();
+      return server.requests.slice(length).filter((name) => name === 'search').length;
+    };
+    await searchesFor(null);
+    expect(await searchesFor(null)).toBe(1);
+    expect(await searchesFor('entryuuid')).toBe(1);
+
+    people = [2];
+    expect(await searchesFor(null)).toBeGreaterThan(1);
+    expect(await searchesFor(null)).toBe(1);
+    people = [];
+    await expect(directory.findDn(idOf(9), null)).rejects.toMatchObject({ code: 'readRefused' });
+  });
+
   test('is asked once more and no third time when the reader has lost its rights for good', async () => {
     let blind = false;
     const server = await scripted({ search: (asked, reply) => (blind ? reply.done() : showAnna(asked, reply)) });
@@ -168,6 +199,36 @@ describe('a kept connection', () => {
     expect(await directory.verifyPassword(ANNA, 'x')).toEqual(ACCEPTED);
     expect([proxy.connections, bindsOf(server)]).toEqual([2, 2]);
     await checked;
+  });
+
+  test('that is being probed for one login is not used by another one', async () => {
+    const bindsDuringProbe: boolean[] = [];
+    let isProbing = false;
+    const server = await scripted({
+      bind: (_asked, reply) => {
+        bindsDuringProbe.push(isProbing);
+        reply.done();
+      },
+      root: (_asked, reply) => {
+        isProbing = bindsDuringProbe.length > 0;
+        setTimeout(() => {
+          isProbing = false;
+          reply.done();
+        }, 50);
+      },
+    });
+    const directory = open([nameOf(server)]);
+    expect(await directory.verifyPassword(ANNA, 'x')).toEqual(ACCEPTED);
+
+    const first = directory.verifyPassword(ANNA, 'x');
+    // The instance was frozen just now.
+    directory.pass(6_000);
+    const second = directory.checkIdle();
+
+    expect(await first).toEqual(ACCEPTED);
+    await second;
+    expect(bindsDuringProbe).toEqual([false, false]);
+    expect(server.connections).toBe(1);
   });
 
   test('is probed by the login itself if nobody has done it before', async () => {
@@ -456,6 +517,33 @@ describe('a name with two addresses', () => {
 
     await expect(directory.openReader()).rejects.toMatchObject({ code: 'bindRefused' });
     expect(both.map(bindsOf)).toEqual([1, 0]);
+  });
+
+  test('is used at one of them by bind and reader, in whatever order the name service tells them', async () => {
+    // Anna has been renamed. The first server knows; the second has not heard of it yet.
+    const renamed = `uid=anna.w,${BASE}`;
+    const { both } = await pair({
+      bind: ({ name }, reply) => reply.done({ code: name === ANNA ? 49 : 0 }),
+      search: (_asked, reply) => {
+        reply.entry(renamed, { uid: ['anna.w'], entryUUID: [ID] });
+        reply.done();
+      },
+    });
+    const addresses = ['127.0.0.1', '127.0.0.2'].map((address) => ({ address, family: 4 }));
+    let asked = 0;
+    const directory = open([`${NAME}:${both[0]!.port}`], async () => {
+      asked += 1;
+      return asked % 2 === 1 ? addresses : addresses.toReversed();
+    });
+
+    const [bound, found] = await Promise.all([
+      directory.verifyPassword(ANNA, 'right'),
+      directory.findDn(ID, 'entryuuid'),
+    ]);
+
+    // Else the refusal of a DN that nobody has any more would be taken for the person's.
+    expect([bound.kind, found]).toEqual(['rejected', renamed]);
+    expect(both.map(({ connections }) => connections)).toEqual([2, 0]);
   });
 
   test('comes before another server, and that one before an address that failed', async () => {

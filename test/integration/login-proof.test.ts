@@ -14,6 +14,7 @@ import { type Slapd, startSlapd } from '../../local/slapd.ts';
 import { type FixtureEntry, toLdif } from '../support/directory-server.ts';
 import { startHouse } from '../support/house.ts';
 import type { House } from '../support/house.ts';
+import { startLdapMeter } from '../support/ldap-meter.ts';
 import { aUser } from '../support/people.ts';
 
 const BASE = 'dc=example,dc=com';
@@ -94,7 +95,7 @@ beforeEach(async () => {
 });
 
 /** The login on this server, whose settings are the current ones from now on. */
-async function use(slapd: Slapd): Promise<Login> {
+async function use(slapd: Pick<Slapd, 'ldapPort'>): Promise<Login> {
   await house.configure({
     connection: { servers: [`127.0.0.1:${slapd.ldapPort}`], administrativeDn: READER },
     scope: { filter: '(objectClass=inetOrgPerson)' },
@@ -170,4 +171,19 @@ test('a password that is no text never stands for the one that its bytes would s
   const login = await use(slapd);
   expect(await login.logIn('anna', 'of anna \uD83D')).toEqual(INVALID);
   expect(await login.logIn('anna', 'of anna \uFFFD')).toMatchObject({ outcome: 'accepted' });
+});
+
+test('a refusal takes as many requests, and so as long on a slow network, whether the name exists or not', async () => {
+  const meter = await startLdapMeter(full.ldapPort);
+  onTestFinished(() => meter.stop());
+  const login = await use({ ldapPort: meter.port });
+  await login.logIn('bert', 'of bert');
+  const counts: Record<string, number> = {};
+  for (const name of ['anna', 'nobody', 'Anna', 'no.one']) {
+    const before = meter.requests;
+    expect(await login.logIn(name, 'wrong')).toEqual(INVALID);
+    counts[name] = meter.requests - before;
+  }
+  // A bind, and the search for its entry.
+  expect(counts).toEqual({ anna: 2, nobody: 2, Anna: 2, 'no.one': 2 });
 });

@@ -10,6 +10,7 @@ import type { SignIn } from '../../lib/login/sign-in.ts';
 import { hashPassword } from '../../lib/user/password.ts';
 import { startHouse } from '../support/house.ts';
 import type { House } from '../support/house.ts';
+import { unreachable } from '../support/memory-directory.ts';
 import { anEntry, aUser } from '../support/people.ts';
 
 const GENERATED = 'generated password';
@@ -58,6 +59,17 @@ describe('the sign-in', () => {
       ['bert', 'right password'],
     ] as const) {
       expect(await signIn.signIn(name, password)).toBeNull();
+    }
+  });
+
+  test('during an outage of the directory is refused only for a password that is kept here', async () => {
+    await house.create(anIntegrated({ userName: 'ada', privileges: ['admin'] }));
+    await house.create(aUser({ id: 'account-2', userName: 'bert' }));
+    house.directory.fault = unreachable();
+
+    expect(await signIn.signIn('ada', 'wrong password')).toBeNull();
+    for (const name of ['bert', 'nobody']) {
+      await expect(signIn.signIn(name, 'wrong password')).rejects.toMatchObject({ code: 'directoryUnavailable' });
     }
   });
 
