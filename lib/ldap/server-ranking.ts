@@ -64,6 +64,8 @@ export function rankServers(servers: readonly string[], now: () => Date): Rankin
     },
     rests: ({ server, address }) => rests(place(server, address)),
     failed(server, address) {
+      // A name may lead to ever new addresses.
+      for (const key of failedAt.keys()) if (!rests(key)) failedAt.delete(key);
       if (address !== undefined) failedAt.set(place(server, address), now().getTime());
       const others = address === undefined ? [] : (addressesOf.get(server) ?? []);
       if (others.every((other) => rests(place(server, other)))) failedAt.set(server, now().getTime());
