@@ -2,7 +2,7 @@
  * The alarm topic, the one way to make an alarm, and the product's own metrics by name. Every alarm links to its
  * article in docs/runbook.md. Knows nothing of what is watched.
  */
-import { Duration } from 'aws-cdk-lib';
+import { Aws, Duration } from 'aws-cdk-lib';
 import {
   Alarm,
   ComparisonOperator,
@@ -13,6 +13,7 @@ import {
   type IMetric,
 } from 'aws-cdk-lib/aws-cloudwatch';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
+import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import { Construct } from 'constructs';
@@ -56,6 +57,16 @@ export class Monitoring extends Construct {
   constructor(scope: Construct, id: string, { alarmEmail }: { readonly alarmEmail: string | undefined }) {
     super(scope, id);
     this.topic = new Topic(this, 'Alarms', { displayName: 'Rollcall alarms', enforceSSL: true });
+    // The policy that demands TLS replaces SNS's own one, which lets the account's alarms publish.
+    // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
+    this.topic.addToResourcePolicy(
+      new PolicyStatement({
+        principals: [new ServicePrincipal('cloudwatch.amazonaws.com')],
+        actions: ['sns:Publish'],
+        resources: [this.topic.topicArn],
+        conditions: { StringEquals: { 'aws:SourceAccount': Aws.ACCOUNT_ID } },
+      }),
+    );
     if (alarmEmail !== undefined) this.topic.addSubscription(new EmailSubscription(alarmEmail));
   }
 

@@ -16,6 +16,7 @@ import {
   PASSWORD_ROUTES,
   USERS_TABLE,
 } from '../../lib/aws/environment.ts';
+import { evaluate, readStatements } from '../../local/policy-language.ts';
 
 const RUNBOOK = readFileSync(new URL('../../docs/runbook.md', import.meta.url), 'utf8');
 const VPC = {
@@ -416,6 +417,22 @@ test('every alarm tells the topic and leads to an article that describes, invest
     expect(article).toMatch(/\*\*Description\.\*\*[^]+\*\*Investigation\.\*\*[^]+\*\*Resolution\.\*\*/);
     expect(AlarmActions).toHaveLength(1);
   }
+});
+
+test('the topic takes what the alarms of this account publish over TLS, and nothing else', () => {
+  const [{ PolicyDocument } = { PolicyDocument: undefined }] = properties(template, 'AWS::SNS::TopicPolicy');
+  const [topicId] = Object.keys(template.findResources('AWS::SNS::Topic'));
+  const readable = JSON.stringify(PolicyDocument).replaceAll(/\{"Ref":"([^"]+)"\}/g, '"$1"');
+  const statements = readStatements(JSON.parse(readable), 'of the topic');
+  const publish = (over: Readonly<Record<string, readonly string[]>> = {}, service = 'cloudwatch.amazonaws.com') => {
+    const context = { 'aws:SecureTransport': ['true'], 'aws:SourceAccount': ['AWS::AccountId'], ...over };
+    return evaluate(statements, { action: 'sns:Publish', resource: topicId ?? '', context }, { service });
+  };
+
+  expect(publish()).toBe('allow');
+  expect(publish({ 'aws:SourceAccount': ['another'] })).toBe('implicitDeny');
+  expect(publish({ 'aws:SecureTransport': ['false'] })).toBe('explicitDeny');
+  expect(publish({}, 'events.amazonaws.com')).toBe('implicitDeny');
 });
 
 test('alarms watch the metrics that the functions report', () => {
