@@ -1,6 +1,7 @@
 /**
  * Reads, saves and tests the settings on behalf of an administrator. Knows no HTTP and no LDAP.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../clock.ts';
 import type { DirectoryTest, TestStage } from '../directory/directory-test.ts';
 import type { OpenDirectory } from '../directory/directory.ts';
@@ -83,7 +84,7 @@ async function readSchedule(schedule: ScheduleStore): Promise<WorkingSchedule | 
 }
 
 /**
- * Replaces the settings and updates the schedule. Keeps the stored password if the document leaves it out and changes
+ * Replaces the settings, if they differ from the stored ones, and updates the schedule. Keeps the stored password if the document leaves it out and changes
  * nothing that decides where it goes (`reasonsToRetype`); deletes it if the document has no bind DN.
  *
  * @param expectedVersion the version that the administrator has seen; null = any
@@ -106,12 +107,20 @@ export async function saveSettings(
     if (password.kind === 'needed') {
       throw invalidRequest([{ path: 'connection.password', message: password.message }]);
     }
+    if (stored !== null && isSame(stored, settings, password.text)) {
+      return { stored, schedule: await moveSchedule(schedule, settings) };
+    }
     const version = await store.write(settings, password.text, stored?.version ?? null);
     if (version === null) continue;
     const saved = { settings, password: password.text, version, notices: [] };
     return { stored: saved, schedule: await moveSchedule(schedule, settings) };
   }
   throw new ServiceError('conflict', 'others keep changing the settings; nothing was saved', { retryable: true });
+}
+
+/** Whether saving would change nothing. Settings that an earlier version stored are saved in the form of today. */
+function isSame(stored: StoredSettings, settings: Settings, password: string): boolean {
+  return stored.notices.length === 0 && stored.password === password && isDeepStrictEqual(stored.settings, settings);
 }
 
 /** Updates the schedule. The settings are already saved, so no fault here may look like a refusal of them. */

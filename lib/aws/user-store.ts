@@ -31,6 +31,8 @@ const LIST = 'users';
 const SCAN_SEGMENTS = 8;
 /** Links per request. With a request in flight for every shard, a few megabytes wait in memory. */
 const LINKS_TOGETHER = 2_000;
+/** Keys per request of a list. DynamoDB ends a page at a megabyte anyway, and refuses a limit above 2^31 - 1. */
+const MOST_KEYS = 10_000;
 const SHARDS = Array.from({ length: LIST_SHARDS }, (_, shard) => String(shard));
 const FIRST_KEY = '\u0001';
 const LAST_OF_PREFIX = '\u{10FFFF}';
@@ -124,7 +126,7 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
       );
       for (const { nameKey } of Items ?? []) if (nameKey !== after) yield nameKey as string;
       from = LastEvaluatedKey;
-      Limit *= 4;
+      Limit = Math.min(4 * Limit, MOST_KEYS);
     } while (from !== undefined);
   }
 

@@ -52,6 +52,30 @@ const creations = (users: readonly User[]) => users.map((user) => ({ kind: 'crea
 const aLine = { kind: 'created', userId: '1', userName: 'one', directoryId: null, dn: null } as const;
 const next = (user: User): User => ({ ...user, fullName: 'changed', version: user.version + 1 });
 
+test('a filter that few pass asks for no larger pages than DynamoDB allows, however many come back small', async () => {
+  const asked: number[] = [];
+  const small = connect(server.endpoint);
+  // As if a page of a few users had a megabyte.
+  small.middlewareStack.add(
+    (send) => (args) => {
+      const { Limit, ...rest } = args.input as { readonly Limit?: number };
+      if (Limit === undefined) return send(args);
+      asked.push(Limit);
+      return send({ ...args, input: { ...rest, Limit: Math.min(Limit, 2) } });
+    },
+    { step: 'initialize' },
+  );
+  const { users } = await openDynamoDbStores(small);
+  await users.writeEach(creations(people(400)));
+
+  const { items } = await users.list({ status: 'disabled', limit: 1 });
+
+  expect(items).toEqual([]);
+  expect(asked.length).toBeGreaterThan(100);
+  expect(Math.max(...asked)).toBe(10_000);
+  small.destroy();
+});
+
 describe('a DynamoDB that throttles', () => {
   test('is asked again for a whole batch', async () => {
     proxy.decide = (operation, number) => (operation === 'BatchExecuteStatement' && number <= 3 ? 'throttle' : 'none');

@@ -581,6 +581,22 @@ describe('settings', () => {
     expect(JSON.stringify((await api.stores.settings.read())!.settings)).not.toContain('next');
   });
 
+  test('that are saved again unchanged make no new version, and still move the schedule', async () => {
+    const api = await startConfigured();
+    const first = await api.call('GET', '/api/settings');
+    await api.stores.schedule.apply({ enabled: false, expression: 'rate(1 hour)', timeZone: 'UTC' });
+
+    const same = await api.call('PUT', '/api/settings', { body: first.body });
+    const password = { ...first.body.connection, password: 'bind password' };
+    const typed = await api.call('PUT', '/api/settings', { body: { ...first.body, connection: password } });
+    const other = { ...first.body.connection, password: 'another password' };
+    const changed = await api.call('PUT', '/api/settings', { body: { ...first.body, connection: other } });
+
+    expect([same, typed].map(({ headers }) => headers['etag'])).toEqual([first.headers['etag'], first.headers['etag']]);
+    expect(changed.headers['etag']).not.toBe(first.headers['etag']);
+    expect(await api.stores.schedule.read()).toMatchObject(DOCUMENT.options.schedule);
+  });
+
   test('show no run to come where the schedule is disabled', async () => {
     const api = await startConfigured();
     const schedule = { ...DOCUMENT.options.schedule, enabled: false };
@@ -661,7 +677,8 @@ describe('settings', () => {
     const { headers } = await api.call('GET', '/api/settings');
     const etag = String(headers['etag']);
 
-    const first = await api.call('PUT', '/api/settings', { body: DOCUMENT, headers: { 'if-match': etag } });
+    const body = { ...DOCUMENT, options: { ...DOCUMENT.options, missingUsers: 'disable' } };
+    const first = await api.call('PUT', '/api/settings', { body, headers: { 'if-match': etag } });
     const second = await api.call('PUT', '/api/settings', { body: DOCUMENT, headers: { 'if-match': etag } });
     const weak = await api.call('PUT', '/api/settings', {
       body: DOCUMENT,

@@ -245,9 +245,13 @@ describe('signed in', () => {
     writeFileSync(file, shown.output);
     const version = /^version (\S+)$/m.exec(shown.errors)![1]!;
     const saved = await rollcall(['settings', 'set', file, '--if-version', version]);
+    const document = JSON.parse(shown.output) as typeof settings;
+    const other = JSON.stringify({ ...document, options: { ...document.options, gracePeriodDays: 99 } });
+    await rollcall(['settings', 'set', '-', '--if-version', version], other);
     const again = await rollcall(['settings', 'set', file, '--if-version', version]);
+    await rollcall(['settings', 'set', file]);
 
-    expect(JSON.parse(shown.output)).toEqual(settings);
+    expect(document).toEqual(settings);
     expect(saved).toMatchObject({ code: 0, output: expect.stringContaining('Saved') as string });
     expect(again).toMatchObject({ code: 4, errors: expect.stringContaining('(versionMismatch)') as string });
   });
