@@ -84,8 +84,9 @@ async function readSchedule(schedule: ScheduleStore): Promise<WorkingSchedule | 
 }
 
 /**
- * Replaces the settings, if they differ from the stored ones, and updates the schedule. Keeps the stored password if the document leaves it out and changes
- * nothing that decides where it goes (`reasonsToRetype`); deletes it if the document has no bind DN.
+ * Replaces the settings, if they differ from the stored ones, and updates the schedule. Keeps the stored password if
+ * the document leaves it out and changes nothing that decides where it goes (`reasonsToRetype`); deletes it if the
+ * document has no bind DN.
  *
  * @param expectedVersion the version that the administrator has seen; null = any
  * @throws ServiceError `invalidRequest` with every fault, `versionMismatch`, `conflict`, `storeUnavailable` (also if

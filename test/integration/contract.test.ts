@@ -196,7 +196,7 @@ test('a path with a broken escape is told apart from one that leads nowhere', as
 test('settings are tested, saved, guarded and shown', async () => {
   const tried = await expectDone<{ ok: boolean }>(200, 'POST', '/api/settings/test', { body: settings() });
   expect(tried.body).toMatchObject({ ok: true, count: 30 });
-  const { etag } = await expectDone(200, 'PUT', '/api/settings', { body: settings() });
+  const { etag } = await expectDone(200, 'PUT', '/api/settings', { body: settings({ filter: '(uid=*)' }) });
   await expectDone(200, 'PUT', '/api/settings', { body: settings(), ifMatch: etag });
   await expectRefused(412, 'versionMismatch', 'PUT', '/api/settings', { body: settings(), ifMatch: etag });
   expect((await expectDone(200, 'GET', '/api/settings')).etag).not.toBe(etag);
@@ -278,8 +278,9 @@ test('default privileges are given to those who have others, once they have been
   const { etag } = await expectDone(200, 'POST', path, { body: { dryRun: true } });
   const given = await expectDone(200, 'POST', path, { body: {}, ifMatch: etag });
   expect(given.body).toMatchObject({ items: [{ userName: 'person1', to: ['login'] }] });
-  await expectDone(200, 'PUT', '/api/settings', { body: settings() });
+  await expectDone(200, 'PUT', '/api/settings', { body: settings({ filter: '(uid=person2)' }) });
   await expectRefused(412, 'versionMismatch', 'POST', path, { body: {}, ifMatch: etag });
+  await expectDone(200, 'PUT', '/api/settings', { body: settings() });
 });
 
 test('people change their own passwords, if they may, and wait after too many failures', async () => {
