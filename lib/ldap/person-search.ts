@@ -16,7 +16,7 @@ import type { ReaderParts } from './reader.ts';
 import { readOn } from './reading/range.ts';
 import { chooseContext } from './root-dse.ts';
 import { readSchema } from './schema.ts';
-import { chooseScope, EVERYBODY, findIdSource, type IdSource, probe, type SearchArea } from './scope.ts';
+import { chooseScope, EVERYBODY, findIdSource, type IdSource, probe, type Scope, type SearchArea } from './scope.ts';
 import { toSearchFilter } from './search-filter.ts';
 import { readEntryId, uniqueIdValues } from './unique-id.ts';
 
@@ -53,6 +53,15 @@ export async function takeSight({ settings, connection, rootDse, withinMs }: Rea
   }
 }
 
+/** Where ids are: as the connection has found out before, else with a search now. */
+async function usualSource(
+  { settings, connection, rootDse, withinMs, sight }: ReaderParts & { readonly sight: Sight },
+  scope: Scope,
+): Promise<IdSource> {
+  sight.source ??= await findIdSource(connection, scope, settings.mapping.uniqueId, rootDse, withinMs);
+  return sight.source;
+}
+
 /**
  * The DN of the only entry with this id in the naming context; of several, the one with the stored DN. null if there is
  * none, proven by an entry in scope that the same connection finds by its id. Both are sought together, so that time
@@ -62,16 +71,14 @@ export async function takeSight({ settings, connection, rootDse, withinMs }: Rea
  * @throws ServiceError with a DirectoryFaultCode; readRefused if the connection finds nobody by this attribute
  */
 export async function findDnById(
-  { settings, connection, rootDse, withinMs, sight }: ReaderParts & { readonly sight: Sight },
+  parts: ReaderParts & { readonly sight: Sight },
   id: string,
   idAttribute: string | null,
   storedDn: string | undefined,
 ): Promise<string | null> {
+  const { settings, connection, rootDse, withinMs, sight } = parts;
   const scope = chooseScope(settings, rootDse, connection.server);
-  if (idAttribute === null) {
-    sight.source ??= await findIdSource(connection, scope, settings.mapping.uniqueId, rootDse, withinMs);
-  }
-  const attribute = idAttribute ?? sight.source!.attribute;
+  const attribute = idAttribute ?? (await usualSource(parts, scope)).attribute;
   const isUsual = sight.source?.attribute.toLowerCase() === attribute.toLowerCase();
   const witness = isUsual ? sight.source!.knownId : null;
   // No entry can have such an id.
@@ -131,11 +138,14 @@ function unseen({ server }: Connection, attribute: string, seesNobody: boolean):
  * @throws ServiceError with a DirectoryFaultCode, also if there are more than a few or the answer is incomplete;
  *   readRefused if the connection finds nobody by this attribute
  */
-export async function searchUserName(parts: ReaderParts, userName: string): Promise<NamedEntries> {
+export async function searchUserName(
+  parts: ReaderParts & { readonly sight: Sight },
+  userName: string,
+): Promise<NamedEntries> {
   const { settings, connection, rootDse, withinMs, now } = parts;
   const { mapping } = settings;
   const scope = chooseScope(settings, rootDse, connection.server);
-  const { attribute } = await findIdSource(connection, scope, mapping.uniqueId, rootDse, withinMs);
+  const { attribute } = await usualSource(parts, scope);
   const schema = await readSchema(connection, rootDse, withinMs());
   const reading = makeEntryReading(mapping, attribute, rootDse, schema, now());
 
