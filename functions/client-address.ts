@@ -2,11 +2,11 @@
  * Where a call comes from, as far as it can't be forged: the address that API Gateway saw, or, behind a proxy that
  * proves itself with a shared secret, the address that the proxy saw. Decides nothing about who may sign in.
  */
-import { hash, timingSafeEqual } from 'node:crypto';
 import { PROXY_SECRET_HEADER } from '../lib/aws/environment.ts';
 import type { Clock } from '../lib/clock.ts';
 import { ServiceError } from '../lib/errors.ts';
 import { canonicalAddress, subscriberNetwork } from '../lib/ip-address.ts';
+import { isSameSecret } from '../lib/user/password.ts';
 import type { Call } from './http.ts';
 
 /** A proxy in front of API Gateway. */
@@ -37,7 +37,7 @@ const SECRET_MS = 60_000;
  * @param proxy null = there is none, and no header counts
  */
 export function createSourceReader(proxy: TrustedProxy | null, clock: Clock): ReadSource {
-  let known: { secret: Buffer | null; readAt: number } | null = null;
+  let known: { secret: string | null; readAt: number } | null = null;
 
   async function isProven(sent: string, { readSecret }: TrustedProxy): Promise<boolean> {
     const now = clock.now().getTime();
@@ -45,14 +45,14 @@ export function createSourceReader(proxy: TrustedProxy | null, clock: Clock): Re
     if (known === null || Math.abs(now - known.readAt) >= SECRET_MS) {
       let secret = known?.secret ?? null;
       try {
-        secret = digest(await readSecret());
+        secret = await readSecret();
       } catch (error) {
         // An outage ends neither the trust in the proxy nor the sign-ins.
         if (!(error instanceof ServiceError)) throw error;
       }
       known = { secret, readAt: now };
     }
-    return known.secret !== null && timingSafeEqual(known.secret, digest(sent));
+    return known.secret !== null && isSameSecret(known.secret, sent);
   }
 
   return async ({ peerAddress, header }) => {
@@ -92,8 +92,4 @@ function addressIn(text: string): string | null {
 
 function withoutPort(text: string): string {
   return text.replace(/:\d+$/, '');
-}
-
-function digest(text: string): Buffer {
-  return hash('sha256', text, 'buffer');
 }

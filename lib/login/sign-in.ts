@@ -2,10 +2,10 @@
  * The sign-in of administrators: verifies a name and a password without revealing why they were refused, creates the
  * first administrator, and opens a session. Knows no HTTP.
  */
-import { hash, randomUUID, timingSafeEqual } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { ServiceError } from '../errors.ts';
-import { hashPassword } from '../user/password.ts';
+import { hashPassword, isSameSecret } from '../user/password.ts';
 import { userNameKey } from '../user/user-name.ts';
 import type { UserStore } from '../user/user-store.ts';
 import type { PublicUser, User } from '../user/user.ts';
@@ -107,8 +107,7 @@ export async function ensureFirstAdministrator(
   now: Date,
 ): Promise<void> {
   if ((await users.get(FIRST_ADMINISTRATOR)) !== null) return;
-  const digest = (text: string): Buffer => hash('sha256', text, 'buffer');
-  if (!timingSafeEqual(digest(password), digest(await readGeneratedPassword()))) return;
+  if (!isSameSecret(password, await readGeneratedPassword())) return;
   if ((await users.listActiveAdministrators()).some(isWayIn)) return;
   const at = now.toISOString();
   const user: User = {

@@ -1,11 +1,11 @@
 /**
- * Password hashes of integrated users: argon2id in the PHC string format. Knows neither users nor stores. A password is
- * hashed as the bytes of its UTF-8 text, without Unicode normalisation: a login must repeat the text exactly as it was
- * set.
+ * Password hashes of integrated users, argon2id in the PHC string format, and the comparison of secrets. Knows neither
+ * users nor stores. A password is hashed as the bytes of its UTF-8 text, without Unicode normalisation: a login must
+ * repeat the text exactly as it was set.
  *
  * @see RFC 9106, and https://github.com/P-H-C/phc-string-format/blob/master/phc-sf-spec.md
  */
-import { argon2, randomBytes, timingSafeEqual } from 'node:crypto';
+import { argon2, hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { ServiceError } from '../errors.ts';
 
 /** Shortest password that may be set, in Unicode code points. */
@@ -98,4 +98,10 @@ function fromPhc(hash: string): { readonly cost: Cost; readonly salt: Buffer; re
     cost.parallelism <= MAX_COST.parallelism;
   if (!bearable) throw new ServiceError('internal', 'a stored password hash asks for a cost that is out of bounds');
   return { cost, salt: Buffer.from(groups['salt']!, 'base64'), tag: Buffer.from(groups['tag']!, 'base64') };
+}
+
+/** Whether two secrets are equal, in a time that tells nothing of either, not even of their lengths. */
+export function isSameSecret(one: string, other: string): boolean {
+  const digest = (text: string): Buffer => hash('sha256', text, 'buffer');
+  return timingSafeEqual(digest(one), digest(other));
 }
