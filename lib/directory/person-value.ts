@@ -181,8 +181,6 @@ export interface EntryAddresses {
   readonly primaryCandidates: number;
 }
 
-const NO_ADDRESSES: EntryAddresses = { emailAddresses: NONE, primaryCandidates: 0 };
-
 /**
  * Addresses in the order of the attributes, but those with `SMTP:` first; no duplicates.
  * @param notes gets a clause for each value that can't be read as an address
@@ -192,16 +190,6 @@ export function readEmailAddresses(
   attributes: readonly MappedAttribute[],
   notes: string[],
 ): EntryAddresses {
-  if (attributes.length === 0) return NO_ADDRESSES;
-  // Nearly every entry has one plain address or none.
-  if (attributes.length === 1) {
-    const { key } = attributes[0]!;
-    const values = entry.attributes[key] ?? NONE;
-    const isPlain = values.length === 0 || (values.length === 1 && PLAIN_ADDRESS.test(values[0]!));
-    if (isPlain && taggedValues(entry, key).length === 0) {
-      return values.length === 0 ? NO_ADDRESSES : { emailAddresses: values, primaryCandidates: 1 };
-    }
-  }
   const found = new Map<string, string>();
   let marked: readonly string[] = NONE;
   let primaryCandidates = 0;
