@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeHandler } from '../../functions/sync-handler.ts';
 import { createApprovalStore } from '../../lib/aws/approval-store.ts';
@@ -88,6 +89,8 @@ async function wire(client: ReturnType<typeof connect>) {
 
   /** Counts the requests and bytes of one piece of work. */
   async function count<T>(work: () => Promise<T>) {
+    // The unbind that ended the work before may still be on its way.
+    await sleep(100);
     const before = { requests: ldap.requests, bytes: ldap.answeredBytes, dynamoBytes: dynamo.answeredBytes };
     dynamo.operations.clear();
     const result = await work();
