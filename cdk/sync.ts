@@ -14,7 +14,8 @@ import {
   LEASE_KEY,
   OPERATIONS_PREFIX,
   RUN_PARTITION,
-  SYNC_NODE_OPTIONS,
+  SYNC_MEMORY_MB,
+  syncNodeOptions,
   USERS_TABLE,
 } from '../lib/aws/environment.ts';
 import { onlyPartitions, type Data } from './data.ts';
@@ -48,7 +49,7 @@ export class Sync extends Construct {
       entry: 'sync.ts',
       description: 'Rollcall: carries out one synchronisation run.',
       timeout: Duration.minutes(15),
-      memorySize: 2048,
+      memorySize: SYNC_MEMORY_MB,
       environment: {
         usersTable: data.users.tableName,
         operationsTable: data.operations.tableName,
@@ -59,7 +60,7 @@ export class Sync extends Construct {
       maxEventAge: Duration.minutes(15),
       onFailure: new SqsDestination(this.failures),
     });
-    this.handler.addEnvironment('NODE_OPTIONS', SYNC_NODE_OPTIONS);
+    this.handler.addEnvironment('NODE_OPTIONS', syncNodeOptions(SYNC_MEMORY_MB));
     this.allowStores(data);
 
     this.scheduleRole = new Role(this, 'ScheduleRole', {

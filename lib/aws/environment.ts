@@ -116,12 +116,19 @@ export const METRICS = {
   directoryLatency: 'DirectoryLatency',
 } as const;
 
+/** Memory of the sync function, in MB. */
+export const SYNC_MEMORY_MB = 2048;
+
 /**
- * Node options of the sync function; the size is in megabytes. Large enough for a page of people, and no larger: V8
- * would otherwise choose by the memory of the machine, and with 200,000 people the whole process took 259 MB instead of
- * 160.
+ * Node options of a sync function with this much memory. The nursery (16 MB) is large enough for a page of people, and
+ * no larger: V8 would otherwise choose by the memory of the machine, and with 200,000 people the whole process took
+ * 259 MB instead of 160. Lambda's runtime sets the sizes of nursery and heap only if NODE_OPTIONS sets neither, so the
+ * heap that Lambda would give, nine tenths of the memory, has to be here too: V8 alone would choose less.
+ * @see https://dev.to/wonderfulsoap/deep-dive-into-aws-lambda-3-official-nodejs-runtime-analysis-43je
  */
-export const SYNC_NODE_OPTIONS = '--max-semi-space-size=16';
+export function syncNodeOptions(memoryMb: number): string {
+  return `--max-semi-space-size=16 --max-old-space-size=${memoryMb - Math.floor(memoryMb / 10)}`;
+}
 
 /**
  * Reads an environment variable.

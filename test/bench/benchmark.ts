@@ -13,7 +13,7 @@ import { parseArgs, promisify } from 'node:util';
 import { SecretsManagerClient, CreateSecretCommand } from '@aws-sdk/client-secrets-manager';
 import { BatchWriteCommand } from '@aws-sdk/lib-dynamodb';
 import { chunksOf, inFlight } from '../../lib/aws/client.ts';
-import { SYNC_NODE_OPTIONS } from '../../lib/aws/environment.ts';
+import { SYNC_MEMORY_MB, syncNodeOptions } from '../../lib/aws/environment.ts';
 import { toUserItem } from '../../lib/aws/user-item.ts';
 import { startDynamoDb } from '../../local/dynamodb.ts';
 import { serve } from '../../local/running.ts';
@@ -106,7 +106,7 @@ const parts = new Set(flags.only.split(','));
 const stores = flags.stores.split(',') as Store[];
 const workloads = flags.workloads.split(',') as Workload[];
 const nodeOptions = [
-  ...SYNC_NODE_OPTIONS.split(' '),
+  ...syncNodeOptions(SYNC_MEMORY_MB).split(' '),
   ...(flags.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(flags.profile)}`]),
 ];
 const hasPeers = existsSync(join(PEERS, 'node_modules'));
