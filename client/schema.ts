@@ -2206,6 +2206,12 @@ export interface operations {
     readonly listRuns: {
         readonly parameters: {
             readonly query?: {
+                /** @description Only runs with this status. */
+                readonly status?: "running" | "succeeded" | "partial" | "failed" | "cancelled";
+                /** @description Only runs that started at this time or later. */
+                readonly from?: string;
+                /** @description Only runs that started before this time. */
+                readonly to?: string;
                 /** @description Maximum number of items on a page. */
                 readonly limit?: number;
                 /** @description `next` of the previous page. */

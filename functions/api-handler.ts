@@ -211,8 +211,7 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
         return runAnswer(await startRun(ports, { dryRun, trigger, requestedBy: user.userName, approves: null }));
       }),
       forAdministrators('GET', '/api/runs', async (call) => {
-        const { limit, next } = valid(parseRunQuery(call.query));
-        return { status: 200, body: await runs.list(limit, next) };
+        return { status: 200, body: await runs.list(valid(parseRunQuery(call.query))) };
       }),
       forAdministrators('GET', '/api/runs/{id}', async ({ params }) => ({
         status: 200,
