@@ -3,11 +3,12 @@
  * may invoke it.
  */
 import { Duration } from 'aws-cdk-lib';
+import { MathExpression } from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
 import { OPERATIONS_PREFIX, USERS_TABLE } from '../lib/aws/environment.ts';
 import { onlyAttributes, onlyPartitions, type Data } from './data.ts';
 import { ProductFunction, type FunctionDefaults } from './function.ts';
-import { largerOf, productMetric, type Monitoring } from './monitoring.ts';
+import { PERIOD, type Monitoring } from './monitoring.ts';
 
 /** The parts of the stack that logins work with. */
 export interface AuthProps {
@@ -52,7 +53,18 @@ export class Auth extends Construct {
     this.handler.allow(['secretsmanager:GetSecretValue'], [data.settingsSecret.secretArn]);
 
     monitoring.alarm(this, 'Faults', {
-      metric: largerOf('faults', productMetric('loginFault', 'Sum'), this.handler.metricErrors()),
+      // Lambda's errors are the faults, the crashes and time-outs, which report nothing, and the malformed events,
+      // which are no trouble of ours.
+      metric: new MathExpression({
+        label: 'faults',
+        expression: 'MAX([FILL(faults, 0), FILL(errors, 0) - FILL(malformed, 0)])',
+        usingMetrics: {
+          faults: monitoring.metric('loginFault', 'Sum'),
+          errors: this.handler.metricErrors(),
+          malformed: monitoring.metric('loginMalformed', 'Sum'),
+        },
+        period: PERIOD,
+      }),
       threshold: 3,
       summary: 'Logins fail because the directory or a store does not answer.',
       article: 'logins-fail',

@@ -17,8 +17,6 @@ export interface VpcContext {
 /** The context of a deployment, checked and with defaults applied. */
 export interface DeploymentContext {
   readonly alarmEmail: string | undefined;
-  /** How often a run is expected to succeed, in minutes; 0 = no alarm for overdue runs. */
-  readonly syncIntervalMinutes: number;
   readonly logRetention: RetentionDays;
   readonly logLevel: ApplicationLogLevel;
   readonly vpc: VpcContext | undefined;
@@ -36,9 +34,6 @@ const RETENTIONS = new Map<string, RetentionDays>(
     .filter((days) => days !== RetentionDays.INFINITE)
     .map((days) => [String(days), days]),
 );
-// The alarm looks back two intervals, and CloudWatch allows at most two days for its two periods.
-const LONGEST_INTERVAL_MINUTES = 24 * 60;
-
 /** Whether a name is that of a header (RFC 9110 section 5.1) that can hold a plain list of addresses. */
 function isAddressHeader(name: string): boolean {
   // RFC 7239 writes addresses as `for=...`, and API Gateway has a `forwarded` header of its own.
@@ -63,13 +58,6 @@ export function readContext(node: Node): DeploymentContext {
 
   const alarmEmail = text('alarmEmail');
   check(alarmEmail === '' || /^[^\s@]+@[^\s@]+$/.test(alarmEmail), 'alarmEmail: must be an e-mail address');
-  const syncIntervalMinutes = Number(text('syncIntervalMinutes', '60'));
-  check(
-    Number.isInteger(syncIntervalMinutes) &&
-      syncIntervalMinutes >= 0 &&
-      syncIntervalMinutes <= LONGEST_INTERVAL_MINUTES,
-    `syncIntervalMinutes: must be a whole number from 0 to ${LONGEST_INTERVAL_MINUTES}`,
-  );
   const logRetention = RETENTIONS.get(text('logRetentionDays', '30'));
   check(logRetention !== undefined, `logRetentionDays: must be one of ${[...RETENTIONS.keys()].join(', ')}`);
   const logLevel = LOG_LEVELS.get(text('logLevel', 'INFO').toUpperCase());
@@ -117,7 +105,6 @@ export function readContext(node: Node): DeploymentContext {
     throw new Error(`invalid context: ${faults.join('; ')}`);
   return {
     alarmEmail: alarmEmail === '' ? undefined : alarmEmail,
-    syncIntervalMinutes,
     logRetention,
     logLevel,
     vpc: vpc.vpcId === '' ? undefined : vpc,

@@ -13,7 +13,7 @@ import type { Auth } from './auth.ts';
 import type { Console } from './console.ts';
 import type { Data } from './data.ts';
 import type { Events } from './events.ts';
-import { productMetric, type Monitoring } from './monitoring.ts';
+import type { Monitoring } from './monitoring.ts';
 import type { Sync } from './sync.ts';
 
 /** The parts of the stack whose metrics the dashboard shows. */
@@ -38,25 +38,25 @@ export class Dashboard extends Construct {
         [new AlarmStatusWidget({ title: 'Alarms', alarms: monitoring.alarms, width: 24, height: 3 })],
         [
           graph('Runs', [
-            productMetric('runSucceeded', 'Sum'),
-            productMetric('runPartial', 'Sum'),
-            productMetric('runFailed', 'Sum'),
+            monitoring.metric('runSucceeded', 'Sum'),
+            monitoring.metric('runPartial', 'Sum'),
+            monitoring.metric('runFailed', 'Sum'),
           ]),
-          graph('People read, changes withheld', [
-            productMetric('usersRead', 'Maximum'),
-            productMetric('withheld', 'Maximum'),
+          graph('People read, changes waiting for a decision', [
+            monitoring.metric('usersRead', 'Maximum'),
+            monitoring.metric('linesWaiting', 'Maximum'),
           ]),
-          graph('Run duration', [productMetric('runDuration', 'Maximum')]),
+          graph('Run duration', [monitoring.metric('runDuration', 'Maximum')]),
         ],
         [
           graph('Logins', [
-            productMetric('loginAccepted', 'Sum'),
-            productMetric('loginRejected', 'Sum'),
-            productMetric('loginFault', 'Sum'),
+            monitoring.metric('loginAccepted', 'Sum'),
+            monitoring.metricByDimension('loginRejected', 'reason', 'Sum'),
+            monitoring.metric('loginFault', 'Sum'),
           ]),
           graph('Directory latency', [
-            productMetric('directoryLatency', 'p50'),
-            productMetric('directoryLatency', 'p99'),
+            monitoring.metric('directoryLatency', 'p50'),
+            monitoring.metric('directoryLatency', 'p99'),
           ]),
           graph('Login duration', [
             auth.handler.metricDuration({ statistic: 'p50' }),

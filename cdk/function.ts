@@ -6,21 +6,22 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { AssetHashType, DockerImage, Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
+import { AssetHashType, DockerImage, Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import { PolicyStatement, Role, ServicePrincipal, type Conditions } from 'aws-cdk-lib/aws-iam';
 import {
-  type ApplicationLogLevel,
+  ApplicationLogLevel,
   Architecture,
   Code,
   Function as LambdaFunction,
   LoggingFormat,
   Runtime,
+  SystemLogLevel,
   type FunctionProps,
 } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
 import { buildSync } from 'esbuild';
-import { ENVIRONMENT, METRICS_NAMESPACE, METRICS_SERVICE, type EnvironmentName } from '../lib/aws/environment.ts';
+import { ENVIRONMENT, type EnvironmentName } from '../lib/aws/environment.ts';
 import type { Network } from './network.ts';
 
 /** The properties that all functions of a deployment share. */
@@ -70,7 +71,7 @@ export class ProductFunction extends LambdaFunction {
       role,
       logGroup,
       loggingFormat: LoggingFormat.JSON,
-      applicationLogLevelV2: defaults.logLevel,
+      ...lambdaLogLevels(defaults.logLevel),
       environment: {
         ...Object.fromEntries(
           Object.entries({ logLevel: defaults.logLevel, ...environment }).map(([name, value]) => [
@@ -78,8 +79,8 @@ export class ProductFunction extends LambdaFunction {
             value,
           ]),
         ),
-        POWERTOOLS_SERVICE_NAME: METRICS_SERVICE,
-        POWERTOOLS_METRICS_NAMESPACE: METRICS_NAMESPACE,
+        // The service in log lines, and the dimension that tells the metrics of one stack from those of another.
+        POWERTOOLS_SERVICE_NAME: Stack.of(scope).stackName,
       },
       ...defaults.network,
       ...props,
@@ -111,6 +112,21 @@ export class ProductFunction extends LambdaFunction {
     });
   }
 }
+
+/**
+ * Which lines Lambda passes on to the log. A metric is a line without a level, which Lambda takes for INFO: if it
+ * filtered by WARN, no alarm would ever go off. So the functions themselves leave out lines below the level. Lambda's
+ * own lines, one at the start and one at the end of every invocation, are needed only while looking for something: at
+ * WARN it still tells of time-outs and crashes.
+ * @see https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+ */
+function lambdaLogLevels(logLevel: ApplicationLogLevel): Pick<FunctionProps, LogLevelProperty> {
+  return logLevel === ApplicationLogLevel.DEBUG
+    ? { applicationLogLevelV2: ApplicationLogLevel.DEBUG, systemLogLevelV2: SystemLogLevel.INFO }
+    : { applicationLogLevelV2: ApplicationLogLevel.INFO, systemLogLevelV2: SystemLogLevel.WARN };
+}
+
+type LogLevelProperty = 'applicationLogLevelV2' | 'systemLogLevelV2';
 
 /**
  * One ES module that contains everything, also the AWS SDK: it loads in half the time of the runtime's own copy. Its

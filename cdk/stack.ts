@@ -5,7 +5,6 @@
  * | context               | default | meaning |
  * |-----------------------|---------|---------|
  * | `alarmEmail`          | none    | address that receives the alarms; its owner must confirm it once |
- * | `syncIntervalMinutes` | 60      | how often a run is expected to succeed; 0 = no alarm for overdue runs |
  * | `logRetentionDays`    | 30      | how long logs are kept; one of the periods that CloudWatch Logs offers |
  * | `logLevel`            | INFO    | DEBUG, INFO, WARN or ERROR |
  * | `authReservedConcurrency` | none | concurrent logins that Lambda keeps free for the auth function; also its most |
@@ -36,14 +35,13 @@ export class RollcallStack extends Stack {
   /** @throws Error that names every invalid context value */
   constructor(scope: Construct, id: string, props?: StackProps) {
     super(scope, id, props);
-    const { alarmEmail, syncIntervalMinutes, vpc, authReservedConcurrency, clientAddressHeader, ...logging } =
-      readContext(this.node);
+    const { alarmEmail, vpc, authReservedConcurrency, clientAddressHeader, ...logging } = readContext(this.node);
 
     const network = vpc === undefined ? undefined : createNetwork(this, vpc);
     const monitoring = new Monitoring(this, 'Monitoring', { alarmEmail });
     const data = new Data(this, 'Data');
     const shared = { data, monitoring, defaults: { ...logging, network } };
-    const sync = new Sync(this, 'Sync', { ...shared, intervalMinutes: syncIntervalMinutes });
+    const sync = new Sync(this, 'Sync', shared);
     const auth = new Auth(this, 'Auth', { ...shared, reservedConcurrency: authReservedConcurrency });
     const api = new Api(this, 'Api', { ...shared, sync, clientAddressHeader });
     const pages = new Console(this, 'Console', { ...shared, api });

@@ -5,7 +5,7 @@
 import { ServiceError } from '../lib/errors.ts';
 import type { Login, LoginOutcome } from '../lib/login/login.ts';
 import { functionError } from './function-error.ts';
-import { recordLogin, recordUnexpected } from './telemetry.ts';
+import { recordLogin, recordMalformedLogin, recordUnexpected } from './telemetry.ts';
 
 /** Longest `source`, in Unicode code points. */
 const MAX_SOURCE_LENGTH = 128;
@@ -20,7 +20,12 @@ export interface AuthPorts {
 /** Makes the handler of the login function. */
 export function makeHandler({ login, takeDirectoryMs }: AuthPorts) {
   return async (event: unknown): Promise<LoginOutcome> => {
-    const { userName, password, source } = readEvent(event);
+    const attempt = readEvent(event);
+    if (attempt instanceof ServiceError) {
+      recordMalformedLogin();
+      throw functionError(attempt);
+    }
+    const { userName, password, source } = attempt;
     try {
       const outcome = await login.logIn(userName, password, source);
       recordLogin(userName, outcome, takeDirectoryMs());
@@ -36,25 +41,26 @@ export function makeHandler({ login, takeDirectoryMs }: AuthPorts) {
   };
 }
 
+interface Attempt {
+  readonly userName: string;
+  readonly password: string;
+  /** null = none was given. */
+  readonly source: string | null;
+}
+
 /**
- * What the login service has sent. Further fields are ignored. An empty `source` says as little as none.
- * @throws FunctionError `InvalidRequest`, without the input
+ * What the login service has sent, or `invalidRequest`, without the input. Further fields are ignored. An empty
+ * `source` says as little as none.
  */
-function readEvent(event: unknown): { userName: string; password: string; source: string | null } {
-  const fields = (event ?? {}) as {
-    readonly userName?: unknown;
-    readonly password?: unknown;
-    readonly source?: unknown;
-  };
-  const { userName, password, source = '' } = fields;
+function readEvent(event: unknown): Attempt | ServiceError {
+  const { userName, password, source = '' } = (event ?? {}) as Readonly<Record<string, unknown>>;
   if (typeof userName !== 'string' || typeof password !== 'string') {
-    throw functionError(
-      new ServiceError('invalidRequest', 'the event must be {"userName": "...", "password": "...", "source": "..."}'),
-    );
+    const message = 'the event must be {"userName": "...", "password": "...", "source": "..."}';
+    return new ServiceError('invalidRequest', message);
   }
   if (typeof source !== 'string' || Array.from(source).length > MAX_SOURCE_LENGTH) {
     const message = `"source" must be a string of at most ${MAX_SOURCE_LENGTH} characters, or be left out`;
-    throw functionError(new ServiceError('invalidRequest', message));
+    return new ServiceError('invalidRequest', message);
   }
   return { userName, password, source: source === '' ? null : source };
 }

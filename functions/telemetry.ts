@@ -1,14 +1,14 @@
 /**
- * Telemetry: one JSON line per run, per login and per batch of changes, and the metrics of runs and logins in
- * CloudWatch's embedded format. Logs no event, no body, no password, and no user name as typed: people type passwords
- * there.
+ * Telemetry: one JSON line per run, per login and per batch of changes, and metrics in CloudWatch's embedded format.
+ * Logs no event, no body, no password, and no user name as typed: people type passwords there. The environment names
+ * the stack, which is the service of both, and the level below which lines are left out; metrics never are.
  * @see
  *   https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
  */
 import { hash } from 'node:crypto';
 import { Logger } from '@aws-lambda-powertools/logger';
-import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
-import { METRICS, METRICS_NAMESPACE, METRICS_SERVICE } from '../lib/aws/environment.ts';
+import { Metrics } from '@aws-lambda-powertools/metrics';
+import { METRICS, METRICS_NAMESPACE, HEALTH_METRICS, type HealthMetric, type MetricName } from '../lib/aws/metrics.ts';
 import { ServiceError } from '../lib/errors.ts';
 import type { LoginOutcome } from '../lib/login/login.ts';
 import { CHANGE_KINDS } from '../lib/sync/run.ts';
@@ -16,14 +16,19 @@ import type { Run, RunStatus } from '../lib/sync/run.ts';
 import { userNameKey } from '../lib/user/user-name.ts';
 
 /** The log of all functions: JSON lines. */
-export const logger = new Logger({ serviceName: METRICS_SERVICE });
-const metrics = new Metrics({ namespace: METRICS_NAMESPACE, serviceName: METRICS_SERVICE });
+export const logger = new Logger();
+const metrics = new Metrics({ namespace: METRICS_NAMESPACE });
 
-const RUN_METRIC: Record<Exclude<RunStatus, 'running' | 'cancelled'>, string> = {
-  succeeded: METRICS.runSucceeded,
-  partial: METRICS.runPartial,
-  failed: METRICS.runFailed,
+const RUN_METRIC: Record<Exclude<RunStatus, 'running' | 'cancelled'>, MetricName> = {
+  succeeded: 'runSucceeded',
+  partial: 'runPartial',
+  failed: 'runFailed',
 };
+
+function addMetric(metric: MetricName, value: number): void {
+  const { name, unit } = METRICS[metric];
+  metrics.addMetric(name, unit, value);
+}
 
 /**
  * The line and the metrics of a finished run. A dry run has no metrics: it says nothing about the schedule's health.
@@ -34,12 +39,12 @@ export function recordRun(run: Run, durationMs: number): void {
   if (status === 'failed') logger.error('run', line);
   else logger.info('run', line);
   if (dryRun) return;
-  metrics.addMetric(METRICS.usersRead, MetricUnit.Count, progress.read);
-  metrics.addMetric(METRICS.runDuration, MetricUnit.Milliseconds, durationMs);
+  addMetric('usersRead', progress.read);
+  addMetric('runDuration', durationMs);
   for (const kind of CHANGE_KINDS) {
-    if (kind !== 'unchanged' && totals[kind] > 0) metrics.addMetric(METRICS[kind], MetricUnit.Count, totals[kind]);
+    if (kind !== 'unchanged' && totals[kind] > 0) addMetric(kind, totals[kind]);
   }
-  if (status !== 'running' && status !== 'cancelled') metrics.addMetric(RUN_METRIC[status], MetricUnit.Count, 1);
+  if (status !== 'running' && status !== 'cancelled') addMetric(RUN_METRIC[status], 1);
   metrics.publishStoredMetrics();
 }
 
@@ -52,20 +57,37 @@ export function recordNotStarted(activeRunId: string | null): void {
 export function recordLogin(userName: string, outcome: LoginOutcome | ServiceError, directoryMs: number | null): void {
   // Enough to find one person's attempts again without logging the name.
   const who = { userNameHash: hash('sha256', userNameKey(userName), 'hex').slice(0, 16) };
-  if (directoryMs !== null) metrics.addMetric(METRICS.directoryLatency, MetricUnit.Milliseconds, directoryMs);
+  if (directoryMs !== null) addMetric('directoryLatency', directoryMs);
   if (outcome instanceof ServiceError) {
     logger.error('login', { ...who, outcome: 'fault', code: outcome.code, detail: outcome.message });
-    metrics.addMetric(METRICS.loginFault, MetricUnit.Count, 1);
+    addMetric('loginFault', 1);
   } else if (outcome.outcome === 'accepted') {
     logger.info('login', { ...who, outcome: 'accepted', userId: outcome.user.id });
-    metrics.addMetric(METRICS.loginAccepted, MetricUnit.Count, 1);
+    addMetric('loginAccepted', 1);
   } else {
     logger.info('login', { ...who, outcome: 'rejected', reason: outcome.reason });
     const byReason = metrics.singleMetric();
     byReason.addDimension('reason', outcome.reason);
-    byReason.addMetric(METRICS.loginRejected, MetricUnit.Count, 1);
+    byReason.addMetric(METRICS.loginRejected.name, METRICS.loginRejected.unit, 1);
   }
   if (metrics.hasStoredMetrics()) metrics.publishStoredMetrics();
+}
+
+/**
+ * The line and the metric of an event that is no login. Lambda counts it as an error of the function; the metric tells
+ * the callers' faults from ours.
+ */
+export function recordMalformedLogin(): void {
+  logger.warn('login', { outcome: 'malformed' });
+  addMetric('loginMalformed', 1);
+  metrics.publishStoredMetrics();
+}
+
+/** The line and the metrics of the synchronisation's health. */
+export function recordHealth(health: Readonly<Record<HealthMetric, number>>): void {
+  logger.info('health', { ...health });
+  for (const metric of HEALTH_METRICS) addMetric(metric, health[metric]);
+  metrics.publishStoredMetrics();
 }
 
 /** The line of a batch of changes. `left`: events that were not accepted; their changes are delivered again. */

@@ -1,5 +1,5 @@
 /**
- * The names that the stack and its functions share: environment variables, indexes, keys and metrics. Imports nothing,
+ * The names that the stack and its functions share: environment variables, indexes and keys. Imports nothing,
  * so that cdk/ can import it.
  */
 
@@ -85,36 +85,6 @@ export const PASSWORD_ROUTES = ['POST /api/session', 'PUT /api/session/password'
 
 /** The header, in lower case, in which a proxy in front of API Gateway sends its secret. */
 export const PROXY_SECRET_HEADER = 'x-rollcall-proxy-secret';
-
-/** Namespace of the CloudWatch metrics. */
-export const METRICS_NAMESPACE = 'Rollcall';
-
-/** The value of the dimension `service`, which every metric has. LoginRejected also has the dimension `reason`. */
-export const METRICS_SERVICE = 'rollcall';
-
-/** Names of the metrics, shared by functions, alarms and dashboard. */
-export const METRICS = {
-  usersRead: 'UsersRead',
-  runDuration: 'RunDuration',
-  runSucceeded: 'RunSucceeded',
-  runPartial: 'RunPartial',
-  runFailed: 'RunFailed',
-  // One metric per kind of change, under the kind's name in a run's totals.
-  created: 'Created',
-  updated: 'Updated',
-  renamed: 'Renamed',
-  linked: 'Linked',
-  disabled: 'Disabled',
-  enabled: 'Enabled',
-  deleted: 'Deleted',
-  skipped: 'Skipped',
-  conflict: 'Conflict',
-  withheld: 'Withheld',
-  loginAccepted: 'LoginAccepted',
-  loginRejected: 'LoginRejected',
-  loginFault: 'LoginFault',
-  directoryLatency: 'DirectoryLatency',
-} as const;
 
 /** Memory of the sync function, in MB. */
 export const SYNC_MEMORY_MB = 2048;
