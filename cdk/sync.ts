@@ -3,7 +3,6 @@
  * alarms.
  */
 import { Aws, Duration } from 'aws-cdk-lib';
-import { ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { CfnSchedule, CfnScheduleGroup } from 'aws-cdk-lib/aws-scheduler';
@@ -28,8 +27,6 @@ export interface SyncProps {
   readonly data: Data;
   readonly monitoring: Monitoring;
   readonly defaults: FunctionDefaults;
-  /** How often a run is expected to succeed; 0 = no alarm for overdue runs. */
-  readonly intervalMinutes: number;
 }
 
 /** The sync function, its schedule, and its alarms. */
@@ -39,7 +36,7 @@ export class Sync extends Construct {
   readonly scheduleRole: Role;
   readonly failures: FailureQueue;
 
-  constructor(scope: Construct, id: string, { data, monitoring, defaults, intervalMinutes }: SyncProps) {
+  constructor(scope: Construct, id: string, { data, monitoring, defaults }: SyncProps) {
     super(scope, id);
 
     this.failures = new FailureQueue(this, 'Failures');
@@ -94,7 +91,7 @@ export class Sync extends Construct {
       },
     });
 
-    this.watch(monitoring, intervalMinutes);
+    this.watch(monitoring);
   }
 
   private allowStores({ users, operations, settingsSecret }: Data): void {
@@ -136,22 +133,12 @@ export class Sync extends Construct {
     this.handler.allow(['secretsmanager:GetSecretValue'], [settingsSecret.secretArn]);
   }
 
-  private watch(monitoring: Monitoring, intervalMinutes: number): void {
+  private watch(monitoring: Monitoring): void {
     monitoring.alarm(this, 'RunFailed', {
       metric: largerOf('failed runs', productMetric('runFailed', 'Sum'), this.handler.metricErrors()),
       summary: 'A synchronisation run has failed.',
       article: 'synchronisation-failed',
     });
-    if (intervalMinutes > 0) {
-      monitoring.alarm(this, 'RunOverdue', {
-        metric: productMetric('runSucceeded', 'Sum', Duration.minutes(intervalMinutes)),
-        evaluationPeriods: 2,
-        comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
-        treatMissingData: TreatMissingData.BREACHING,
-        summary: `No synchronisation run has succeeded for ${2 * intervalMinutes} minutes.`,
-        article: 'synchronisation-overdue',
-      });
-    }
     monitoring.alarm(this, 'ChangesWithheld', {
       metric: productMetric('withheld', 'Maximum'),
       summary:
