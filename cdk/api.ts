@@ -2,7 +2,7 @@
  * The administration API: the HTTP API, the function behind it, its permissions and its alarms. Knows of the routes
  * only those that the gateway limits by themselves: the function has all of them.
  */
-import { Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
+import { Aws, Duration, Fn, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import { AccessLogFormat } from 'aws-cdk-lib/aws-apigateway';
 import {
   HttpApi,
@@ -70,6 +70,7 @@ export class Api extends Construct {
   constructor(scope: Construct, id: string, props: ApiProps) {
     super(scope, id);
     const { data, monitoring, defaults, sync, clientAddressHeader } = props;
+    const { stackName } = Stack.of(this);
     this.proxySecret = clientAddressHeader === undefined ? undefined : this.createProxySecret();
     this.handler = new ProductFunction(this, 'Function', {
       defaults,
@@ -92,7 +93,7 @@ export class Api extends Construct {
     this.allowStores(data);
     this.allowSync(sync);
 
-    this.httpApi = new HttpApi(this, 'HttpApi', { apiName: 'rollcall', createDefaultStage: false });
+    this.httpApi = new HttpApi(this, 'HttpApi', { apiName: stackName, createDefaultStage: false });
     const integration = new HttpLambdaIntegration('Integration', this.handler, {
       payloadFormatVersion: PayloadFormatVersion.VERSION_2_0,
     });
@@ -109,6 +110,11 @@ export class Api extends Construct {
     }
 
     const accessLog = new LogGroup(this, 'AccessLog', {
+      // CloudWatch Logs lets API Gateway write to all groups under /aws/vendedlogs/ by one line of a policy of the
+      // account. Each other group has a line of its own there, and 5,120 characters are the limit.
+      // https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html
+      // The last part of the stack's id keeps the name free if a group of a deleted stack is left over.
+      logGroupName: `/aws/vendedlogs/${stackName}/api-access-${Fn.select(2, Fn.split('/', Aws.STACK_ID))}`,
       retention: defaults.logRetention,
       removalPolicy: RemovalPolicy.DESTROY,
     });

@@ -1,8 +1,10 @@
 /** Reads the context of a deployment (the table in stack.ts) and reports all its faults at once. */
+import { StreamViewType } from 'aws-cdk-lib/aws-dynamodb';
 import { ApplicationLogLevel } from 'aws-cdk-lib/aws-lambda';
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Node } from 'constructs';
 import { PROXY_SECRET_HEADER } from '../lib/aws/environment.ts';
+import { findKeyFaults, type ContextKey } from './context-key.ts';
 
 /** An existing network. A synthesis without credentials cannot look it up, so all ids are given. */
 export interface VpcContext {
@@ -14,12 +16,31 @@ export interface VpcContext {
   readonly routeTableIds: readonly string[];
 }
 
+/** A table of an earlier stack or of a restored backup. */
+export interface AdoptedTable {
+  readonly tableName: string;
+  readonly tableStreamArn: string;
+}
+
+/** What a deployment does with its data. Undefined: the stack creates it. */
+export interface DataContext {
+  readonly usersTable: AdoptedTable | undefined;
+  readonly operationsTable: AdoptedTable | undefined;
+  /** The complete ARN, with the six characters at its end. */
+  readonly settingsSecretArn: string | undefined;
+  /** Whether DynamoDB refuses to delete the tables that the stack creates. */
+  readonly deletionProtection: boolean;
+}
+
 /** The context of a deployment, checked and with defaults applied. */
 export interface DeploymentContext {
+  /** `Rollcall`, or `Rollcall-<stage>`. */
+  readonly stackName: string;
   readonly alarmEmail: string | undefined;
   readonly logRetention: RetentionDays;
   readonly logLevel: ApplicationLogLevel;
   readonly vpc: VpcContext | undefined;
+  readonly data: DataContext;
   /** The concurrent logins that Lambda keeps free for the auth function, and its most at once; undefined = neither. */
   readonly authReservedConcurrency: number | undefined;
   /** The header, in lower case, in which a proxy passes on the address of the client; undefined = no proxy. */
@@ -34,20 +55,62 @@ const RETENTIONS = new Map<string, RetentionDays>(
     .filter((days) => days !== RetentionDays.INFINITE)
     .map((days) => [String(days), days]),
 );
+/** What the events function reads of each table's stream, also of an adopted one. */
+export const STREAM_VIEWS = {
+  usersTable: StreamViewType.NEW_AND_OLD_IMAGES,
+  operationsTable: StreamViewType.NEW_IMAGE,
+} as const;
+
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
+const TABLE_NAME = /^[\w.-]{3,255}$/;
+const STREAM_ARN = /^arn:[\w-]+:dynamodb:[\w-]+:\d{12}:table\/([\w.-]+)\/stream\/[\w:.-]+$/;
+// Without the six characters that Secrets Manager appends, a policy would name no secret.
+const SECRET_ARN = /^arn:[\w-]+:secretsmanager:[\w-]+:\d{12}:secret:[\w/+=.@-]+-[A-Za-z0-9]{6}$/;
+
 /** Whether a name is that of a header (RFC 9110 section 5.1) that can hold a plain list of addresses. */
 function isAddressHeader(name: string): boolean {
   // RFC 7239 writes addresses as `for=...`, and API Gateway has a `forwarded` header of its own.
   return /^[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/.test(name) && name !== 'forwarded' && name !== PROXY_SECRET_HEADER;
 }
 
+function readData(text: (name: ContextKey) => string, check: (holds: boolean, fault: string) => void): DataContext {
+  const readTable = (name: keyof typeof STREAM_VIEWS): AdoptedTable | undefined => {
+    const tableName = text(`${name}Name`);
+    const tableStreamArn = text(`${name}StreamArn`);
+    if (tableName === '' && tableStreamArn === '') return undefined;
+    check(TABLE_NAME.test(tableName), `${name}Name: must be the name of the table that ${name}StreamArn belongs to`);
+    check(
+      STREAM_ARN.exec(tableStreamArn)?.[1] === tableName,
+      `${name}StreamArn: must be the ARN of the stream of ${name}Name; a restored table has none before you run ` +
+        `"aws dynamodb update-table --table-name ${tableName} ` +
+        `--stream-specification StreamEnabled=true,StreamViewType=${STREAM_VIEWS[name]}"`,
+    );
+    return { tableName, tableStreamArn };
+  };
+
+  const settingsSecretArn = text('settingsSecretArn');
+  check(
+    settingsSecretArn === '' || SECRET_ARN.test(settingsSecretArn),
+    'settingsSecretArn: must be the complete ARN of a secret, with the hyphen and the six characters at its end',
+  );
+  const protection = text('deletionProtection');
+  check(['', 'true', 'false'].includes(protection), 'deletionProtection: must be true or false');
+  return {
+    usersTable: readTable('usersTable'),
+    operationsTable: readTable('operationsTable'),
+    settingsSecretArn: settingsSecretArn === '' ? undefined : settingsSecretArn,
+    deletionProtection: protection === 'true',
+  };
+}
+
 /**
  * The context of a deployment.
- * @throws Error that names every invalid value
+ * @throws Error that names every unknown key and every invalid value
  */
 export function readContext(node: Node): DeploymentContext {
-  const faults: string[] = [];
-  const text = (name: string, fallback = ''): string => String(node.tryGetContext(name) ?? fallback).trim();
-  const list = (name: string, fallback = ''): string[] => {
+  const faults = findKeyFaults(Object.keys(node.getAllContext() as object));
+  const text = (name: ContextKey, fallback = ''): string => String(node.tryGetContext(name) ?? fallback).trim();
+  const list = (name: ContextKey, fallback = ''): string[] => {
     const value: unknown = node.tryGetContext(name) ?? fallback;
     const parts = Array.isArray(value) ? value.map(String) : String(value).split(',');
     return parts.map((part) => part.trim()).filter((part) => part !== '');
@@ -56,6 +119,11 @@ export function readContext(node: Node): DeploymentContext {
     if (!holds) faults.push(fault);
   };
 
+  const stage = text('stage');
+  check(
+    /^(?:[a-z][a-z0-9-]{0,18}[a-z0-9]|[a-z]?)$/.test(stage),
+    'stage: must be 1 to 20 lower-case letters, digits and hyphens, beginning with a letter, such as test',
+  );
   const alarmEmail = text('alarmEmail');
   check(alarmEmail === '' || /^[^\s@]+@[^\s@]+$/.test(alarmEmail), 'alarmEmail: must be an e-mail address');
   const logRetention = RETENTIONS.get(text('logRetentionDays', '30'));
@@ -73,6 +141,8 @@ export function readContext(node: Node): DeploymentContext {
     clientAddressHeader === '' || isAddressHeader(clientAddressHeader),
     'clientAddressHeader: must be the name of a header that holds addresses, such as x-forwarded-for',
   );
+
+  const data = readData(text, check);
 
   const vpc: VpcContext = {
     vpcId: text('vpcId'),
@@ -104,10 +174,12 @@ export function readContext(node: Node): DeploymentContext {
   if (faults.length > 0 || logRetention === undefined || logLevel === undefined)
     throw new Error(`invalid context: ${faults.join('; ')}`);
   return {
+    stackName: stage === '' ? 'Rollcall' : `Rollcall-${stage}`,
     alarmEmail: alarmEmail === '' ? undefined : alarmEmail,
     logRetention,
     logLevel,
     vpc: vpc.vpcId === '' ? undefined : vpc,
+    data,
     authReservedConcurrency: reserved === '' ? undefined : Number(reserved),
     clientAddressHeader: clientAddressHeader === '' ? undefined : clientAddressHeader,
   };

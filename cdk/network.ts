@@ -2,7 +2,7 @@
  * The way to a directory that is not public: an existing VPC, the ports that functions may connect to, and the
  * endpoints that reach AWS itself.
  */
-import { Aws } from 'aws-cdk-lib';
+import { Annotations, Aws } from 'aws-cdk-lib';
 import {
   CfnVPCEndpoint,
   InterfaceVpcEndpoint,
@@ -39,6 +39,10 @@ export function createNetwork(scope: Construct, context: VpcContext): Network {
     availabilityZones: [...context.availabilityZones],
     privateSubnetIds: [...context.subnetIds],
   });
+  Annotations.of(vpc).acknowledgeWarning(
+    '@aws-cdk/aws-ec2:noSubnetRouteTableId',
+    'Only the DynamoDB endpoint needs route tables, and it has those of the context.',
+  );
   const functions = new SecurityGroup(scope, 'FunctionsSecurityGroup', {
     vpc,
     description: 'Rollcall: functions to directory servers and AWS',

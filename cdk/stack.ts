@@ -4,11 +4,16 @@
  *
  * | context               | default | meaning |
  * |-----------------------|---------|---------|
+ * | `stage`               | none    | deploys a stack of its own, `Rollcall-<stage>`, beside the others |
  * | `alarmEmail`          | none    | address that receives the alarms; its owner must confirm it once |
  * | `logRetentionDays`    | 30      | how long logs are kept; one of the periods that CloudWatch Logs offers |
  * | `logLevel`            | INFO    | DEBUG, INFO, WARN or ERROR |
+ * | `deletionProtection`  | false   | whether DynamoDB refuses to delete the tables; switch it on after the first deployment |
  * | `authReservedConcurrency` | none | concurrent logins that Lambda keeps free for the auth function; also its most |
  * | `clientAddressHeader` | none    | header in which a proxy in front of the API passes on the address of the client |
+ * | `usersTableName`, `usersTableStreamArn` | none | use this table of users instead of creating one |
+ * | `operationsTableName`, `operationsTableStreamArn` | none | use this table of operations instead of creating one |
+ * | `settingsSecretArn`   | none    | use this secret with settings instead of creating one |
  * | `vpcId`               | none    | put the functions into this VPC, to reach a directory that is not public |
  * | `subnetIds`           | -       | with vpcId: private subnets, separated by commas |
  * | `availabilityZones`   | -       | with vpcId: the zones of these subnets, in the same order |
@@ -16,31 +21,38 @@
  * | `vpcEndpoints`        | true    | with vpcId: create the endpoints for subnets without NAT; false if they exist |
  * | `routeTableIds`       | -       | with vpcEndpoints: route tables of the subnets, for the DynamoDB endpoint |
  */
-import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
+import { type App, CfnOutput, Stack, type StackProps, Validations } from 'aws-cdk-lib';
+import { AwsSolutionsChecks } from 'cdk-nag';
 import type { Construct } from 'constructs';
 import { PROXY_SECRET_HEADER } from '../lib/aws/environment.ts';
 import { Api } from './api.ts';
 import { Auth } from './auth.ts';
 import { Console } from './console.ts';
-import { readContext } from './context.ts';
+import { readContext, type DeploymentContext } from './context.ts';
 import { Dashboard } from './dashboard.ts';
 import { Data } from './data.ts';
 import { Events } from './events.ts';
 import { Monitoring } from './monitoring.ts';
 import { createNetwork } from './network.ts';
+import { warnOfRegion } from './region.ts';
 import { Sync } from './sync.ts';
+
+/** Properties of the stack; by default, its context is that of the app. */
+export interface RollcallStackProps extends StackProps {
+  readonly context?: DeploymentContext;
+}
 
 /** The whole product as one stack. */
 export class RollcallStack extends Stack {
-  /** @throws Error that names every invalid context value */
-  constructor(scope: Construct, id: string, props?: StackProps) {
+  /** @throws Error that names every unknown context key and every invalid value */
+  constructor(scope: Construct, id: string, { context = readContext(scope.node), ...props }: RollcallStackProps = {}) {
     super(scope, id, props);
-    const { alarmEmail, vpc, authReservedConcurrency, clientAddressHeader, ...logging } = readContext(this.node);
+    const { alarmEmail, logRetention, logLevel, vpc, authReservedConcurrency, clientAddressHeader } = context;
 
     const network = vpc === undefined ? undefined : createNetwork(this, vpc);
     const monitoring = new Monitoring(this, 'Monitoring', { alarmEmail });
-    const data = new Data(this, 'Data');
-    const shared = { data, monitoring, defaults: { ...logging, network } };
+    const data = new Data(this, 'Data', context.data);
+    const shared = { data, monitoring, defaults: { logRetention, logLevel, network } };
     const sync = new Sync(this, 'Sync', shared);
     const auth = new Auth(this, 'Auth', { ...shared, reservedConcurrency: authReservedConcurrency });
     const api = new Api(this, 'Api', { ...shared, sync, clientAddressHeader });
@@ -61,4 +73,21 @@ export class RollcallStack extends Stack {
       output('ProxySecretName', api.proxySecret.secretName, `The proxy sends this secret in ${PROXY_SECRET_HEADER}.`);
     }
   }
+}
+
+/**
+ * Adds the stack of a deployment to its app, named after the stage and checked against the AWS Solutions rules of
+ * cdk-nag. A finding ends the synthesis, unless it is acknowledged next to its resource with a reason.
+ * @throws Error that names every unknown context key and every invalid value
+ */
+export function addRollcall(app: App): RollcallStack {
+  const context = readContext(app.node);
+  const stack = new RollcallStack(app, context.stackName, {
+    description: 'Takes the people of an LDAP directory into a user database and verifies their logins by LDAP bind.',
+    context,
+  });
+  // The CDK's command line names the region here; the template itself fits every region.
+  warnOfRegion(stack, process.env.CDK_DEFAULT_REGION);
+  Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
+  return stack;
 }
