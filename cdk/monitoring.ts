@@ -77,9 +77,9 @@ export class Monitoring extends Construct {
   }
 
   /**
-   * Makes an alarm. By default it goes off at one occurrence, and is over when none has followed for 15 minutes: trouble
-   * that comes and goes is one alarm, and no message says in between that all is well. It notifies the topic when it
-   * goes off and when it is over.
+   * Makes an alarm. By default it goes off at one occurrence, and is over when none has followed for 15 minutes:
+   * trouble that comes and goes is one alarm, and no message says in between that all is well. It notifies the topic
+   * when it goes off and when it is over.
    */
   alarm(scope: Construct, id: string, { summary, article, ...props }: AlarmProps): void {
     const alarm = new Alarm(scope, id, {
