@@ -51,7 +51,7 @@ describe('a login leaves one line and its metrics, and nothing of what was typed
     const { logs, metrics } = output();
     expect(answer.outcome).toBe('accepted');
     expect(logs).toMatchObject([{ outcome: 'accepted', userId: 'account-1' }]);
-    expect(metrics).toMatchObject({ LoginAccepted: 1, DirectoryLatency: 12, service: 'rollcall' });
+    expect(metrics).toMatchObject({ LoginAccepted: 1, DirectoryLatency: 12 });
   });
 
   test('when it is rejected, by reason', async () => {
