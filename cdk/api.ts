@@ -24,6 +24,7 @@ import {
   PASSWORD_ROUTES,
   PROXY_SECRET_HEADER,
   RUN_PARTITION,
+  SETTINGS_LOCK_KEY,
   USERS_TABLE,
 } from '../lib/aws/environment.ts';
 import { onlyPartitions, type Data } from './data.ts';
@@ -208,6 +209,7 @@ export class Api extends Construct {
         RUN_PARTITION,
         LEASE_KEY.pk,
         APPROVAL_PARTITION,
+        SETTINGS_LOCK_KEY.pk,
         `${OPERATIONS_PREFIX.fence}*`,
         `${OPERATIONS_PREFIX.changes}*`,
         `${OPERATIONS_PREFIX.link}*`,

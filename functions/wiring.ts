@@ -14,6 +14,7 @@ import { createRunJournal } from '../lib/aws/run-journal.ts';
 import { createRunStore } from '../lib/aws/run-store.ts';
 import { createScheduleStore, createSchedulerClient } from '../lib/aws/schedule-store.ts';
 import { createSessionStore } from '../lib/aws/session-store.ts';
+import { createSettingsLock } from '../lib/aws/settings-lock.ts';
 import {
   createSecretsManagerClient,
   createSettingsStore,
@@ -60,7 +61,11 @@ function wireStores(variables: Variables) {
     users: createUserStore(tables),
     logins: createLoginStore(tables),
     approvals: createApprovalStore(tables),
-    settings: createSettingsStore({ client: secrets, secretId: name('settingsSecret') }),
+    settings: createSettingsStore({
+      client: secrets,
+      secretId: name('settingsSecret'),
+      withLock: createSettingsLock(tables),
+    }),
   };
 }
 

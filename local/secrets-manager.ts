@@ -40,7 +40,9 @@ interface Input {
 
 const LARGEST_SECRET = 65_536;
 const LARGEST_BODY = 1024 * 1024;
+/** Versions without a label make room for new ones once they are a day old; until then, there is no room for more. */
 const MOST_VERSIONS = 100;
+const KEPT_SECONDS = 24 * 60 * 60;
 const CURRENT = 'AWSCURRENT';
 const PREVIOUS = 'AWSPREVIOUS';
 
@@ -53,8 +55,19 @@ class Refusal extends Error {
   }
 }
 
-/** `folder`: where secrets are kept, readable by their owner only; without it they are in memory. */
-export function createSecretsManager({ folder }: { readonly folder?: string } = {}): RequestHandler {
+/** Options of the stand-in. */
+export interface SecretsManagerOptions {
+  /** Where secrets are kept, readable by their owner only; without it they are in memory. */
+  readonly folder?: string;
+  /** The time in epoch seconds, as the protocol requires. */
+  readonly now?: () => number;
+}
+
+/** Starts with the kept secrets. */
+export function createSecretsManager({
+  folder,
+  now = () => Date.now() / 1_000,
+}: SecretsManagerOptions = {}): RequestHandler {
   const { document: secrets, save } = openState<Secret[]>(folder, 'secrets.json', []);
 
   function find({ SecretId: id }: Input): Secret {
@@ -74,7 +87,7 @@ export function createSecretsManager({ folder }: { readonly folder?: string } = 
       const suffix = randomBytes(3).toString('hex');
       const arn = `arn:aws:secretsmanager:${LOCAL_REGION}:${LOCAL_ACCOUNT}:secret:${name}-${suffix}`;
       const secret = { name, arn, description: input.Description ?? '', createdAt: now(), versions: [] };
-      const version = input.SecretString === undefined ? null : addVersion(secret, input);
+      const version = input.SecretString === undefined ? null : addVersion(secret, input, now());
       secrets.push(secret);
       return { ...identity(secret), ...(version && { VersionId: version.id }) };
     },
@@ -109,7 +122,7 @@ export function createSecretsManager({ folder }: { readonly folder?: string } = 
 
     PutSecretValue(input) {
       const secret = find(input);
-      return valueOf(secret, addVersion(secret, input));
+      return valueOf(secret, addVersion(secret, input, now()));
     },
 
     UpdateSecretVersionStage(input) {
@@ -164,7 +177,7 @@ export function createSecretsManager({ folder }: { readonly folder?: string } = 
 }
 
 /** Adds a version. A repeated request with the same token and value returns the existing version. */
-function addVersion(secret: Secret, input: Input): Version {
+function addVersion(secret: Secret, input: Input, createdAt: number): Version {
   const value = required(input, 'SecretString');
   if (Buffer.byteLength(value) > LARGEST_SECRET) {
     throw new Refusal('InvalidParameterException', `The secret value is longer than ${LARGEST_SECRET} bytes.`);
@@ -178,14 +191,21 @@ function addVersion(secret: Secret, input: Input): Version {
     if (existing.value === value) return existing;
     throw new Refusal('ResourceExistsException', `The version ${id} already exists with another value.`);
   }
+  makeRoom(secret, createdAt);
   const stages = secret.versions.length === 0 ? [CURRENT] : (input.VersionStages ?? [CURRENT]);
-  const version: Version = { id, value, createdAt: now(), stages: [] };
+  const version: Version = { id, value, createdAt, stages: [] };
   secret.versions.push(version);
   for (const stage of stages) attach(secret, stage, id);
-  const unused = secret.versions.filter((each) => each.stages.length === 0);
-  const dropped = new Set(unused.slice(0, Math.max(0, secret.versions.length - MOST_VERSIONS)));
-  secret.versions = secret.versions.filter((each) => !dropped.has(each));
   return version;
+}
+
+/** @see https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html */
+function makeRoom(secret: Secret, now: number): void {
+  const old = secret.versions.filter(({ stages, createdAt }) => stages.length === 0 && createdAt <= now - KEPT_SECONDS);
+  const dropped = new Set(old.slice(0, Math.max(0, secret.versions.length - MOST_VERSIONS + 1)));
+  secret.versions = secret.versions.filter((each) => !dropped.has(each));
+  if (secret.versions.length < MOST_VERSIONS) return;
+  throw new Refusal('LimitExceededException', `The secret ${secret.name} has ${MOST_VERSIONS} versions.`);
 }
 
 /** Moves a label. It is on one version at most; AWSPREVIOUS follows AWSCURRENT. */
@@ -211,9 +231,4 @@ function required(input: Input, field: 'Name' | 'SecretString' | 'VersionStage')
   const value = input[field];
   if (typeof value === 'string' && value !== '') return value;
   throw new Refusal('InvalidParameterException', `You must provide ${field}.`);
-}
-
-/** The time in epoch seconds, as the protocol requires. */
-function now(): number {
-  return Date.now() / 1_000;
 }

@@ -28,7 +28,7 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   unsupportedMediaType: 'the content type of the body is not JSON',
   payloadTooLarge: 'the body is too long',
   notAuthenticated: 'wrong user name or password, or no session of an active administrator',
-  throttled: 'too many failed attempts; `Retry-After` says when the next one is allowed',
+  throttled: 'too many attempts; `Retry-After` says when the next one is allowed',
   notFound: 'the address names nothing that exists',
   methodNotAllowed: 'the address does not support this method; `Allow` lists those that it supports',
   conflict: 'the request contradicts what is stored, or others keep changing it',

@@ -32,7 +32,7 @@ export const SETTINGS_CALLS: DescribedCalls = {
     ifMatch: true,
     body: { schema: settings, example: example.settingsDocument },
     answers: { 200: settingsAnswer },
-    faults: ['conflict', 'versionMismatch'],
+    faults: ['conflict', 'throttled', 'versionMismatch'],
   },
   'POST /api/settings/validate': {
     id: 'validateSettings',

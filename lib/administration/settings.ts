@@ -94,8 +94,9 @@ async function readSchedule(schedule: ScheduleStore): Promise<WorkingSchedule | 
  * document has no bind DN.
  *
  * @param expectedVersion the version that the administrator has seen; null = any
- * @throws ServiceError `invalidRequest` with every fault, `versionMismatch`, `conflict`, `storeUnavailable` (also if
- *   the settings are saved but the schedule could not be updated; saving again updates it)
+ * @throws ServiceError `invalidRequest` with every fault, `versionMismatch`, `conflict`, `throttled` after about 100
+ *   changes within a day, `storeUnavailable` (also if the settings are saved but the schedule could not be updated;
+ *   saving again updates it)
  */
 export async function saveSettings(
   { settings: store, schedule }: ConfigurationPorts,

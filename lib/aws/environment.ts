@@ -42,7 +42,7 @@ export const LIST_SHARDS = 8;
 
 /**
  * The operations table: runs, their lines, the lease and its fences, the guard's counters, approvals, the owners of
- * directory ids, attempts, sessions and rename marks. `expiresAt` is the TTL attribute, in epoch seconds.
+ * directory ids, attempts, sessions, rename marks and the lock of the settings. `expiresAt` is the TTL attribute, in epoch seconds.
  */
 export const OPERATIONS_TABLE = { partitionKey: 'pk', sortKey: 'sk', ttl: 'expiresAt' } as const;
 
@@ -54,6 +54,9 @@ export const LEASE_KEY = { pk: 'lease', sk: 'sync' } as const;
 
 /** The key of what one run leaves for the next. */
 export const MEMORY_KEY = { pk: 'lease', sk: 'memory' } as const;
+
+/** The key of the lock that a writer of the settings holds. */
+export const SETTINGS_LOCK_KEY = { pk: 'settings', sk: 'lock' } as const;
 
 /** The partition key of the guard's counters. Their sort key is the hour, then the lane. */
 export const GUARD_PARTITION = 'guard';

@@ -28,12 +28,12 @@ export const TRANSIENT_ERRORS: ReadonlySet<string> = new Set([
   'TransactionInProgressException',
 ]);
 
+type Middleware = (next: (args: never) => Promise<never>) => (args: never) => Promise<never>;
+
 interface Middlewares {
   readonly middlewareStack: {
-    add(
-      middleware: (next: (args: never) => Promise<never>) => (args: never) => Promise<never>,
-      options: { readonly step: 'initialize'; readonly priority: 'high'; readonly name: string },
-    ): void;
+    add(middleware: Middleware, options: { step: 'initialize'; priority: 'high'; name: string }): void;
+    addRelativeTo(middleware: Middleware, options: { relation: 'after'; toMiddleware: string; name: string }): void;
   };
 }
 
@@ -54,6 +54,23 @@ export function translateFaults<C>(client: C, service: string, answers: readonly
     { step: 'initialize', priority: 'high', name: 'translateFaults' },
   );
   return client;
+}
+
+/**
+ * Makes the client throw a fault in place of an error that it would otherwise repeat the request for.
+ * @param toFault the fault; null for an error that this is not about
+ */
+export function endRetries(client: object, toFault: (error: unknown) => ServiceError | null): void {
+  (client as Middlewares).middlewareStack.addRelativeTo(
+    (next) => async (args) => {
+      try {
+        return await next(args);
+      } catch (error) {
+        throw toFault(error) ?? error;
+      }
+    },
+    { relation: 'after', toMiddleware: 'retryMiddleware', name: 'endRetries' },
+  );
 }
 
 /**

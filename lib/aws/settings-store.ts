@@ -2,11 +2,16 @@
  * Settings and bind password as ONE secret, so that server, filter and password always belong together. The version of
  * the secret is the version of the settings. The deployment stores `{}`, which means that nothing is configured. No
  * error contains anything of the secret.
+ *
+ * Secrets Manager keeps every version for a day and takes about 100 of them, so no version is made in vain: a writer
+ * holds a lock while it makes one, and a writer that is too late sees so before.
+ * @see https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
  */
 import { randomUUID } from 'node:crypto';
 import {
   GetSecretValueCommand,
   InvalidParameterException,
+  LimitExceededException,
   PutSecretValueCommand,
   SecretsManagerClient,
   UpdateSecretVersionStageCommand,
@@ -17,19 +22,41 @@ import type { SettingsStore } from '../settings/settings-store.ts';
 import { upgradeSettings } from '../settings/settings-upgrade.ts';
 import type { EarlierSettings } from '../settings/settings-upgrade.ts';
 import type { StoredSettings } from '../settings/settings.ts';
-import { CLIENT_DEFAULTS, storeUnavailable, translateFaults } from './fault.ts';
+import { CLIENT_DEFAULTS, endRetries, storeUnavailable, translateFaults } from './fault.ts';
+import type { WithSettingsLock } from './settings-lock.ts';
 
 const SERVICE = 'Secrets Manager';
 const CURRENT = 'AWSCURRENT';
 /** Label of a new version until it becomes the current one. Each new version takes it from the one before. */
 const CANDIDATE = 'ROLLCALL_CANDIDATE';
+/** When the oldest version is forgotten is unknown; an hour is a good time to try again. */
+const RETRY_AFTER_SECONDS = 3_600;
 /** Secrets Manager's limit, in bytes. */
 const LARGEST_SECRET = 65_536;
 
-/** A client that throws only ServiceError `storeUnavailable` and InvalidParameterException. */
+/**
+ * A client that throws only InvalidParameterException and ServiceError: `storeUnavailable`; `throttled` if the secret has
+ * all the versions that Secrets Manager takes.
+ */
 export function createSecretsManagerClient(config: SecretsManagerClientConfig = {}): SecretsManagerClient {
   const client = new SecretsManagerClient({ ...CLIENT_DEFAULTS, ...config });
+  endRetries(client, tooManyVersions);
   return translateFaults(client, SERVICE, ['InvalidParameterException']);
+}
+
+/**
+ * The fault for a version above the quota. To the SDK, the name of this error is that of a throttled request, which it
+ * would repeat for 15 seconds.
+ */
+function tooManyVersions(cause: unknown): ServiceError | null {
+  if (!(cause instanceof LimitExceededException)) return null;
+  return new ServiceError('throttled', 'Secrets Manager takes no more versions of the settings for now', {
+    cause,
+    retryAfterSeconds: RETRY_AFTER_SECONDS,
+    advice:
+      'Save again later: Secrets Manager takes about 100 versions of a secret within 24 hours. Nothing was saved; the ' +
+      'settings as they are stay in effect.',
+  });
 }
 
 /** The secret that holds the settings. */
@@ -37,13 +64,14 @@ export interface SettingsStoreOptions {
   readonly client: SecretsManagerClient;
   /** Name or ARN. */
   readonly secretId: string;
+  readonly withLock: WithSettingsLock;
 }
 
 /**
- * The settings store on Secrets Manager. Errors: `invalidRequest` when the document is too long; `storeUnavailable`,
- * also for a damaged secret.
+ * The settings store on Secrets Manager. Errors: `invalidRequest` when the document is too long; `throttled` after too
+ * many versions; `storeUnavailable`, also for a damaged secret.
  */
-export function createSettingsStore({ client, secretId: SecretId }: SettingsStoreOptions): SettingsStore {
+export function createSettingsStore({ client, secretId: SecretId, withLock }: SettingsStoreOptions): SettingsStore {
   async function readCurrent(): Promise<{ version: string; content: Omit<StoredSettings, 'version'> | null }> {
     const { version, document } = await readSecret(client, SecretId);
     if (Object.keys(document).length === 0) return { version, content: null };
@@ -52,15 +80,48 @@ export function createSettingsStore({ client, secretId: SecretId }: SettingsStor
     return { version, content: { ...upgradeSettings(settings), password } };
   }
 
+  /**
+   * A compare-and-swap: stores the new version beside the current one, then moves the label AWSCURRENT to it, but only
+   * from the version that was read before.
+   */
+  async function swap(SecretString: string, expectedVersion: string | null): Promise<string | null> {
+    const current = await readCurrent();
+    if ((current.content && current.version) !== expectedVersion) return null;
+    const version = randomUUID();
+    await client.send(
+      new PutSecretValueCommand({
+        SecretId,
+        SecretString,
+        ClientRequestToken: version,
+        VersionStages: [CANDIDATE],
+      }),
+    );
+    try {
+      await client.send(
+        new UpdateSecretVersionStageCommand({
+          SecretId,
+          VersionStage: CURRENT,
+          MoveToVersionId: version,
+          RemoveFromVersionId: current.version,
+        }),
+      );
+      return version;
+    } catch (error) {
+      if (!(error instanceof InvalidParameterException)) throw error;
+      // That error has several reasons; the label shows which one it was.
+      const now = await readSecret(client, SecretId);
+      // An earlier try succeeded, but its answer was lost.
+      if (now.version === version) return version;
+      if (now.version !== current.version) return null;
+      throw storeUnavailable(SERVICE, error);
+    }
+  }
+
   return {
     async read() {
       const { version, content } = await readCurrent();
       return content && { ...content, version };
     },
-    /**
-     * A compare-and-swap: stores the new version beside the current one, then moves the label AWSCURRENT to it, but
-     * only from the version that was read before.
-     */
     async write(settings, password, expectedVersion) {
       const SecretString = JSON.stringify({ settings, password });
       if (Buffer.byteLength(SecretString) > LARGEST_SECRET) {
@@ -69,36 +130,7 @@ export function createSettingsStore({ client, secretId: SecretId }: SettingsStor
           'keep only the CA certificates that are needed';
         throw invalidRequest([{ path: 'connection.caCertificates', message }]);
       }
-      const current = await readCurrent();
-      if ((current.content && current.version) !== expectedVersion) return null;
-      const version = randomUUID();
-      await client.send(
-        new PutSecretValueCommand({
-          SecretId,
-          SecretString,
-          ClientRequestToken: version,
-          VersionStages: [CANDIDATE],
-        }),
-      );
-      try {
-        await client.send(
-          new UpdateSecretVersionStageCommand({
-            SecretId,
-            VersionStage: CURRENT,
-            MoveToVersionId: version,
-            RemoveFromVersionId: current.version,
-          }),
-        );
-        return version;
-      } catch (error) {
-        if (!(error instanceof InvalidParameterException)) throw error;
-        // That error has several reasons; the label shows which one it was.
-        const now = await readSecret(client, SecretId);
-        // An earlier try succeeded, but its answer was lost.
-        if (now.version === version) return version;
-        if (now.version !== current.version) return null;
-        throw storeUnavailable(SERVICE, error);
-      }
+      return await withLock(() => swap(SecretString, expectedVersion));
     },
   };
 }
@@ -122,7 +154,7 @@ export async function readAdministratorPassword(
  * @throws ServiceError `storeUnavailable`, also for an empty secret
  */
 export async function readProxySecret(client: SecretsManagerClient, SecretId: string): Promise<string> {
-  const { SecretString = '' } = await client.send(new GetSecretValueCommand({ SecretId }));
+  const { SecretString = '' } = await client.send(new GetSecretValueCommand({ SecretId, VersionStage: CURRENT }));
   if (SecretString.trim() !== '') return SecretString;
   throw new ServiceError('storeUnavailable', `the secret ${SecretId} is empty`, {
     advice: 'Store the secret that the proxy sends, at least 32 characters, as plain text.',
@@ -133,7 +165,8 @@ async function readSecret(
   client: SecretsManagerClient,
   SecretId: string,
 ): Promise<{ version: string; document: object }> {
-  const { SecretString = '', VersionId } = await client.send(new GetSecretValueCommand({ SecretId }));
+  const command = new GetSecretValueCommand({ SecretId, VersionStage: CURRENT });
+  const { SecretString = '', VersionId } = await client.send(command);
   const document = parseObject(SecretString);
   if (document === null || VersionId === undefined) throw damaged(SecretId);
   return { version: VersionId, document };

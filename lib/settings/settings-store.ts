@@ -8,7 +8,10 @@ export interface SettingsStore {
   read(): Promise<StoredSettings | null>;
   /**
    * Stores settings and password together, and returns the new version. `expectedVersion` is the version to replace, or
-   * null if none are saved. Returns null, and stores nothing, if another writer was first.
+   * null if none are saved. Returns null, and stores nothing, if another writer was first or is at work.
+   *
+   * @throws ServiceError `throttled` if the store takes no more versions for now; `invalidRequest` if the settings are
+   *   too long
    */
   write(settings: Settings, password: string, expectedVersion: string | null): Promise<string | null>;
 }

@@ -16,6 +16,7 @@ import {
 import type { SettingsStore } from '../../lib/settings/settings-store.ts';
 import { serve } from '../../local/running.ts';
 import { createSecretsManager } from '../../local/secrets-manager.ts';
+import type { SecretsManagerOptions } from '../../local/secrets-manager.ts';
 import { LOCAL_CLIENT } from '../../local/template.ts';
 import { createMemoryStores } from '../support/memory-stores.ts';
 import { aSettings } from '../support/people.ts';
@@ -27,8 +28,8 @@ afterEach(async () => {
   for (const stop of stops.splice(0).toReversed()) await stop();
 });
 
-async function openSecrets(value = '{}', folder?: string): Promise<Secrets & { store: SettingsStore }> {
-  const secrets = await startSecrets(value, folder);
+async function openSecrets(value = '{}', options?: SecretsManagerOptions): Promise<Secrets & { store: SettingsStore }> {
+  const secrets = await startSecrets(value, options);
   stops.push(() => secrets.stop());
   return { ...secrets, store: createSettingsStore(secrets) };
 }
@@ -217,9 +218,9 @@ describe('settings in a secret', () => {
   });
 
   test('tells that a secret which is not there is a fault of the deployment', async () => {
-    const { client } = await openSecrets();
+    const secrets = await openSecrets();
 
-    const read = createSettingsStore({ client, secretId: 'another' }).read();
+    const read = createSettingsStore({ ...secrets, secretId: 'another' }).read();
 
     await expect(read).rejects.toMatchObject({ code: 'storeUnavailable', retryable: false });
   });
@@ -233,7 +234,7 @@ describe('settings in a secret', () => {
       maxAttempts: 2,
     });
 
-    const read = createSettingsStore({ client, secretId: secrets.secretId }).read();
+    const read = createSettingsStore({ ...secrets, client }).read();
 
     await expect(read).rejects.toMatchObject({ code: 'storeUnavailable', retryable: true });
     client.destroy();
@@ -293,7 +294,8 @@ describe('the stand-in for Secrets Manager', () => {
   test('keeps secrets in a file that only its owner can read', async () => {
     const folder = await mkdtemp(path.join(tmpdir(), 'rollcall-secrets-'));
     stops.push(() => rm(folder, { recursive: true }));
-    const { store, secretId } = await openSecrets('{}', folder);
+    const secrets = await openSecrets('{}', { folder });
+    const { store } = secrets;
     const version = await store.write(aSettings(), 'kept', null);
 
     const again = await serve(createSecretsManager({ folder }));
@@ -304,7 +306,7 @@ describe('the stand-in for Secrets Manager', () => {
     });
     stops.push(async () => client.destroy());
 
-    expect(await createSettingsStore({ client, secretId }).read()).toMatchObject({ password: 'kept', version });
+    expect(await createSettingsStore({ ...secrets, client }).read()).toMatchObject({ password: 'kept', version });
     expect((await stat(path.join(folder, 'secrets.json'))).mode & 0o777).toBe(0o600);
   });
 });
