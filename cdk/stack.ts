@@ -68,6 +68,8 @@ export class RollcallStack extends Stack {
     output('SyncFunctionName', sync.handler.functionName, 'Function that runs the synchronisation.');
     output('EventBusName', events.bus.eventBusName, 'Event bus: rules on it receive the events.');
     output('UsersTableName', data.users.tableName, 'Table that holds the users.');
+    output('OperationsTableName', data.operations.tableName, 'Table that holds runs, sessions and attempts.');
+    output('SettingsSecretArn', data.settingsSecret.secretArn, 'Secret that holds the settings.');
     output('AdministratorSecretName', data.administratorSecret.secretName, 'Secret with the first password of admin.');
     if (api.proxySecret !== undefined) {
       output('ProxySecretName', api.proxySecret.secretName, `The proxy sends this secret in ${PROXY_SECRET_HEADER}.`);

@@ -1,4 +1,5 @@
 /** Tests what becomes of the data: when a deployment fails, when the stack is deleted, and when data is adopted. */
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { USERS_TABLE } from '../../lib/aws/environment.ts';
 import { synthesize, type TemplateResource } from './templates/check.ts';
@@ -57,7 +58,9 @@ test('adopted data is not created, and every role, mapping and output names it i
   expect(mappings.map(([, { Properties }]) => Properties?.EventSourceArn).sort()).toEqual(
     [ADOPTED.usersTableStreamArn, ADOPTED.operationsTableStreamArn].sort(),
   );
-  expect(JSON.stringify(template.Outputs)).toContain(`"Value":"${ADOPTED.usersTableName}"`);
+  for (const name of [ADOPTED.usersTableName, ADOPTED.operationsTableName, ADOPTED.settingsSecretArn]) {
+    expect(JSON.stringify(template.Outputs)).toContain(`"Value":"${name}"`);
+  }
   expect(text).not.toMatch(/"Ref": ?"Data(?:Users|Operations|Settings)/);
 });
 
@@ -80,4 +83,27 @@ test('each part can be adopted by itself', () => {
 
   expect(created({ usersTableName, usersTableStreamArn })).toEqual(['DataOperations', 'DataSettings']);
   expect(created({ settingsSecretArn })).toEqual(['DataUsers', 'DataOperations']);
+});
+
+test('the documents say what a restored table needs: its indexes, its stream and its TTL attribute', () => {
+  const page = readFileSync(new URL('../../docs/deploying.md', import.meta.url), 'utf8');
+  const [users, operations] = resources({}, 'AWS::DynamoDB::Table').map(([, { Properties = {} }]) => Properties);
+
+  const indexes = users?.GlobalSecondaryIndexes as readonly { readonly IndexName: string }[];
+  expect(indexes.length).toBeGreaterThanOrEqual(2);
+  for (const { IndexName } of indexes) expect(page).toContain(`\`${IndexName}\``);
+  for (const table of [users, operations]) {
+    const { StreamViewType } = table?.StreamSpecification as { readonly StreamViewType: string };
+    expect(page).toContain(`StreamEnabled=true,StreamViewType=${StreamViewType}\n`);
+  }
+  const { AttributeName } = operations?.TimeToLiveSpecification as { readonly AttributeName: string };
+  expect(page).toContain(`Enabled=true,AttributeName=${AttributeName}\n`);
+});
+
+test('a table without its stream is refused with the command that switches the stream on', () => {
+  const { operationsTableName } = ADOPTED;
+  expect(() => synthesize({ operationsTableName })).toThrow(
+    `aws dynamodb update-table --table-name ${operationsTableName} ` +
+      '--stream-specification StreamEnabled=true,StreamViewType=NEW_IMAGE',
+  );
 });
