@@ -44,7 +44,7 @@ export interface RollcallStackProps extends StackProps {
 
 /** The whole product as one stack. */
 export class RollcallStack extends Stack {
-  /** @throws Error that names every unknown context key and every invalid value */
+  /** @throws ContextError that names every unknown context key and every invalid value */
   constructor(scope: Construct, id: string, { context = readContext(scope.node), ...props }: RollcallStackProps = {}) {
     super(scope, id, props);
     const { alarmEmail, logRetention, logLevel, vpc, authReservedConcurrency, clientAddressHeader } = context;
@@ -80,7 +80,7 @@ export class RollcallStack extends Stack {
 /**
  * Adds the stack of a deployment to its app, named after the stage and checked against the AWS Solutions rules of
  * cdk-nag. A finding ends the synthesis, unless it is acknowledged next to its resource with a reason.
- * @throws Error that names every unknown context key and every invalid value
+ * @throws ContextError that names every unknown context key and every invalid value
  */
 export function addRollcall(app: App): RollcallStack {
   const context = readContext(app.node);

@@ -1,5 +1,7 @@
 /** Tests what a deployment may give as context: its keys, its values, its stage. */
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { Template } from 'aws-cdk-lib/assertions';
 import { expect, test } from 'vitest';
 import { CONTEXT_KEYS } from '../../cdk/context-key.ts';
@@ -7,7 +9,8 @@ import { SUPPORTED_REGIONS } from '../../cdk/region.ts';
 import { synthesize } from './templates/check.ts';
 import { ADOPTED, COMBINATIONS } from './templates/combination.ts';
 
-const read = (file: string): string => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
+const ROOT = path.join(import.meta.dirname, '../..');
+const read = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8');
 
 test.each([
   [{ authReservedConcurrency: 0 }, 'authReservedConcurrency'],
@@ -38,6 +41,16 @@ test('invalid context is refused, with all faults at once', () => {
   expect(() => synthesize(context)).toThrow(/alarmEmial.*alarmEmail.*logRetentionDays.*logLevel.*subnetIds/);
 });
 
+test('the app ends with the faults alone, without a stack trace', () => {
+  const env = { ...process.env, CDK_CONTEXT_JSON: JSON.stringify({ alarmEmial: 'a@b', stage: 'T' }) };
+  const { status, stderr } = spawnSync(process.execPath, ['cdk/app.ts'], { cwd: ROOT, env, encoding: 'utf8' });
+
+  expect({ status, stderr }).toEqual({
+    status: 1,
+    stderr: expect.stringMatching(/^invalid context: alarmEmial: [^\n]+ alarmEmail\?; stage: must [^\n]+\n$/),
+  });
+});
+
 test.each([
   ['alarmEmial', 'alarmEmail'],
   ['AlarmEmail', 'alarmEmail'],
@@ -49,20 +62,18 @@ test.each([
   ['operationTableStreamArn', 'operationsTableStreamArn'],
   ['stages', 'stage'],
 ])('the misspelt key %s is refused, and %s is suggested', (key, name) => {
-  expect(() => synthesize({ [key]: 'value' })).toThrow(
-    `invalid context: ${key}: unknown context; did you mean ${name}?`,
-  );
+  expect(() => synthesize({ [key]: 'value' })).toThrow(`invalid context: ${key}: unknown, did you mean ${name}?`);
 });
 
 test('a key that resembles none of ours is refused with a list of those there are', () => {
   expect(() => synthesize({ environment: 'value' })).toThrow(
-    /^invalid context: environment: unknown context; the keys are stage, alarmEmail, /,
+    /^invalid context: environment: unknown, the keys are stage, alarmEmail, /,
   );
 });
 
 test('a key of an earlier release is refused with what to do instead', () => {
   expect(() => synthesize({ syncIntervalMinutes: 60 })).toThrow(
-    /^invalid context: syncIntervalMinutes: is no longer read, because .* leave it out$/,
+    /^invalid context: syncIntervalMinutes: no longer needed, leave it out: .* follows the schedule in the settings$/,
   );
 });
 
