@@ -104,7 +104,7 @@ test('two stages stand side by side: no name of one is a name of the other', () 
     return Object.entries(template.Resources).flatMap(([id, { Properties = {} }]) =>
       Object.entries(Properties)
         // Names within a role, an API, a namespace or an e-mail. All others are names in the account.
-        .filter(([name]) => /Name$/.test(name) && !/^(?:Policy|Stage|Metric|Display)Name$/.test(name))
+        .filter(([name]) => name.endsWith('Name') && !/^(?:Policy|Stage|Metric|Display)Name$/.test(name))
         .map(([name, value]) => `${id} ${name} ${JSON.stringify(value)}`),
     );
   };
