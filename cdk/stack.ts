@@ -8,7 +8,7 @@
  * | `alarmEmail`          | none    | address that receives the alarms; its owner must confirm it once |
  * | `logRetentionDays`    | 30      | how long logs are kept; one of the periods that CloudWatch Logs offers |
  * | `logLevel`            | INFO    | DEBUG, INFO, WARN or ERROR |
- * | `deletionProtection`  | false   | whether DynamoDB refuses to delete tables; switch it on after the first deployment |
+ * | `deletionProtection`  | false   | whether DynamoDB refuses to delete the tables; not for a first deployment |
  * | `authReservedConcurrency` | none | concurrent logins that Lambda keeps free for the auth function; also its most |
  * | `clientAddressHeader` | none    | header in which a proxy in front of the API passes on the address of the client |
  * | `usersTableName`, `usersTableStreamArn` | none | use this table of users instead of creating one |
