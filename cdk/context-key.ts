@@ -32,7 +32,7 @@ export type ContextKey = (typeof CONTEXT_KEYS)[number];
 const REMOVED: ReadonlyMap<string, string> = new Map([
   [
     'syncIntervalMinutes',
-    'is no longer read, because the alarm for overdue runs follows the schedule in the settings; leave it out',
+    'no longer needed, leave it out: the alarm for overdue runs follows the schedule in the settings',
   ],
 ]);
 
@@ -55,8 +55,8 @@ export function findKeyFaults(keys: readonly string[]): string[] {
         .filter(({ name, distance }) => distance <= LARGEST_DISTANCE && distance < name.length / 2)
         .sort((one, other) => one.distance - other.distance);
       return nearest === undefined
-        ? `${key}: unknown context; the keys are ${known.join(', ')}`
-        : `${key}: unknown context; did you mean ${nearest.name}?`;
+        ? `${key}: unknown, the keys are ${known.join(', ')}`
+        : `${key}: unknown, did you mean ${nearest.name}?`;
     });
 }
 

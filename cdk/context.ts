@@ -47,6 +47,9 @@ export interface DeploymentContext {
   readonly clientAddressHeader: string | undefined;
 }
 
+/** Unknown keys or invalid values in the context. The message names all of them. */
+export class ContextError extends Error {}
+
 const { DEBUG, INFO, WARN, ERROR } = ApplicationLogLevel;
 const LOG_LEVELS = new Map<string, ApplicationLogLevel>([DEBUG, INFO, WARN, ERROR].map((level) => [level, level]));
 const RETENTIONS = new Map<string, RetentionDays>(
@@ -105,7 +108,7 @@ function readData(text: (name: ContextKey) => string, check: (holds: boolean, fa
 
 /**
  * The context of a deployment.
- * @throws Error that names every unknown key and every invalid value
+ * @throws ContextError that names every unknown key and every invalid value
  */
 export function readContext(node: Node): DeploymentContext {
   const faults = findKeyFaults(Object.keys(node.getAllContext() as object));
@@ -172,7 +175,7 @@ export function readContext(node: Node): DeploymentContext {
   }
 
   if (faults.length > 0 || logRetention === undefined || logLevel === undefined)
-    throw new Error(`invalid context: ${faults.join('; ')}`);
+    throw new ContextError(`invalid context: ${faults.join('; ')}`);
   return {
     stackName: stage === '' ? 'Rollcall' : `Rollcall-${stage}`,
     alarmEmail: alarmEmail === '' ? undefined : alarmEmail,

@@ -1,4 +1,4 @@
-/** The regions that have everything in the stack. Warns of others and refuses none: AWS may have added to them since. */
+/** The regions that have all of the stack. Warns of others, but refuses none: AWS may have added to them since. */
 import { Annotations, type Stack } from 'aws-cdk-lib';
 
 /**

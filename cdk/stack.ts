@@ -8,7 +8,7 @@
  * | `alarmEmail`          | none    | address that receives the alarms; its owner must confirm it once |
  * | `logRetentionDays`    | 30      | how long logs are kept; one of the periods that CloudWatch Logs offers |
  * | `logLevel`            | INFO    | DEBUG, INFO, WARN or ERROR |
- * | `deletionProtection`  | false   | whether DynamoDB refuses to delete the tables; switch it on after the first deployment |
+ * | `deletionProtection`  | false   | whether DynamoDB refuses to delete the tables; not for a first deployment |
  * | `authReservedConcurrency` | none | concurrent logins that Lambda keeps free for the auth function; also its most |
  * | `clientAddressHeader` | none    | header in which a proxy in front of the API passes on the address of the client |
  * | `usersTableName`, `usersTableStreamArn` | none | use this table of users instead of creating one |
@@ -44,7 +44,7 @@ export interface RollcallStackProps extends StackProps {
 
 /** The whole product as one stack. */
 export class RollcallStack extends Stack {
-  /** @throws Error that names every unknown context key and every invalid value */
+  /** @throws ContextError that names every unknown context key and every invalid value */
   constructor(scope: Construct, id: string, { context = readContext(scope.node), ...props }: RollcallStackProps = {}) {
     super(scope, id, props);
     const { alarmEmail, logRetention, logLevel, vpc, authReservedConcurrency, clientAddressHeader } = context;
@@ -68,6 +68,8 @@ export class RollcallStack extends Stack {
     output('SyncFunctionName', sync.handler.functionName, 'Function that runs the synchronisation.');
     output('EventBusName', events.bus.eventBusName, 'Event bus: rules on it receive the events.');
     output('UsersTableName', data.users.tableName, 'Table that holds the users.');
+    output('OperationsTableName', data.operations.tableName, 'Table that holds runs, sessions and attempts.');
+    output('SettingsSecretArn', data.settingsSecret.secretArn, 'Secret that holds the settings.');
     output('AdministratorSecretName', data.administratorSecret.secretName, 'Secret with the first password of admin.');
     if (api.proxySecret !== undefined) {
       output('ProxySecretName', api.proxySecret.secretName, `The proxy sends this secret in ${PROXY_SECRET_HEADER}.`);
@@ -78,7 +80,7 @@ export class RollcallStack extends Stack {
 /**
  * Adds the stack of a deployment to its app, named after the stage and checked against the AWS Solutions rules of
  * cdk-nag. A finding ends the synthesis, unless it is acknowledged next to its resource with a reason.
- * @throws Error that names every unknown context key and every invalid value
+ * @throws ContextError that names every unknown context key and every invalid value
  */
 export function addRollcall(app: App): RollcallStack {
   const context = readContext(app.node);

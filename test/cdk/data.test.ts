@@ -1,4 +1,5 @@
 /** Tests what becomes of the data: when a deployment fails, when the stack is deleted, and when data is adopted. */
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { USERS_TABLE } from '../../lib/aws/environment.ts';
 import { synthesize, type TemplateResource } from './templates/check.ts';
@@ -54,10 +55,13 @@ test('adopted data is not created, and every role, mapping and output names it i
     expect(policies).toContain(`"${arn}"`);
   }
   const mappings = resources(ADOPTED, 'AWS::Lambda::EventSourceMapping');
-  expect(mappings.map(([, { Properties }]) => Properties?.EventSourceArn).sort()).toEqual(
-    [ADOPTED.usersTableStreamArn, ADOPTED.operationsTableStreamArn].sort(),
-  );
-  expect(JSON.stringify(template.Outputs)).toContain(`"Value":"${ADOPTED.usersTableName}"`);
+  expect(mappings.map(([, { Properties }]) => Properties?.EventSourceArn)).toEqual([
+    ADOPTED.usersTableStreamArn,
+    ADOPTED.operationsTableStreamArn,
+  ]);
+  for (const name of [ADOPTED.usersTableName, ADOPTED.operationsTableName, ADOPTED.settingsSecretArn]) {
+    expect(JSON.stringify(template.Outputs)).toContain(`"Value":"${name}"`);
+  }
   expect(text).not.toMatch(/"Ref": ?"Data(?:Users|Operations|Settings)/);
 });
 
@@ -65,8 +69,8 @@ test('adopted data has the same permissions as created data, for each role and a
   const permissions = (context: Record<string, unknown>): string[] =>
     resources(context, 'AWS::IAM::Policy')
       .flatMap(([id, { Properties }]) => {
-        const { Statement } = Properties?.PolicyDocument as { Statement: { Action: unknown; Condition?: unknown }[] };
-        return Statement.map(({ Action, Condition }) => JSON.stringify([id, Action, Condition]));
+        const policy = Properties?.PolicyDocument as { Statement: { Action: unknown; Condition?: unknown }[] };
+        return policy.Statement.map(({ Action, Condition }) => JSON.stringify([id, Action, Condition]));
       })
       .sort();
 
@@ -80,4 +84,27 @@ test('each part can be adopted by itself', () => {
 
   expect(created({ usersTableName, usersTableStreamArn })).toEqual(['DataOperations', 'DataSettings']);
   expect(created({ settingsSecretArn })).toEqual(['DataUsers', 'DataOperations']);
+});
+
+test('the documents say what a restored table needs: its indexes, its stream and its TTL attribute', () => {
+  const page = readFileSync(new URL('../../docs/deploying.md', import.meta.url), 'utf8');
+  const [users, operations] = resources({}, 'AWS::DynamoDB::Table').map(([, { Properties = {} }]) => Properties);
+
+  const indexes = users?.GlobalSecondaryIndexes as readonly { readonly IndexName: string }[];
+  expect(indexes.length).toBeGreaterThanOrEqual(2);
+  for (const { IndexName } of indexes) expect(page).toContain(`\`${IndexName}\``);
+  for (const table of [users, operations]) {
+    const stream = table?.StreamSpecification as { readonly StreamViewType: string };
+    expect(page).toContain(`StreamEnabled=true,StreamViewType=${stream.StreamViewType}\n`);
+  }
+  const timeToLive = operations?.TimeToLiveSpecification as { readonly AttributeName: string };
+  expect(page).toContain(`Enabled=true,AttributeName=${timeToLive.AttributeName}\n`);
+});
+
+test('a table without its stream is refused with the command that switches the stream on', () => {
+  const { operationsTableName } = ADOPTED;
+  expect(() => synthesize({ operationsTableName })).toThrow(
+    `aws dynamodb update-table --table-name ${operationsTableName} ` +
+      '--stream-specification StreamEnabled=true,StreamViewType=NEW_IMAGE',
+  );
 });

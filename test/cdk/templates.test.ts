@@ -1,4 +1,4 @@
-/** Tests that no combination of context gives a template that AWS would refuse, and that the checks find what is wrong. */
+/** Tests that no combination of context gives a template that AWS would refuse, and that the checks find faults. */
 import { expect, test } from 'vitest';
 import {
   findTemplateFaults,

@@ -16,7 +16,11 @@ const { findNodeFault } = createRequire(import.meta.url)(FILE) as {
 const folder = mkdtempSync(path.join(tmpdir(), 'rollcall-node-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const readJson = <T>(file: string): T => JSON.parse(readFileSync(path.join(ROOT, file), 'utf8')) as T;
+const readJson = (file: string): unknown => JSON.parse(readFileSync(path.join(ROOT, file), 'utf8'));
+const project = readJson('package.json') as {
+  readonly engines: { readonly node: string };
+  readonly scripts: Readonly<Record<string, string>>;
+};
 
 /** Runs a command line of cdk.json or package.json, in which Node says that it has this version. */
 function runAs(version: string, command: string) {
@@ -43,15 +47,15 @@ test('Node 24 and later are new enough, also as a pre-release', () => {
 });
 
 test('the oldest Node is the one that package.json names', () => {
-  const oldest = /^>=(\d+)$/.exec(readJson<{ engines: { node: string } }>('package.json').engines.node)?.[1];
+  const oldest = /^>=(\d+)$/.exec(project.engines.node)?.[1];
   expect(findNodeFault(`${Number(oldest)}.0.0`)).toBeNull();
   expect(findNodeFault(`${Number(oldest) - 1}.99.0`)).not.toBeNull();
 });
 
 test('deploying, starting and testing with an old Node end with that line and nothing else', () => {
-  const { scripts } = readJson<{ scripts: Record<string, string> }>('package.json');
+  const { scripts } = project;
   const commands = [
-    readJson<{ app: string }>('cdk.json').app,
+    (readJson('cdk.json') as { readonly app: string }).app,
     scripts.start!,
     scripts.test!.split(' && ')[0]!,
     scripts['test:all']!.split(' && ')[0]!,

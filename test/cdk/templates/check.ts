@@ -6,6 +6,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { App } from 'aws-cdk-lib';
+import { SynthesisMessageLevel } from 'aws-cdk-lib/cx-api';
 import { addRollcall } from '../../../cdk/stack.ts';
 
 /** A resource of a template. */
@@ -54,7 +55,9 @@ export function synthesize(context: Readonly<Record<string, unknown>>): Synthesi
       stackName,
       template: JSON.parse(text) as StackTemplate,
       text,
-      warnings: messages.filter(({ level }) => level !== 'info').map(({ entry }) => JSON.stringify(entry.data)),
+      warnings: messages
+        .filter(({ level }) => level !== SynthesisMessageLevel.INFO)
+        .map(({ entry }) => JSON.stringify(entry.data)),
     };
   } finally {
     rmSync(outdir, { recursive: true });
@@ -86,7 +89,7 @@ export function findTemplateFaults(template: StackTemplate): string[] {
 function findDanglingReferences({ Resources, Outputs = {}, Parameters = {} }: StackTemplate): string[] {
   const names = new Set([...Object.keys(Resources), ...Object.keys(Parameters)]);
   return Object.entries({ ...Resources, ...Outputs }).flatMap(([id, element]) => {
-    const dependencies = [(element as TemplateResource).DependsOn ?? []].flat();
+    const dependencies = [(element as { readonly DependsOn?: string | readonly string[] }).DependsOn ?? []].flat();
     return [...dependencies, ...referencesOf(element)]
       .filter((name) => !names.has(name) && !name.startsWith('AWS::'))
       .map((name) => `${id} refers to ${name}, which does not exist`);
@@ -98,11 +101,11 @@ function referencesOf(value: unknown): string[] {
   if (typeof value !== 'object' || value === null) return [];
   return Object.entries(value).flatMap(([key, inner]: [string, unknown]) => {
     if (key === 'Ref') return [inner as string];
-    if (key === 'Fn::GetAtt') return [Array.isArray(inner) ? (inner[0] as string) : String(inner).split('.')[0]!];
+    if (key === 'Fn::GetAtt') return String([inner].flat()[0]).split('.', 1);
     if (key === 'Fn::Sub') {
       const [text, variables = {}] = [inner].flat() as [string, object?];
       const given = Object.keys(variables);
-      const names = [...text.matchAll(/\$\{([^!}.]+)[^}]*\}/g)].map((match) => match[1]!);
+      const names = [...text.matchAll(/\$\{([^!}.]+)[^}]*\}/g)].map(([, name = '']) => name);
       return [...names.filter((name) => !given.includes(name)), ...referencesOf(variables)];
     }
     return referencesOf(inner);

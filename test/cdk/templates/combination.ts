@@ -36,7 +36,10 @@ export const COMBINATIONS: readonly Combination[] = [
   { name: 'deletion protection', context: { deletionProtection: 'true', authReservedConcurrency: '50' } },
   { name: 'proxy', context: { clientAddressHeader: 'x-forwarded-for' } },
   { name: 'adopted data', context: ADOPTED },
-  { name: 'adopted users', context: pick(ADOPTED, 'usersTableName', 'usersTableStreamArn') },
+  {
+    name: 'adopted users',
+    context: { usersTableName: ADOPTED.usersTableName, usersTableStreamArn: ADOPTED.usersTableStreamArn },
+  },
   { name: 'VPC with endpoints', context: { ...VPC, directoryPorts: '636' } },
   { name: 'VPC without endpoints', context: { ...VPC, vpcEndpoints: 'false' } },
   {
@@ -52,7 +55,3 @@ export const COMBINATIONS: readonly Combination[] = [
     },
   },
 ];
-
-function pick(from: Readonly<Record<string, string>>, ...names: readonly string[]): Record<string, string> {
-  return Object.fromEntries(names.map((name) => [name, from[name]!]));
-}
