@@ -13,6 +13,8 @@ export interface WorkingSchedule {
   readonly timeZone: string;
   /** The first time of a rate, from which the others are counted; null for a cron expression, and if unknown. */
   readonly start: Date | null;
+  /** When the schedule was last set; null if unknown. */
+  readonly setAt: Date | null;
 }
 
 const MINUTE_MS = 60_000;

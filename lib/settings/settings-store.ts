@@ -13,13 +13,14 @@ export interface SettingsStore {
   write(settings: Settings, password: string, expectedVersion: string | null): Promise<string | null>;
 }
 
-/** The schedule of the synchronisation. */
+/** The schedule of the synchronisation. Every method may throw ServiceError `storeUnavailable`. */
 export interface ScheduleStore {
   /**
-   * Puts the schedule of the settings into effect and returns the result. If it is in effect already, a rate keeps its
-   * start.
+   * Puts the schedule of the settings into effect, creating it if there is none, and returns the result. Writes nothing
+   * if it is in effect already; then a rate keeps its start.
+   * @throws ServiceError `invalidRequest` if the scheduler refuses the expression or the time zone
    */
   apply(schedule: Settings['options']['schedule']): Promise<WorkingSchedule>;
-  /** The schedule in effect; answers or fails within three seconds. */
-  read(): Promise<WorkingSchedule>;
+  /** The schedule in effect, null if there is none; answers or fails within three seconds. */
+  read(): Promise<WorkingSchedule | null>;
 }
