@@ -30,6 +30,7 @@ import { Events } from './events.ts';
 import { Monitoring } from './monitoring.ts';
 import { createNetwork } from './network.ts';
 import { Sync } from './sync.ts';
+import { Watch } from './watch.ts';
 
 /** The whole product as one stack. */
 export class RollcallStack extends Stack {
@@ -44,6 +45,7 @@ export class RollcallStack extends Stack {
     const data = new Data(this, 'Data');
     const shared = { data, monitoring, defaults: { ...logging, network } };
     const sync = new Sync(this, 'Sync', { ...shared, intervalMinutes: syncIntervalMinutes });
+    new Watch(this, 'Watch', { ...shared, sync });
     const auth = new Auth(this, 'Auth', { ...shared, reservedConcurrency: authReservedConcurrency });
     const api = new Api(this, 'Api', { ...shared, sync, clientAddressHeader });
     const pages = new Console(this, 'Console', { ...shared, api });

@@ -8,6 +8,7 @@
 import { hash } from 'node:crypto';
 import { Logger } from '@aws-lambda-powertools/logger';
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
+import type { Health } from '../lib/administration/health.ts';
 import { METRICS, METRICS_NAMESPACE, METRICS_SERVICE } from '../lib/aws/environment.ts';
 import { ServiceError } from '../lib/errors.ts';
 import type { LoginOutcome } from '../lib/login/login.ts';
@@ -40,6 +41,15 @@ export function recordRun(run: Run, durationMs: number): void {
     if (kind !== 'unchanged' && totals[kind] > 0) metrics.addMetric(METRICS[kind], MetricUnit.Count, totals[kind]);
   }
   if (status !== 'running' && status !== 'cancelled') metrics.addMetric(RUN_METRIC[status], MetricUnit.Count, 1);
+  metrics.publishStoredMetrics();
+}
+
+/** The line and the metrics of the synchronisation's health. */
+export function recordHealth(health: Health): void {
+  logger.info('health', { ...health });
+  for (const name of ['linesWaiting', 'minutesOverdue', 'consecutiveFailures'] as const) {
+    metrics.addMetric(METRICS[name], MetricUnit.Count, health[name]);
+  }
   metrics.publishStoredMetrics();
 }
 

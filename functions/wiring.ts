@@ -28,12 +28,14 @@ import { keepDirectory } from '../lib/directory/current-directory.ts';
 import type { OpenDirectory } from '../lib/directory/directory.ts';
 import { openDirectory } from '../lib/ldap/directory.ts';
 import { createLogin } from '../lib/login/login.ts';
+import type { ScheduleStore } from '../lib/settings/settings-store.ts';
 import type { SyncPorts } from '../lib/sync/sync.ts';
 import type { ApiPorts } from './api-handler.ts';
 import type { AuthPorts } from './auth-handler.ts';
 import type { TrustedProxy } from './client-address.ts';
 import type { EventsPorts } from './events-handler.ts';
 import { logger } from './telemetry.ts';
+import type { WatchPorts } from './watch-handler.ts';
 
 type Variables = Record<string, string | undefined>;
 
@@ -107,6 +109,33 @@ export function wireAuth(variables: Variables): AuthPorts {
   };
 }
 
+/** The schedule of the synchronisation. */
+function wireSchedule(variables: Variables): ScheduleStore {
+  const name = (variable: EnvironmentName): string => readEnvironment(variable, variables);
+  return createScheduleStore({
+    client: createSchedulerClient(),
+    group: name('scheduleGroup'),
+    syncFunction: name('syncFunction'),
+    role: name('scheduleRole'),
+    failures: name('scheduleFailures'),
+    clock,
+  });
+}
+
+/** The ports of the watch function. */
+export function wireWatch(variables: Variables): WatchPorts {
+  const operationsTable = readEnvironment('operationsTable', variables);
+  return {
+    settings: createSettingsStore({
+      client: createSecretsManagerClient(),
+      secretId: readEnvironment('settingsSecret', variables),
+    }),
+    schedule: wireSchedule(variables),
+    runs: createRunStore({ client: createDynamoDbClient(), operationsTable, clock }),
+    clock,
+  };
+}
+
 /** The ports of the administration API. */
 export function wireApi(variables: Variables): ApiPorts {
   const { name, tables, secrets, users, logins, settings, approvals } = wireStores(variables);
@@ -118,12 +147,7 @@ export function wireApi(variables: Variables): ApiPorts {
     runs: createRunStore(tables),
     approvals,
     sessions: createSessionStore(tables),
-    schedule: createScheduleStore({
-      client: createSchedulerClient(),
-      scheduleName: name('scheduleName'),
-      scheduleGroup: name('scheduleGroup'),
-      clock,
-    }),
+    schedule: wireSchedule(variables),
     openDirectory: openLdapDirectory,
     login: createLogin({ logins, directory: keepDirectory(settings, openLdapDirectory, clock), clock, pause }),
     startSync: createSyncStarter(name('syncFunction')),

@@ -16,6 +16,8 @@ import {
   CreateScheduleCommand,
   CreateScheduleGroupCommand,
   ConflictException,
+  DeleteScheduleCommand,
+  ResourceNotFoundException,
   SchedulerClient,
 } from '@aws-sdk/client-scheduler';
 import {
@@ -39,6 +41,9 @@ export interface Endpoints {
   readonly scheduler: string;
 }
 
+/** The schedule that was in the template of earlier releases. CloudFormation deletes what leaves the template. */
+const FORMER = { Name: 'SyncSchedule' };
+
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
 /**
@@ -57,12 +62,15 @@ export async function provision(
   try {
     for (const table of stack.tables) await createTable(dynamoDb, table);
     for (const secret of stack.secrets) await createSecret(secretsManager, secret, administratorPassword);
-    for (const schedule of stack.schedules) {
-      await unlessThere(
-        ConflictException,
-        scheduler.send(new CreateScheduleGroupCommand({ Name: schedule.GroupName })),
+    for (const Name of stack.scheduleGroups) {
+      await unless(ConflictException, scheduler.send(new CreateScheduleGroupCommand({ Name })));
+      await unless(
+        ResourceNotFoundException,
+        scheduler.send(new DeleteScheduleCommand({ GroupName: Name, ...FORMER })),
       );
-      await unlessThere(ConflictException, scheduler.send(new CreateScheduleCommand(schedule)));
+    }
+    for (const schedule of stack.schedules) {
+      await unless(ConflictException, scheduler.send(new CreateScheduleCommand(schedule)));
     }
     return await readAdministrator(secretsManager, stack, administratorPassword);
   } finally {
@@ -74,7 +82,7 @@ async function createTable(
   client: DynamoDBClient,
   { create, timeToLive }: LocalStack['tables'][number],
 ): Promise<void> {
-  await unlessThere(ResourceInUseException, client.send(new CreateTableCommand(create)));
+  await unless(ResourceInUseException, client.send(new CreateTableCommand(create)));
   await createStream(client, create);
   if (timeToLive === undefined) return;
   const TimeToLiveSpecification = { AttributeName: timeToLive, Enabled: true };
@@ -98,7 +106,7 @@ async function createSecret(
   administratorPassword: string | undefined,
 ): Promise<void> {
   const SecretString = 'value' in initial ? initial.value : generate(initial, administratorPassword);
-  await unlessThere(ResourceExistsException, client.send(new CreateSecretCommand({ Name: name, SecretString })));
+  await unless(ResourceExistsException, client.send(new CreateSecretCommand({ Name: name, SecretString })));
 }
 
 function generate(
@@ -125,10 +133,11 @@ async function readAdministrator(
   return administrator;
 }
 
-async function unlessThere(already: new (...args: never[]) => Error, creation: Promise<unknown>): Promise<void> {
+/** Waits for a change; an error that says that it is made already is none. */
+async function unless(made: new (...args: never[]) => Error, change: Promise<unknown>): Promise<void> {
   try {
-    await creation;
+    await change;
   } catch (error) {
-    if (!(error instanceof already)) throw error;
+    if (!(error instanceof made)) throw error;
   }
 }

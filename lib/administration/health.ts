@@ -72,7 +72,11 @@ function isSuccess({ dryRun, status }: Run): boolean {
   return !dryRun && (status === 'succeeded' || status === 'partial');
 }
 
-function minutesOverdue({ enabled, expression, timeZone, start, setAt }: WorkingSchedule, success: Date | null, now: Date) {
+function minutesOverdue(
+  { enabled, expression, timeZone, start, setAt }: WorkingSchedule,
+  success: Date | null,
+  now: Date,
+) {
   const since = Math.max(setAt?.getTime() ?? -Infinity, success?.getTime() ?? -Infinity);
   if (!enabled || since === -Infinity || scheduleFault(expression, timeZone) !== null) return 0;
   const due = (after: Date): Date | null => nextRun(expression, timeZone, after, start ?? undefined);

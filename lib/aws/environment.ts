@@ -9,8 +9,10 @@ export const ENVIRONMENT = {
   operationsTable: 'OPERATIONS_TABLE',
   settingsSecret: 'SETTINGS_SECRET',
   administratorSecret: 'ADMINISTRATOR_SECRET',
-  scheduleName: 'SCHEDULE_NAME',
+  /** The group of the schedule that the product makes; the role, function and queue of its target, as ARNs. */
   scheduleGroup: 'SCHEDULE_GROUP',
+  scheduleRole: 'SCHEDULE_ROLE',
+  scheduleFailures: 'SCHEDULE_FAILURES',
   syncFunction: 'SYNC_FUNCTION',
   eventBus: 'EVENT_BUS',
   /** Only behind a proxy: the header with the address of the client, and the secret that proves the proxy. */
@@ -21,6 +23,9 @@ export const ENVIRONMENT = {
 
 /** An environment variable, by its name in ENVIRONMENT. */
 export type EnvironmentName = keyof typeof ENVIRONMENT;
+
+/** The name of the schedule of the synchronisation. The product makes it, in the group that the deployment makes. */
+export const SCHEDULE_NAME = 'sync';
 
 /** The users table: one item per user, and one (without `id`) for each further e-mail address of a user. */
 export const USERS_TABLE = {
@@ -114,6 +119,10 @@ export const METRICS = {
   loginRejected: 'LoginRejected',
   loginFault: 'LoginFault',
   directoryLatency: 'DirectoryLatency',
+  // States, reported every five minutes.
+  linesWaiting: 'LinesWaiting',
+  minutesOverdue: 'MinutesOverdue',
+  consecutiveFailures: 'ConsecutiveFailures',
 } as const;
 
 /** Memory of the sync function, in MB. */

@@ -127,8 +127,7 @@ function createSchedule(clock: Clock): ScheduleStore {
   let working: WorkingSchedule | null = null;
   return {
     async apply({ enabled, expression, timeZone }) {
-      const same =
-        working?.enabled === enabled && working.expression === expression && working.timeZone === timeZone;
+      const same = working?.enabled === enabled && working.expression === expression && working.timeZone === timeZone;
       if (working !== null && same) return working;
       const now = clock.now();
       working = { enabled, expression, timeZone, start: firstRun(expression, now), setAt: now };
