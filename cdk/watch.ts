@@ -3,6 +3,7 @@
  * alarm. It keeps the schedule of the synchronisation as the settings say, and reports how the synchronisation does.
  */
 import { Aws, Duration } from 'aws-cdk-lib';
+import { TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { CfnSchedule } from 'aws-cdk-lib/aws-scheduler';
 import { Construct } from 'constructs';
@@ -56,6 +57,7 @@ export class Watch extends Construct {
     monitoring.alarm(this, 'Fails', {
       metric: this.handler.metricErrors({ period: PERIOD }),
       evaluationPeriods: 3,
+      treatMissingData: TreatMissingData.IGNORE,
       summary: 'The watch has failed three times in a row: nobody sees whether runs are overdue.',
       article: 'watch-fails',
     });

@@ -1,5 +1,6 @@
 /**
- * Creates the template's tables, secrets and schedules in the stand-ins, and leaves existing ones alone. Uses the AWS
+ * Creates the template's tables, secrets and schedules in the stand-ins; what is there already it leaves alone, or
+ * brings to the state of the template. Uses the AWS
  * SDK, as CloudFormation's handlers would on AWS.
  */
 import { randomInt } from 'node:crypto';
@@ -19,6 +20,7 @@ import {
   DeleteScheduleCommand,
   ResourceNotFoundException,
   SchedulerClient,
+  UpdateScheduleCommand,
 } from '@aws-sdk/client-scheduler';
 import {
   CreateSecretCommand,
@@ -71,6 +73,8 @@ export async function provision(
     }
     for (const schedule of stack.schedules) {
       await unless(ConflictException, scheduler.send(new CreateScheduleCommand(schedule)));
+      // A schedule that an earlier start made may be that of an earlier release.
+      await scheduler.send(new UpdateScheduleCommand(schedule));
     }
     return await readAdministrator(secretsManager, stack, administratorPassword);
   } finally {

@@ -136,7 +136,7 @@ export function createScheduler({ fire, folder }: SchedulerOptions): Scheduler {
    * AWS says that the token makes a request idempotent; that another request with it is a conflict, it says of other
    * services.
    * @see https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html (ClientToken)
-   * @see https://docs.aws.amazon.com/wellarchitected/latest/reliability-pillar/rel_prevent_interaction_failure_idempotent.html
+   * @see https://aws.amazon.com/builders-library/making-retries-safe-with-idempotent-APIs/
    */
   function once(token: string | undefined, request: string, act: () => unknown): unknown {
     const before = token === undefined ? undefined : answered.get(token);
@@ -210,7 +210,7 @@ export function createScheduler({ fire, folder }: SchedulerOptions): Scheduler {
         const [, kind, encoded] = PATH.exec(url.pathname) ?? [];
         const name = decodeURIComponent(encoded ?? '');
         const text = bytes?.toString('utf8') || '{}';
-        const body = JSON.parse(text) as Wish;
+        const body = parse(text);
         const group = url.searchParams.get('groupName') ?? 'default';
         const asked = `${request.method} ${url.pathname} ${text}`;
         switch (`${request.method} ${kind}`) {
@@ -241,6 +241,17 @@ export function createScheduler({ fire, folder }: SchedulerOptions): Scheduler {
   };
 }
 
+function parse(text: string): Wish {
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    // Refused below.
+  }
+  if (typeof body === 'object' && body !== null) return body;
+  throw new Refusal(400, 'SerializationException', 'The body is not a JSON object.');
+}
+
 /**
  * Refuses a body without what the model requires, or with a value that is none of its.
  * @see https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html (also for UpdateSchedule)
@@ -268,8 +279,8 @@ function requireModel({ ScheduleExpression, FlexibleTimeWindow, State, Target }:
 }
 
 function refuse(place: string, value: string, constraint: string): never {
-  const message = `1 validation error detected: Value ${value} at '${place}' failed to satisfy constraint: ${constraint}`;
-  throw new Refusal(400, 'ValidationException', message);
+  const fault = `Value ${value} at '${place}' failed to satisfy constraint: ${constraint}`;
+  throw new Refusal(400, 'ValidationException', `1 validation error detected: ${fault}`);
 }
 
 /**

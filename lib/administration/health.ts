@@ -1,6 +1,6 @@
 /**
- * The health of the synchronisation, judged by its schedule and its newest runs: are lines waiting for an administrator,
- * is a success overdue, do runs keep failing? States instead of events, so that an alarm lasts as long as the trouble.
+ * The health of the synchronisation, judged by its schedule and its newest runs: do lines wait for an administrator, is
+ * a success overdue, do runs keep failing? States instead of events, so that an alarm lasts as long as the trouble.
  * Knows no metrics and no alarms.
  */
 import type { Page } from '../cursor.ts';

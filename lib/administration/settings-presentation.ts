@@ -40,9 +40,9 @@ export function presentSettings(
       'The schedule in effect differs from these settings. Rollcall corrects it within five minutes; to have it at ' +
         'once, save the settings again.',
     );
-  }
-  if (schedule.enabled && next?.length === 0)
+  } else if (schedule.enabled && next?.length === 0) {
     warnings.push('The schedule has no time in the future. Change options.schedule.expression.');
+  }
   return {
     ...settings,
     connection: { ...settings.connection, passwordSet: password !== '' },

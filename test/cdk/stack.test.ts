@@ -326,7 +326,7 @@ test('the pages have addresses of their own, and their function may write its lo
   }
 });
 
-test('a deployment owns the schedule of the watch, every five minutes, and of the synchronisation only the group', () => {
+test('a deployment owns the schedule of the watch, and of the synchronisation only the group', () => {
   template.resourceCountIs('AWS::Scheduler::ScheduleGroup', 1);
   template.resourceCountIs('AWS::Scheduler::Schedule', 1);
   template.hasResourceProperties('AWS::Scheduler::Schedule', {

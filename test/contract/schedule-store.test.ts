@@ -137,7 +137,7 @@ describe('the schedule store', () => {
     const before = await client.send(new GetScheduleCommand(NAMES));
     const { ScheduleExpression, ScheduleExpressionTimezone, State, FlexibleTimeWindow, Target } = before;
     const all = { ...NAMES, ScheduleExpression, ScheduleExpressionTimezone, State, FlexibleTimeWindow, Target };
-    await client.send(new UpdateScheduleCommand({ ...all, ...over } as typeof VALID));
+    await client.send(new UpdateScheduleCommand({ ...all, ...over }));
     requests.length = 0;
 
     const working = await store.apply(NIGHTLY);
@@ -148,7 +148,7 @@ describe('the schedule store', () => {
     expect(working).toMatchObject(NIGHTLY);
   });
 
-  test('lets a rate count on when only its target changes: deployments do not put a rare run off for ever', async () => {
+  test('lets a rate count on when only its target changes, so deployments do not put off a rare run', async () => {
     setClock('2026-05-04T10:00:00Z');
     const { store, storeOf } = await open();
     const weekly = { enabled: true, expression: 'rate(7 days)', timeZone: 'UTC' };
@@ -422,6 +422,14 @@ describe('the stand-in for Scheduler is no kinder than AWS', () => {
     expect([response.status, response.headers.get('x-amzn-errortype')]).toEqual([400, 'ValidationException']);
   });
 
+  test.each(['{', 'null', '7'])('the body %s is refused', async (body) => {
+    const { server } = await open();
+
+    const response = await fetch(`${server.url}/schedules/sync`, { method: 'POST', body });
+
+    expect([response.status, response.headers.get('x-amzn-errortype')]).toEqual([400, 'SerializationException']);
+  });
+
   test('a group and a schedule must be there, and a new one must not', async () => {
     const { client } = await open();
     const named = (error: unknown) => (error as Error).name;
@@ -456,7 +464,7 @@ describe('the stand-in for Scheduler is no kinder than AWS', () => {
       if (method !== 'POST' || lost) return false;
       lost = true;
       // The stand-in carries the request out, and the connection breaks before its answer.
-      response.writeHead = () => response.destroy() as typeof response;
+      response.writeHead = () => response.destroy();
       return false;
     };
     const { store, requests, scheduler } = await open({ intercept });

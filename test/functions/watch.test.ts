@@ -35,7 +35,7 @@ async function start({
     reported,
     watch: makeHandler({ ...stores, clock, ...over }),
     passHours: (hours: number) => void (now = new Date(now.getTime() + hours * 3_600_000)),
-    async run(result: Partial<Run>) {
+    run: async (result: Partial<Run>): Promise<void> => {
       const run = newRun(newRunId(now), request, now);
       await stores.runs.record({ ...run, stage: 'finished', finishedAt: now.toISOString(), ...result });
     },
@@ -89,6 +89,7 @@ describe('the watch', () => {
     await run({ status: 'failed' });
     await watch();
     await watch();
+    passHours(0.1);
     await run({ status: 'partial' });
     await watch();
 

@@ -1,6 +1,6 @@
 /**
- * The schedule in a data folder that an earlier release or somebody else has left: the watch of the local program, which
- * is the deployed one, makes it what the settings say.
+ * The schedule in a data folder that an earlier release or somebody else has left: the watch of the local program, the
+ * one that is deployed, makes it what the settings say.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -107,7 +107,7 @@ test(
 );
 
 test(
-  'a schedule that was disabled and has the role of an earlier deployment is as the settings say after a start',
+  'schedules that were disabled and have the role of an earlier deployment are as they should be after a start',
   { timeout: START_MS },
   async () => {
     const spoilt: Schedule = {
@@ -115,12 +115,17 @@ test(
       State: 'DISABLED',
       Target: { ...made.Target, RoleArn: 'arn:aws:iam:local:000000000000:role/SyncScheduleRole' },
     };
-    leave((kept) => ({ ...kept, schedules: kept.schedules.map((each) => (each.Name === 'sync' ? spoilt : each)) }));
+    const watch = find('WatchSchedule')!;
+    leave((kept) => ({
+      ...kept,
+      schedules: [spoilt, { ...watch, State: 'DISABLED', ScheduleExpression: 'rate(9 hours)' }],
+    }));
 
     await start();
 
     await expect.poll(() => find('sync')?.State, { timeout: 15_000 }).toBe('ENABLED');
     expect(withoutDates(find('sync')!)).toEqual(withoutDates(made));
+    expect(withoutDates(find('WatchSchedule')!)).toEqual(withoutDates(watch));
   },
 );
 
