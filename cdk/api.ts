@@ -84,15 +84,14 @@ export class Api extends Construct {
         operationsTable: data.operations.tableName,
         settingsSecret: data.settingsSecret.secretArn,
         administratorSecret: data.administratorSecret.secretArn,
-        scheduleName: sync.schedule.ref,
-        scheduleGroup: sync.schedule.groupName!,
-        syncFunction: sync.handler.functionName,
+        ...sync.scheduleEnvironment,
         ...(clientAddressHeader !== undefined && { clientAddressHeader }),
         ...(this.proxySecret && { proxySecret: this.proxySecret.secretArn }),
       },
     });
     this.allowStores(data);
-    this.allowSync(sync);
+    this.handler.allow(['lambda:InvokeFunction'], [sync.handler.functionArn]);
+    sync.allowSchedule(this.handler);
 
     this.httpApi = new HttpApi(this, 'HttpApi', { apiName: stackName, createDefaultStage: false });
     const integration = new HttpLambdaIntegration('Integration', this.handler, {
@@ -228,14 +227,5 @@ export class Api extends Construct {
       ['secretsmanager:GetSecretValue'],
       [administratorSecret, ...(this.proxySecret ? [this.proxySecret] : [])].map(({ secretArn }) => secretArn),
     );
-  }
-
-  private allowSync({ handler, schedule, scheduleRole }: Sync): void {
-    this.handler.allow(['lambda:InvokeFunction'], [handler.functionArn]);
-    this.handler.allow(['scheduler:GetSchedule', 'scheduler:UpdateSchedule'], [schedule.attrArn]);
-    // UpdateSchedule passes the role of the schedule on again.
-    this.handler.allow(['iam:PassRole'], [scheduleRole.roleArn], {
-      StringEquals: { 'iam:PassedToService': 'scheduler.amazonaws.com' },
-    });
   }
 }

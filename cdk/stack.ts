@@ -36,6 +36,7 @@ import { Monitoring } from './monitoring.ts';
 import { createNetwork } from './network.ts';
 import { warnOfRegion } from './region.ts';
 import { Sync } from './sync.ts';
+import { Watch } from './watch.ts';
 
 /** Properties of the stack; by default, its context is that of the app. */
 export interface RollcallStackProps extends StackProps {
@@ -54,6 +55,7 @@ export class RollcallStack extends Stack {
     const data = new Data(this, 'Data', context.data);
     const shared = { data, monitoring, defaults: { logRetention, logLevel, network } };
     const sync = new Sync(this, 'Sync', shared);
+    new Watch(this, 'Watch', { ...shared, sync });
     const auth = new Auth(this, 'Auth', { ...shared, reservedConcurrency: authReservedConcurrency });
     const api = new Api(this, 'Api', { ...shared, sync, clientAddressHeader });
     const pages = new Console(this, 'Console', { ...shared, api });

@@ -1,11 +1,11 @@
 /**
- * The synchronisation: its function, the schedule that starts it, the queue of failed starts, its permissions and its
- * alarms.
+ * The synchronisation: its function, the group and the role of the schedule that starts it, the queue of failed starts,
+ * its permissions and its alarms. The schedule itself is made by the product, so no deployment can switch it off.
  */
-import { Aws, Duration } from 'aws-cdk-lib';
+import { Aws, Duration, Stack } from 'aws-cdk-lib';
 import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
-import { CfnSchedule, CfnScheduleGroup } from 'aws-cdk-lib/aws-scheduler';
+import { CfnScheduleGroup } from 'aws-cdk-lib/aws-scheduler';
 import { Construct } from 'constructs';
 import {
   APPROVAL_PARTITION,
@@ -13,9 +13,11 @@ import {
   LEASE_KEY,
   OPERATIONS_PREFIX,
   RUN_PARTITION,
+  SCHEDULE_NAME,
   SYNC_MEMORY_MB,
   syncNodeOptions,
   USERS_TABLE,
+  type EnvironmentName,
 } from '../lib/aws/environment.ts';
 import { onlyPartitions, type Data } from './data.ts';
 import { FailureQueue } from './failure-queue.ts';
@@ -29,11 +31,12 @@ export interface SyncProps {
   readonly defaults: FunctionDefaults;
 }
 
-/** The sync function, its schedule, and its alarms. */
+/** The sync function, the group of its schedule, and its alarms. */
 export class Sync extends Construct {
   readonly handler: ProductFunction;
-  readonly schedule: CfnSchedule;
-  readonly scheduleRole: Role;
+  /** The name of the group. */
+  readonly scheduleGroup: string;
+  private readonly scheduleRole: Role;
   readonly failures: FailureQueue;
 
   constructor(scope: Construct, id: string, { data, monitoring, defaults }: SyncProps) {
@@ -72,26 +75,35 @@ export class Sync extends Construct {
       new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [this.failures.queueArn] }),
     );
 
-    // The API changes expression, time zone and state whenever settings are saved, so drift is normal here.
-    // CloudFormation leaves the drift alone as long as this resource does not change. A deployment that changes the
-    // resource turns the schedule off until settings are saved again; a warning in the settings and the alarm for
-    // overdue runs say so.
-    this.schedule = new CfnSchedule(this, 'Schedule', {
-      groupName: new CfnScheduleGroup(this, 'ScheduleGroup').ref,
-      description: 'Rollcall: starts the synchronisation. Change it in the settings of Rollcall.',
-      state: 'DISABLED',
-      scheduleExpression: 'rate(1 hour)',
-      flexibleTimeWindow: { mode: 'OFF' },
-      target: {
-        arn: this.handler.functionArn,
-        roleArn: this.scheduleRole.roleArn,
-        input: JSON.stringify({ trigger: 'schedule' }),
-        retryPolicy: { maximumRetryAttempts: 2, maximumEventAgeInSeconds: 3600 },
-        deadLetterConfig: { arn: this.failures.queueArn },
-      },
-    });
+    this.scheduleGroup = new CfnScheduleGroup(this, 'ScheduleGroup').ref;
 
     this.watch(monitoring);
+  }
+
+  /** The variables of a function that sets the schedule. */
+  get scheduleEnvironment(): Partial<Record<EnvironmentName, string>> {
+    return {
+      scheduleGroup: this.scheduleGroup,
+      scheduleRole: this.scheduleRole.roleArn,
+      scheduleFailures: this.failures.queueArn,
+      syncFunction: this.handler.functionArn,
+    };
+  }
+
+  /** Permits a function to set the schedule, and to give it its role. */
+  allowSchedule(handler: ProductFunction): void {
+    const schedule = {
+      service: 'scheduler',
+      resource: 'schedule',
+      resourceName: `${this.scheduleGroup}/${SCHEDULE_NAME}`,
+    };
+    handler.allow(
+      ['scheduler:GetSchedule', 'scheduler:CreateSchedule', 'scheduler:UpdateSchedule'],
+      [Stack.of(this).formatArn(schedule)],
+    );
+    handler.allow(['iam:PassRole'], [this.scheduleRole.roleArn], {
+      StringEquals: { 'iam:PassedToService': 'scheduler.amazonaws.com' },
+    });
   }
 
   private allowStores({ users, operations, settingsSecret }: Data): void {

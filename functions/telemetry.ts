@@ -8,7 +8,8 @@
 import { hash } from 'node:crypto';
 import { Logger } from '@aws-lambda-powertools/logger';
 import { Metrics } from '@aws-lambda-powertools/metrics';
-import { METRICS, METRICS_NAMESPACE, HEALTH_METRICS, type HealthMetric, type MetricName } from '../lib/aws/metrics.ts';
+import type { Health } from '../lib/administration/health.ts';
+import { METRICS, METRICS_NAMESPACE, HEALTH_METRICS, type MetricName } from '../lib/aws/metrics.ts';
 import { ServiceError } from '../lib/errors.ts';
 import type { LoginOutcome } from '../lib/login/login.ts';
 import { CHANGE_KINDS } from '../lib/sync/run.ts';
@@ -84,7 +85,7 @@ export function recordMalformedLogin(): void {
 }
 
 /** The line and the metrics of the synchronisation's health. */
-export function recordHealth(health: Readonly<Record<HealthMetric, number>>): void {
+export function recordHealth(health: Health): void {
   logger.info('health', { ...health });
   for (const metric of HEALTH_METRICS) addMetric(metric, health[metric]);
   metrics.publishStoredMetrics();

@@ -17,6 +17,7 @@ import { createSessionStore } from '../lib/aws/session-store.ts';
 import { createSettingsLock } from '../lib/aws/settings-lock.ts';
 import {
   createSecretsManagerClient,
+  createSettingsReader,
   createSettingsStore,
   readAdministratorPassword,
   readProxySecret,
@@ -29,12 +30,14 @@ import { keepDirectory } from '../lib/directory/current-directory.ts';
 import type { OpenDirectory } from '../lib/directory/directory.ts';
 import { openDirectory } from '../lib/ldap/directory.ts';
 import { createLogin } from '../lib/login/login.ts';
+import type { ScheduleStore } from '../lib/settings/settings-store.ts';
 import type { SyncPorts } from '../lib/sync/sync.ts';
 import type { ApiPorts } from './api-handler.ts';
 import type { AuthPorts } from './auth-handler.ts';
 import type { TrustedProxy } from './client-address.ts';
 import type { EventsPorts } from './events-handler.ts';
 import { logger } from './telemetry.ts';
+import type { WatchPorts } from './watch-handler.ts';
 
 type Variables = Record<string, string | undefined>;
 
@@ -61,23 +64,19 @@ function wireStores(variables: Variables) {
     users: createUserStore(tables),
     logins: createLoginStore(tables),
     approvals: createApprovalStore(tables),
-    settings: createSettingsStore({
-      client: secrets,
-      secretId: name('settingsSecret'),
-      withLock: createSettingsLock(tables),
-    }),
+    settingsSecret: { client: secrets, secretId: name('settingsSecret') },
   };
 }
 
 /** The ports of the sync function. */
 export function wireSync(variables: Variables): SyncPorts {
-  const { tables, users, settings, approvals } = wireStores(variables);
+  const { tables, users, settingsSecret, approvals } = wireStores(variables);
   return {
     users,
     runs: createRunStore(tables),
     journal: createRunJournal(tables),
     approvals,
-    settings,
+    settings: createSettingsReader(settingsSecret),
     openDirectory: openLdapDirectory,
     clock,
     newId: randomUUID,
@@ -86,7 +85,8 @@ export function wireSync(variables: Variables): SyncPorts {
 
 /** The ports of the login function. Measures the time spent in binds. */
 export function wireAuth(variables: Variables): AuthPorts {
-  const { logins, settings } = wireStores(variables);
+  const { logins, settingsSecret } = wireStores(variables);
+  const settings = createSettingsReader(settingsSecret);
   let directoryMs: number | null = null;
   const openMeasured: OpenDirectory = (...args) => {
     const directory = openLdapDirectory(...args);
@@ -112,9 +112,37 @@ export function wireAuth(variables: Variables): AuthPorts {
   };
 }
 
+/** The schedule of the synchronisation. */
+function wireSchedule(variables: Variables): ScheduleStore {
+  const name = (variable: EnvironmentName): string => readEnvironment(variable, variables);
+  return createScheduleStore({
+    client: createSchedulerClient(),
+    group: name('scheduleGroup'),
+    syncFunction: name('syncFunction'),
+    role: name('scheduleRole'),
+    failures: name('scheduleFailures'),
+    clock,
+  });
+}
+
+/** The ports of the watch function. */
+export function wireWatch(variables: Variables): WatchPorts {
+  const operationsTable = readEnvironment('operationsTable', variables);
+  return {
+    settings: createSettingsReader({
+      client: createSecretsManagerClient(),
+      secretId: readEnvironment('settingsSecret', variables),
+    }),
+    schedule: wireSchedule(variables),
+    runs: createRunStore({ client: createDynamoDbClient(), operationsTable, clock }),
+    clock,
+  };
+}
+
 /** The ports of the administration API. */
 export function wireApi(variables: Variables): ApiPorts {
-  const { name, tables, secrets, users, logins, settings, approvals } = wireStores(variables);
+  const { name, tables, secrets, users, logins, settingsSecret, approvals } = wireStores(variables);
+  const settings = createSettingsStore({ ...settingsSecret, withLock: createSettingsLock(tables) });
   const administratorSecret = name('administratorSecret');
   return {
     users,
@@ -123,12 +151,7 @@ export function wireApi(variables: Variables): ApiPorts {
     runs: createRunStore(tables),
     approvals,
     sessions: createSessionStore(tables),
-    schedule: createScheduleStore({
-      client: createSchedulerClient(),
-      scheduleName: name('scheduleName'),
-      scheduleGroup: name('scheduleGroup'),
-      clock,
-    }),
+    schedule: wireSchedule(variables),
     openDirectory: openLdapDirectory,
     login: createLogin({ logins, directory: keepDirectory(settings, openLdapDirectory, clock), clock, pause }),
     startSync: createSyncStarter(name('syncFunction')),

@@ -22,7 +22,7 @@ import { createLambdaReader, readEventBridge, readScheduler, readSecretsManager 
 import { readPolicies } from './policy-template.ts';
 import { provision, type Administrator } from './provision.ts';
 import { createRunning, serve, type Running } from './running.ts';
-import { createScheduler } from './scheduler.ts';
+import { createScheduler, type DueTarget, type Schedule, toDueTarget } from './scheduler.ts';
 import { createSecretsManager } from './secrets-manager.ts';
 import { LOCAL_CREDENTIALS, LOCAL_REGION, synthesizeStack } from './template.ts';
 
@@ -116,21 +116,19 @@ async function start(
   }
   // A schedule kept from an earlier start may be due before the functions exist; then it waits for its next time.
   let host: FunctionHost | undefined;
-  const scheduler = createScheduler({
-    folder: path.join(dataFolder, 'schedules'),
-    fire(due) {
-      const name = stack.functions.find(({ arn }) => arn === due.arn)?.name;
-      const refusal = name === undefined ? `there is no function ${due.arn}` : serviceCalls.schedule(due);
-      if (name !== undefined && refusal === null) {
-        void host?.invoke(name, due.input).then((result) => reportFault(name, result));
-        return;
-      }
-      console.error(`rollcall: the schedule cannot start its target: ${refusal}`);
-      if (due.deadLetterArn !== undefined) {
-        putAway(serviceCalls.failedStart(due), due.deadLetterArn, { target: due.arn, fault: refusal });
-      }
-    },
-  });
+  function fire(due: DueTarget): void {
+    const name = stack.functions.find(({ arn }) => arn === due.arn)?.name;
+    const refusal = name === undefined ? `there is no function ${due.arn}` : serviceCalls.schedule(due);
+    if (name !== undefined && refusal === null) {
+      void host?.invoke(name, due.input).then((result) => reportFault(name, result));
+      return;
+    }
+    console.error(`rollcall: the schedule cannot start its target: ${refusal}`);
+    if (due.deadLetterArn !== undefined) {
+      putAway(serviceCalls.failedStart(due), due.deadLetterArn, { target: due.arn, fault: refusal });
+    }
+  }
+  const scheduler = createScheduler({ folder: path.join(dataFolder, 'schedules'), fire });
   await running.add(Promise.resolve(scheduler));
   const schedulerServer = await running.add(
     serve(guard(scheduler.handle, { ...gate, read: readScheduler, form: REST_FORM })),
@@ -190,5 +188,7 @@ async function start(
     if (asked === EVENTS_PATH) return eventBus.list(request, response);
     return INVOKE_PATH.test(asked) ? invoke(request, response) : api(request, response);
   };
+  // As on AWS, where a rate without a start fires at once: the watch mends what an earlier release has left.
+  for (const { Target } of stack.schedules) fire(toDueTarget(Target as Schedule['Target']));
   return { url: server.url, administrator, stop: () => running.stop() };
 }

@@ -1,5 +1,6 @@
 /**
- * Creates the template's tables, secrets and schedules in the stand-ins, and leaves existing ones alone. Uses the AWS
+ * Creates the template's tables, secrets and schedules in the stand-ins; what is there already it leaves alone, or
+ * brings to the state of the template. Uses the AWS
  * SDK, as CloudFormation's handlers would on AWS.
  */
 import { randomInt } from 'node:crypto';
@@ -16,7 +17,10 @@ import {
   CreateScheduleCommand,
   CreateScheduleGroupCommand,
   ConflictException,
+  DeleteScheduleCommand,
+  ResourceNotFoundException,
   SchedulerClient,
+  UpdateScheduleCommand,
 } from '@aws-sdk/client-scheduler';
 import {
   CreateSecretCommand,
@@ -39,6 +43,9 @@ export interface Endpoints {
   readonly scheduler: string;
 }
 
+/** The schedule that was in the template of earlier releases. CloudFormation deletes what leaves the template. */
+const FORMER = { Name: 'SyncSchedule' };
+
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
 /**
@@ -57,12 +64,17 @@ export async function provision(
   try {
     for (const table of stack.tables) await createTable(dynamoDb, table);
     for (const secret of stack.secrets) await createSecret(secretsManager, secret, administratorPassword);
-    for (const schedule of stack.schedules) {
-      await unlessThere(
-        ConflictException,
-        scheduler.send(new CreateScheduleGroupCommand({ Name: schedule.GroupName })),
+    for (const Name of stack.scheduleGroups) {
+      await unless(ConflictException, scheduler.send(new CreateScheduleGroupCommand({ Name })));
+      await unless(
+        ResourceNotFoundException,
+        scheduler.send(new DeleteScheduleCommand({ GroupName: Name, ...FORMER })),
       );
-      await unlessThere(ConflictException, scheduler.send(new CreateScheduleCommand(schedule)));
+    }
+    for (const schedule of stack.schedules) {
+      await unless(ConflictException, scheduler.send(new CreateScheduleCommand(schedule)));
+      // A schedule that an earlier start made may be that of an earlier release.
+      await scheduler.send(new UpdateScheduleCommand(schedule));
     }
     return await readAdministrator(secretsManager, stack, administratorPassword);
   } finally {
@@ -74,7 +86,7 @@ async function createTable(
   client: DynamoDBClient,
   { create, timeToLive }: LocalStack['tables'][number],
 ): Promise<void> {
-  await unlessThere(ResourceInUseException, client.send(new CreateTableCommand(create)));
+  await unless(ResourceInUseException, client.send(new CreateTableCommand(create)));
   await createStream(client, create);
   if (timeToLive === undefined) return;
   const TimeToLiveSpecification = { AttributeName: timeToLive, Enabled: true };
@@ -98,7 +110,7 @@ async function createSecret(
   administratorPassword: string | undefined,
 ): Promise<void> {
   const SecretString = 'value' in initial ? initial.value : generate(initial, administratorPassword);
-  await unlessThere(ResourceExistsException, client.send(new CreateSecretCommand({ Name: name, SecretString })));
+  await unless(ResourceExistsException, client.send(new CreateSecretCommand({ Name: name, SecretString })));
 }
 
 function generate(
@@ -125,10 +137,11 @@ async function readAdministrator(
   return administrator;
 }
 
-async function unlessThere(already: new (...args: never[]) => Error, creation: Promise<unknown>): Promise<void> {
+/** Waits for a change; an error that says that it is made already is none. */
+async function unless(made: new (...args: never[]) => Error, change: Promise<unknown>): Promise<void> {
   try {
-    await creation;
+    await change;
   } catch (error) {
-    if (!(error instanceof already)) throw error;
+    if (!(error instanceof made)) throw error;
   }
 }

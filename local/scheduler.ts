@@ -10,11 +10,12 @@ import { readBody, type RequestHandler } from './http-api.ts';
 import { openState } from './kept-state.ts';
 import { LOCAL_ACCOUNT, LOCAL_REGION } from './template.ts';
 
-/** The fields of CreateSchedule, as given. */
+/** A schedule: the fields of CreateSchedule, as given. */
 export interface Schedule {
   readonly Name: string;
   readonly GroupName: string;
   readonly ScheduleExpression: string;
+  readonly FlexibleTimeWindow: { readonly Mode: 'OFF' | 'FLEXIBLE'; readonly MaximumWindowInMinutes?: number };
   readonly ScheduleExpressionTimezone?: string;
   readonly State?: 'ENABLED' | 'DISABLED';
   /** Epoch seconds: the first time of a rate. Default: one period after the schedule was set. */
@@ -54,6 +55,13 @@ export interface SchedulerOptions {
   readonly folder?: string;
 }
 
+/** The body of CreateSchedule and UpdateSchedule; nothing in it is sure to be there. */
+type Wish = Partial<Omit<Schedule, 'Target' | 'FlexibleTimeWindow'>> & {
+  readonly Target?: Partial<Schedule['Target']>;
+  readonly FlexibleTimeWindow?: Partial<Schedule['FlexibleTimeWindow']>;
+  readonly ClientToken?: string;
+};
+
 interface State {
   groups: string[];
   schedules: Schedule[];
@@ -77,10 +85,17 @@ class Refusal extends Error {
   }
 }
 
+/** The target as it is started. */
+export function toDueTarget({ Arn, RoleArn, Input = '{}', DeadLetterConfig }: Schedule['Target']): DueTarget {
+  return { arn: Arn, roleArn: RoleArn, input: Input, deadLetterArn: DeadLetterConfig?.Arn };
+}
+
 /** Starts with the kept schedules. Times that passed while nothing ran are not made up for. */
 export function createScheduler({ fire, folder }: SchedulerOptions): Scheduler {
   const { document, save } = openState<State>(folder, 'schedules.json', { groups: ['default'], schedules: [] });
   const timers = new Map<string, NodeJS.Timeout>();
+  /** What was asked with a ClientToken, and the answer. */
+  const answered = new Map<string, { readonly request: string; readonly answer: unknown }>();
   let stopped = false;
 
   /** `after`: the time that the next one follows, so that a late timer does not delay those after it. */
@@ -99,8 +114,7 @@ export function createScheduler({ fire, folder }: SchedulerOptions): Scheduler {
         timers.set(key, setTimeout(wait, Math.min(restMs, LONGEST_WAIT_MS)));
         return;
       }
-      const { Arn, RoleArn, Input = '{}', DeadLetterConfig } = schedule.Target;
-      fire({ arn: Arn, roleArn: RoleArn, input: Input, deadLetterArn: DeadLetterConfig?.Arn });
+      fire(toDueTarget(schedule.Target));
       // After the machine has slept, missed times count once.
       arm(schedule, restMs < -LONGEST_WAIT_MS ? new Date() : due);
     };
@@ -111,14 +125,37 @@ export function createScheduler({ fire, folder }: SchedulerOptions): Scheduler {
     return document.schedules.findIndex((schedule) => schedule.GroupName === group && schedule.Name === name);
   }
 
-  function put(name: string, body: Partial<Schedule>, exists: boolean): unknown {
+  function found(group: string, name: string): number {
+    const index = indexOf(group, name);
+    if (index < 0) throw missing(`Schedule ${name}`);
+    return index;
+  }
+
+  /**
+   * Answers a request that was answered before, known by its token, in the same way without doing it again. Unverified:
+   * AWS says that the token makes a request idempotent; that another request with it is a conflict, it says of other
+   * services.
+   * @see https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html (ClientToken)
+   * @see https://aws.amazon.com/builders-library/making-retries-safe-with-idempotent-APIs/
+   */
+  function once(token: string | undefined, request: string, act: () => unknown): unknown {
+    const before = token === undefined ? undefined : answered.get(token);
+    if (before !== undefined && before.request !== request) {
+      throw new Refusal(409, 'ConflictException', 'The client token belongs to another request.');
+    }
+    const answer = before?.answer ?? act();
+    if (token !== undefined) answered.set(token, { request, answer });
+    return answer;
+  }
+
+  function put(name: string, { ClientToken: _token, ...body }: Wish, exists: boolean): unknown {
+    requireModel(body);
     const group = body.GroupName ?? 'default';
     if (!document.groups.includes(group)) throw missing(`Schedule group ${group}`);
-    const index = indexOf(group, name);
-    if (exists && index < 0) throw missing(`Schedule ${name}`);
+    const index = exists ? found(group, name) : indexOf(group, name);
     if (!exists && index >= 0) throw new Refusal(409, 'ConflictException', `Schedule ${name} already exists.`);
     const schedule = { ...body, Name: name, GroupName: group } as Schedule;
-    requireValid(schedule);
+    requireTimes(schedule);
     const changed = Date.now() / 1_000;
     const kept = {
       ...schedule,
@@ -133,6 +170,13 @@ export function createScheduler({ fire, folder }: SchedulerOptions): Scheduler {
     return { ScheduleArn: arnOf(kept) };
   }
 
+  function remove(group: string, name: string): unknown {
+    const [schedule] = document.schedules.splice(found(group, name), 1) as [Schedule];
+    save();
+    arm({ ...schedule, State: 'DISABLED' }, new Date());
+    return {};
+  }
+
   function putGroup(name: string): unknown {
     if (document.groups.includes(name)) {
       throw new Refusal(409, 'ConflictException', `Schedule group ${name} already exists.`);
@@ -143,8 +187,7 @@ export function createScheduler({ fire, folder }: SchedulerOptions): Scheduler {
   }
 
   function get(group: string, name: string): unknown {
-    const schedule = document.schedules[indexOf(group, name)];
-    if (schedule === undefined) throw missing(`Schedule ${name}`);
+    const schedule = document.schedules[found(group, name)]!;
     return { ...schedule, Arn: arnOf(schedule) };
   }
 
@@ -166,14 +209,21 @@ export function createScheduler({ fire, folder }: SchedulerOptions): Scheduler {
         const url = new URL(request.url ?? '/', 'http://localhost');
         const [, kind, encoded] = PATH.exec(url.pathname) ?? [];
         const name = decodeURIComponent(encoded ?? '');
-        const body = JSON.parse(bytes?.toString('utf8') || '{}') as Partial<Schedule>;
+        const text = bytes?.toString('utf8') || '{}';
+        const body = parse(text);
+        const group = url.searchParams.get('groupName') ?? 'default';
+        const asked = `${request.method} ${url.pathname} ${text}`;
         switch (`${request.method} ${kind}`) {
           case 'GET schedules':
-            return answer(200, get(url.searchParams.get('groupName') ?? 'default', name));
+            return answer(200, get(group, name));
           case 'POST schedules':
-            return answer(200, put(name, body, false));
           case 'PUT schedules':
-            return answer(200, put(name, body, true));
+            return answer(
+              200,
+              once(body.ClientToken, asked, () => put(name, body, request.method === 'PUT')),
+            );
+          case 'DELETE schedules':
+            return answer(200, remove(group, name));
           case 'POST schedule-groups':
             return answer(200, putGroup(name));
           default:
@@ -191,22 +241,67 @@ export function createScheduler({ fire, folder }: SchedulerOptions): Scheduler {
   };
 }
 
-function requireValid({
+function parse(text: string): Wish {
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    // Refused below.
+  }
+  if (typeof body === 'object' && body !== null) return body;
+  throw new Refusal(400, 'SerializationException', 'The body is not a JSON object.');
+}
+
+/**
+ * Refuses a body without what the model requires, or with a value that is none of its.
+ * @see https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html (also for UpdateSchedule)
+ * @see https://docs.aws.amazon.com/scheduler/latest/APIReference/API_Target.html (Arn and RoleArn)
+ * @see https://docs.aws.amazon.com/scheduler/latest/APIReference/API_FlexibleTimeWindow.html
+ */
+function requireModel({ ScheduleExpression, FlexibleTimeWindow, State, Target }: Wish): void {
+  const oneOf = (place: string, value: string | undefined, values: readonly string[]): void => {
+    if (value === undefined || values.includes(value)) return;
+    refuse(place, `'${value}'`, `Member must satisfy enum value set: [${values.join(', ')}]`);
+  };
+  const required = {
+    scheduleExpression: ScheduleExpression,
+    flexibleTimeWindow: FlexibleTimeWindow,
+    'flexibleTimeWindow.mode': FlexibleTimeWindow?.Mode,
+    target: Target,
+    'target.arn': Target?.Arn,
+    'target.roleArn': Target?.RoleArn,
+  };
+  for (const [place, value] of Object.entries(required)) {
+    if (value === undefined || value === null) refuse(place, 'null', 'Member must not be null');
+  }
+  oneOf('flexibleTimeWindow.mode', FlexibleTimeWindow?.Mode, ['OFF', 'FLEXIBLE']);
+  oneOf('state', State, ['ENABLED', 'DISABLED']);
+}
+
+function refuse(place: string, value: string, constraint: string): never {
+  const fault = `Value ${value} at '${place}' failed to satisfy constraint: ${constraint}`;
+  throw new Refusal(400, 'ValidationException', `1 validation error detected: ${fault}`);
+}
+
+/**
+ * Refuses times that Scheduler does not take. The words before the colon are AWS's own, as people report them.
+ * @see https://github.com/localstack/localstack/issues/9284
+ * @see https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html (StartDate)
+ */
+function requireTimes({
   ScheduleExpression: expression,
   ScheduleExpressionTimezone: zone = 'UTC',
   StartDate,
-  Target,
 }: Schedule): void {
   try {
     nextRun(expression, zone, new Date());
   } catch (error) {
-    if (error instanceof ServiceError) throw new Refusal(400, 'ValidationException', error.message);
-    throw error;
+    if (!(error instanceof ServiceError)) throw error;
+    throw new Refusal(400, 'ValidationException', `Invalid Schedule Expression ${expression}: ${error.message}`);
   }
   if (StartDate !== undefined && StartDate * 1_000 < Date.now() - STALE_START_MS) {
     throw new Refusal(400, 'ValidationException', 'The StartDate you specify cannot be earlier than 5 minutes ago.');
   }
-  if (typeof Target?.Arn !== 'string') throw new Refusal(400, 'ValidationException', 'a schedule needs a target');
 }
 
 function missing(what: string): Refusal {

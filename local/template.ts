@@ -68,6 +68,8 @@ export interface LocalStack {
   readonly functions: readonly LocalFunction[];
   readonly routes: readonly RouteDefinition[];
   readonly schedules: readonly CreateScheduleCommandInput[];
+  /** Names of the groups of schedules. */
+  readonly scheduleGroups: readonly string[];
   readonly eventSources: readonly EventSourceDefinition[];
   /** Names of the event buses. */
   readonly eventBuses: readonly string[];
@@ -104,11 +106,11 @@ const PSEUDO_PARAMETERS: Readonly<Record<string, string>> = {
   'AWS::StackName': 'Rollcall',
   'AWS::URLSuffix': 'amazonaws.com',
 };
-// The part of an ARN from the service to the name, by resource type.
+// The part of an ARN from the service to the name, by resource type. Roles have no region.
 const ARNS: Readonly<Record<string, string>> = {
   'AWS::DynamoDB::Table': 'dynamodb:{}:table/',
   'AWS::Events::EventBus': 'events:{}:event-bus/',
-  'AWS::IAM::Role': 'iam:{}:role/',
+  'AWS::IAM::Role': `iam::${LOCAL_ACCOUNT}:role/`,
   'AWS::Lambda::Function': 'lambda:{}:function:',
   'AWS::Logs::LogGroup': 'logs:{}:log-group:',
   'AWS::SQS::Queue': 'sqs:{}:',
@@ -239,6 +241,7 @@ function readStack(
       'AWS::Scheduler::Schedule',
       ({ name, properties }) => ({ ...properties, Name: name }) as unknown as CreateScheduleCommandInput,
     ),
+    scheduleGroups: each('AWS::Scheduler::ScheduleGroup', ({ name }) => name),
     eventSources: each('AWS::Lambda::EventSourceMapping', ({ name, properties }) => ({
       id: name,
       // The ARN of a stream: table/<name>/stream/<label>.

@@ -118,7 +118,9 @@ describe('the import rules of docs/architecture.md', () => {
 
   test('only the entry points of functions/ read the environment', () => {
     const readers = sourcesOf('functions').filter((file) => /process\.env/u.test(readSource(file)));
-    expect(readers.toSorted()).toEqual(['api', 'auth', 'events', 'sync'].map((name) => `functions/${name}.ts`));
+    expect(readers.toSorted()).toEqual(
+      ['api', 'auth', 'events', 'sync', 'watch'].map((name) => `functions/${name}.ts`),
+    );
   });
 
   test('openapi/ describes what validates, and is no part of what is deployed', () => {

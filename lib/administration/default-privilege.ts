@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../clock.ts';
 import { ServiceError } from '../errors.ts';
-import type { SettingsStore } from '../settings/settings-store.ts';
+import type { SettingsReader } from '../settings/settings-store.ts';
 import type { Privilege } from '../user/privilege.ts';
 import { samePrivileges } from '../user/privilege.ts';
 import type { UserStore } from '../user/user-store.ts';
@@ -14,7 +14,7 @@ import { patchUser } from './users.ts';
 
 /** The ports that applying the default privileges needs. */
 export interface DefaultPrivilegePorts {
-  readonly settings: SettingsStore;
+  readonly settings: SettingsReader;
   readonly users: UserStore;
   readonly clock: Clock;
 }

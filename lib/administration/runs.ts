@@ -5,7 +5,7 @@
 import type { Clock } from '../clock.ts';
 import { ServiceError } from '../errors.ts';
 import { changedSince } from '../settings/approval-scope.ts';
-import type { SettingsStore } from '../settings/settings-store.ts';
+import type { SettingsReader } from '../settings/settings-store.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { ApprovalStore } from '../sync/approval-store.ts';
 import { agreesByItself, proposalKey, proposedLink, toApproval } from '../sync/approval.ts';
@@ -19,7 +19,7 @@ import type { StartSync } from '../sync/sync-starter.ts';
 export interface RunControlPorts {
   readonly runs: RunStore;
   readonly approvals: ApprovalStore;
-  readonly settings: SettingsStore;
+  readonly settings: SettingsReader;
   readonly startSync: StartSync;
   readonly clock: Clock;
 }

@@ -37,10 +37,12 @@ export function presentSettings(
   const warnings = [...notices, ...settingsWarnings(settings, now)];
   if (working !== null && !isAtWork(schedule, working)) {
     warnings.push(
-      'The schedule in effect differs from these settings, for example after a deployment. Save the settings again.',
+      'The schedule in effect differs from these settings. Rollcall corrects it within five minutes; to have it at ' +
+        'once, save the settings again.',
     );
+  } else {
+    warnings.push(...scheduleWarnings(schedule, next));
   }
-  warnings.push(...scheduleWarnings(schedule, next));
   return {
     ...settings,
     connection: { ...settings.connection, passwordSet: password !== '' },

@@ -52,7 +52,7 @@ export type SettingsTest = Omit<DirectoryTest, 'presets' | 'sample'> & {
 /** The saved settings, and the schedule in effect. */
 export interface SettingsInEffect {
   readonly stored: StoredSettings;
-  /** null = unknown, because the scheduler could not be asked. */
+  /** null = unknown, because the scheduler could not be asked, or has no schedule yet. */
   readonly schedule: WorkingSchedule | null;
 }
 
@@ -79,6 +79,7 @@ export async function readSettings({
   return stored && { stored, schedule: working };
 }
 
+/** null if there is none yet, or if it could not be read. */
 async function readSchedule(schedule: ScheduleStore): Promise<WorkingSchedule | null> {
   try {
     return await schedule.read();
@@ -137,7 +138,10 @@ async function moveSchedule(schedule: ScheduleStore, { options }: Settings): Pro
   } catch (cause) {
     if (!(cause instanceof ServiceError)) throw cause;
     const message = `the settings are saved, but the schedule could not be updated: ${cause.message}`;
-    const advice = 'Save the settings again. If that fails, change options.schedule.';
+    const advice =
+      cause.code === 'invalidRequest'
+        ? 'Change options.schedule and save the settings again.'
+        : `Rollcall tries again within five minutes. If the schedule stays as it is: ${cause.advice ?? 'see the log.'}`;
     throw new ServiceError('storeUnavailable', message, { cause, advice, retryable: true });
   }
 }
@@ -180,7 +184,7 @@ export async function validateSettings(
 /** The schedule that would be in effect. Saving a rate unchanged does not restart its period. */
 function afterSaving(wanted: ScheduleSettings, working: WorkingSchedule | null, now: Date): WorkingSchedule {
   if (working !== null && isAtWork(wanted, working)) return working;
-  return { ...wanted, start: firstRun(wanted.expression, now) };
+  return { ...wanted, start: firstRun(wanted.expression, now), setAt: now };
 }
 
 /**

@@ -9,8 +9,10 @@ export const ENVIRONMENT = {
   operationsTable: 'OPERATIONS_TABLE',
   settingsSecret: 'SETTINGS_SECRET',
   administratorSecret: 'ADMINISTRATOR_SECRET',
-  scheduleName: 'SCHEDULE_NAME',
+  /** The group of the schedule that the product makes; the role, function and queue of its target, as ARNs. */
   scheduleGroup: 'SCHEDULE_GROUP',
+  scheduleRole: 'SCHEDULE_ROLE',
+  scheduleFailures: 'SCHEDULE_FAILURES',
   syncFunction: 'SYNC_FUNCTION',
   eventBus: 'EVENT_BUS',
   /** Only behind a proxy: the header with the address of the client, and the secret that proves the proxy. */
@@ -21,6 +23,9 @@ export const ENVIRONMENT = {
 
 /** An environment variable, by its name in ENVIRONMENT. */
 export type EnvironmentName = keyof typeof ENVIRONMENT;
+
+/** The name of the schedule of the synchronisation. The product makes it, in the group that the deployment makes. */
+export const SCHEDULE_NAME = 'sync';
 
 /** The users table: one item per user, and one (without `id`) for each further e-mail address of a user. */
 export const USERS_TABLE = {
@@ -42,7 +47,8 @@ export const LIST_SHARDS = 8;
 
 /**
  * The operations table: runs, their lines, the lease and its fences, the guard's counters, approvals, the owners of
- * directory ids, attempts, sessions, rename marks and the lock of the settings. `expiresAt` is the TTL attribute, in epoch seconds.
+ * directory ids, attempts, sessions, rename marks and the lock of the settings. `expiresAt` is the TTL attribute,
+ * in epoch seconds.
  */
 export const OPERATIONS_TABLE = { partitionKey: 'pk', sortKey: 'sk', ttl: 'expiresAt' } as const;
 

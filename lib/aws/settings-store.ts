@@ -18,7 +18,7 @@ import {
 } from '@aws-sdk/client-secrets-manager';
 import type { SecretsManagerClientConfig } from '@aws-sdk/client-secrets-manager';
 import { invalidRequest, ServiceError } from '../errors.ts';
-import type { SettingsStore } from '../settings/settings-store.ts';
+import type { SettingsReader, SettingsStore } from '../settings/settings-store.ts';
 import { upgradeSettings } from '../settings/settings-upgrade.ts';
 import type { EarlierSettings } from '../settings/settings-upgrade.ts';
 import type { StoredSettings } from '../settings/settings.ts';
@@ -35,8 +35,8 @@ const RETRY_AFTER_SECONDS = 3_600;
 const LARGEST_SECRET = 65_536;
 
 /**
- * A client that throws only InvalidParameterException and ServiceError: `storeUnavailable`; `throttled` if the secret has
- * all the versions that Secrets Manager takes.
+ * A client that throws only InvalidParameterException and ServiceError: `storeUnavailable`; `throttled` if the secret
+ * has all the versions that Secrets Manager takes.
  */
 export function createSecretsManagerClient(config: SecretsManagerClientConfig = {}): SecretsManagerClient {
   const client = new SecretsManagerClient({ ...CLIENT_DEFAULTS, ...config });
@@ -54,38 +54,44 @@ function tooManyVersions(cause: unknown): ServiceError | null {
     cause,
     retryAfterSeconds: RETRY_AFTER_SECONDS,
     advice:
-      'Save again later: Secrets Manager takes about 100 versions of a secret within 24 hours. Nothing was saved; the ' +
-      'settings as they are stay in effect.',
+      'Save again later: Secrets Manager takes about 100 versions of a secret within 24 hours. Nothing was saved; ' +
+      'the settings as they are stay in effect.',
   });
 }
 
 /** The secret that holds the settings. */
-export interface SettingsStoreOptions {
+export interface SettingsSecret {
   readonly client: SecretsManagerClient;
   /** Name or ARN. */
   readonly secretId: string;
-  readonly withLock: WithSettingsLock;
+}
+
+/** Reads the settings from Secrets Manager. Errors: `storeUnavailable`, also for a damaged secret. */
+export function createSettingsReader(secret: SettingsSecret): SettingsReader {
+  return {
+    async read() {
+      const { version, content } = await readCurrent(secret);
+      return content && { ...content, version };
+    },
+  };
 }
 
 /**
  * The settings store on Secrets Manager. Errors: `invalidRequest` when the document is too long; `throttled` after too
  * many versions; `storeUnavailable`, also for a damaged secret.
  */
-export function createSettingsStore({ client, secretId: SecretId, withLock }: SettingsStoreOptions): SettingsStore {
-  async function readCurrent(): Promise<{ version: string; content: Omit<StoredSettings, 'version'> | null }> {
-    const { version, document } = await readSecret(client, SecretId);
-    if (Object.keys(document).length === 0) return { version, content: null };
-    const { settings, password } = document as { settings?: EarlierSettings; password?: string };
-    if (typeof settings?.options?.removalLimit !== 'object' || typeof password !== 'string') throw damaged(SecretId);
-    return { version, content: { ...upgradeSettings(settings), password } };
-  }
+export function createSettingsStore({
+  withLock,
+  ...secret
+}: SettingsSecret & { readonly withLock: WithSettingsLock }): SettingsStore {
+  const { client, secretId: SecretId } = secret;
 
   /**
    * A compare-and-swap: stores the new version beside the current one, then moves the label AWSCURRENT to it, but only
    * from the version that was read before.
    */
   async function swap(SecretString: string, expectedVersion: string | null): Promise<string | null> {
-    const current = await readCurrent();
+    const current = await readCurrent(secret);
     if ((current.content && current.version) !== expectedVersion) return null;
     const version = randomUUID();
     await client.send(
@@ -118,10 +124,7 @@ export function createSettingsStore({ client, secretId: SecretId, withLock }: Se
   }
 
   return {
-    async read() {
-      const { version, content } = await readCurrent();
-      return content && { ...content, version };
-    },
+    ...createSettingsReader(secret),
     async write(settings, password, expectedVersion) {
       const SecretString = JSON.stringify({ settings, password });
       if (Buffer.byteLength(SecretString) > LARGEST_SECRET) {
@@ -133,6 +136,20 @@ export function createSettingsStore({ client, secretId: SecretId, withLock }: Se
       return await withLock(() => swap(SecretString, expectedVersion));
     },
   };
+}
+
+interface CurrentSettings {
+  readonly version: string;
+  /** null = nothing is configured. */
+  readonly content: Omit<StoredSettings, 'version'> | null;
+}
+
+async function readCurrent({ client, secretId }: SettingsSecret): Promise<CurrentSettings> {
+  const { version, document } = await readSecret(client, secretId);
+  if (Object.keys(document).length === 0) return { version, content: null };
+  const { settings, password } = document as { settings?: EarlierSettings; password?: string };
+  if (typeof settings?.options?.removalLimit !== 'object' || typeof password !== 'string') throw damaged(secretId);
+  return { version, content: { ...upgradeSettings(settings), password } };
 }
 
 /**

@@ -6,7 +6,7 @@
 import type { Clock } from '../clock.ts';
 import { within } from '../deadline.ts';
 import { ServiceError } from '../errors.ts';
-import type { SettingsStore } from '../settings/settings-store.ts';
+import type { SettingsReader } from '../settings/settings-store.ts';
 import type { StoredSettings } from '../settings/settings.ts';
 import type { Directory, OpenDirectory } from './directory.ts';
 
@@ -41,7 +41,7 @@ interface Read {
 }
 
 /** Creates a CurrentDirectory; opens and closes directories as the settings change. */
-export function keepDirectory(settings: SettingsStore, openDirectory: OpenDirectory, clock: Clock): CurrentDirectory {
+export function keepDirectory(settings: SettingsReader, openDirectory: OpenDirectory, clock: Clock): CurrentDirectory {
   let current: { directory: Directory; stored: StoredSettings } | null = null;
   let readAt = Number.NEGATIVE_INFINITY;
   let triedAt = Number.NEGATIVE_INFINITY;

@@ -13,6 +13,8 @@ export interface WorkingSchedule {
   readonly timeZone: string;
   /** The first time of a rate, from which the others are counted; null for a cron expression, and if unknown. */
   readonly start: Date | null;
+  /** When the schedule was last set; null if unknown. */
+  readonly setAt: Date | null;
 }
 
 const MINUTE_MS = 60_000;
@@ -122,7 +124,7 @@ export function firstRun(expression: string, now: Date): Date | null {
  * if the schedule is disabled. null if they are unknown: for a rate without a known start, and for a schedule that
  * scheduleFault refuses.
  */
-export function nextRuns(schedule: WorkingSchedule, after: Date, count: number): readonly Date[] | null {
+export function nextRuns(schedule: Omit<WorkingSchedule, 'setAt'>, after: Date, count: number): readonly Date[] | null {
   const { enabled, expression, timeZone, start } = schedule;
   if (!enabled) return [];
   if (scheduleFault(expression, timeZone) !== null) return null;

@@ -9,7 +9,7 @@ import type { Clock } from '../clock.ts';
 import type { Directory, DirectoryReader, OpenDirectory } from '../directory/directory.ts';
 import { ServiceError } from '../errors.ts';
 import { approvalScopeOf } from '../settings/approval-scope.ts';
-import type { SettingsStore } from '../settings/settings-store.ts';
+import type { SettingsReader } from '../settings/settings-store.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { Fence, UserStore } from '../user/user-store.ts';
 import type { User } from '../user/user.ts';
@@ -44,7 +44,7 @@ export interface SyncPorts {
   readonly runs: RunStore;
   readonly journal: RunJournal;
   readonly approvals: ApprovalStore;
-  readonly settings: SettingsStore;
+  readonly settings: SettingsReader;
   readonly openDirectory: OpenDirectory;
   readonly clock: Clock;
   readonly newId: () => string;

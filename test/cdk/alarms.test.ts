@@ -50,6 +50,8 @@ interface Scenario {
   readonly calm: readonly (readonly Happening[])[];
   /** Whether the alarm is about a state, which ends with the first report that says so. */
   readonly isState?: true;
+  /** Periods of trouble until the alarm fires; 1 by default. */
+  readonly after?: number;
 }
 
 const WITHOUT_REPORT: readonly Happening[] = [];
@@ -90,6 +92,11 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   EventsLate: { trouble: [aws('IteratorAge', 900_000, 'Events')], calm: [[aws('IteratorAge', 899_000, 'Events')]] },
   EventsGivenUp: { trouble: [aws('ApproximateNumberOfMessagesVisible', 1, 'Events')], calm: [WITHOUT_REPORT] },
   EventsThrottled: throttled('Events'),
+  WatchFails: {
+    trouble: [aws('Errors', 1, 'Watch')],
+    calm: [[aws('Errors', 0, 'Watch')], WITHOUT_REPORT, [aws('Errors', 1, 'Watch')], [aws('Errors', 0, 'Watch')]],
+    after: 3,
+  },
 };
 
 const STACK = synthesize({});
@@ -138,26 +145,29 @@ test('every alarm has a scenario, and every scenario an alarm', () => {
   expect([...alarms.keys()].sort()).toEqual(Object.keys(SCENARIOS).sort());
 });
 
-describe.each(Object.entries(SCENARIOS))('%s', (name, { trouble, calm, isState }) => {
+describe.each(Object.entries(SCENARIOS))('%s', (name, { trouble, calm, isState, after = 1 }) => {
   test('is silent before anything happens, and at what only looks like trouble', () => {
     expect(run(name, times(6) as never)).not.toContain('ALARM');
-    for (const period of calm) expect(run(name, [period, period, period, period])).not.toContain('ALARM');
+    if (after === 1) for (const period of calm) expect(run(name, [period, period, period])).not.toContain('ALARM');
     expect(run(name, calm)).not.toContain('ALARM');
   });
 
-  test('fires in the first period of trouble, lasts as long as the trouble, and ends', () => {
-    const end = isState ? [[health({})]] : [[], [], []];
-    const states = run(name, [...calm, trouble, trouble, trouble, trouble, ...end]);
+  test('fires as soon as it should, lasts as long as the trouble, and ends', () => {
+    const end = isState ? [[health({})]] : [calm[0]!, [], []];
+    const states = run(name, [...calm, ...Array.from({ length: 6 }, () => trouble), ...end]);
 
-    expect(states.slice(calm.length, -1)).toEqual(states.slice(calm.length, -1).map(() => 'ALARM'));
+    const during = states.slice(calm.length, calm.length + 6);
+    expect(during.slice(0, after - 1)).not.toContain('ALARM');
+    expect(during.slice(after - 1)).toEqual(during.slice(after - 1).map(() => 'ALARM'));
     expect(states.at(-1)).toBe('OK');
   });
 
   test('is one alarm, without an all-clear in between, while the trouble comes and goes or nothing is reported', () => {
     const pause = WITHOUT_REPORT;
-    const states = run(name, [trouble, pause, trouble, pause, pause, trouble]);
+    const begun = Array.from({ length: after }, () => trouble);
+    const states = run(name, [...begun, pause, trouble, ...(after === 1 ? [pause, pause, trouble] : [])]);
 
-    expect(states).toEqual(states.map(() => 'ALARM'));
+    expect(states.slice(after - 1)).toEqual(states.slice(after - 1).map(() => 'ALARM'));
   });
 });
 

@@ -98,8 +98,8 @@ test('every function runs Node 24 on ARM, logs JSON into a group of its own that
 
   const functions = properties(weekly, 'AWS::Lambda::Function');
   const groups = functions.map(({ LoggingConfig }) => (LoggingConfig as { LogGroup: { Ref: string } }).LogGroup.Ref);
-  expect(functions).toHaveLength(5);
-  expect(new Set(groups).size).toBe(5);
+  expect(functions).toHaveLength(6);
+  expect(new Set(groups).size).toBe(6);
   for (const properties of functions) {
     expect(properties).toMatchObject({
       Runtime: 'nodejs24.x',
@@ -117,8 +117,8 @@ test('every function has a bundle of its own, with everything in it and its hand
   const bundles = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
     name.endsWith('index.mjs'),
   );
-  expect(new Set(keys).size).toBe(5);
-  expect(bundles).toHaveLength(5);
+  expect(new Set(keys).size).toBe(6);
+  expect(bundles).toHaveLength(6);
   for (const bundle of bundles.map((name) => readFileSync(path.join(folder, name), 'utf8'))) {
     const imports = [...bundle.matchAll(/\bfrom\s*"([\w@/:.-]+)"/g)].map((match) => match[1] ?? '');
     expect(imports.filter((name) => !isBuiltin(name))).toEqual([]);
@@ -136,7 +136,7 @@ test('every function is told only names that its code reads', () => {
 
 test('no role has a managed policy, a wildcard action or a wildcard resource', () => {
   for (const role of properties(template, 'AWS::IAM::Role')) expect(role).not.toHaveProperty('ManagedPolicyArns');
-  for (const { Action, Resource } of ['Sync', 'Auth', 'Api', 'Console', 'Events'].flatMap((name) =>
+  for (const { Action, Resource } of ['Sync', 'Watch', 'Auth', 'Api', 'Console', 'Events'].flatMap((name) =>
     statements(template, name),
   )) {
     expect(JSON.stringify([Action, Resource])).not.toContain('*');
@@ -200,7 +200,7 @@ test('a transaction that writes users may do all that it consists of, in these p
   }
   for (const action of ['PutItem', 'DeleteItem', 'UpdateItem', 'GetItem', 'Query']) {
     expect(partitionsOf('Api', `dynamodb:${action}`)).toEqual(
-      [...written, 'approval', 'attempts#*', 'session#*'].sort(),
+      [...written, 'approval', 'attempts#*', 'session#*', 'settings'].sort(),
     );
   }
   expect(partitionsOf('Api', 'dynamodb:BatchWriteItem')).toEqual(['approval']);
@@ -265,20 +265,32 @@ test('the events function reads streams and rename marks, and writes only to the
   expect(actions(template, 'Events', 'DataSettings')).toEqual([]);
 });
 
-test('only the API reads the first password, writes settings, moves the schedule and starts runs', () => {
-  for (const name of ['Sync', 'Auth']) {
+test('only the API reads the first password, writes settings and starts runs', () => {
+  for (const name of ['Sync', 'Watch', 'Auth']) {
     expect(actions(template, name, 'DataAdministrator')).toEqual([]);
     expect(actions(template, name, 'DataSettings')).toEqual(['secretsmanager:GetSecretValue']);
-    expect(actions(template, name, 'SyncSchedule0')).toEqual([]);
   }
+  expect(actions(template, 'Watch', 'SyncFunction')).toEqual([]);
   expect(actions(template, 'Auth', 'SyncFunction')).toEqual([]);
   expect(actions(template, 'Api', 'SyncFunction')).toContain('lambda:InvokeFunction');
-  expect(statements(template, 'Api')).toContainEqual(
-    expect.objectContaining({
+});
+
+test('the API and the watch set the schedule named sync, pass on its role to Scheduler, and nobody else does', () => {
+  const ofSchedules = (name: string) =>
+    statements(template, name).filter(({ Action }) => /scheduler:|iam:/.test(JSON.stringify(Action)));
+
+  for (const name of ['Api', 'Watch']) {
+    const [schedule, role, ...others] = ofSchedules(name);
+    expect(schedule?.Action).toEqual(['Get', 'Create', 'Update'].map((act) => `scheduler:${act}Schedule`));
+    expect(JSON.stringify(schedule?.Resource)).toMatch(/:schedule\/",\{"Ref":"SyncScheduleGroup\w*"\},"\/sync"\]\]\}$/);
+    expect(role).toMatchObject({
       Action: 'iam:PassRole',
+      Resource: { 'Fn::GetAtt': [expect.stringMatching(/^SyncScheduleRole/), 'Arn'] },
       Condition: { StringEquals: { 'iam:PassedToService': 'scheduler.amazonaws.com' } },
-    }),
-  );
+    });
+    expect(others).toEqual([]);
+  }
+  for (const name of ['Sync', 'Auth', 'Console', 'Events']) expect(ofSchedules(name)).toEqual([]);
 });
 
 test('the pages have addresses of their own, and their function may write its log and nothing else', () => {
@@ -290,15 +302,43 @@ test('the pages have addresses of their own, and their function may write its lo
   }
 });
 
-test('the schedule is off until settings turn it on, and a start that fails is kept', () => {
+test('a deployment owns the schedule of the watch, and of the synchronisation only the group', () => {
+  template.resourceCountIs('AWS::Scheduler::ScheduleGroup', 1);
+  template.resourceCountIs('AWS::Scheduler::Schedule', 1);
   template.hasResourceProperties('AWS::Scheduler::Schedule', {
-    State: 'DISABLED',
+    State: 'ENABLED',
+    ScheduleExpression: 'rate(5 minutes)',
+    FlexibleTimeWindow: { Mode: 'OFF' },
     Target: {
-      Input: '{"trigger":"schedule"}',
-      RetryPolicy: { MaximumRetryAttempts: 2, MaximumEventAgeInSeconds: 3600 },
-      DeadLetterConfig: Match.anyValue(),
+      Arn: { 'Fn::GetAtt': [Match.stringLikeRegexp('^WatchFunction'), 'Arn'] },
+      RoleArn: { 'Fn::GetAtt': [Match.stringLikeRegexp('^WatchScheduleRole'), 'Arn'] },
+      RetryPolicy: { MaximumRetryAttempts: 0 },
     },
   });
+  expect(actions(template, 'WatchScheduleRole', 'WatchFunction')).toEqual(['lambda:InvokeFunction']);
+});
+
+test('the watch reads runs, and is told to ring after it has failed for a quarter of an hour', () => {
+  const reads = statements(template, 'Watch').filter(({ Action }) => JSON.stringify(Action).includes('dynamodb:'));
+  expect(reads).toEqual([
+    {
+      Effect: 'Allow',
+      Action: ['dynamodb:GetItem', 'dynamodb:Query'],
+      Resource: { 'Fn::GetAtt': [expect.stringMatching(/^DataOperations/), 'Arn'] },
+      Condition: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['run', 'lease', 'changes#*'] } },
+    },
+  ]);
+  template.hasResourceProperties('AWS::CloudWatch::Alarm', {
+    MetricName: 'Errors',
+    Dimensions: [{ Name: 'FunctionName', Value: { Ref: Match.stringLikeRegexp('^WatchFunction') } }],
+    Period: 300,
+    EvaluationPeriods: 3,
+    Threshold: 1,
+  });
+});
+
+test('a start that fails is kept', () => {
+  expect(actions(template, 'SyncScheduleRole', 'SyncFailures')).toEqual(['sqs:SendMessage']);
   template.hasResourceProperties('AWS::Lambda::EventInvokeConfig', {
     MaximumRetryAttempts: 0,
     DestinationConfig: { OnFailure: Match.anyValue() },
@@ -356,7 +396,7 @@ test('a header of the client counts only where the deployment names it, beside a
     expect.objectContaining({
       [ENVIRONMENT.clientAddressHeader]: 'x-forwarded-for',
       [ENVIRONMENT.proxySecret]: { Ref: expect.stringMatching(/^ApiProxySecret/) },
-      [ENVIRONMENT.scheduleName]: expect.anything(),
+      [ENVIRONMENT.scheduleGroup]: expect.anything(),
     }),
   ]);
   behind.hasResourceProperties('AWS::SecretsManager::Secret', {
@@ -364,7 +404,7 @@ test('a header of the client counts only where the deployment names it, beside a
   });
   behind.hasOutput('ProxySecretName', {});
   expect(actions(behind, 'Api', 'ApiProxySecret')).toEqual(['secretsmanager:GetSecretValue']);
-  for (const name of ['Auth', 'Sync', 'Console', 'Events']) {
+  for (const name of ['Auth', 'Sync', 'Watch', 'Console', 'Events']) {
     expect(actions(behind, name, 'ApiProxySecret')).toEqual([]);
   }
 });

@@ -49,12 +49,7 @@ export function createPorts(
     runs: createRunStore(options),
     journal: createRunJournal(options),
     approvals: createApprovalStore(options),
-    settings: {
-      read: async () => stored,
-      write: async () => {
-        throw new Error('no run writes settings');
-      },
-    },
+    settings: { read: async () => stored },
     openDirectory: (document, secret) => openDirectory(document, secret, () => clock.now()),
     clock,
     newId,

@@ -138,6 +138,14 @@ test('a run takes a second address over and away, and deletes an administrator w
   await expect(call('GET', '/api/users/user6')).rejects.toThrow('404');
 });
 
+test('the watch looks at a run that is at work', async () => {
+  await call('POST', '/api/sync', { dryRun: true });
+
+  const response = await invoke('watch', {});
+
+  expect(await response.json()).toMatchObject({ linesWaiting: 0, minutesOverdue: 0, consecutiveFailures: 0 });
+});
+
 test('an event that the sync function cannot process goes to the queue of failures', async () => {
   const { status } = await invoke('sync', { trigger: 'nothing' }, 'Event');
 

@@ -49,14 +49,20 @@ export interface AlarmDefinition {
 /** The period of every alarm here, in minutes. */
 export const PERIOD_MINUTES = 5;
 
+/** In place of missing periods, CloudWatch looks at this many periods before those that it evaluates. */
+const LOOKED_BACK = 2;
+
 /** The state of an alarm at the end of each period, up to and with the one that begins at minute `until`. */
 export function evaluateAlarm(alarm: AlarmDefinition, points: readonly DataPoint[], until: number): AlarmState[] {
   const states: AlarmState[] = [];
   let state: AlarmState = 'INSUFFICIENT_DATA';
   for (let minute = 0; minute <= until; minute += PERIOD_MINUTES) {
-    const periods = Array.from({ length: alarm.EvaluationPeriods }, (_, back) => minute - back * PERIOD_MINUTES);
-    const breaching = periods.map((start) => isBreaching(alarm, valueOf(alarm, points, start)));
-    const known = breaching.filter((each) => each !== null);
+    const starts = Array.from(
+      { length: alarm.EvaluationPeriods + LOOKED_BACK },
+      (_, back) => minute - back * PERIOD_MINUTES,
+    );
+    const breaching = starts.map((start) => isBreaching(alarm, valueOf(alarm, points, start)));
+    const known = breaching.filter((each) => each !== null).slice(0, alarm.EvaluationPeriods);
     const wanted = alarm.DatapointsToAlarm ?? alarm.EvaluationPeriods;
     if (known.length > 0) state = known.filter(Boolean).length >= wanted ? 'ALARM' : 'OK';
     else if (alarm.TreatMissingData !== 'ignore') state = 'INSUFFICIENT_DATA';

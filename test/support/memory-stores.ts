@@ -124,11 +124,13 @@ function createSessions(clock: Clock): SessionStore {
 }
 
 function createSchedule(clock: Clock): ScheduleStore {
-  let working: WorkingSchedule = { enabled: false, expression: 'rate(1 hour)', timeZone: 'UTC', start: null };
+  let working: WorkingSchedule | null = null;
   return {
     async apply({ enabled, expression, timeZone }) {
-      const same = working.enabled === enabled && working.expression === expression && working.timeZone === timeZone;
-      if (!same) working = { enabled, expression, timeZone, start: firstRun(expression, clock.now()) };
+      const same = working?.enabled === enabled && working.expression === expression && working.timeZone === timeZone;
+      if (working !== null && same) return working;
+      const now = clock.now();
+      working = { enabled, expression, timeZone, start: firstRun(expression, now), setAt: now };
       return working;
     },
     async read() {

@@ -102,7 +102,7 @@ test('a schedule whose times are all over is shown with a warning', () => {
 
   const shown = presentSettings(
     { settings: over, password: '', version: 'v1', notices: [] },
-    { ...schedule, start: null },
+    { ...schedule, start: null, setAt: null },
     NOW,
   );
 

@@ -1,0 +1,89 @@
+/**
+ * The watch: its function, the schedule of the deployment that starts it every five minutes, its permissions and its
+ * alarm. It keeps the schedule of the synchronisation as the settings say, and reports how the synchronisation does.
+ */
+import { Aws, Duration } from 'aws-cdk-lib';
+import { TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
+import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { CfnSchedule } from 'aws-cdk-lib/aws-scheduler';
+import { Construct } from 'constructs';
+import { LEASE_KEY, OPERATIONS_PREFIX, RUN_PARTITION } from '../lib/aws/environment.ts';
+import { onlyPartitions, type Data } from './data.ts';
+import { ProductFunction, type FunctionDefaults } from './function.ts';
+import type { Monitoring } from './monitoring.ts';
+import type { Sync } from './sync.ts';
+
+/** The parts of the stack that the watch works with. */
+export interface WatchProps {
+  readonly data: Data;
+  readonly monitoring: Monitoring;
+  readonly defaults: FunctionDefaults;
+  readonly sync: Sync;
+}
+
+const PERIOD = Duration.minutes(5);
+
+/** The watch function, its schedule, and its alarm. */
+export class Watch extends Construct {
+  readonly handler: ProductFunction;
+
+  constructor(scope: Construct, id: string, { data, monitoring, defaults, sync }: WatchProps) {
+    super(scope, id);
+    this.handler = new ProductFunction(this, 'Function', {
+      // It talks to no directory, so it needs no private network.
+      defaults: { ...defaults, network: undefined },
+      entry: 'watch.ts',
+      description: 'Rollcall: keeps the schedule as the settings say, and reports the health of the synchronisation.',
+      timeout: Duration.seconds(30),
+      memorySize: 256,
+      environment: {
+        operationsTable: data.operations.tableName,
+        settingsSecret: data.settingsSecret.secretArn,
+        ...sync.scheduleEnvironment,
+      },
+      // The next watch does what this one could not.
+      retryAttempts: 0,
+      maxEventAge: PERIOD,
+    });
+    this.handler.allow(['secretsmanager:GetSecretValue'], [data.settingsSecret.secretArn]);
+    this.handler.allow(
+      ['dynamodb:GetItem', 'dynamodb:Query'],
+      [data.operations.tableArn],
+      onlyPartitions(RUN_PARTITION, LEASE_KEY.pk, `${OPERATIONS_PREFIX.changes}*`),
+    );
+    sync.allowSchedule(this.handler);
+    this.start(sync.scheduleGroup);
+
+    monitoring.alarm(this, 'Fails', {
+      metric: this.handler.metricErrors({ period: PERIOD }),
+      evaluationPeriods: 3,
+      datapointsToAlarm: 3,
+      treatMissingData: TreatMissingData.IGNORE,
+      summary: 'The watch has failed three times in a row: nobody sees whether runs are overdue.',
+      article: 'watch-fails',
+    });
+  }
+
+  private start(groupName: string): void {
+    const role = new Role(this, 'ScheduleRole', {
+      assumedBy: new ServicePrincipal('scheduler.amazonaws.com', {
+        conditions: { StringEquals: { 'aws:SourceAccount': Aws.ACCOUNT_ID } },
+      }),
+    });
+    role.addToPolicy(
+      new PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: [this.handler.functionArn] }),
+    );
+    new CfnSchedule(this, 'Schedule', {
+      groupName,
+      description: 'Rollcall: starts the watch.',
+      state: 'ENABLED',
+      scheduleExpression: `rate(${PERIOD.toMinutes()} minutes)`,
+      flexibleTimeWindow: { mode: 'OFF' },
+      target: {
+        arn: this.handler.functionArn,
+        roleArn: role.roleArn,
+        retryPolicy: { maximumRetryAttempts: 0 },
+      },
+    });
+  }
+}
