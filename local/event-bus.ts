@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { appendFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { readBody, type RequestHandler } from './http-api.ts';
+import { checkRequests } from './service-model.ts';
 import { LOCAL_ACCOUNT, LOCAL_REGION } from './template.ts';
 
 /** @see https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html */
@@ -88,7 +89,7 @@ export function createEventBus(names: readonly string[], { folder }: { readonly 
   }
 
   return {
-    async handle(request, response) {
+    handle: checkRequests('events', async (request, response) => {
       const answer = (status: number, body: object, headers: Record<string, string> = {}): void => {
         const common = { 'content-type': 'application/x-amz-json-1.1', 'x-amzn-requestid': randomUUID() };
         response.writeHead(status, { ...common, ...headers }).end(JSON.stringify(body));
@@ -107,7 +108,7 @@ export function createEventBus(names: readonly string[], { folder }: { readonly 
       const unknown = Entries.find(({ EventBusName = '' }) => !names.includes(EventBusName));
       if (unknown) return refuse('ResourceNotFoundException', `Event bus ${unknown.EventBusName} does not exist.`);
       answer(200, put(Entries));
-    },
+    }),
 
     async list(request, response) {
       const after = new URL(request.url ?? '/', 'http://localhost').searchParams.get('after') ?? '0';

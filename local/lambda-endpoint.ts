@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import type { FunctionHost, InvocationResult } from './function-host.ts';
 import { readBody, type RequestHandler } from './http-api.ts';
+import { checkRequests } from './service-model.ts';
 
 /** Lambda's limit, in bytes. */
 const LARGEST_PAYLOAD = 6 * 1024 * 1024;
@@ -27,7 +28,7 @@ export function createLambdaEndpoint(
   host: Pick<FunctionHost, 'invoke'>,
   onEventResult: (name: string, result: InvocationResult) => void,
 ): RequestHandler {
-  return async (request, response) => {
+  return checkRequests('lambda', async (request, response) => {
     const requestId = randomUUID();
     response.setHeader('x-amzn-requestid', requestId);
     const body = await readBody(request, LARGEST_PAYLOAD);
@@ -56,7 +57,7 @@ export function createLambdaEndpoint(
       default:
         return refuse(response, 400, 'InvalidParameterValueException', 'unknown invocation type');
     }
-  };
+  });
 }
 
 /** The function with this alias, name or ARN, URI-encoded. */

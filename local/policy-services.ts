@@ -40,9 +40,9 @@ export interface ServiceRequest {
 /** Reads a request; null if its form is unknown here, so that nobody can say what it needs. */
 export type ServiceReader = (request: ServiceRequest) => readonly Call[] | null;
 
-/** The ARN of something on this machine; `name` begins with its kind, such as `secret:`. */
+/** The ARN of something on this machine; `name` begins with its kind, such as `secret:`. IAM has no regions. */
 export function localArn(service: string, name: string): string {
-  return `arn:aws:${service}:${LOCAL_REGION}:${LOCAL_ACCOUNT}:${name}`;
+  return `arn:aws:${service}:${service === 'iam' ? '' : LOCAL_REGION}:${LOCAL_ACCOUNT}:${name}`;
 }
 
 /** The ARN of a secret, by its name. */

@@ -104,11 +104,11 @@ const PSEUDO_PARAMETERS: Readonly<Record<string, string>> = {
   'AWS::StackName': 'Rollcall',
   'AWS::URLSuffix': 'amazonaws.com',
 };
-// The part of an ARN from the service to the name, by resource type.
+// The part of an ARN from the service to the name, by resource type. IAM has no regions.
 const ARNS: Readonly<Record<string, string>> = {
   'AWS::DynamoDB::Table': 'dynamodb:{}:table/',
   'AWS::Events::EventBus': 'events:{}:event-bus/',
-  'AWS::IAM::Role': 'iam:{}:role/',
+  'AWS::IAM::Role': `iam::${LOCAL_ACCOUNT}:role/`,
   'AWS::Lambda::Function': 'lambda:{}:function:',
   'AWS::Logs::LogGroup': 'logs:{}:log-group:',
   'AWS::SQS::Queue': 'sqs:{}:',

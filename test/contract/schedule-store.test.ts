@@ -30,8 +30,8 @@ function setClock(time: string): void {
 
 const NAMES = { Name: 'synchronize', GroupName: 'rollcall' };
 const TARGET = {
-  Arn: 'arn:aws:lambda:local:0:function:sync',
-  RoleArn: 'arn:aws:iam::0:role/x',
+  Arn: 'arn:aws:lambda:local:000000000000:function:sync',
+  RoleArn: 'arn:aws:iam::000000000000:role/x',
   Input: '{"trigger":"schedule"}',
 };
 

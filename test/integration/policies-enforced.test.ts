@@ -40,7 +40,7 @@ const TABLE = {
 };
 const ACCOUNT = 'local:000000000000';
 const SCHEDULE = `arn:aws:scheduler:${ACCOUNT}:schedule/group/sync`;
-const SCHEDULE_ROLE = `arn:aws:iam:${ACCOUNT}:role/ScheduleRole`;
+const SCHEDULE_ROLE = 'arn:aws:iam::000000000000:role/ScheduleRole';
 
 function gateOf(...statements: readonly object[]) {
   const properties = { Roles: ['AuthRole'], PolicyDocument: { Statement: statements } };

@@ -8,7 +8,7 @@ import type { LocalFunction, ResolvedResource } from '../../local/template.ts';
 const HERE = 'local:000000000000';
 const FUNCTION = `arn:aws:lambda:${HERE}:function:Sync`;
 const QUEUE = `arn:aws:sqs:${HERE}:Failures`;
-const ROLE = `arn:aws:iam:${HERE}:role/ScheduleRole`;
+const ROLE = 'arn:aws:iam::000000000000:role/ScheduleRole';
 const SOURCE = `arn:aws:execute-api:${HERE}:Http/$default/ANY/api/{proxy+}`;
 const DUE = { arn: FUNCTION, roleArn: ROLE, input: '{}', deadLetterArn: QUEUE };
 
@@ -80,7 +80,8 @@ function refusedWithout(missing: keyof typeof PARTS | null, replaced: readonly o
   const resources = [...parts, ...replaced].map((part) => {
     const { type, name } = part as { type: string; name: string };
     const service = ({ 'AWS::IAM::Role': 'iam', 'AWS::SQS::Queue': 'sqs' } as Record<string, string>)[type];
-    const arn = service === undefined ? name : `arn:aws:${service}:${HERE}:${service === 'iam' ? 'role/' : ''}${name}`;
+    const place = service === 'iam' ? ':000000000000:role/' : `${HERE}:`;
+    const arn = service === undefined ? name : `arn:aws:${service}:${place}${name}`;
     return { arn, ...part } as unknown as ResolvedResource;
   });
   const definition = { name: 'Sync', arn: FUNCTION, role: 'SyncRole', logGroup: 'Log' } as unknown as LocalFunction;
