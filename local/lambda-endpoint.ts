@@ -8,8 +8,12 @@ import type { FunctionHost, InvocationResult } from './function-host.ts';
 import { readBody, type RequestHandler } from './http-api.ts';
 import { checkRequests } from './service-model.ts';
 
-/** Lambda's limit, in bytes. */
+/**
+ * Lambda's limits, in bytes.
+ * @see https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+ */
 const LARGEST_PAYLOAD = 6 * 1024 * 1024;
+const LARGEST_EVENT = 1024 * 1024;
 
 /** The path of Invoke calls. */
 export const INVOKE_PATH = /^\/2015-03-31\/functions\/([^/]+)\/invocations$/;
@@ -44,18 +48,20 @@ export function createLambdaEndpoint(
       return refuse(response, 400, 'InvalidRequestContentException', 'Could not parse request body into json');
     }
 
-    switch (request.headers['x-amz-invocation-type'] ?? 'RequestResponse') {
+    switch (request.headers['x-amz-invocation-type']) {
       case 'DryRun':
         response.writeHead(204).end();
         return;
       case 'Event':
+        if (body.length > LARGEST_EVENT) {
+          const message = `the payload of an asynchronous invocation is longer than ${LARGEST_EVENT} bytes`;
+          return refuse(response, 413, 'RequestTooLargeException', message);
+        }
         response.writeHead(202).end();
         onEventResult(target.name, await host.invoke(target.name, event, requestId));
         return;
-      case 'RequestResponse':
-        return send(response, await host.invoke(target.name, event, requestId));
       default:
-        return refuse(response, 400, 'InvalidParameterValueException', 'unknown invocation type');
+        return send(response, await host.invoke(target.name, event, requestId));
     }
   });
 }

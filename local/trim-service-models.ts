@@ -124,7 +124,14 @@ function trim({ metadata, operations, shapes }: Source, names: readonly string[]
 }
 
 /** JSON with a line for each operation and shape, so that a newer model shows as a readable difference. */
-function write({ services, ...about }: { readonly services: Readonly<Record<string, ServiceModel>> }): string {
+function write({
+  services,
+  ...about
+}: {
+  readonly origin: string;
+  readonly licence: string;
+  readonly services: Readonly<Record<ServiceName, ServiceModel>>;
+}): string {
   const lines = (entries: object): string =>
     Object.entries(entries)
       .map(([name, each]) => `        ${JSON.stringify(name)}: ${JSON.stringify(each)}`)
