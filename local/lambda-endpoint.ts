@@ -48,7 +48,7 @@ export function createLambdaEndpoint(
       return refuse(response, 400, 'InvalidRequestContentException', 'Could not parse request body into json');
     }
 
-    switch (request.headers['x-amz-invocation-type']) {
+    switch (request.headers['x-amz-invocation-type'] ?? 'RequestResponse') {
       case 'DryRun':
         response.writeHead(204).end();
         return;

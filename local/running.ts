@@ -1,6 +1,6 @@
 /**
- * Tracks started parts, which must be stopped again, and runs HTTP servers for this machine alone. Knows nothing of what
- * they serve.
+ * Tracks started parts, which must be stopped again, and runs HTTP servers for this machine alone. Knows nothing of
+ * what they serve.
  */
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';

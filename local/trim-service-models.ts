@@ -80,7 +80,7 @@ function trimModels(folder: string): string {
   });
   return write({
     origin: `botocore ${version}, data/*/service-2.json.gz, shortened by local/trim-service-models.ts`,
-    licence: 'Apache-2.0, Copyright Amazon.com, Inc. or its affiliates',
+    licence: 'Apache-2.0, Copyright 2012-2022 Amazon.com, Inc. or its affiliates. All Rights Reserved.',
     services: Object.fromEntries(services) as Record<ServiceName, ServiceModel>,
   });
 }

@@ -10,8 +10,8 @@ import { CLIENT_DEFAULTS, storeUnavailable, translateFaults } from './fault.ts';
 const SERVICE = 'EventBridge';
 const ENTRIES_TOGETHER = 10;
 /**
- * All entries of a request must be smaller than this together. The largest event, in which all of a user's addresses change, is smaller
- * (MAX_ADDRESS_BYTES).
+ * All entries of a request must be smaller than this together. The largest event, in which all of a user's addresses
+ * change, is smaller (MAX_ADDRESS_BYTES).
  */
 const BYTES_TOGETHER = 256 * 1024;
 /** Size that EventBridge counts for an entry's time. */

@@ -97,6 +97,8 @@ async function start(service: ServiceName): Promise<string> {
     }
     case 'secretsmanager':
       return serveIt(createSecretsManager());
+    default:
+      throw new Error(`there is no stand-in for ${String(service)}`);
   }
 }
 

@@ -1,8 +1,12 @@
 /** What is found wrong with a request: in each way in which one can be wrong, at each place where a value can stand. */
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { QueryCommand } from '@aws-sdk/lib-dynamodb';
 import { describe, expect, test } from 'vitest';
+import { createDynamoDbClient } from '../../lib/aws/client.ts';
 import { findFault, type ServiceModel, type ServiceName } from '../../local/service-model.ts';
+import { LOCAL_CLIENT } from '../../local/template.ts';
+import { demandValidRequests } from '../support/valid-requests.ts';
 
 const FILE = path.join(import.meta.dirname, '../../local/service-models.json');
 const models = JSON.parse(readFileSync(FILE, 'utf8')) as {
@@ -42,84 +46,76 @@ const one = (text: string): object => ({
   message: `1 validation error detected: ${text}`,
 });
 
+const must = (at: string, constraint: string): string =>
+  `Value at '${at}' failed to satisfy constraint: Member must ${constraint}`;
+const isMissing = (at: string): string => `Value null at '${at}' failed to satisfy constraint: Member must not be null`;
+
 describe('a wrong request', () => {
   test.each<[string, ServiceName, string, unknown, string]>([
-    [
-      'lacks a member',
-      'dynamodb',
-      'GetItem',
-      { Key: {} },
-      "Value null at 'tableName' failed to satisfy constraint: Member must not be null",
-    ],
-    [
-      'has null for a member',
-      'dynamodb',
-      'GetItem',
-      { TableName: null, Key: {} },
-      "Value null at 'tableName' failed to satisfy constraint: Member must not be null",
-    ],
+    ['lacks a member', 'dynamodb', 'GetItem', { Key: {} }, isMissing('tableName')],
+    ['has null for a member', 'dynamodb', 'GetItem', { TableName: null, Key: {} }, isMissing('tableName')],
     [
       'has a text that is too short',
       'dynamodb',
       'GetItem',
       { TableName: '', Key: {} },
-      "Value at 'tableName' failed to satisfy constraint: Member must have length greater than or equal to 1",
+      must('tableName', 'have length greater than or equal to 1'),
     ],
     [
       'has a text that is too long',
       'secretsmanager',
       'CreateSecret',
       { Name: 'n'.repeat(513) },
-      "Value at 'name' failed to satisfy constraint: Member must have length less than or equal to 512",
+      must('name', 'have length less than or equal to 512'),
     ],
     [
       'has a number that is too small',
       'dynamodb',
       'Query',
       { TableName: 'Users', Limit: 0 },
-      "Value at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1",
+      must('limit', 'have value greater than or equal to 1'),
     ],
     [
       'has a number that is too large',
       'dynamodb',
       'Scan',
       { TableName: 'Users', TotalSegments: 1_000_001 },
-      "Value at 'totalSegments' failed to satisfy constraint: Member must have value less than or equal to 1000000",
+      must('totalSegments', 'have value less than or equal to 1000000'),
     ],
     [
       'has a list that is too long',
       'events',
       'PutEvents',
       { Entries: Array.from({ length: 11 }, () => ({})) },
-      "Value at 'entries' failed to satisfy constraint: Member must have length less than or equal to 10",
+      must('entries', 'have length less than or equal to 10'),
     ],
     [
       'has a map that is empty',
       'dynamodb',
       'BatchGetItem',
       { RequestItems: {} },
-      "Value at 'requestItems' failed to satisfy constraint: Member must have length greater than or equal to 1",
+      must('requestItems', 'have length greater than or equal to 1'),
     ],
     [
       'has a blob that is too long',
       'secretsmanager',
       'CreateSecret',
       { Name: 'n', SecretBinary: Buffer.alloc(65_537).toString('base64') },
-      "Value at 'secretBinary' failed to satisfy constraint: Member must have length less than or equal to 65536",
+      must('secretBinary', 'have length less than or equal to 65536'),
     ],
     [
       'has a text that no pattern allows as a whole',
       'dynamodb',
       'Query',
       { TableName: 'Users', IndexName: 'by name' },
-      "Value at 'indexName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+",
+      must('indexName', 'satisfy regular expression pattern: [a-zA-Z0-9_.-]+'),
     ],
     [
       'has another word than the allowed ones',
       'dynamodb',
       'PutItem',
       { TableName: 'Users', Item: {}, ReturnItemCollectionMetrics: 'size' },
-      "Value at 'returnItemCollectionMetrics' failed to satisfy constraint: Member must satisfy enum value set: [SIZE, NONE]",
+      must('returnItemCollectionMetrics', 'satisfy enum value set: [SIZE, NONE]'),
     ],
     [
       'has a member that AWS does not know',
@@ -133,21 +129,21 @@ describe('a wrong request', () => {
       'dynamodb',
       'TransactWriteItems',
       { TransactItems: [{ Put: { TableName: 'T', Item: {} } }, { Put: { Item: {} } }] },
-      "Value null at 'transactItems.2.member.put.tableName' failed to satisfy constraint: Member must not be null",
+      isMissing('transactItems.2.member.put.tableName'),
     ],
     [
       'is wrong inside a map',
       'dynamodb',
       'BatchWriteItem',
       { RequestItems: { Users: [] } },
-      "Value at 'requestItems.Users.member' failed to satisfy constraint: Member must have length greater than or equal to 1",
+      must('requestItems.Users.member', 'have length greater than or equal to 1'),
     ],
     [
       'has a wrong key in a map',
       'dynamodb',
       'PutItem',
       { TableName: 'T', Item: { ['k'.repeat(65_536)]: { S: 'x' } } },
-      "Value at 'item.key' failed to satisfy constraint: Member must have length less than or equal to 65535",
+      must('item.key', 'have length less than or equal to 65535'),
     ],
   ])('%s', (_how, service, operation, input, text) => {
     expect(ask(service, operation, input)).toEqual(one(text));
@@ -241,6 +237,24 @@ test('right requests pass', () => {
   expect(ask('events', 'PutEvents', { Entries: [{ Source: 's', Time: 1.5 }] })).toBeNull();
   expect(ask('secretsmanager', 'GetSecretValue', { SecretId: 's', VersionId: null })).toBeNull();
   expect(schedule({ ...SCHEDULE, StartDate: 1_800_000_000 })).toBeNull();
+});
+
+test('a client of the tests sends no request that AWS would refuse', async () => {
+  let sent = 0;
+  const handle = async () => {
+    sent += 1;
+    throw new Error('sent');
+  };
+  const client = demandValidRequests(
+    'dynamodb',
+    createDynamoDbClient({ ...LOCAL_CLIENT, maxAttempts: 1, requestHandler: { handle } as never }),
+  );
+  const query = (Limit: number) => client.send(new QueryCommand({ TableName: 'Users', Limit }));
+
+  await expect(query(0)).rejects.toThrow();
+  expect(sent).toBe(0);
+  await expect(query(1)).rejects.toThrow();
+  expect(sent).toBe(1);
 });
 
 describe('the fixture', () => {
