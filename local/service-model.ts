@@ -71,6 +71,7 @@ export interface Fault {
 
 /** Larger than any service takes. */
 const LARGEST_BODY = 16 * 1024 * 1024 + 1;
+const LARGEST_INTEGER = 2 ** 31 - 1;
 /** The namespaces that DynamoDB puts before the names of its errors. */
 const DYNAMODB_PREFIX = { ValidationException: 'com.amazon.coral.validate#', others: 'com.amazon.coral.service#' };
 
@@ -251,6 +252,7 @@ function hasType(type: string, value: unknown): boolean {
     case 'boolean':
       return typeof value === 'boolean';
     case 'integer':
+      return Number.isInteger(value) && Math.abs(value as number) <= LARGEST_INTEGER;
     case 'long':
       return Number.isSafeInteger(value);
     case 'double':

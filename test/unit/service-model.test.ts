@@ -174,6 +174,7 @@ describe('a wrong request', () => {
   test.each([
     ['a fraction', 1.5],
     ['a text', '1'],
+    ['more than 31 bits', 2 ** 31],
   ])('has %s for a whole number', (_how, Limit) => {
     expect(ask('dynamodb', 'Query', { TableName: 'T', Limit })?.type).toBe('SerializationException');
   });
