@@ -6,9 +6,14 @@ import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import type { FunctionHost, InvocationResult } from './function-host.ts';
 import { readBody, type RequestHandler } from './http-api.ts';
+import { checkRequests } from './service-model.ts';
 
-/** Lambda's limit, in bytes. */
+/**
+ * Lambda's limits, in bytes.
+ * @see https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+ */
 const LARGEST_PAYLOAD = 6 * 1024 * 1024;
+const LARGEST_EVENT = 1024 * 1024;
 
 /** The path of Invoke calls. */
 export const INVOKE_PATH = /^\/2015-03-31\/functions\/([^/]+)\/invocations$/;
@@ -27,7 +32,7 @@ export function createLambdaEndpoint(
   host: Pick<FunctionHost, 'invoke'>,
   onEventResult: (name: string, result: InvocationResult) => void,
 ): RequestHandler {
-  return async (request, response) => {
+  return checkRequests('lambda', async (request, response) => {
     const requestId = randomUUID();
     response.setHeader('x-amzn-requestid', requestId);
     const body = await readBody(request, LARGEST_PAYLOAD);
@@ -48,15 +53,17 @@ export function createLambdaEndpoint(
         response.writeHead(204).end();
         return;
       case 'Event':
+        if (body.length > LARGEST_EVENT) {
+          const message = `the payload of an asynchronous invocation is longer than ${LARGEST_EVENT} bytes`;
+          return refuse(response, 413, 'RequestTooLargeException', message);
+        }
         response.writeHead(202).end();
         onEventResult(target.name, await host.invoke(target.name, event, requestId));
         return;
-      case 'RequestResponse':
-        return send(response, await host.invoke(target.name, event, requestId));
       default:
-        return refuse(response, 400, 'InvalidParameterValueException', 'unknown invocation type');
+        return send(response, await host.invoke(target.name, event, requestId));
     }
-  };
+  });
 }
 
 /** The function with this alias, name or ARN, URI-encoded. */

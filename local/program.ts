@@ -150,7 +150,7 @@ async function start(
   };
   const administrator = await provision(
     stack,
-    { dynamoDb: dynamoDb.endpoint, secretsManager: secretsManager.url, scheduler: schedulerServer.url },
+    { dynamoDb: dynamoDbGate.url, secretsManager: secretsManager.url, scheduler: schedulerServer.url },
     administratorPassword,
   );
 

@@ -8,6 +8,7 @@ import { ServiceError } from '../lib/errors.ts';
 import { nextRun } from '../lib/settings/schedule.ts';
 import { readBody, type RequestHandler } from './http-api.ts';
 import { openState } from './kept-state.ts';
+import { checkRequests } from './service-model.ts';
 import { LOCAL_ACCOUNT, LOCAL_REGION } from './template.ts';
 
 /** A schedule: the fields of CreateSchedule, as given. */
@@ -199,7 +200,7 @@ export function createScheduler({ fire, folder }: SchedulerOptions): Scheduler {
       stopped = true;
       for (const timer of timers.values()) clearTimeout(timer);
     },
-    async handle(request, response) {
+    handle: checkRequests('scheduler', async (request, response) => {
       const answer = (status: number, body: unknown, headers: Record<string, string> = {}): void => {
         const common = { 'content-type': 'application/json', 'x-amzn-requestid': randomUUID() };
         response.writeHead(status, { ...common, ...headers }).end(JSON.stringify(body));
@@ -237,7 +238,7 @@ export function createScheduler({ fire, folder }: SchedulerOptions): Scheduler {
         if (!(error instanceof Refusal)) throw error;
         answer(error.status, { Message: error.message }, { 'x-amzn-errortype': error.type });
       }
-    },
+    }),
   };
 }
 

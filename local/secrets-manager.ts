@@ -7,6 +7,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readBody, type RequestHandler } from './http-api.ts';
 import { openState } from './kept-state.ts';
+import { checkRequests } from './service-model.ts';
 import { LOCAL_ACCOUNT, LOCAL_REGION } from './template.ts';
 
 interface Version {
@@ -154,7 +155,7 @@ export function createSecretsManager({
     },
   };
 
-  return async (request, response) => {
+  return checkRequests('secretsmanager', async (request, response) => {
     const answer = (status: number, body: unknown, headers: Record<string, string> = {}): void => {
       const common = { 'content-type': 'application/x-amz-json-1.1', 'x-amzn-requestid': randomUUID() };
       response.writeHead(status, { ...common, ...headers }).end(JSON.stringify(body));
@@ -173,7 +174,7 @@ export function createSecretsManager({
       if (!(error instanceof Refusal)) throw error;
       answer(400, { __type: error.type, Message: error.message }, { 'x-amzn-errortype': error.type });
     }
-  };
+  });
 }
 
 /** Adds a version. A repeated request with the same token and value returns the existing version. */

@@ -10,8 +10,8 @@ import { CLIENT_DEFAULTS, storeUnavailable, translateFaults } from './fault.ts';
 const SERVICE = 'EventBridge';
 const ENTRIES_TOGETHER = 10;
 /**
- * Limit for all entries of a request. The largest event, in which all of a user's addresses change, is smaller
- * (MAX_ADDRESS_BYTES).
+ * All entries of a request must be smaller than this together. The largest event, in which all of a user's addresses
+ * change, is smaller (MAX_ADDRESS_BYTES).
  */
 const BYTES_TOGETHER = 256 * 1024;
 /** Size that EventBridge counts for an entry's time. */
@@ -75,7 +75,7 @@ function requestsOf(entries: readonly PutEventsRequestEntry[]): PutEventsRequest
   for (const entry of entries) {
     const size = TIME_BYTES + Buffer.byteLength(`${entry.Source}${entry.DetailType}${entry.Detail}`);
     const current = requests.at(-1);
-    if (current === undefined || current.length === ENTRIES_TOGETHER || bytes + size > BYTES_TOGETHER) {
+    if (current === undefined || current.length === ENTRIES_TOGETHER || bytes + size >= BYTES_TOGETHER) {
       requests.push([entry]);
       bytes = size;
     } else {

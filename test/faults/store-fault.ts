@@ -8,6 +8,7 @@ import type { DynamoDBClientConfig } from '@aws-sdk/client-dynamodb';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { createDynamoDbClient } from '../../lib/aws/client.ts';
 import { LOCAL_CLIENT } from '../../local/template.ts';
+import { demandValidRequests } from '../support/valid-requests.ts';
 
 const WRITES: ReadonlySet<string> = new Set([
   'PutItem',
@@ -206,7 +207,7 @@ function startProcess(endpoint: string, send: Handle, point: StorePoint | null):
     retryStrategy: QUICK_RETRIES,
   } as unknown as DynamoDBClientConfig;
   return {
-    client: createDynamoDbClient(configuration),
+    client: demandValidRequests('dynamodb', createDynamoDbClient(configuration)),
     operations,
     isHit: () => hit,
     stopped: stopped.promise,

@@ -79,6 +79,19 @@ test('puts as many into a request as its size allows', async () => {
   expect(requests.map(({ length }) => length)).toEqual([2, 2, 2]);
 });
 
+test('keeps a request below the limit of EventBridge by a byte', async () => {
+  const sizeOf = ({ Source, DetailType, Detail }: Entry): number =>
+    14 + Buffer.byteLength(Source + DetailType + Detail);
+  await handle(1, ['x']);
+  const padding = 128 * 1024 - sizeOf(requests[0]![0]!);
+  requests = [];
+
+  await handle(2, ['x'.repeat(padding + 1)]);
+  await handle(2, ['x'.repeat(padding)]);
+
+  expect(requests.map((entries) => entries.map(sizeOf))).toEqual([[131_072], [131_072], [131_071, 131_071]]);
+});
+
 test('asks nothing of the bus when there is nothing to tell', async () => {
   expect(await handle(0)).toEqual({ batchItemFailures: [] });
   expect(requests).toEqual([]);

@@ -99,7 +99,7 @@ test('a function is invoked by alias, name, partial and full ARN, and keeps its 
     'short',
     'RealName',
     '000000000000:function:RealName',
-    'arn:aws:lambda:local:000000000000:function:RealName',
+    'arn:aws:lambda:eu-central-1:000000000000:function:RealName',
   ];
 
   const counts: unknown[] = [];

@@ -126,6 +126,17 @@ describe('the program with its demonstration', () => {
     expect(unknown).toMatchObject({ outcome: 'rejected', reason: 'invalidCredentials' });
   });
 
+  test('refuses what AWS would refuse, and the pages of other servers', async () => {
+    const url = `${address}/2015-03-31/functions/auth/invocations`;
+    const post = (headers: Record<string, string>) => fetch(url, { method: 'POST', headers, body: '{}' });
+
+    const wrong = await post({ 'x-amz-invocation-type': 'event' });
+    const foreign = await post({ origin: 'https://evil.example' });
+
+    expect([wrong.status, wrong.headers.get('x-amzn-errortype')]).toEqual([400, 'ValidationException']);
+    expect([foreign.status, foreign.headers.get('x-amzn-errortype')]).toEqual([403, null]);
+  });
+
   test('answers a login that is no login with a function error', async () => {
     const answer = await client!.send(new InvokeCommand({ FunctionName: 'auth', Payload: '{}' }));
 

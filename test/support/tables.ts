@@ -5,16 +5,20 @@ import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { createDynamoDbClient } from '../../lib/aws/client.ts';
 import { OPERATIONS_TABLE, USERS_TABLE } from '../../lib/aws/environment.ts';
 import { LOCAL_CLIENT } from '../../local/template.ts';
+import { demandValidRequests } from './valid-requests.ts';
 
 let made = 0;
 
 export function connect(endpoint: string): DynamoDBDocumentClient {
-  return createDynamoDbClient({
-    ...LOCAL_CLIENT,
-    endpoint,
-    // Java is slow while it warms up on a busy machine.
-    requestHandler: { requestTimeout: 25_000, throwOnRequestTimeout: true },
-  });
+  return demandValidRequests(
+    'dynamodb',
+    createDynamoDbClient({
+      ...LOCAL_CLIENT,
+      endpoint,
+      // Java is slow while it warms up on a busy machine.
+      requestHandler: { requestTimeout: 25_000, throwOnRequestTimeout: true },
+    }),
+  );
 }
 
 /**
