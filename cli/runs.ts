@@ -8,6 +8,7 @@ import {
   type FieldValue,
   PROPOSALS,
   type Run,
+  RUN_STATUSES,
   type RunPage,
 } from '../client/document.ts';
 import { Problem } from '../client/problem.ts';
@@ -218,17 +219,32 @@ export const runs = defineCommand({
       value: 'KIND',
       summary: `with ID: only changes of this kind: ${CHANGE_KINDS.join(', ')}`,
     },
+    status: {
+      type: 'string',
+      choices: RUN_STATUSES,
+      value: 'STATUS',
+      summary: `without ID: only runs with this status: ${RUN_STATUSES.join(', ')}`,
+    },
     limit: LIMIT,
     watch: { ...WATCH, summary: `with ID: ${WATCH.summary}` },
   },
-  examples: ['runs', 'runs 20260504T102030000Z-1a2b3c4d', 'runs 20260504T102030000Z-1a2b3c4d --kind conflict --json'],
-  async run({ parameters: [id], options: { kind, limit, watch }, api, terminal }) {
+  examples: [
+    'runs',
+    'runs --status failed',
+    'runs 20260504T102030000Z-1a2b3c4d',
+    'runs 20260504T102030000Z-1a2b3c4d --kind conflict --json',
+  ],
+  async run({ parameters: [id], options: { kind, status, limit, watch }, api, terminal }) {
     if (id === undefined) {
       if (kind !== undefined || watch) throw new UsageError('--kind and --watch require a run ID');
-      const page = await (await api()).list('/api/runs', readCount('limit', limit, DEFAULT_RUNS));
+      const query = status === undefined ? {} : { status };
+      const page = await (
+        await api()
+      ).list('/api/runs', readCount('limit', limit, DEFAULT_RUNS), { params: { query } });
       terminal.result(page, () => showRuns(page, terminal));
       return EXIT.done;
     }
+    if (status !== undefined) throw new UsageError('--status requires that no run ID is given');
     if (kind !== undefined && watch) throw new UsageError('--kind and --watch cannot be combined');
     const count = readCount('limit', limit, DEFAULT_CHANGES);
     const signedIn = await api();
@@ -240,7 +256,7 @@ export const runs = defineCommand({
 });
 
 function showRuns({ items, next }: RunPage, terminal: Terminal): void {
-  if (items.length === 0) return terminal.print('There are no runs yet.');
+  if (items.length === 0) return terminal.print('There are no such runs.');
   terminal.table(
     ['id', 'started', 'status', 'requested by', 'users'],
     items.map((run): Cell[] => [

@@ -34,6 +34,14 @@ export const CHANGE_KINDS = keysOf({
   withheld: true,
 } satisfies Every<Change['kind']>);
 
+export const RUN_STATUSES = keysOf({
+  running: true,
+  succeeded: true,
+  partial: true,
+  failed: true,
+  cancelled: true,
+} satisfies Every<Run['status']>);
+
 /** What withheld lines propose. */
 export const PROPOSALS = keysOf({ remove: true, link: true, clear: true, enable: true } satisfies Every<
   NonNullable<Change['proposes']>

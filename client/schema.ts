@@ -70,6 +70,26 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/settings/validate": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Check settings without saving them
+         * @description Answers what saving this document would say: every fault, or the warnings, and the next runs. Reaches no directory and saves nothing. A document with faults is answered with 200, too.
+         */
+        readonly post: operations["validateSettings"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/api/settings/test": {
         readonly parameters: {
             readonly query?: never;
@@ -842,6 +862,18 @@ export interface components {
             readonly defaultPrivileges: readonly ("none" | "admin" | "login" | "changePassword" | "archive" | "modifyArchiveProfiles" | "export" | "modifyExportProfiles" | "delete")[];
             /** @description What is allowed but should be changed. */
             readonly warnings: readonly string[];
+        };
+        /** @description What saving a document would say. */
+        readonly SettingsValidation: {
+            /** @description Every fault, as saving would report it. Empty = the document can be saved. */
+            readonly faults: readonly {
+                readonly path: string;
+                readonly message: string;
+            }[];
+            /** @description What is allowed but should be changed, as far as the faults let it be told. */
+            readonly warnings: readonly string[];
+            /** @description Start times of the next runs if the document is saved, at most five. Empty = no run would start; null = the schedule is faulty. */
+            readonly next: readonly string[] | null;
         };
         /** @description The result of a settings test. */
         readonly SettingsTest: {
@@ -1905,6 +1937,83 @@ export interface operations {
             readonly 503: components["responses"]["storeUnavailable-or-timeLimit"];
         };
     };
+    readonly validateSettings: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                /**
+                 * @example {
+                 *       "connection": {
+                 *         "servers": [
+                 *           "ldap1.example.com",
+                 *           "ldap2.example.com"
+                 *         ],
+                 *         "encryption": "tls",
+                 *         "administrativeDn": "cn=reader,dc=example,dc=com",
+                 *         "password": "password of the reader"
+                 *       },
+                 *       "scope": {
+                 *         "baseDn": "dc=example,dc=com",
+                 *         "filter": "(&(objectClass=inetOrgPerson)(mail=*))"
+                 *       },
+                 *       "mapping": {
+                 *         "userName": "uid",
+                 *         "fullName": "displayName",
+                 *         "emailAddresses": "mail"
+                 *       },
+                 *       "options": {
+                 *         "schedule": {
+                 *           "enabled": true,
+                 *           "expression": "rate(1 hour)",
+                 *           "timeZone": "Europe/Berlin"
+                 *         },
+                 *         "missingUsers": "disable",
+                 *         "gracePeriodDays": 7
+                 *       }
+                 *     }
+                 */
+                readonly "application/json": unknown;
+            };
+        };
+        readonly responses: {
+            /** @description The faults, the warnings and the next runs. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "faults": [
+                     *         {
+                     *           "path": "scope.filter",
+                     *           "message": "is not a filter: a closing parenthesis is missing, at position 14"
+                     *         }
+                     *       ],
+                     *       "warnings": [],
+                     *       "next": [
+                     *         "2026-05-01T01:00:00.000Z",
+                     *         "2026-05-01T02:00:00.000Z"
+                     *       ]
+                     *     }
+                     */
+                    readonly "application/json": components["schemas"]["SettingsValidation"];
+                };
+            };
+            readonly 400: components["responses"]["malformedJson"];
+            readonly 401: components["responses"]["notAuthenticated"];
+            readonly 413: components["responses"]["payloadTooLarge"];
+            readonly 415: components["responses"]["unsupportedMediaType"];
+            readonly 422: components["responses"]["invalidRequest"];
+            readonly 500: components["responses"]["internal"];
+            readonly 503: components["responses"]["storeUnavailable-or-timeLimit"];
+        };
+    };
     readonly testSettings: {
         readonly parameters: {
             readonly query?: never;
@@ -2097,6 +2206,12 @@ export interface operations {
     readonly listRuns: {
         readonly parameters: {
             readonly query?: {
+                /** @description Only runs with this status. */
+                readonly status?: "running" | "succeeded" | "partial" | "failed" | "cancelled";
+                /** @description Only runs that started at this time or later. */
+                readonly from?: string;
+                /** @description Only runs that started before this time. */
+                readonly to?: string;
                 /** @description Maximum number of items on a page. */
                 readonly limit?: number;
                 /** @description `next` of the previous page. */

@@ -14,7 +14,7 @@ import {
 } from '../lib/administration/request-schema.ts';
 import { approveRun, cancelRun, getRun, startRun } from '../lib/administration/runs.ts';
 import { presentSettings } from '../lib/administration/settings-presentation.ts';
-import { readSettings, saveSettings, testSettings } from '../lib/administration/settings.ts';
+import { readSettings, saveSettings, testSettings, validateSettings } from '../lib/administration/settings.ts';
 import type { SettingsInEffect } from '../lib/administration/settings.ts';
 import { parseNewPassword, parseNewUser, parseUserPatch } from '../lib/administration/user-schema.ts';
 import { createAdministration } from '../lib/administration/users.ts';
@@ -197,6 +197,10 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
       forAdministrators('PUT', '/api/settings', async (call) =>
         settingsAnswer(await saveSettings(ports, call.json(), call.ifMatch), clock.now()),
       ),
+      forAdministrators('POST', '/api/settings/validate', async (call) => ({
+        status: 200,
+        body: await validateSettings(ports, call.json()),
+      })),
       forAdministrators('POST', '/api/settings/test', async (call) => ({
         status: 200,
         body: await testSettings(ports, call.optionalJson()),
@@ -207,8 +211,7 @@ export function makeHandler(ports: ApiPorts): HttpHandler {
         return runAnswer(await startRun(ports, { dryRun, trigger, requestedBy: user.userName, approves: null }));
       }),
       forAdministrators('GET', '/api/runs', async (call) => {
-        const { limit, next } = valid(parseRunQuery(call.query));
-        return { status: 200, body: await runs.list(limit, next) };
+        return { status: 200, body: await runs.list(valid(parseRunQuery(call.query))) };
       }),
       forAdministrators('GET', '/api/runs/{id}', async ({ params }) => ({
         status: 200,

@@ -28,7 +28,7 @@ export interface DescribedCall {
   readonly query?: z.ZodObject;
   readonly ifMatch?: true;
   readonly body?: {
-    readonly schema: z.ZodObject;
+    readonly schema: z.ZodType;
     readonly example: unknown;
     readonly optional?: true;
     readonly mergePatch?: true;

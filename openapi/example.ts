@@ -1,7 +1,7 @@
 /** The examples of the description: one imaginary company, in the types of lib/. Knows no call. */
 import type { AppliedPrivileges } from '../lib/administration/default-privilege.ts';
 import type { PresentedSettings } from '../lib/administration/settings-presentation.ts';
-import type { SettingsTest } from '../lib/administration/settings.ts';
+import type { SettingsTest, SettingsValidation } from '../lib/administration/settings.ts';
 import type { Change, Run } from '../lib/sync/run.ts';
 import { NO_TOTALS } from '../lib/sync/run.ts';
 import type { PublicUser } from '../lib/user/user.ts';
@@ -130,6 +130,13 @@ export const shownSettings: PresentedSettings = {
   },
   defaultPrivileges: ['login'],
   warnings: [],
+};
+
+/** What saving the settings would say. */
+export const settingsValidation: SettingsValidation = {
+  faults: [{ path: 'scope.filter', message: 'is not a filter: a closing parenthesis is missing, at position 14' }],
+  warnings: [],
+  next: ['2026-05-01T01:00:00.000Z', '2026-05-01T02:00:00.000Z'],
 };
 
 /** The result of testing the settings. */

@@ -1,7 +1,7 @@
 /** The answers of the administration API about settings, as schemas for its description, like answer.ts. */
 import * as z from 'zod';
 import type { PresentedSettings } from '../lib/administration/settings-presentation.ts';
-import type { OfferedPresets, SampleUser, SettingsTest } from '../lib/administration/settings.ts';
+import type { OfferedPresets, SampleUser, SettingsTest, SettingsValidation } from '../lib/administration/settings.ts';
 import type { PresentedCertificate, TestedServer, TestStage } from '../lib/directory/directory-test.ts';
 import { VENDORS } from '../lib/settings/settings.ts';
 import { PRIVILEGES } from '../lib/user/privilege.ts';
@@ -56,6 +56,28 @@ export const shownSettings = z
     id: 'ShownSettings',
     description: 'The settings with their defaults, without the password.',
   }) satisfies z.ZodType<PresentedSettings>;
+
+/** What saving a document would say. */
+export const settingsValidation = z
+  .strictObject({
+    faults: z
+      .array(z.strictObject({ path: z.string(), message: z.string() }))
+      .describe('Every fault, as saving would report it. Empty = the document can be saved.'),
+    warnings: z
+      .array(z.string())
+      .describe('What is allowed but should be changed, as far as the faults let it be told.'),
+    next: z
+      .array(time())
+      .nullable()
+      .describe(
+        'Start times of the next runs if the document is saved, at most five. Empty = no run would start; null = the ' +
+          'schedule is faulty.',
+      ),
+  })
+  .meta({
+    id: 'SettingsValidation',
+    description: 'What saving a document would say.',
+  }) satisfies z.ZodType<SettingsValidation>;
 
 const stage = z.strictObject({
   name: oneOf<TestStage['name']>({

@@ -1,4 +1,5 @@
 /** Describes the calls about the settings. Their schema is in lib/administration/settings-schema.ts. */
+import * as z from 'zod';
 import { settings, triedSettings } from '../lib/administration/settings-schema.ts';
 import { ETAG } from './call.ts';
 import type { DescribedAnswer, DescribedCalls } from './call.ts';
@@ -32,6 +33,22 @@ export const SETTINGS_CALLS: DescribedCalls = {
     body: { schema: settings, example: example.settingsDocument },
     answers: { 200: settingsAnswer },
     faults: ['conflict', 'versionMismatch'],
+  },
+  'POST /api/settings/validate': {
+    id: 'validateSettings',
+    tag: 'Settings',
+    summary: 'Check settings without saving them',
+    description:
+      'Answers what saving this document would say: every fault, or the warnings, and the next runs. Reaches no ' +
+      'directory and saves nothing. A document with faults is answered with 200, too.',
+    body: { schema: z.unknown(), example: example.settingsDocument },
+    answers: {
+      200: {
+        description: 'The faults, the warnings and the next runs.',
+        schema: answer.settingsValidation,
+        example: example.settingsValidation,
+      },
+    },
   },
   'POST /api/settings/test': {
     id: 'testSettings',

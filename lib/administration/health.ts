@@ -35,7 +35,7 @@ export async function readNewestRuns(runs: Pick<RunStore, 'list'>): Promise<Page
   const items: Run[] = [];
   let next: string | undefined;
   for (let page = 0; page < MOST_PAGES; page += 1) {
-    const read = await runs.list(PAGE, next);
+    const read = await runs.list({ limit: PAGE, ...(next !== undefined && { next }) });
     items.push(...read.items);
     if (read.next === null) return { items, next: null };
     next = read.next;

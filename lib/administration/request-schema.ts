@@ -3,7 +3,8 @@
  * schemas of their own.
  */
 import * as z from 'zod';
-import { CHANGE_KINDS, PROPOSALS } from '../sync/run.ts';
+import type { RunQuery } from '../sync/run-store.ts';
+import { CHANGE_KINDS, PROPOSALS, RUN_STATUSES } from '../sync/run.ts';
 import type { ChangeKind } from '../sync/run.ts';
 import type { UserQuery } from '../user/user-store.ts';
 import type { DefaultPrivilegeRequest } from './default-privilege.ts';
@@ -42,6 +43,12 @@ const pageSize = (fallback: number, max: number) =>
       default: fallback,
       description: 'Maximum number of items on a page.',
     });
+
+const time = z
+  .string()
+  .refine((text) => z.iso.datetime({ offset: true }).safeParse(text).success, 'must be as in 2026-05-04T10:00:00Z')
+  .transform((text) => new Date(text))
+  .meta({ type: 'string', format: 'date-time' });
 
 const next = z.string().max(MAX_CURSOR_LENGTH).exactOptional().describe('`next` of the previous page.');
 const dryRun = z.boolean().default(false).describe('Decides and reports everything, but changes nothing.');
@@ -94,7 +101,18 @@ export const defaultPrivilegeRequest = z.strictObject({
 });
 
 /** The query of a list of runs. */
-export const runQuery = z.strictObject({ limit: pageSize(DEFAULT_RUNS, MAX_RUNS), next });
+export const runQuery = z
+  .strictObject({
+    status: z.enum(RUN_STATUSES).exactOptional().describe('Only runs with this status.'),
+    from: time.exactOptional().describe('Only runs that started at this time or later.'),
+    to: time.exactOptional().describe('Only runs that started before this time.'),
+    limit: pageSize(DEFAULT_RUNS, MAX_RUNS),
+    next,
+  })
+  .refine(({ from, to }) => from === undefined || to === undefined || from < to, {
+    path: ['to'],
+    message: 'must be later than "from"',
+  });
 
 /** The query of the lines of a run. */
 export const changeQuery = z.strictObject({
@@ -148,8 +166,8 @@ export function parseApprovalRequest(body: unknown): Parsed<ApprovalRequest> {
   return parseInput(approvalRequest, body === undefined ? {} : body);
 }
 
-/** Parses `limit` and `next` of a list of runs; `limit` is 20 by default, at most 100. */
-export function parseRunQuery(query: unknown): Parsed<{ readonly limit: number; readonly next?: string }> {
+/** Parses filters, `limit` and `next` of a list of runs; `limit` is 20 by default, at most 100. */
+export function parseRunQuery(query: unknown): Parsed<RunQuery> {
   return parseInput(runQuery, query);
 }
 

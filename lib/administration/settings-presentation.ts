@@ -5,7 +5,7 @@
 import { inspectBundle } from '../settings/ca-certificates.ts';
 import { nextRuns } from '../settings/schedule.ts';
 import type { WorkingSchedule } from '../settings/schedule.ts';
-import type { OptionSettings, Settings, StoredSettings } from '../settings/settings.ts';
+import type { OptionSettings, ScheduleSettings, Settings, StoredSettings } from '../settings/settings.ts';
 
 const RUNS_SHOWN = 5;
 
@@ -16,7 +16,7 @@ const RUNS_SHOWN = 5;
 export type PresentedSettings = Omit<Settings, 'connection' | 'options'> & {
   readonly connection: Settings['connection'] & { readonly passwordSet: boolean };
   readonly options: OptionSettings & {
-    readonly schedule: OptionSettings['schedule'] & { readonly next: readonly string[] | null };
+    readonly schedule: ScheduleSettings & { readonly next: readonly string[] | null };
   };
   readonly warnings: readonly string[];
 };
@@ -33,26 +33,37 @@ export function presentSettings(
   now: Date,
 ): PresentedSettings {
   const { schedule } = settings.options;
-  const next = working && nextRuns(working, now, RUNS_SHOWN);
+  const next = working && showNextRuns(working, now);
   const warnings = [...notices, ...settingsWarnings(settings, now)];
   if (working !== null && !isAtWork(schedule, working)) {
     warnings.push(
       'The schedule in effect differs from these settings. Rollcall corrects it within five minutes; to have it at ' +
         'once, save the settings again.',
     );
-  } else if (schedule.enabled && next?.length === 0) {
-    warnings.push('The schedule has no time in the future. Change options.schedule.expression.');
+  } else {
+    warnings.push(...scheduleWarnings(schedule, next));
   }
   return {
     ...settings,
     connection: { ...settings.connection, passwordSet: password !== '' },
-    options: { ...settings.options, schedule: { ...schedule, next: next && next.map((run) => run.toISOString()) } },
+    options: { ...settings.options, schedule: { ...schedule, next } },
     warnings,
   };
 }
 
+/** The start times of the next runs of a schedule (RFC 3339, UTC), at most five; null = unknown. */
+export function showNextRuns(schedule: WorkingSchedule, now: Date): readonly string[] | null {
+  return nextRuns(schedule, now, RUNS_SHOWN)?.map((run) => run.toISOString()) ?? null;
+}
+
+/** Warnings about a schedule with these next runs, as whole sentences. */
+export function scheduleWarnings({ enabled }: ScheduleSettings, next: readonly string[] | null): readonly string[] {
+  if (!enabled || next?.length !== 0) return [];
+  return ['The schedule has no time in the future. Change options.schedule.expression.'];
+}
+
 /** Whether the schedule in effect is the wanted one. While it is disabled, expression and time zone do not matter. */
-function isAtWork(wanted: OptionSettings['schedule'], working: WorkingSchedule): boolean {
+export function isAtWork(wanted: ScheduleSettings, working: WorkingSchedule): boolean {
   if (!wanted.enabled || !working.enabled) return wanted.enabled === working.enabled;
   return wanted.expression === working.expression && wanted.timeZone === working.timeZone;
 }

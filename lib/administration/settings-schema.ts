@@ -10,7 +10,7 @@ import { parseFilter } from '../settings/filter.ts';
 import { expressionFault, timeZoneFault } from '../settings/schedule.ts';
 import { parseServerAddress } from '../settings/server-address.ts';
 import { DEFAULT_REMOVAL_LIMIT } from '../settings/settings-upgrade.ts';
-import { ROOT_BASE, type Settings, VENDORS } from '../settings/settings.ts';
+import { ROOT_BASE, type ScheduleSettings, type Settings, VENDORS } from '../settings/settings.ts';
 import { PRIVILEGES, privilegesFault } from '../user/privilege.ts';
 import type { Parsed } from './input.ts';
 import {
@@ -223,27 +223,29 @@ const mapping = z
 // While nothing is mapped, the settings test suggests a mapping that is usual for the vendor.
 const triedMapping = mapping.extend({ userName: optionalAttribute });
 
+const schedule = z
+  .strictObject({
+    enabled: z.boolean().default(false).describe('Whether the schedule starts runs.'),
+    expression: textLine(256)
+      .superRefine(refuse(expressionFault))
+      .default('rate(1 hour)')
+      .describe(
+        '`rate(...)` or `cron(...)`, as EventBridge Scheduler accepts it. The first run of a rate comes one ' +
+          'period after the rate was saved, at the next full minute; saving it unchanged does not restart the ' +
+          'period.',
+      ),
+    timeZone: textLine(64)
+      .superRefine(refuse(timeZoneFault))
+      .default('UTC')
+      .describe('IANA time zone of a `cron(...)` expression.'),
+    next: z.unknown().optional().describe(ONLY_SHOWN),
+  })
+  .prefault({})
+  .describe('When runs start by themselves.');
+
 const options = z
   .strictObject({
-    schedule: z
-      .strictObject({
-        enabled: z.boolean().default(false).describe('Whether the schedule starts runs.'),
-        expression: textLine(256)
-          .superRefine(refuse(expressionFault))
-          .default('rate(1 hour)')
-          .describe(
-            '`rate(...)` or `cron(...)`, as EventBridge Scheduler accepts it. The first run of a rate comes one ' +
-              'period after the rate was saved, at the next full minute; saving it unchanged does not restart the ' +
-              'period.',
-          ),
-        timeZone: textLine(64)
-          .superRefine(refuse(timeZoneFault))
-          .default('UTC')
-          .describe('IANA time zone of a `cron(...)` expression.'),
-        next: z.unknown().optional().describe(ONLY_SHOWN),
-      })
-      .prefault({})
-      .describe('When runs start by themselves.'),
+    schedule,
     missingUsers: z
       .enum(['keep', 'disable', 'delete'])
       .default('keep')
@@ -335,6 +337,15 @@ export function parseSettings(document: unknown): ParsedSettings {
 /** Parses settings to test: like `parseSettings`, but the user name need not be mapped yet. */
 export function parseTriedSettings(document: unknown): ParsedSettings {
   return parseBy(triedSettings, document);
+}
+
+/** The schedule of a settings document, with its defaults, whatever else is wrong with the document; null if faulty. */
+export function parseSchedule(document: unknown): ScheduleSettings | null {
+  const part = z.looseObject({ options: z.looseObject({ schedule }).prefault({}) });
+  const parsed = parseInput(part, document);
+  if (parsed.kind === 'invalid') return null;
+  const { next: _next, ...kept } = parsed.value.options.schedule;
+  return kept;
 }
 
 function parseBy(schema: typeof settings | typeof triedSettings, document: unknown): ParsedSettings {

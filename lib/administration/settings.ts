@@ -10,14 +10,16 @@ import type { Person } from '../directory/mapping.ts';
 import { mapEntry } from '../directory/mapping.ts';
 import { attributeValues } from '../directory/person-value.ts';
 import { invalidRequest, ServiceError } from '../errors.ts';
+import type { InputFault } from '../errors.ts';
 import { attributeList } from '../settings/attribute-name.ts';
-import type { WorkingSchedule } from '../settings/schedule.ts';
+import { firstRun, type WorkingSchedule } from '../settings/schedule.ts';
 import type { ScheduleStore, SettingsStore } from '../settings/settings-store.ts';
-import { type Presets, type Settings, type StoredSettings, withPresets } from '../settings/settings.ts';
+import type { Presets, ScheduleSettings, Settings, StoredSettings } from '../settings/settings.ts';
+import { withPresets } from '../settings/settings.ts';
 import type { Profile } from '../user/user.ts';
 import { profileOf } from '../user/user.ts';
-import { settingsWarnings } from './settings-presentation.ts';
-import { parseSettings, type ParsedSettings, parseTriedSettings } from './settings-schema.ts';
+import { isAtWork, scheduleWarnings, settingsWarnings, showNextRuns } from './settings-presentation.ts';
+import { parseSchedule, parseSettings, type ParsedSettings, parseTriedSettings } from './settings-schema.ts';
 import { reasonsToRetype } from './stored-password.ts';
 
 /** Time limit of a settings test, whatever the servers do. The API promises an answer within 25 s. */
@@ -60,6 +62,9 @@ export interface ConfigurationPorts {
   readonly schedule: ScheduleStore;
   readonly openDirectory: OpenDirectory;
 }
+
+/** The ports that checking settings needs. */
+export type ValidationPorts = Pick<ConfigurationPorts, 'settings' | 'schedule'> & { readonly clock: Clock };
 
 /**
  * The saved settings and the schedule in effect; null if no settings are saved.
@@ -138,6 +143,47 @@ async function moveSchedule(schedule: ScheduleStore, { options }: Settings): Pro
         : `Rollcall tries again within five minutes. If the schedule stays as it is: ${cause.advice ?? 'see the log.'}`;
     throw new ServiceError('storeUnavailable', message, { cause, advice, retryable: cause.retryable });
   }
+}
+
+/** What `saveSettings` would say of a document. */
+export interface SettingsValidation {
+  /** Every fault for which it would be refused; empty = it would be saved. */
+  readonly faults: readonly InputFault[];
+  /** What is allowed but should be changed, as whole sentences, as far as the faults let it be told. */
+  readonly warnings: readonly string[];
+  /**
+   * Start times of the next runs with this schedule (RFC 3339, UTC), at most five; empty = no run would start; null =
+   * the schedule is faulty.
+   */
+  readonly next: readonly string[] | null;
+}
+
+/**
+ * Checks a document as `saveSettings` would, and saves nothing. Asks no directory.
+ *
+ * @throws ServiceError `storeUnavailable`
+ */
+export async function validateSettings(
+  { settings: store, schedule: scheduler, clock }: ValidationPorts,
+  document: unknown,
+): Promise<SettingsValidation> {
+  const [stored, working] = await Promise.all([store.read(), readSchedule(scheduler)]);
+  const now = clock.now();
+  const schedule = parseSchedule(document);
+  const next = schedule && showNextRuns(afterSaving(schedule, working, now), now);
+  const parsed = parseSettings(document);
+  if (parsed.kind === 'invalid') return { faults: parsed.faults, warnings: [], next };
+  const { settings } = parsed.value;
+  const password = choosePassword(settings, parsed.value.password, stored);
+  const faults = password.kind === 'needed' ? [{ path: 'connection.password', message: password.message }] : [];
+  const warnings = [...settingsWarnings(settings, now), ...scheduleWarnings(settings.options.schedule, next)];
+  return { faults, warnings, next };
+}
+
+/** The schedule that would be in effect. Saving a rate unchanged does not restart its period. */
+function afterSaving(wanted: ScheduleSettings, working: WorkingSchedule | null, now: Date): WorkingSchedule {
+  if (working !== null && isAtWork(wanted, working)) return working;
+  return { ...wanted, start: firstRun(wanted.expression, now), setAt: now };
 }
 
 /**

@@ -17,9 +17,9 @@ import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { GetCommand, PutCommand, QueryCommand, TransactGetCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
 import type { Clock } from '../clock.ts';
 import { decodeCursor, encodeCursor } from '../cursor.ts';
-import type { RunStore, StartResult } from '../sync/run-store.ts';
+import type { RunQuery, RunStore, StartResult } from '../sync/run-store.ts';
 import type { Change, Run, RunState } from '../sync/run.ts';
-import { interruptRun, LEASE_MS, leaseLost } from '../sync/run.ts';
+import { interruptRun, LEASE_MS, leaseLost, runIdPrefix } from '../sync/run.ts';
 import { epochSeconds, waitForTry, wasWritten, writeItems } from './client.ts';
 import type { Item } from './client.ts';
 import { LEASE_KEY, RUN_PARTITION } from './environment.ts';
@@ -48,6 +48,11 @@ interface Lease extends RunState {
 }
 
 const RUNS = 'runs';
+
+/** Greater and less than the sort key of any run. */
+const [FIRST_KEY, LAST_KEY] = [' ', '~'];
+/** Most reads for one page of a list, each of at most 1 MB. A page with fewer runs than asked for has a `next`, too. */
+const MOST_READS = 10;
 
 /** The run store on DynamoDB. Keeps runs and their lines for 90 days. Errors: those of the port. */
 export function createRunStore({ client, operationsTable: TableName, clock }: RunStoreOptions): RunStore {
@@ -228,23 +233,24 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
     async record(run) {
       await client.send(new PutCommand({ TableName, Item: toRunItem(run) }));
     },
-    async list(limit, next) {
-      const before = next === undefined ? null : decodeCursor(RUNS, next);
-      const { Items = [] } = await client.send(
-        new QueryCommand({
-          TableName,
-          KeyConditionExpression: before === null ? 'pk = :pk' : 'pk = :pk AND sk < :before',
-          ExpressionAttributeValues: { ':pk': RUN_PARTITION, ...(before !== null && { ':before': before }) },
-          ScanIndexForward: false,
-          ConsistentRead: true,
-          Limit: limit + 1,
-        }),
-      );
-      const runs = Items.filter(isKept).map(fromRunItem);
-      const items = await Promise.all(
-        runs.slice(0, limit).map(async (run) => (run.status === 'running' ? ((await get(run.id)) ?? run) : run)),
-      );
-      return { items, next: runs.length > limit ? encodeCursor(RUNS, items.at(-1)!.id) : null };
+    async list(query) {
+      const { limit, next, status } = query;
+      const runs: Run[] = [];
+      let before = next === undefined ? LAST_KEY : decodeCursor(RUNS, next);
+      for (let reads = 0; reads < MOST_READS; reads += 1) {
+        const { Items = [], LastEvaluatedKey } = await client.send(
+          new QueryCommand({ TableName, ...runsBefore(before, query), ScanIndexForward: false, ConsistentRead: true }),
+        );
+        for (const run of Items.filter((item) => item.sk !== before && isKept(item)).map(fromRunItem)) {
+          const shown = run.status === 'running' ? ((await get(run.id)) ?? run) : run;
+          if (status !== undefined && shown.status !== status) continue;
+          if (runs.length === limit) return { items: runs, next: encodeCursor(RUNS, runs.at(-1)!.id) };
+          runs.push(shown);
+        }
+        if (LastEvaluatedKey === undefined) return { items: runs, next: null };
+        before = LastEvaluatedKey.sk as string;
+      }
+      return { items: runs, next: encodeCursor(RUNS, before) };
     },
     async listChanges(runId, { kind, limit, next }) {
       const list = `changes of ${runId}`;
@@ -273,6 +279,25 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
         ),
       );
     },
+  };
+}
+
+/** The query for runs with this key or a smaller one. Runs that are stored as running may have ended without a word. */
+function runsBefore(before: string, { limit, status, from, to }: RunQuery) {
+  const first = from === undefined ? FIRST_KEY : runIdPrefix(from);
+  const last = to === undefined || before < runIdPrefix(to) ? before : runIdPrefix(to);
+  const keys = {
+    KeyConditionExpression: 'pk = :pk AND sk BETWEEN :first AND :last',
+    // DynamoDB refuses bounds in the wrong order.
+    ExpressionAttributeValues: { ':pk': RUN_PARTITION, ':first': first < last ? first : last, ':last': last },
+  };
+  // One for the run that the page before ended with, and one to find out whether there are more.
+  if (status === undefined) return { ...keys, Limit: limit + 2 };
+  return {
+    ...keys,
+    FilterExpression: '#status IN (:status, :running)',
+    ExpressionAttributeNames: { '#status': 'status' },
+    ExpressionAttributeValues: { ...keys.ExpressionAttributeValues, ':status': status, ':running': 'running' },
   };
 }
 

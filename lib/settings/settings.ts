@@ -65,9 +65,18 @@ export interface MappingSettings extends Readonly<Record<ProfileField, string>> 
   readonly uniqueId: string;
 }
 
+/** When runs start by themselves. */
+export interface ScheduleSettings {
+  readonly enabled: boolean;
+  /** `rate(...)` or `cron(...)`, as EventBridge Scheduler writes them. */
+  readonly expression: string;
+  /** IANA time zone. */
+  readonly timeZone: string;
+}
+
 /** When runs start, and how they treat missing and disabled people. */
 export interface OptionSettings {
-  readonly schedule: { readonly enabled: boolean; readonly expression: string; readonly timeZone: string };
+  readonly schedule: ScheduleSettings;
   readonly missingUsers: 'keep' | 'disable' | 'delete';
   readonly gracePeriodDays: number;
   /** How many users may lose access within the last `windowHours` hours: max(atLeast, percent of the known users). */

@@ -1,12 +1,25 @@
 /** The port to runs: their records, the lease of the active run, and their lines. */
 import type { Page } from '../cursor.ts';
 import type { Fence } from '../user/user-store.ts';
-import type { Change, ChangeKind, Run, RunState } from './run.ts';
+import type { Change, ChangeKind, Run, RunState, RunStatus } from './run.ts';
 
 /** The result of a start: `active` if another run holds the lease. */
 export type StartResult =
   | { readonly kind: 'started'; readonly run: Run; readonly fence: Fence }
   | { readonly kind: 'active'; readonly activeRunId: string };
+
+/** Which runs to list. */
+export interface RunQuery {
+  /** Most runs on a page. */
+  readonly limit: number;
+  readonly next?: string;
+  /** Only runs that are doing so now. */
+  readonly status?: RunStatus;
+  /** Only runs that started at this time or later. */
+  readonly from?: Date;
+  /** Only runs that started before this time. */
+  readonly to?: Date;
+}
 
 /** The store of runs. Every method may throw ServiceError `storeUnavailable`. */
 export interface RunStore {
@@ -29,7 +42,7 @@ export interface RunStore {
   /** One run, with its current progress while it is running; null if there is none with this id. */
   get(runId: string): Promise<Run | null>;
   /** Newest first. */
-  list(limit: number, next?: string): Promise<Page<Run>>;
+  list(query: RunQuery): Promise<Page<Run>>;
   /** A run's lines, in the order in which they were saved. */
   listChanges(runId: string, query: { kind?: ChangeKind; limit: number; next?: string }): Promise<Page<Change>>;
   /** Requests the end of the active run; false if another run or none is active. */

@@ -62,8 +62,11 @@ export interface Completeness {
   readonly reasons: readonly string[];
 }
 
+/** The words for how a run is doing. */
+export const RUN_STATUSES = ['running', 'succeeded', 'partial', 'failed', 'cancelled'] as const;
+
 /** How a run ended, or `running`. `partial`: not everybody could be read or looked up. */
-export type RunStatus = 'running' | 'succeeded' | 'partial' | 'failed' | 'cancelled';
+export type RunStatus = (typeof RUN_STATUSES)[number];
 
 /** The stages of a run in their order; `queued` until the sync function takes the run up. */
 export type RunStage = 'queued' | 'reading' | 'planning' | 'verifying' | 'applying' | 'finished';
@@ -131,7 +134,12 @@ export interface RunRequest {
 
 /** A new run's id: opaque to callers, sorted by time for the store. */
 export function newRunId(now: Date): string {
-  return `${now.toISOString().replaceAll(/[-:.]/gu, '')}-${randomBytes(4).toString('hex')}`;
+  return `${runIdPrefix(now)}-${randomBytes(4).toString('hex')}`;
+}
+
+/** What the ids of runs that start at this time begin with. Greater than the ids of all runs that started before. */
+export function runIdPrefix(time: Date): string {
+  return time.toISOString().replaceAll(/[-:.]/gu, '');
 }
 
 /** A run that has been requested and has not begun. */

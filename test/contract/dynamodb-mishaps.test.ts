@@ -236,7 +236,7 @@ describe('a record that has expired and is still there', () => {
     await journal.tell(started.fence, { lines: [aLine] });
     await runs.finish(started.fence, { ...run, status: 'succeeded', stage: 'finished' });
     stores.passMs(89 * 86_400_000);
-    const before = [await runs.get('run-1'), ...(await runs.list(5)).items];
+    const before = [await runs.get('run-1'), ...(await runs.list({ limit: 5 })).items];
     const linesBefore = await runs.listChanges('run-1', { limit: 5 });
 
     stores.passMs(2 * 86_400_000);
@@ -244,7 +244,7 @@ describe('a record that has expired and is still there', () => {
     expect(before).toHaveLength(2);
     expect(linesBefore.items).toHaveLength(1);
     expect(await runs.get('run-1')).toBeNull();
-    expect((await runs.list(5)).items).toEqual([]);
+    expect((await runs.list({ limit: 5 })).items).toEqual([]);
     expect((await runs.listChanges('run-1', { limit: 5 })).items).toEqual([]);
   });
 });

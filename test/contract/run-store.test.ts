@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
+import type { RunQuery } from '../../lib/sync/run-store.ts';
 import type { Change, Run } from '../../lib/sync/run.ts';
-import { LEASE_MS, newRun, NO_TOTALS, refuseRun } from '../../lib/sync/run.ts';
+import { LEASE_MS, newRun, NO_TOTALS, refuseRun, runIdPrefix } from '../../lib/sync/run.ts';
 import type { Fence } from '../../lib/user/user-store.ts';
 import { describeOnEveryStore } from '../support/stores.ts';
 import type { Stores } from '../support/stores.ts';
@@ -50,7 +51,7 @@ describeOnEveryStore('the run store', (open) => {
     expect(new Set(results.flatMap((each) => (each.kind === 'started' ? [] : [each.activeRunId])))).toEqual(
       new Set([winner!.fence.runId]),
     );
-    expect((await stores.runs.list(10)).items.map(({ id }) => id)).toEqual([winner!.fence.runId]);
+    expect((await stores.runs.list({ limit: 10 })).items.map(({ id }) => id)).toEqual([winner!.fence.runId]);
   });
 
   test('shows a run as it is asked for, as it works, and as it ended', async () => {
@@ -64,12 +65,12 @@ describeOnEveryStore('the run store', (open) => {
     expect(taken.run).toMatchObject({ id: 'run-1', status: 'running' });
     const working = { ...run, ...STATE };
     expect(await stores.runs.get('run-1')).toEqual(working);
-    expect((await stores.runs.list(5)).items).toEqual([working]);
+    expect((await stores.runs.list({ limit: 5 })).items).toEqual([working]);
 
     const end = ended(run, stores);
     await stores.runs.finish(taken.fence, end);
     expect(await stores.runs.get('run-1')).toEqual(end);
-    expect((await stores.runs.list(5)).items).toEqual([end]);
+    expect((await stores.runs.list({ limit: 5 })).items).toEqual([end]);
     expect(await stores.runs.get('run-2')).toBeNull();
     expect(await stores.runs.get('')).toBeNull();
   });
@@ -154,7 +155,7 @@ describeOnEveryStore('the run store', (open) => {
       error: { code: 'interrupted' },
     });
     expect(await stores.runs.get('run-1')).toEqual(silent);
-    expect((await stores.runs.list(5)).items.map(({ id, status }) => [id, status])).toEqual([
+    expect((await stores.runs.list({ limit: 5 })).items.map(({ id, status }) => [id, status])).toEqual([
       ['run-2', 'running'],
       ['run-1', 'failed'],
     ]);
@@ -173,7 +174,7 @@ describeOnEveryStore('the run store', (open) => {
     const results = await Promise.all([1, 2, 3, 4].map((each) => stores.runs.start(aRun(stores, `run-${each}`))));
 
     expect(results.filter(({ kind }) => kind === 'started')).toHaveLength(1);
-    expect((await stores.runs.list(10)).items).toHaveLength(2);
+    expect((await stores.runs.list({ limit: 10 })).items).toHaveLength(2);
   });
 
   test('lets a silent run go on that nobody has taken over from', async () => {
@@ -211,7 +212,7 @@ describeOnEveryStore('the run store', (open) => {
     await stores.runs.record(refused);
 
     expect(await stores.runs.get('run-2')).toEqual(refused);
-    expect((await stores.runs.list(5)).items.map(({ id, status }) => [id, status])).toEqual([
+    expect((await stores.runs.list({ limit: 5 })).items.map(({ id, status }) => [id, status])).toEqual([
       ['run-2', 'cancelled'],
       ['run-1', 'running'],
     ]);
@@ -228,9 +229,9 @@ describeOnEveryStore('the run store', (open) => {
       await stores.runs.finish(await start(stores, run), ended(run, stores));
     }
 
-    const first = await stores.runs.list(2);
-    const second = await stores.runs.list(2, first.next!);
-    const third = await stores.runs.list(2, second.next!);
+    const first = await stores.runs.list({ limit: 2 });
+    const second = await stores.runs.list({ limit: 2, next: first.next! });
+    const third = await stores.runs.list({ limit: 2, next: second.next! });
 
     expect([first, second, third].map(({ items }) => items.map(({ id }) => id))).toEqual([
       ['run-5', 'run-4'],
@@ -238,6 +239,64 @@ describeOnEveryStore('the run store', (open) => {
       ['run-1'],
     ]);
     expect(third.next).toBeNull();
-    await expect(stores.runs.list(2, 'x')).rejects.toMatchObject({ code: 'invalidRequest' });
+    await expect(stores.runs.list({ limit: 2, next: 'x' })).rejects.toMatchObject({ code: 'invalidRequest' });
+  });
+
+  test('lists the runs of a time, and those with a status', async () => {
+    const stores = await open();
+    const statuses = ['succeeded', 'failed', 'succeeded', 'partial', 'failed'] as const;
+    const ids: string[] = [];
+    for (const [hour, status] of statuses.entries()) {
+      const run = aRun(stores, `${runIdPrefix(new Date(Date.UTC(2026, 4, 4, hour)))}-${hour}`);
+      ids.push(run.id);
+      await stores.runs.finish(await start(stores, run), { ...ended(run, stores), status });
+    }
+    const list = async (query: Partial<RunQuery>): Promise<number[]> =>
+      (await stores.runs.list({ limit: 10, ...query })).items.map(({ id }) => ids.indexOf(id));
+    const at = (hour: number) => new Date(Date.UTC(2026, 4, 4, hour));
+
+    expect(await list({ from: at(1), to: at(4) })).toEqual([3, 2, 1]);
+    expect(await list({ from: at(3) })).toEqual([4, 3]);
+    expect(await list({ to: at(1) })).toEqual([0]);
+    expect(await list({ from: at(9) })).toEqual([]);
+    expect(await list({ from: at(4), to: at(1) })).toEqual([]);
+    expect(await list({ status: 'failed' })).toEqual([4, 1]);
+    expect(await list({ status: 'failed', to: at(4) })).toEqual([1]);
+    expect(await list({ status: 'cancelled' })).toEqual([]);
+    const first = await stores.runs.list({ limit: 1, status: 'succeeded', from: at(0) });
+    const second = await stores.runs.list({ limit: 1, status: 'succeeded', from: at(0), next: first.next! });
+    expect([...first.items, ...second.items].map(({ id }) => ids.indexOf(id))).toEqual([2, 0]);
+    expect(second.next).toBeNull();
+  });
+
+  test('lists a run that has ended without a word as failed, not as running', async () => {
+    const stores = await open();
+    await start(stores, aRun(stores, 'run-1'));
+    expect((await stores.runs.list({ limit: 5, status: 'running' })).items).toHaveLength(1);
+
+    stores.passMs(LEASE_MS);
+
+    expect((await stores.runs.list({ limit: 5, status: 'running' })).items).toEqual([]);
+    expect((await stores.runs.list({ limit: 5, status: 'failed' })).items.map(({ id }) => id)).toEqual(['run-1']);
+  });
+
+  test('ends a page early rather than read all runs at once, and finds the rest on the next pages', async () => {
+    const stores = await open();
+    const notices = ['x'.repeat(300_000)];
+    for (let index = 100; index < 140; index += 1) {
+      const run = { ...ended(aRun(stores, `run-${index}`), stores), notices };
+      await stores.runs.record(index === 100 ? { ...run, status: 'cancelled' } : run);
+    }
+
+    const found: string[] = [];
+    let next: string | null = '';
+    while (next !== null) {
+      const query: RunQuery = { limit: 5, status: 'cancelled', ...(next !== '' && { next }) };
+      const page = await stores.runs.list(query);
+      found.push(...page.items.map(({ id }) => id));
+      ({ next } = page);
+    }
+
+    expect(found).toEqual(['run-100']);
   });
 });

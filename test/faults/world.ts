@@ -250,7 +250,7 @@ async function makeWorld(slapd: DirectoryServer): Promise<() => Promise<World>> 
       readUsers: () => scan(tables.usersTable),
       async inspect() {
         const { runs: stored } = portsIn(store);
-        const listed = (await stored.list(50)).items.filter(({ id }) => id !== first.id);
+        const listed = (await stored.list({ limit: 50 })).items.filter(({ id }) => id !== first.id);
         const runs = [];
         for (const run of listed.toReversed()) {
           runs.push({ run, lines: (await stored.listChanges(run.id, { limit: 10_000 })).items });

@@ -338,6 +338,7 @@ describe('a session', () => {
       ['GET', '/api/privileges'],
       ['GET', '/api/settings'],
       ['PUT', '/api/settings'],
+      ['POST', '/api/settings/validate'],
       ['POST', '/api/settings/test'],
       ['POST', '/api/sync'],
       ['GET', '/api/runs'],
@@ -544,6 +545,62 @@ test('every answer forbids caching, sniffing and framing', async () => {
       'content-security-policy': expect.stringContaining("frame-ancestors 'none'"),
     });
   }
+});
+
+describe('the validation of settings', () => {
+  const CONNECTION = DOCUMENT.connection;
+  const filter = '(uid=*';
+  const certificates = { ...CONNECTION, encryption: 'ssl', ignoreCertificateWarnings: true };
+  const elsewhere = { servers: ['elsewhere.example.com'], administrativeDn: CONNECTION.administrativeDn };
+
+  test.each([
+    ['nothing is wrong', DOCUMENT],
+    ['nothing is there', {}],
+    ['it is a list', []],
+    ['it is null', null],
+    ['the filter has a fault', { ...DOCUMENT, scope: { filter } }],
+    ['a field is unknown', { ...DOCUMENT, colour: 'red' }],
+    ['no certificate is checked', { ...DOCUMENT, connection: certificates }],
+    [
+      'the schedule is over',
+      { ...DOCUMENT, options: { schedule: { enabled: true, expression: 'cron(0 0 1 1 ? 2000)' } } },
+    ],
+    ['the schedule has faults', { ...DOCUMENT, options: { schedule: { expression: 'rate(1 hours)', timeZone: 'X' } } }],
+    ['the stored password would go elsewhere', { ...DOCUMENT, connection: elsewhere }],
+  ])('says what saving would say and saves nothing, where %s', async (_case, body) => {
+    const api = await startConfigured();
+    const before = await api.stores.settings.read();
+
+    const validated = await api.call('POST', '/api/settings/validate', { body });
+
+    expect(validated.status).toBe(200);
+    expect(await api.stores.settings.read()).toEqual(before);
+    expect(JSON.stringify(validated.body)).not.toContain(CONNECTION.password);
+    const saved = await api.call('PUT', '/api/settings', { body });
+    expect(validated.body.faults).toEqual(saved.body.errors ?? []);
+    if (saved.status !== 200) return;
+    expect(validated.body.warnings).toEqual(saved.body.warnings);
+    expect(validated.body.next).toEqual(saved.body.options.schedule.next);
+  });
+
+  test('shows the next runs whatever else is wrong', async () => {
+    const api = await startConfigured();
+    const schedule = { enabled: true, expression: 'cron(0 2 * * ? *)', timeZone: 'Europe/Berlin' };
+
+    const { body } = await api.call('POST', '/api/settings/validate', { body: { options: { schedule } } });
+
+    expect(body.faults.map(({ path }: { path: string }) => path)).toEqual(['connection', 'mapping']);
+    expect(body.next).toHaveLength(5);
+  });
+
+  test('needs no settings to be saved before', async () => {
+    const api = await startSignedIn();
+
+    const { body } = await api.call('POST', '/api/settings/validate', { body: DOCUMENT });
+
+    expect(body).toMatchObject({ faults: [], next: expect.any(Array) });
+    expect(await api.stores.settings.read()).toBeNull();
+  });
 });
 
 describe('settings', () => {

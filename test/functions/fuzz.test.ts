@@ -121,7 +121,7 @@ async function startHouse({ runActive }: Pick<Request, 'runActive'>, outage: Out
     },
     /** Everything that is stored, except failed attempts: a refused sign-in is meant to leave those. */
     async look(): Promise<string> {
-      const { items } = await stores.runs.list(100);
+      const { items } = await stores.runs.list({ limit: 100 });
       return JSON.stringify([
         (await stores.users.list({ limit: 200 })).items,
         items,

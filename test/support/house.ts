@@ -71,10 +71,10 @@ export async function startHouse({
       if (result.kind === 'active') throw new Error('another run still holds the lease');
     },
     async cancelActiveRun(): Promise<void> {
-      const { items } = await stores.runs.list(1);
+      const { items } = await stores.runs.list({ limit: 1 });
       await stores.runs.requestCancel(items[0]!.id);
     },
-    runs: async (): Promise<readonly Run[]> => (await stores.runs.list(100)).items,
+    runs: async (): Promise<readonly Run[]> => (await stores.runs.list({ limit: 100 })).items,
     changes: async (run: Run): Promise<readonly Change[]> =>
       (await stores.runs.listChanges(run.id, { limit: 10_000 })).items,
     /** Approves the withheld lines of a run that propose something, or only those that `which` selects. */

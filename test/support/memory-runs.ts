@@ -11,7 +11,7 @@ import { GUARD_COUNTERS } from '../../lib/sync/run-journal.ts';
 import type { GuardCounter, JournalWrite, RunJournal, RunMemory } from '../../lib/sync/run-journal.ts';
 import type { RunStore } from '../../lib/sync/run-store.ts';
 import type { Change, ChangeKind, Run, RunState } from '../../lib/sync/run.ts';
-import { CHANGE_KINDS, interruptRun, LEASE_MS, leaseLost, NO_TOTALS } from '../../lib/sync/run.ts';
+import { CHANGE_KINDS, interruptRun, LEASE_MS, leaseLost, NO_TOTALS, runIdPrefix } from '../../lib/sync/run.ts';
 import type { Fence, WriteResult } from '../../lib/user/user-store.ts';
 import type { People } from './memory-users.ts';
 
@@ -145,11 +145,17 @@ export function createRuns(people: People, clock: Clock): MemoryRuns {
       const record = records.get(runId);
       return record === undefined ? null : present(record);
     },
-    async list(limit, next) {
+    async list({ limit, next, status, from, to }) {
       const before = next === undefined ? null : decodeCursor('runs', next);
       const ids = [...records.keys()].sort().toReversed();
       return pageOf(
-        ids.filter((id) => before === null || id < before),
+        ids.filter(
+          (id) =>
+            (before === null || id < before) &&
+            (status === undefined || present(records.get(id)!).status === status) &&
+            (from === undefined || id >= runIdPrefix(from)) &&
+            (to === undefined || id < runIdPrefix(to)),
+        ),
         limit,
         (id) => encodeCursor('runs', id),
         (id) => present(records.get(id)!),

@@ -202,7 +202,7 @@ describe('the newest runs', () => {
     let pages = 0;
     return {
       pages: () => pages,
-      async list(limit: number, next = '0') {
+      async list({ limit, next = '0' }: { readonly limit: number; readonly next?: string }) {
         pages += 1;
         const end = Number(next) + limit;
         return { items: runs.slice(Number(next), end), next: end < runs.length ? String(end) : null };
