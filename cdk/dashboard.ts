@@ -15,11 +15,13 @@ import type { Data } from './data.ts';
 import type { Events } from './events.ts';
 import type { Monitoring } from './monitoring.ts';
 import type { Sync } from './sync.ts';
+import type { Watch } from './watch.ts';
 
 /** The parts of the stack whose metrics the dashboard shows. */
 export interface DashboardProps {
   readonly data: Data;
   readonly sync: Sync;
+  readonly watch: Watch;
   readonly auth: Auth;
   readonly api: Api;
   readonly pages: Console;
@@ -29,9 +31,13 @@ export interface DashboardProps {
 
 /** The one dashboard of the stack. */
 export class Dashboard extends Construct {
-  constructor(scope: Construct, id: string, { data, sync, auth, api, pages, events, monitoring }: DashboardProps) {
+  constructor(
+    scope: Construct,
+    id: string,
+    { data, sync, watch, auth, api, pages, events, monitoring }: DashboardProps,
+  ) {
     super(scope, id);
-    const functions = [sync.handler, auth.handler, api.handler, pages.handler, events.handler];
+    const functions = [sync.handler, watch.handler, auth.handler, api.handler, pages.handler, events.handler];
     new CloudWatchDashboard(this, 'Dashboard', {
       defaultInterval: Duration.days(1),
       widgets: [

@@ -55,12 +55,12 @@ export class RollcallStack extends Stack {
     const data = new Data(this, 'Data', context.data);
     const shared = { data, monitoring, defaults: { logRetention, logLevel, network } };
     const sync = new Sync(this, 'Sync', shared);
-    new Watch(this, 'Watch', { ...shared, sync });
+    const watch = new Watch(this, 'Watch', { ...shared, sync });
     const auth = new Auth(this, 'Auth', { ...shared, reservedConcurrency: authReservedConcurrency });
     const api = new Api(this, 'Api', { ...shared, sync, clientAddressHeader });
     const pages = new Console(this, 'Console', { ...shared, api });
     const events = new Events(this, 'Events', shared);
-    new Dashboard(this, 'Dashboard', { data, sync, auth, api, pages, events, monitoring });
+    new Dashboard(this, 'Dashboard', { data, sync, watch, auth, api, pages, events, monitoring });
 
     const output = (name: string, value: string, description: string) =>
       new CfnOutput(this, name, { value, description });

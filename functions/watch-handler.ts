@@ -7,7 +7,7 @@ import type { Clock } from '../lib/clock.ts';
 import { ServiceError } from '../lib/errors.ts';
 import type { WorkingSchedule } from '../lib/settings/schedule.ts';
 import type { ScheduleStore, SettingsReader } from '../lib/settings/settings-store.ts';
-import type { Settings } from '../lib/settings/settings.ts';
+import type { ScheduleSettings } from '../lib/settings/settings.ts';
 import type { RunStore } from '../lib/sync/run-store.ts';
 import { functionError } from './function-error.ts';
 import { recordHealth } from './telemetry.ts';
@@ -47,7 +47,7 @@ export function makeHandler({ settings, schedule, runs, clock }: WatchPorts) {
 
 async function apply(
   schedule: WatchPorts['schedule'],
-  wanted: Settings['options']['schedule'],
+  wanted: ScheduleSettings,
 ): Promise<WorkingSchedule | ServiceError> {
   try {
     return await schedule.apply(wanted);

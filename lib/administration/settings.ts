@@ -142,7 +142,7 @@ async function moveSchedule(schedule: ScheduleStore, { options }: Settings): Pro
       cause.code === 'invalidRequest'
         ? 'Change options.schedule and save the settings again.'
         : `Rollcall tries again within five minutes. If the schedule stays as it is: ${cause.advice ?? 'see the log.'}`;
-    throw new ServiceError('storeUnavailable', message, { cause, advice, retryable: true });
+    throw new ServiceError('storeUnavailable', message, { cause, advice, retryable: cause.retryable });
   }
 }
 

@@ -1,6 +1,6 @@
 /** The ports to the stored settings and to the schedule in effect. */
 import type { WorkingSchedule } from './schedule.ts';
-import type { Settings, StoredSettings } from './settings.ts';
+import type { ScheduleSettings, Settings, StoredSettings } from './settings.ts';
 
 /** Reads the stored settings. Every method may throw ServiceError `storeUnavailable`. */
 export interface SettingsReader {
@@ -27,7 +27,7 @@ export interface ScheduleStore {
    * if it is in effect already; then a rate keeps its start.
    * @throws ServiceError `invalidRequest` if the scheduler refuses the expression or the time zone
    */
-  apply(schedule: Settings['options']['schedule']): Promise<WorkingSchedule>;
+  apply(schedule: ScheduleSettings): Promise<WorkingSchedule>;
   /** The schedule in effect, null if there is none; answers or fails within three seconds. */
   read(): Promise<WorkingSchedule | null>;
 }

@@ -6,7 +6,7 @@ import { PROXY_SECRET_HEADER } from '../../lib/aws/environment.ts';
 import { keepDirectory } from '../../lib/directory/current-directory.ts';
 import type { DirectoryTest } from '../../lib/directory/directory-test.ts';
 import type { Directory } from '../../lib/directory/directory.ts';
-import { ServiceError } from '../../lib/errors.ts';
+import { invalidRequest, ServiceError } from '../../lib/errors.ts';
 import { createLogin } from '../../lib/login/login.ts';
 import { approvalScopeOf } from '../../lib/settings/approval-scope.ts';
 import { batchesOf } from '../../lib/sync/batch.ts';
@@ -683,6 +683,31 @@ describe('settings', () => {
 
     expect(status).toBe(200);
     expect(body.options.schedule).toEqual({ ...DOCUMENT.options.schedule, next: null });
+  });
+
+  test.each([
+    [
+      'whose expression the scheduler refuses',
+      invalidRequest([{ path: 'options.schedule.expression', message: 'is refused' }]),
+      'options.schedule.expression: is refused',
+      'Change options.schedule and save the settings again.',
+    ],
+    [
+      'for whose schedule the role is wrong',
+      new ServiceError('storeUnavailable', 'the role', { advice: 'Deploy again.' }),
+      'the role',
+      'Rollcall tries again within five minutes. If the schedule stays as it is: Deploy again.',
+    ],
+  ])('%s are saved, and the answer says what to do', async (_what, fault, words, advice) => {
+    const apply = () => Promise.reject(fault);
+    const api = await startSignedIn(({ schedule }) => ({ schedule: { ...schedule, apply } }));
+
+    const { status, body } = await api.call('PUT', '/api/settings', { body: DOCUMENT });
+
+    expect([status, body.code]).toEqual([503, 'storeUnavailable']);
+    expect(body.detail).toBe(`the settings are saved, but the schedule could not be updated: ${words}`);
+    expect(body.advice).toBe(advice);
+    expect((await api.stores.settings.read())?.settings.options.schedule).toEqual(DOCUMENT.options.schedule);
   });
 
   test('keep the password when it is left out, and lose it with the name it belongs to', async () => {
