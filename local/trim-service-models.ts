@@ -34,7 +34,7 @@ const KEPT: Readonly<Record<ServiceName, { readonly folder: string; readonly ope
   lambda: { folder: 'lambda/2015-03-31', operations: ['Invoke'] },
   scheduler: {
     folder: 'scheduler/2021-06-30',
-    operations: ['CreateSchedule', 'CreateScheduleGroup', 'GetSchedule', 'UpdateSchedule'],
+    operations: ['CreateSchedule', 'CreateScheduleGroup', 'DeleteSchedule', 'GetSchedule', 'UpdateSchedule'],
   },
   secretsmanager: {
     folder: 'secretsmanager/2017-10-17',
