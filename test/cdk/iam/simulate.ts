@@ -83,7 +83,7 @@ export function toSimulations(
 /** ARNs of this machine as ARNs of a place that AWS has. Roles have no region. */
 function place(text: string): string {
   return text
-    .replaceAll('arn:aws:iam:local:000000000000:', 'arn:aws:iam::123456789012:')
+    .replaceAll('arn:aws:iam::000000000000:', 'arn:aws:iam::123456789012:')
     .replaceAll(':local:000000000000:', ':eu-central-1:123456789012:');
 }
 
