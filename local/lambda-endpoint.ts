@@ -36,7 +36,6 @@ export function createLambdaEndpoint(
     const requestId = randomUUID();
     response.setHeader('x-amzn-requestid', requestId);
     const body = await readBody(request, LARGEST_PAYLOAD);
-    if (request.method !== 'POST') return refuse(response, 405, 'MethodNotAllowedException', 'use POST');
     if (body === null) {
       return refuse(response, 413, 'RequestTooLargeException', `the payload is longer than ${LARGEST_PAYLOAD} bytes`);
     }
