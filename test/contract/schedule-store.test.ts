@@ -389,8 +389,8 @@ describe('the stand-in for Scheduler is no kinder than AWS', () => {
   async function createRaw(body: object): Promise<{ status: number; type: string | null; message: string }> {
     const { server } = await open();
     const response = await fetch(`${server.url}/schedules/sync`, { method: 'POST', body: JSON.stringify(body) });
-    const { Message = '' } = (await response.json()) as { Message?: string };
-    return { status: response.status, type: response.headers.get('x-amzn-errortype'), message: Message };
+    const { message = '' } = (await response.json()) as { message?: string };
+    return { status: response.status, type: response.headers.get('x-amzn-errortype'), message };
   }
   const { Name: _name, ...BODY } = VALID;
 

@@ -189,7 +189,7 @@ describe('a wrong request', () => {
     expect(type).toBe('UnknownOperationException');
     expect(message).toContain('add it to local/trim-service-models.ts');
     expect(ask('dynamodb', 'toString', {})?.type).toBe('UnknownOperationException');
-    expect(schedule({}, 'sync', 'DELETE')?.type).toBe('UnknownOperationException');
+    expect(schedule({}, 'sync', 'PATCH')?.type).toBe('UnknownOperationException');
   });
 
   test('is refused without a word of what it says', () => {
