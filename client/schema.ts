@@ -2010,7 +2010,6 @@ export interface operations {
             readonly 401: components["responses"]["notAuthenticated"];
             readonly 413: components["responses"]["payloadTooLarge"];
             readonly 415: components["responses"]["unsupportedMediaType"];
-            readonly 422: components["responses"]["invalidRequest"];
             readonly 500: components["responses"]["internal"];
             readonly 503: components["responses"]["storeUnavailable-or-timeLimit"];
         };

@@ -86,8 +86,8 @@ export interface ResolvedResource {
   readonly properties: Properties;
 }
 
-/** The region in local ARNs. */
-export const LOCAL_REGION = 'local';
+/** The region in local ARNs. None of AWS's, but of the form that AWS demands. */
+export const LOCAL_REGION = 'my-machine-1';
 /** The account in local ARNs. */
 export const LOCAL_ACCOUNT = '000000000000';
 /** Credentials for the SDK, which refuses to work without any. */

@@ -2,7 +2,7 @@
  * How a call of the API is described: the parts in which calls differ, and the OpenAPI operation made of them. Knows no
  * particular call.
  */
-import type * as z from 'zod';
+import * as z from 'zod';
 import type { ZodOpenApiOperationObject, ZodOpenApiParameterObject, ZodOpenApiResponseObject } from 'zod-openapi';
 import type { ErrorCode } from '../lib/errors.ts';
 import * as example from './example.ts';
@@ -91,7 +91,8 @@ export function describeCall(path: string, call: DescribedCall): ZodOpenApiOpera
   if (access === undefined) codes.push('notAuthenticated');
   if (names.length > 0) codes.push('malformedPath');
   if (query) codes.push('invalidRequest');
-  if (body) codes.push('malformedJson', 'unsupportedMediaType', 'payloadTooLarge', 'invalidRequest');
+  if (body) codes.push('malformedJson', 'unsupportedMediaType', 'payloadTooLarge');
+  if (body && !(body.schema instanceof z.ZodUnknown)) codes.push('invalidRequest');
 
   const responses: Record<string, ZodOpenApiResponseObject> = problemResponses(codes);
   for (const [status, answer] of Object.entries(answers)) {

@@ -32,9 +32,9 @@ function setClock(time: string): void {
 
 const NAMES = { Name: 'sync', GroupName: 'rollcall' };
 const ARNS = {
-  syncFunction: 'arn:aws:lambda:local:000000000000:function:sync',
+  syncFunction: 'arn:aws:lambda:my-machine-1:000000000000:function:sync',
   role: 'arn:aws:iam::000000000000:role/schedule',
-  failures: 'arn:aws:sqs:local:000000000000:failures',
+  failures: 'arn:aws:sqs:my-machine-1:000000000000:failures',
 };
 const TARGET = {
   Arn: ARNS.syncFunction,

@@ -50,7 +50,7 @@ beforeAll(async () => {
   writeFileSync(modulePath, BUNDLE);
   const definition = {
     name: 'RealName',
-    arn: 'arn:aws:lambda:local:000000000000:function:RealName',
+    arn: 'arn:aws:lambda:my-machine-1:000000000000:function:RealName',
     alias: 'short',
     modulePath,
     exportName: 'handler',

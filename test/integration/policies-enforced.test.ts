@@ -116,7 +116,7 @@ describe('the gate before DynamoDB', () => {
       name: 'AccessDeniedException',
       message:
         'User: arn:aws:sts::000000000000:assumed-role/AuthRole/AuthFunction is not authorized to perform: ' +
-        'dynamodb:GetItem on resource: arn:aws:dynamodb:local:000000000000:table/Operations ' +
+        'dynamodb:GetItem on resource: arn:aws:dynamodb:my-machine-1:000000000000:table/Operations ' +
         'because no identity-based policy allows the dynamodb:GetItem action',
       $metadata: { httpStatusCode: 400 },
     });

@@ -2,7 +2,7 @@
  * The schedule in a data folder that an earlier release or somebody else has left: the watch of the local program, the
  * one that is deployed, makes it what the settings say.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
@@ -40,6 +40,13 @@ function leave(change: (kept: Kept) => Kept): void {
   writeFileSync(file, JSON.stringify(change(readKept())));
 }
 
+/** The metrics that the watch has printed so far. */
+function readHealth(): readonly object[] {
+  const log = join(folder, 'logs/WatchFunction.log');
+  const lines = existsSync(log) ? readFileSync(log, 'utf8').split('\n') : [];
+  return lines.filter((line) => line.includes('"_aws"')).map((line) => JSON.parse(line) as object);
+}
+
 let made: Schedule;
 
 beforeAll(async () => {
@@ -74,9 +81,9 @@ test('settings make the schedule, whose role is written as AWS writes it', () =>
     ScheduleExpression: NIGHTLY.expression,
     ScheduleExpressionTimezone: NIGHTLY.timeZone,
     Target: {
-      Arn: 'arn:aws:lambda:local:000000000000:function:SyncFunction',
+      Arn: 'arn:aws:lambda:my-machine-1:000000000000:function:SyncFunction',
       RoleArn: 'arn:aws:iam::000000000000:role/SyncScheduleRole',
-      DeadLetterConfig: { Arn: 'arn:aws:sqs:local:000000000000:SyncFailures' },
+      DeadLetterConfig: { Arn: 'arn:aws:sqs:my-machine-1:000000000000:SyncFailures' },
     },
   });
 });
@@ -95,6 +102,7 @@ test(
     const call = await start();
 
     await expect.poll(() => find('sync'), { timeout: 15_000 }).toBeDefined();
+    await expect.poll(() => readHealth().length, { timeout: 15_000 }).toBe(1);
     expect(withoutDates(find('sync')!)).toEqual(withoutDates(made));
     expect(find('SyncSchedule')).toBeUndefined();
     const settings = await call<{ options: { schedule: { next: string[] } }; warnings: string[] }>(
@@ -124,18 +132,17 @@ test(
     await start();
 
     await expect.poll(() => find('sync')?.State, { timeout: 15_000 }).toBe('ENABLED');
+    await expect.poll(() => readHealth().length, { timeout: 15_000 }).toBe(2);
     expect(withoutDates(find('sync')!)).toEqual(withoutDates(made));
     expect(withoutDates(find('WatchSchedule')!)).toEqual(withoutDates(watch));
   },
 );
 
 test('the watch has reported the health of the synchronisation', () => {
-  const lines = readFileSync(join(folder, 'logs/WatchFunction.log'), 'utf8').split('\n');
+  const health = readHealth();
 
-  const health = lines.filter((line) => line.includes('"_aws"')).map((line) => JSON.parse(line) as object);
-
-  // At least at each of the two starts with settings.
-  expect(health.length).toBeGreaterThanOrEqual(2);
+  // At each of the two starts with settings.
+  expect(health).toHaveLength(2);
   for (const gauges of health) {
     expect(gauges).toMatchObject({ LinesWaiting: 0, MinutesOverdue: 0, ConsecutiveFailures: 0 });
   }

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { evaluate, readStatements, type Call, type RequestContext } from '../../local/policy-language.ts';
 
-const TABLE = 'arn:aws:dynamodb:local:000000000000:table/Operations';
+const TABLE = 'arn:aws:dynamodb:my-machine-1:000000000000:table/Operations';
 const READ = { Effect: 'Allow', Action: 'dynamodb:GetItem', Resource: TABLE };
 
 function decide(statements: readonly object[], call: Partial<Call> = {}) {

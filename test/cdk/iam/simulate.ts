@@ -84,7 +84,7 @@ export function toSimulations(
 function place(text: string): string {
   return text
     .replaceAll('arn:aws:iam::000000000000:', 'arn:aws:iam::123456789012:')
-    .replaceAll(':local:000000000000:', ':eu-central-1:123456789012:');
+    .replaceAll(':my-machine-1:000000000000:', ':eu-central-1:123456789012:');
 }
 
 function toDocument(statements: readonly Statement[]): object {
