@@ -10,6 +10,7 @@ import {
   LEASE_KEY,
   OPERATIONS_PREFIX,
   RUN_PARTITION,
+  SETTINGS_LOCK_KEY,
 } from '../lib/aws/environment.ts';
 import type { Caller } from './policy-authority.ts';
 import type { Call, RequestContext } from './policy-language.ts';
@@ -23,7 +24,13 @@ export interface CallShape {
 }
 
 // Keys that say what an item is; all others say whose it is.
-const KINDS: ReadonlySet<string> = new Set([APPROVAL_PARTITION, GUARD_PARTITION, LEASE_KEY.pk, RUN_PARTITION]);
+const KINDS: ReadonlySet<string> = new Set([
+  APPROVAL_PARTITION,
+  GUARD_PARTITION,
+  LEASE_KEY.pk,
+  RUN_PARTITION,
+  SETTINGS_LOCK_KEY.pk,
+]);
 const PREFIXES = Object.values(OPERATIONS_PREFIX);
 /** Stands for data in a key. */
 const ANY = 'x';
