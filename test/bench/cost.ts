@@ -4,12 +4,14 @@
  * benchmark. The rest is assumptions, all of them in this file, and the list prices of cdk/price.ts. Free tiers are left
  * out.
  */
+import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GetCommand } from '@aws-sdk/lib-dynamodb';
-import { listFixedCosts, MONTH_HOURS, PRICE, type CostLine } from '../../cdk/price.ts';
+import { listFixedCosts, MONTH_HOURS, PRICE, type CostLine, type PricedResource } from '../../cdk/price.ts';
 import { makeHandler as makeAuthHandler } from '../../functions/auth-handler.ts';
 import { makeHandler as makeSyncHandler } from '../../functions/sync-handler.ts';
 import { hintsOf } from '../../lib/aws/address-index.ts';
@@ -32,7 +34,6 @@ import type { UserWrite } from '../../lib/user/user-store.ts';
 import type { User } from '../../lib/user/user.ts';
 import { startDynamoDb } from '../../local/dynamodb.ts';
 import { startSlapd } from '../../local/slapd.ts';
-import { synthesize } from '../cdk/templates/check.ts';
 import { VPC } from '../cdk/templates/combination.ts';
 import { createMemoryStores } from '../support/memory-stores.ts';
 import { connect, createTables } from '../support/tables.ts';
@@ -310,7 +311,22 @@ function monthOf(users: number, units: Measured, { runMsAPerson, loginMs, syncGb
 }
 
 function fixedCostsOf(context: Readonly<Record<string, string>>): readonly CostLine[] {
-  return listFixedCosts(Object.values(synthesize(context).template.Resources));
+  const folder = mkdtempSync(join(tmpdir(), 'rollcall-cost-'));
+  try {
+    const CDK_CONTEXT_JSON = JSON.stringify({ ...context, 'aws:cdk:bundling-stacks': [] });
+    const { status, stderr } = spawnSync(process.execPath, ['cdk/app.ts'], {
+      cwd: join(import.meta.dirname, '../..'),
+      env: { ...process.env, CDK_OUTDIR: folder, CDK_CONTEXT_JSON },
+      encoding: 'utf8',
+    });
+    if (status !== 0) throw new Error(`the stack could not be synthesized:\n${stderr}`);
+    const { Resources } = JSON.parse(readFileSync(join(folder, 'Rollcall.template.json'), 'utf8')) as {
+      readonly Resources: Readonly<Record<string, PricedResource>>;
+    };
+    return listFixedCosts(Object.values(Resources));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 /** Ways to a directory that is not public, by their fixed costs; the VPC of the combinations has two zones. */
