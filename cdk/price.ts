@@ -14,6 +14,7 @@
  * @see https://aws.amazon.com/privatelink/pricing/
  * @see https://aws.amazon.com/vpc/pricing/
  * @see https://aws.amazon.com/vpn/pricing/
+ * @see https://aws.amazon.com/route53/pricing/
  */
 export const PRICE = {
   readUnit: 0.125 / 1e6,
@@ -37,6 +38,9 @@ export const PRICE = {
   natGatewayHour: 0.045,
   natGatewayGb: 0.045,
   vpnConnectionHour: 0.05,
+  hostedZone: 0.5,
+  /** Each address of a Route 53 Resolver endpoint, which has at least two. */
+  resolverAddressHour: 0.125,
 } as const;
 
 /** Hours in the month of these figures. */

@@ -1,8 +1,7 @@
 /**
  * What the product costs a month on AWS: `node test/bench/cost.ts RESULTS.json ...`. Request units are those that the
  * real adapters consume on a DynamoDB emulator, log bytes those that they print, durations those in the results of a
- * benchmark. The rest is assumptions, all of them in this file, and the list prices of cdk/price.ts. Free tiers are left
- * out.
+ * benchmark. The rest is assumptions, all of them in this file, and the prices of cdk/price.ts, without free tiers.
  */
 import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -343,6 +342,8 @@ function waysToDirectory(): readonly (readonly [way: string, dollars: number])[]
     ['VPC that has NAT gateways or these endpoints already', sumOf(fixedCostsOf({ ...VPC, vpcEndpoints: 'none' }))],
     [`to add: NAT gateways in ${zones} zones instead of endpoints`, zones * PRICE.natGatewayHour * MONTH_HOURS],
     ['to add: a site-to-site VPN connection', PRICE.vpnConnectionHour * MONTH_HOURS],
+    ['to add: a private hosted zone', PRICE.hostedZone],
+    [`to add: a resolver endpoint with ${zones} addresses`, zones * PRICE.resolverAddressHour * MONTH_HOURS],
   ];
 }
 

@@ -1,6 +1,6 @@
 /** Tests what a synthesis says about costs, from the templates and over the process that the CDK starts. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -91,4 +91,20 @@ test('the command line of the CDK is told the costs, and the local program is no
   } finally {
     rmSync(outdir, { recursive: true });
   }
+});
+
+test('README and the page about networks tell the fixed costs of the templates', () => {
+  const sumOf = (context: Record<string, unknown>): string =>
+    listFixedCosts(Object.values(synthesize(context).template.Resources))
+      .reduce((sum, { dollars }) => sum + dollars, 0)
+      .toFixed(2);
+  const [minimal, inVpc] = [sumOf({}), sumOf(VPC)];
+  const read = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8');
+
+  expect(read('README.md')).toContain(`| **minimal**: the directory is public | **${minimal}** |`);
+  expect(read('README.md')).toContain(
+    `| **in a private VPC** of two zones, with endpoints of its own | **${inVpc}** |`,
+  );
+  expect(read('docs/network.md')).toContain(`| no VPC: the directory is public | ${minimal} |`);
+  expect(read('docs/network.md')).toContain(`| VPC with two zones, all endpoints created | ${inVpc} |`);
 });
