@@ -123,7 +123,8 @@ export class Api extends Construct {
       stageName: '$default',
       autoDeploy: true,
       throttle: THROTTLE,
-      detailedMetricsEnabled: true,
+      // Alarms and dashboard read the metrics of the whole API. Those by route would be billed one by one.
+      detailedMetricsEnabled: false,
       accessLogSettings: {
         destination: new LogGroupLogDestination(accessLog),
         format: AccessLogFormat.custom(JSON.stringify(ACCESS_LOG)),
@@ -154,7 +155,7 @@ export class Api extends Construct {
       ThrottlingRateLimit: PASSWORD_THROTTLE.rateLimit,
       ThrottlingBurstLimit: PASSWORD_THROTTLE.burstLimit,
       // These settings replace the default ones as a whole.
-      DetailedMetricsEnabled: true,
+      DetailedMetricsEnabled: false,
     };
     (stage.node.defaultChild as CfnStage).routeSettings = Object.fromEntries(
       PASSWORD_ROUTES.map((key) => [key, limit]),

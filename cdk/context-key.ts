@@ -23,6 +23,7 @@ export const CONTEXT_KEYS = [
   'directoryPorts',
   'vpcEndpoints',
   'routeTableIds',
+  'ipv6',
 ] as const;
 
 /** A key of the context. */

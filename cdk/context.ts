@@ -6,14 +6,25 @@ import type { Node } from 'constructs';
 import { PROXY_SECRET_HEADER } from '../lib/aws/environment.ts';
 import { findKeyFaults, type ContextKey } from './context-key.ts';
 
+/** The services of AWS that the functions in a VPC call: `dynamodb` by a gateway endpoint, the others by interface. */
+export const VPC_ENDPOINTS = ['secretsmanager', 'scheduler', 'lambda', 'dynamodb'] as const;
+
+/** One of these services. */
+export type EndpointName = (typeof VPC_ENDPOINTS)[number];
+
 /** An existing network. A synthesis without credentials cannot look it up, so all ids are given. */
 export interface VpcContext {
   readonly vpcId: string;
   readonly subnetIds: readonly string[];
+  /** The zone of each subnet. */
   readonly availabilityZones: readonly string[];
   readonly directoryPorts: readonly number[];
-  readonly vpcEndpoints: boolean;
+  /** The endpoints to create. */
+  readonly endpoints: readonly EndpointName[];
+  /** For the DynamoDB endpoint. */
   readonly routeTableIds: readonly string[];
+  /** Whether functions may connect by IPv6; all subnets then have IPv4 and IPv6 addresses. */
+  readonly ipv6: boolean;
 }
 
 /** A table of an earlier stack or of a restored backup. */
@@ -106,6 +117,65 @@ function readData(text: (name: ContextKey) => string, check: (holds: boolean, fa
   };
 }
 
+// Without vpcId, each of these would be ignored in silence, and the functions would miss their network.
+const VPC_KEYS = [
+  'subnetIds',
+  'availabilityZones',
+  'directoryPorts',
+  'vpcEndpoints',
+  'routeTableIds',
+  'ipv6',
+] as const satisfies readonly ContextKey[];
+
+function readVpc(
+  text: (name: ContextKey, fallback?: string) => string,
+  list: (name: ContextKey, fallback?: string) => string[],
+  check: (holds: boolean, fault: string) => void,
+): VpcContext | undefined {
+  const vpcId = text('vpcId');
+  if (vpcId === '') {
+    const stray = VPC_KEYS.filter((name) => text(name) !== '');
+    check(stray.length === 0, `vpcId: must be given with ${stray.join(', ')}`);
+    return undefined;
+  }
+
+  const given = list('vpcEndpoints', 'true').map((name) => name.toLowerCase());
+  const word = given.length === 1 ? given[0] : undefined;
+  const named = word === 'true' ? VPC_ENDPOINTS : word === 'false' || word === 'none' ? [] : given;
+  const endpoints = VPC_ENDPOINTS.filter((name) => named.some((wanted) => wanted === name));
+  check(
+    named.every((name) => endpoints.some((endpoint) => endpoint === name)),
+    `vpcEndpoints: must be true, none, or some of ${VPC_ENDPOINTS.join(', ')}`,
+  );
+
+  const vpc = {
+    vpcId,
+    subnetIds: list('subnetIds'),
+    availabilityZones: list('availabilityZones'),
+    directoryPorts: list('directoryPorts', '389,636').map(Number),
+    endpoints,
+    routeTableIds: list('routeTableIds'),
+    ipv6: text('ipv6') === 'true',
+  };
+  check(vpc.subnetIds.length > 0, 'subnetIds: must name at least one private subnet of vpcId');
+  check(
+    vpc.subnetIds.length === vpc.availabilityZones.length,
+    'availabilityZones: must name the zone of each subnet, in the order of subnetIds',
+  );
+  check(
+    !endpoints.includes('dynamodb') || vpc.routeTableIds.length > 0,
+    'routeTableIds: must name the route tables of the subnets, for the DynamoDB endpoint; if the subnets reach ' +
+      'DynamoDB already, leave dynamodb out of vpcEndpoints',
+  );
+  check(
+    vpc.directoryPorts.length > 0 &&
+      vpc.directoryPorts.every((port) => Number.isInteger(port) && port > 0 && port < 65_536),
+    'directoryPorts: must be port numbers separated by commas',
+  );
+  check(['', 'true', 'false'].includes(text('ipv6')), 'ipv6: must be true or false');
+  return vpc;
+}
+
 /**
  * The context of a deployment.
  * @throws ContextError that names every unknown key and every invalid value
@@ -147,32 +217,7 @@ export function readContext(node: Node): DeploymentContext {
 
   const data = readData(text, check);
 
-  const vpc: VpcContext = {
-    vpcId: text('vpcId'),
-    subnetIds: list('subnetIds'),
-    availabilityZones: list('availabilityZones'),
-    directoryPorts: list('directoryPorts', '389,636').map(Number),
-    vpcEndpoints: text('vpcEndpoints', 'true') === 'true',
-    routeTableIds: list('routeTableIds'),
-  };
-  if (vpc.vpcId !== '') {
-    check(vpc.subnetIds.length > 0, 'subnetIds: must name at least one private subnet of vpcId');
-    check(
-      vpc.subnetIds.length === vpc.availabilityZones.length,
-      'availabilityZones: must name the zone of each subnet, in the order of subnetIds',
-    );
-    check(
-      !vpc.vpcEndpoints || vpc.routeTableIds.length > 0,
-      'routeTableIds: must name the route tables of the subnets, for the DynamoDB endpoint; ' +
-        'set vpcEndpoints=false instead if the subnets already reach AWS',
-    );
-    check(
-      vpc.directoryPorts.length > 0 &&
-        vpc.directoryPorts.every((port) => Number.isInteger(port) && port > 0 && port < 65_536),
-      'directoryPorts: must be port numbers separated by commas',
-    );
-    check(['true', 'false'].includes(text('vpcEndpoints', 'true')), 'vpcEndpoints: must be true or false');
-  }
+  const vpc = readVpc(text, list, check);
 
   if (faults.length > 0 || logRetention === undefined || logLevel === undefined)
     throw new ContextError(`invalid context: ${faults.join('; ')}`);
@@ -181,7 +226,7 @@ export function readContext(node: Node): DeploymentContext {
     alarmEmail: alarmEmail === '' ? undefined : alarmEmail,
     logRetention,
     logLevel,
-    vpc: vpc.vpcId === '' ? undefined : vpc,
+    vpc,
     data,
     authReservedConcurrency: reserved === '' ? undefined : Number(reserved),
     clientAddressHeader: clientAddressHeader === '' ? undefined : clientAddressHeader,

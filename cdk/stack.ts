@@ -17,9 +17,10 @@
  * | `vpcId`               | none    | put the functions into this VPC, to reach a directory that is not public |
  * | `subnetIds`           | -       | with vpcId: private subnets, separated by commas |
  * | `availabilityZones`   | -       | with vpcId: the zones of these subnets, in the same order |
- * | `directoryPorts`      | 389,636 | with vpcId: ports that the functions may connect to, besides 443 |
- * | `vpcEndpoints`        | true    | with vpcId: create the endpoints for subnets without NAT; false if they exist |
- * | `routeTableIds`       | -       | with vpcEndpoints: route tables of the subnets, for the DynamoDB endpoint |
+ * | `directoryPorts`      | 389,636 | with vpcId: ports that the functions may connect to, besides 443 and DNS |
+ * | `vpcEndpoints`        | true    | with vpcId: endpoints to create, from VPC_ENDPOINTS; true = all, none = none |
+ * | `routeTableIds`       | -       | with the DynamoDB endpoint: route tables of the subnets |
+ * | `ipv6`                | false   | with vpcId: functions may also connect by IPv6; the subnets are dual-stack |
  */
 import { type App, CfnOutput, Stack, type StackProps, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';

@@ -1,18 +1,21 @@
 /**
  * What the product costs a month on AWS: `node test/bench/cost.ts RESULTS.json ...`. Request units are those that the
  * real adapters consume on a DynamoDB emulator, log bytes those that they print, durations those in the results of a
- * benchmark. The rest is assumptions and list prices, all of them in this file. Free tiers are left out.
+ * benchmark. The rest is assumptions, all of them in this file, and the prices of cdk/price.ts, without free tiers.
  */
+import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GetCommand } from '@aws-sdk/lib-dynamodb';
+import { listFixedCosts, MONTH_HOURS, PRICE, type CostLine, type PricedResource } from '../../cdk/price.ts';
 import { makeHandler as makeAuthHandler } from '../../functions/auth-handler.ts';
 import { makeHandler as makeSyncHandler } from '../../functions/sync-handler.ts';
 import { hintsOf } from '../../lib/aws/address-index.ts';
 import { createApprovalStore } from '../../lib/aws/approval-store.ts';
-import { OPERATIONS_PREFIX } from '../../lib/aws/environment.ts';
+import { LIST_SHARDS, OPERATIONS_PREFIX } from '../../lib/aws/environment.ts';
 import { createLoginStore } from '../../lib/aws/login-store.ts';
 import { createRunJournal } from '../../lib/aws/run-journal.ts';
 import { createRunStore } from '../../lib/aws/run-store.ts';
@@ -30,29 +33,12 @@ import type { UserWrite } from '../../lib/user/user-store.ts';
 import type { User } from '../../lib/user/user.ts';
 import { startDynamoDb } from '../../local/dynamodb.ts';
 import { startSlapd } from '../../local/slapd.ts';
-import { synthesizeStack } from '../../local/template.ts';
+import { VPC } from '../cdk/templates/combination.ts';
 import { createMemoryStores } from '../support/memory-stores.ts';
 import { connect, createTables } from '../support/tables.ts';
 import type { Results } from './benchmark.ts';
 import { ldifOf, passwordOf, READER, settingsOf, uidOf, userOf } from './people.ts';
-import { meter, UNIT_PRICE } from './request-units.ts';
-
-/** us-east-1, dollars, list prices as noted on 2026-11-23. Look them up before relying on them. */
-const PRICE = {
-  readUnit: UNIT_PRICE.read,
-  writeUnit: UNIT_PRICE.write,
-  storedGb: 0.25,
-  recoverableGb: 0.2,
-  armGbSecond: 0.0000133334,
-  invocation: 0.2 / 1e6,
-  event: 1 / 1e6,
-  logGb: 0.5,
-  secret: 0.4,
-  secretCall: 0.05 / 10_000,
-  alarmMetric: 0.1,
-  metric: 0.3,
-  dashboard: 3,
-};
+import { meter } from './request-units.ts';
 
 const ASSUMED = {
   runsAMonth: 730,
@@ -63,12 +49,31 @@ const ASSUMED = {
   changedAMonth: 0.05,
   /** Round trip from the functions to a directory elsewhere; a login waits for one. */
   directoryMs: 20,
+  /** From the functions to DynamoDB and Secrets Manager, which are in the same region. */
+  storeMs: 5,
+  /** People in a page of the directory; a run asks for one page after the other. */
+  pageOfPeople: 1_000,
   /** Lambda's own JSON lines about an invocation: start, end, report. */
   platformLogBytes: 700,
+  /** The line and the metrics of a run, and of the gauges of the watch. */
+  runLogBytes: 2_000,
+  watchLogBytes: 600,
+  /** The watch looks every five minutes, at the settings, the schedule and a page of runs. */
+  watchesAMonth: 8_640,
+  watchMs: 150,
+  watchGb: 0.25,
+  watchReadUnits: 4,
   /** Minutes in a month: a busy instance of the login reads the settings once a minute. */
   busyLoginMinutes: 43_800,
-  /** Metrics that report at least once in an hour of ordinary operation. */
-  reportingMetrics: 10,
+  /**
+   * Custom metrics beyond those of every hour, by the share of hours in which they report. With few users, most hours
+   * have neither a change nor a refusal.
+   */
+  usageMetrics: [
+    { users: 1_000, metrics: 2 },
+    { users: 100_000, metrics: 10 },
+    { users: 1_000_000, metrics: 16 },
+  ],
   /** Upper bound for the events function, which is invoked for each change when changes come one by one. */
   eventMs: 100,
   eventGb: 0.5,
@@ -99,6 +104,8 @@ interface Measured {
   readonly linkUnits: number;
   readonly runReadUnits: number;
   readonly runWriteUnits: number;
+  /** Requests to DynamoDB of a run that finds nothing changed; some of them at the same time. */
+  readonly runRequests: number;
   /** Write units of a change of these people, who have two addresses. */
   readonly createUnits: number;
   /** Write units of a change of a user of one address, through the journal of a run. */
@@ -107,6 +114,8 @@ interface Measured {
   readonly loginLogBytes: number;
   /** Size of one user's items in the tables, and in the indexes. */
   readonly tableBytes: number;
+  /** One user's entry in the list index, which every run reads. */
+  readonly linkBytes: number;
   readonly indexBytes: number;
 }
 
@@ -141,7 +150,12 @@ async function measure(): Promise<Measured> {
     const costOf = async (work: () => Promise<unknown>) => {
       const before = { ...consumed };
       const logBytes = await printedBy(work);
-      return { read: consumed.read - before.read, write: consumed.write - before.write, logBytes };
+      return {
+        read: consumed.read - before.read,
+        write: consumed.write - before.write,
+        requests: consumed.requests - before.requests,
+        logBytes,
+      };
     };
     const run = () => sync({ trigger: 'schedule' }, { getRemainingTimeInMillis: () => 900_000 });
     const first = await costOf(run);
@@ -165,10 +179,12 @@ async function measure(): Promise<Measured> {
       linkUnits: links.read,
       runReadUnits: second.read - links.read,
       runWriteUnits: second.write,
+      runRequests: second.requests,
       createUnits: (first.write - second.write) / SAMPLE,
       journalUnits: await measureJournal(runs, journal, costOf),
       loginUnits: loggedIn.read,
       loginLogBytes: loggedIn.logBytes,
+      linkBytes: storedSize([only(Item!, LINK_ATTRIBUTES)]) - ASSUMED.itemOverheadBytes,
       tableBytes: storedSize([...items, owner]),
       indexBytes: storedSize([only(Item!, LINK_ATTRIBUTES), ...items.map((item) => only(item, ADDRESS_ATTRIBUTES))]),
     };
@@ -256,53 +272,83 @@ interface Durations {
 
 /** Dollars a month that grow with the number of users, by item of the bill. */
 function monthOf(users: number, units: Measured, { runMsAPerson, loginMs, syncGb, authGb }: Durations) {
-  const { runsAMonth, loginsAUser, changedAMonth, directoryMs, platformLogBytes } = ASSUMED;
+  const { runsAMonth, loginsAUser, changedAMonth, directoryMs, storeMs, platformLogBytes, watchesAMonth } = ASSUMED;
   const logins = users * loginsAUser;
   const gb = (bytes: number): number => bytes / 1e9;
-  const runSeconds = 1 + (runMsAPerson * users) / 1_000;
+  // Lambda bills the waiting too. Pages of the directory and of the list index come one after the other.
+  const linkPages = (users * units.linkBytes) / 1e6 + LIST_SHARDS;
+  const roundTripMs = (units.runRequests + linkPages) * storeMs + (10 + users / ASSUMED.pageOfPeople) * directoryMs;
+  const runSeconds = 1 + (runMsAPerson * users + roundTripMs) / 1_000;
   const reads = runsAMonth * ((units.linkUnits / SAMPLE) * users + units.runReadUnits);
   // The lease is renewed once a second.
   const writes = runsAMonth * (units.runWriteUnits + runSeconds) + users * changedAMonth * units.createUnits;
   const tableGb = gb(users * units.tableBytes);
   const indexGb = gb(users * units.indexBytes);
   const events = runsAMonth + users * changedAMonth;
-  const secretCalls = runsAMonth + Math.min(logins, ASSUMED.busyLoginMinutes);
+  const usageMetrics = ASSUMED.usageMetrics.find((assumed) => assumed.users === users)?.metrics ?? 0;
+  const secretCalls = runsAMonth + watchesAMonth + Math.min(logins, ASSUMED.busyLoginMinutes);
   return {
     'sync: database': reads * PRICE.readUnit + writes * PRICE.writeUnit,
-    'sync: function': runsAMonth * (runSeconds * syncGb * PRICE.armGbSecond + PRICE.invocation),
+    'sync: function': runsAMonth * (runSeconds * syncGb * PRICE.armGbSecond + PRICE.invocation + PRICE.scheduledStart),
     'login: database': logins * (units.loginUnits * PRICE.readUnit + ASSUMED.loginWriteUnits * PRICE.writeUnit),
     'login: function': logins * (((loginMs + directoryMs) / 1_000) * authGb * PRICE.armGbSecond + PRICE.invocation),
     'login: log': gb(logins * (units.loginLogBytes + platformLogBytes)) * PRICE.logGb,
+    watch:
+      watchesAMonth *
+      (PRICE.invocation +
+        PRICE.scheduledStart +
+        (ASSUMED.watchMs / 1_000) * ASSUMED.watchGb * PRICE.armGbSecond +
+        ASSUMED.watchReadUnits * PRICE.readUnit +
+        gb(ASSUMED.watchLogBytes + platformLogBytes) * PRICE.logGb),
+    'sync and events: log':
+      gb(runsAMonth * ASSUMED.runLogBytes + (runsAMonth + events) * platformLogBytes) * PRICE.logGb,
+    'metrics of changes and logins': usageMetrics * PRICE.metric,
     'reading the settings': secretCalls * PRICE.secretCall,
     events: events * (PRICE.event + PRICE.invocation + (ASSUMED.eventMs / 1_000) * ASSUMED.eventGb * PRICE.armGbSecond),
     storage: (tableGb + indexGb) * PRICE.storedGb + tableGb * PRICE.recoverableGb,
   };
 }
 
-async function readFixed(): Promise<Record<string, number>> {
-  const folder = await mkdtemp(join(tmpdir(), 'rollcall-cost-'));
+function fixedCostsOf(context: Readonly<Record<string, string>>): readonly CostLine[] {
+  const folder = mkdtempSync(join(tmpdir(), 'rollcall-cost-'));
   try {
-    await synthesizeStack(folder, new AbortController().signal);
-    const template = await readFile(join(folder, 'Rollcall.template.json'), 'utf8');
-    const { Resources } = JSON.parse(template) as {
-      Resources: Record<string, { Type: string; Properties: { Metrics?: readonly { MetricStat?: object }[] } }>;
+    const CDK_CONTEXT_JSON = JSON.stringify({ ...context, 'aws:cdk:bundling-stacks': [] });
+    const { status, stderr } = spawnSync(process.execPath, ['cdk/app.ts'], {
+      cwd: join(import.meta.dirname, '../..'),
+      env: { ...process.env, CDK_OUTDIR: folder, CDK_CONTEXT_JSON },
+      encoding: 'utf8',
+    });
+    if (status !== 0) throw new Error(`the stack could not be synthesized:\n${stderr}`);
+    const { Resources } = JSON.parse(readFileSync(join(folder, 'Rollcall.template.json'), 'utf8')) as {
+      readonly Resources: Readonly<Record<string, PricedResource>>;
     };
-    const ofType = (type: string) => Object.values(Resources).filter(({ Type }) => Type === type);
-    // An alarm on an expression is billed for each metric that it reads.
-    const alarmMetrics = ofType('AWS::CloudWatch::Alarm').reduce(
-      (sum, { Properties: { Metrics } }) => sum + (Metrics?.filter(({ MetricStat }) => MetricStat).length ?? 1),
-      0,
-    );
-    return {
-      [`${ofType('AWS::SecretsManager::Secret').length} secrets`]:
-        ofType('AWS::SecretsManager::Secret').length * PRICE.secret,
-      [`alarms on ${alarmMetrics} metrics`]: alarmMetrics * PRICE.alarmMetric,
-      [`about ${ASSUMED.reportingMetrics} custom metrics`]: ASSUMED.reportingMetrics * PRICE.metric,
-      dashboard: ofType('AWS::CloudWatch::Dashboard').length * PRICE.dashboard,
-    };
+    return listFixedCosts(Object.values(Resources));
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    rmSync(folder, { recursive: true });
   }
+}
+
+/** Ways to a directory that is not public, by their fixed costs; the VPC of the combinations has two zones. */
+function waysToDirectory(): readonly (readonly [way: string, dollars: number])[] {
+  const minimal = sumOf(fixedCostsOf({}));
+  const zones = VPC.subnetIds.split(',').length;
+  return [
+    ['no VPC: the directory is public', minimal],
+    ['VPC, all endpoints created', sumOf(fixedCostsOf(VPC))],
+    [
+      'VPC in one zone, all endpoints created',
+      sumOf(fixedCostsOf({ ...VPC, subnetIds: 'subnet-00000000000000001', availabilityZones: 'eu-central-1a' })),
+    ],
+    ['VPC that has NAT gateways or these endpoints already', sumOf(fixedCostsOf({ ...VPC, vpcEndpoints: 'none' }))],
+    [`to add: NAT gateways in ${zones} zones instead of endpoints`, zones * PRICE.natGatewayHour * MONTH_HOURS],
+    ['to add: a site-to-site VPN connection', PRICE.vpnConnectionHour * MONTH_HOURS],
+    ['to add: a private hosted zone', PRICE.hostedZone],
+    [`to add: a resolver endpoint with ${zones} addresses`, zones * PRICE.resolverAddressHour * MONTH_HOURS],
+  ];
+}
+
+function sumOf(costs: readonly CostLine[]): number {
+  return costs.reduce((sum, { dollars }) => sum + dollars, 0);
 }
 
 const files = process.argv.slice(2);
@@ -335,6 +381,7 @@ for (const name of Object.keys(months[0]!) as (keyof (typeof months)[0])[]) {
 }
 const sums = months.map((month) => Object.values(month).reduce((sum, dollars) => sum + dollars, 0));
 console.log(`| **together** | ${sums.map((sum) => `**${money(sum)}**`).join(' | ')} |\n`);
-const fixed = await readFixed();
-for (const [name, dollars] of Object.entries(fixed)) console.log(`| ${name} | ${money(dollars)} |`);
-console.log(`| **fixed, together** | **${money(Object.values(fixed).reduce((sum, dollars) => sum + dollars, 0))}** |`);
+const fixed = fixedCostsOf({});
+for (const { what, dollars } of fixed) console.log(`| ${what} | ${money(dollars)} |`);
+console.log(`| **fixed, together** | **${money(sumOf(fixed))}** |\n`);
+for (const [way, dollars] of waysToDirectory()) console.log(`| ${way} | ${money(dollars)} |`);

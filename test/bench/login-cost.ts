@@ -1,16 +1,17 @@
-import { createLoginStore } from '../../lib/aws/login-store.ts';
-import { createUserStore } from '../../lib/aws/user-store.ts';
 /**
  * What a login costs in DynamoDB, by its source and its end: `node test/bench/login-cost.ts`. Units are those that the
  * real store consumes on a DynamoDB emulator; the directory is in memory.
  */
+import { PRICE } from '../../cdk/price.ts';
+import { createLoginStore } from '../../lib/aws/login-store.ts';
+import { createUserStore } from '../../lib/aws/user-store.ts';
 import { keepDirectory } from '../../lib/directory/current-directory.ts';
 import { createLogin } from '../../lib/login/login.ts';
 import { startDynamoDb } from '../../local/dynamodb.ts';
 import { startHouse } from '../support/house.ts';
 import { anEntry } from '../support/people.ts';
 import { connect, createTables } from '../support/tables.ts';
-import { meter, UNIT_PRICE } from './request-units.ts';
+import { meter } from './request-units.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -35,7 +36,7 @@ try {
     const told = outcome.outcome === 'accepted' ? outcome.outcome : outcome.reason;
     if (told !== ends) throw new Error(`${name}: ${told}`);
     const [read, write] = [consumed.read - before.read, consumed.write - before.write];
-    const dollars = 1e6 * (read * UNIT_PRICE.read + write * UNIT_PRICE.write);
+    const dollars = 1e6 * (read * PRICE.readUnit + write * PRICE.writeUnit);
     console.log(`| ${name} | ${read} | ${write} | ${dollars.toFixed(2)} |`);
   };
   await row('accepted, from a new source', 'right', 'desk', 'accepted');

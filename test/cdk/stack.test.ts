@@ -9,7 +9,6 @@ import { afterAll, expect, test } from 'vitest';
 import { addRollcall } from '../../cdk/stack.ts';
 import { ENVIRONMENT, OPERATIONS_PREFIX, PASSWORD_ROUTES, USERS_TABLE } from '../../lib/aws/environment.ts';
 import { evaluate, readStatements } from '../../local/policy-language.ts';
-import { VPC } from './templates/combination.ts';
 
 interface Statement {
   readonly Action: string | readonly string[];
@@ -362,14 +361,14 @@ test('each route that takes a password has a limit of its own, below that of the
     expect(others).toEqual([]);
     return id;
   });
-  const limit = { ThrottlingRateLimit: 10, ThrottlingBurstLimit: 20, DetailedMetricsEnabled: true };
+  const limit = { ThrottlingRateLimit: 10, ThrottlingBurstLimit: 20, DetailedMetricsEnabled: false };
 
   template.hasResource('AWS::ApiGatewayV2::Stage', {
     // Without the routes, the stage could not be created.
     DependsOn: Match.arrayWith(ids.toSorted()),
     Properties: {
       RouteSettings: Object.fromEntries(PASSWORD_ROUTES.map((key) => [key, limit])),
-      DefaultRouteSettings: { ThrottlingRateLimit: 25, ThrottlingBurstLimit: 50, DetailedMetricsEnabled: true },
+      DefaultRouteSettings: { ThrottlingRateLimit: 25, ThrottlingBurstLimit: 50, DetailedMetricsEnabled: false },
     },
   });
 });
@@ -430,27 +429,4 @@ test('an alarm address is subscribed when one is given', () => {
   synthesize({ alarmEmail: 'oncall@example.com' }).hasResourceProperties('AWS::SNS::Subscription', {
     Endpoint: 'oncall@example.com',
   });
-});
-
-test('in a VPC the functions reach directory and AWS, and nothing else', () => {
-  const inVpc = synthesize({ ...VPC, directoryPorts: '636' });
-
-  for (const [id, { Properties }] of Object.entries(inVpc.findResources('AWS::Lambda::Function'))) {
-    // The other functions need no directory.
-    const reachesDirectory = /^(Sync|Auth|Api)/.test(id);
-    const inside = expect.objectContaining({ SubnetIds: VPC.subnetIds.split(',') });
-    expect([id, Properties.VpcConfig]).toEqual([id, reachesDirectory ? inside : undefined]);
-  }
-  const [functions] = properties(inVpc, 'AWS::EC2::SecurityGroup');
-  const egress = functions?.SecurityGroupEgress as { FromPort: number }[];
-  expect(new Set(egress.map(({ FromPort }) => FromPort))).toEqual(new Set([443, 636]));
-  inVpc.hasResourceProperties('AWS::EC2::VPCEndpoint', {
-    VpcEndpointType: 'Gateway',
-    RouteTableIds: [VPC.routeTableIds],
-  });
-  inVpc.resourcePropertiesCountIs('AWS::EC2::VPCEndpoint', { VpcEndpointType: 'Interface' }, 3);
-});
-
-test('in a VPC that has its own endpoints none is created', () => {
-  synthesize({ ...VPC, vpcEndpoints: 'false' }).resourceCountIs('AWS::EC2::VPCEndpoint', 0);
 });

@@ -43,6 +43,16 @@ export const COMBINATIONS: readonly Combination[] = [
   { name: 'VPC with endpoints', context: { ...VPC, directoryPorts: '636' } },
   { name: 'VPC without endpoints', context: { ...VPC, vpcEndpoints: 'false' } },
   {
+    name: 'VPC with some endpoints, dual-stack',
+    context: {
+      vpcId: VPC.vpcId,
+      subnetIds: `${VPC.subnetIds},subnet-00000000000000003`,
+      availabilityZones: `${VPC.availabilityZones},eu-central-1a`,
+      vpcEndpoints: 'scheduler,lambda',
+      ipv6: 'true',
+    },
+  },
+  {
     name: 'everything',
     context: {
       ...VPC,
