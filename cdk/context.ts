@@ -195,7 +195,8 @@ export function readContext(node: Node): DeploymentContext {
   const stage = text('stage');
   check(
     /^(?:[a-z][a-z0-9-]{0,18}[a-z0-9]|[a-z]?)$/.test(stage),
-    'stage: must be 1 to 20 lower-case letters, digits and hyphens, beginning with a letter, such as test',
+    'stage: must be 1 to 20 lower-case letters, digits and hyphens, beginning with a letter and not ending with a hyphen, ' +
+      'such as test',
   );
   const alarmEmail = text('alarmEmail');
   check(alarmEmail === '' || /^[^\s@]+@[^\s@]+$/.test(alarmEmail), 'alarmEmail: must be an e-mail address');

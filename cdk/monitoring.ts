@@ -28,10 +28,10 @@ export interface AlarmProps extends Partial<CreateAlarmOptions> {
   readonly article: string;
 }
 
-/** The period of all metrics here: the shortest that CloudWatch keeps for two weeks and more. */
+/** The period of all metrics here: that of the watch. CloudWatch keeps it for 63 days. */
 export const PERIOD = Duration.minutes(5);
 
-/** The alarm topic and the product's own metrics. Make every alarm with `alarm`. */
+/** The alarm topic and the product's own metrics. Make every alarm with `alarm` or `stateAlarm`. */
 export class Monitoring extends Construct {
   readonly alarms: Alarm[] = [];
   private readonly topic: Topic;
@@ -77,8 +77,8 @@ export class Monitoring extends Construct {
   }
 
   /**
-   * Makes an alarm. By default it goes off at one occurrence, and is over when none has followed for 15 minutes:
-   * trouble that comes and goes is one alarm, and no message says in between that all is well. It notifies the topic
+   * Makes an alarm. By default it goes off at one occurrence, and is over when none has followed for 15 minutes
+   * or more: trouble that comes and goes is one alarm, and no message says in between that all is well. It notifies the topic
    * when it goes off and when it is over.
    */
   alarm(scope: Construct, id: string, { summary, article, ...props }: AlarmProps): void {

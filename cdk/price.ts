@@ -71,17 +71,17 @@ export function listFixedCosts(resources: readonly PricedResource[]): CostLine[]
   const secrets = ofType('AWS::SecretsManager::Secret').length;
   const dashboards = ofType('AWS::CloudWatch::Dashboard').length;
   const alarmMetrics = ofType('AWS::CloudWatch::Alarm').reduce((sum, alarm) => sum + countAlarmMetrics(alarm), 0);
-  const zones = ofType('AWS::EC2::VPCEndpoint')
+  const zonesOfEach = ofType('AWS::EC2::VPCEndpoint')
     .filter(({ VpcEndpointType }) => VpcEndpointType === 'Interface')
     .map(({ SubnetIds }) => (SubnetIds as readonly unknown[]).length);
-  const inZones = zones.reduce((sum, count) => sum + count, 0);
+  const inZones = zonesOfEach.reduce((sum, count) => sum + count, 0);
   return [
     { what: `secrets: ${secrets}`, dollars: secrets * PRICE.secret },
     { what: `metrics that alarms read: ${alarmMetrics}`, dollars: alarmMetrics * PRICE.alarmMetric },
     { what: `metrics that report every hour: ${HOURLY_METRICS}`, dollars: HOURLY_METRICS * PRICE.metric },
     { what: `dashboards: ${dashboards}`, dollars: dashboards * PRICE.dashboard },
     {
-      what: `interface endpoints: ${zones.length}, in ${inZones} zones together`,
+      what: `interface endpoints: ${zonesOfEach.length}, one for each zone: ${inZones}`,
       dollars: inZones * PRICE.endpointHour * MONTH_HOURS,
     },
   ].filter(({ dollars }) => dollars > 0);

@@ -77,7 +77,7 @@ export class Sync extends Construct {
 
     this.scheduleGroup = new CfnScheduleGroup(this, 'ScheduleGroup').ref;
 
-    this.watch(monitoring);
+    this.addAlarms(monitoring);
   }
 
   /** The variables of a function that sets the schedule. */
@@ -145,7 +145,7 @@ export class Sync extends Construct {
     this.handler.allow(['secretsmanager:GetSecretValue'], [settingsSecret.secretArn]);
   }
 
-  private watch(monitoring: Monitoring): void {
+  private addAlarms(monitoring: Monitoring): void {
     monitoring.stateAlarm(this, 'RunsFail', {
       metric: monitoring.metric('consecutiveFailures', 'Maximum'),
       threshold: 2,

@@ -10,7 +10,7 @@ import { Construct } from 'constructs';
 import { LEASE_KEY, OPERATIONS_PREFIX, RUN_PARTITION } from '../lib/aws/environment.ts';
 import { onlyPartitions, type Data } from './data.ts';
 import { ProductFunction, type FunctionDefaults } from './function.ts';
-import type { Monitoring } from './monitoring.ts';
+import { PERIOD, type Monitoring } from './monitoring.ts';
 import type { Sync } from './sync.ts';
 
 /** The parts of the stack that the watch works with. */
@@ -20,8 +20,6 @@ export interface WatchProps {
   readonly defaults: FunctionDefaults;
   readonly sync: Sync;
 }
-
-const PERIOD = Duration.minutes(5);
 
 /** The watch function, its schedule, and its alarm. */
 export class Watch extends Construct {
@@ -55,11 +53,13 @@ export class Watch extends Construct {
     this.start(sync.scheduleGroup);
 
     monitoring.alarm(this, 'Fails', {
-      metric: this.handler.metricErrors({ period: PERIOD }),
+      metric: this.handler.metricErrors(),
       evaluationPeriods: 3,
       datapointsToAlarm: 3,
       treatMissingData: TreatMissingData.IGNORE,
-      summary: 'The watch has failed three times in a row: nobody sees whether runs are overdue.',
+      summary:
+        'The watch has failed three times in a row: the schedule may differ from the settings, or nobody sees whether ' +
+        'runs are overdue.',
       article: 'watch-fails',
     });
   }

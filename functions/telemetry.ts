@@ -1,7 +1,7 @@
 /**
  * Telemetry: one JSON line per run, per login and per batch of changes, and metrics in CloudWatch's embedded format.
- * Logs no event, no body, no password, and no user name as typed: people type passwords there. The environment names
- * the stack, which is the service of both, and the level below which lines are left out; metrics never are.
+ * Logs no event, no body, no password, and no user name as typed: people type passwords there. `POWERTOOLS_SERVICE_NAME`
+ * names the stack in lines and metrics. Lines below `LOG_LEVEL` are left out; metrics never are.
  * @see
  *   https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
  */

@@ -63,9 +63,7 @@ export const settingsValidation = z
     faults: z
       .array(z.strictObject({ path: z.string(), message: z.string() }))
       .describe('Every fault, as saving would report it. Empty = the document can be saved.'),
-    warnings: z
-      .array(z.string())
-      .describe('What is allowed but should be changed, as far as the faults let it be told.'),
+    warnings: z.array(z.string()).describe('What is allowed but should be changed. Empty if a field is faulty.'),
     next: z
       .array(time())
       .nullable()

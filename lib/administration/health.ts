@@ -22,7 +22,7 @@ const MINUTE_MS = 60_000;
 /** One missed time is forgiven, but a rare schedule is given no longer than this. */
 const LONGEST_GRACE_MS = 60 * MINUTE_MS;
 /** The time limit of a run. */
-const RUNNING_MS = 15 * MINUTE_MS;
+const RUN_LIMIT_MS = 15 * MINUTE_MS;
 
 const PAGE = 25;
 const MOST_PAGES = 8;
@@ -48,8 +48,8 @@ export async function readNewestRuns(runs: Pick<RunStore, 'list'>): Promise<Page
  * Judges the health. Dry runs, cancelled runs and runs that did not begin say nothing about it. A partial run is no
  * failure, and its lines count; but it creates and removes nobody, so a complete run is as overdue as before.
  *
- * A complete run is overdue if the schedule's second time after the last one has passed, or an hour after the first
- * time, and 15 minutes for the run itself. The schedule counts from when it was last set, so a schedule that was just
+ * A complete run is overdue 15 minutes (the time that a run may take) after the earlier of these two: the schedule's
+ * second time since the last complete run, and one hour after its first time. The schedule counts from when it was last set, so a schedule that was just
  * switched on owes nothing for the time before. A schedule that is disabled, that has no time to come, or of which
  * nobody knows since when it is to run, owes nothing.
  *
@@ -84,6 +84,6 @@ function minutesOverdue(
   const first = due(new Date(since));
   if (first === null) return 0;
   const latest = first.getTime() + LONGEST_GRACE_MS;
-  const expected = Math.min(due(first)?.getTime() ?? latest, latest) + RUNNING_MS;
+  const expected = Math.min(due(first)?.getTime() ?? latest, latest) + RUN_LIMIT_MS;
   return Math.max(0, Math.floor((now.getTime() - expected) / MINUTE_MS));
 }

@@ -35,7 +35,7 @@ export function presentSettings(
   const { schedule } = settings.options;
   const next = working && showNextRuns(working, now);
   const warnings = [...notices, ...settingsWarnings(settings, now)];
-  if (working !== null && !isAtWork(schedule, working)) {
+  if (working !== null && !isInEffect(schedule, working)) {
     warnings.push(
       'The schedule in effect differs from these settings. Rollcall corrects it within five minutes; to have it at ' +
         'once, save the settings again.',
@@ -63,7 +63,7 @@ export function scheduleWarnings({ enabled }: ScheduleSettings, next: readonly s
 }
 
 /** Whether the schedule in effect is the wanted one. While it is disabled, expression and time zone do not matter. */
-export function isAtWork(wanted: ScheduleSettings, working: WorkingSchedule): boolean {
+export function isInEffect(wanted: ScheduleSettings, working: WorkingSchedule): boolean {
   if (!wanted.enabled || !working.enabled) return wanted.enabled === working.enabled;
   return wanted.expression === working.expression && wanted.timeZone === working.timeZone;
 }

@@ -18,7 +18,7 @@ import type { Presets, ScheduleSettings, Settings, StoredSettings } from '../set
 import { withPresets } from '../settings/settings.ts';
 import type { Profile } from '../user/user.ts';
 import { profileOf } from '../user/user.ts';
-import { isAtWork, scheduleWarnings, settingsWarnings, showNextRuns } from './settings-presentation.ts';
+import { isInEffect, scheduleWarnings, settingsWarnings, showNextRuns } from './settings-presentation.ts';
 import { parseSchedule, parseSettings, type ParsedSettings, parseTriedSettings } from './settings-schema.ts';
 import { reasonsToRetype } from './stored-password.ts';
 
@@ -97,7 +97,7 @@ async function readSchedule(schedule: ScheduleStore): Promise<WorkingSchedule | 
  * @param expectedVersion the version that the administrator has seen; null = any
  * @throws ServiceError `invalidRequest` with every fault, `versionMismatch`, `conflict`, `throttled` after about 100
  *   changes within a day, `storeUnavailable` (also if the settings are saved but the schedule could not be updated;
- *   saving again updates it)
+ *   the advice says whether to change `options.schedule`)
  */
 export async function saveSettings(
   { settings: store, schedule }: ConfigurationPorts,
@@ -150,7 +150,7 @@ async function moveSchedule(schedule: ScheduleStore, { options }: Settings): Pro
 export interface SettingsValidation {
   /** Every fault for which it would be refused; empty = it would be saved. */
   readonly faults: readonly InputFault[];
-  /** What is allowed but should be changed, as whole sentences, as far as the faults let it be told. */
+  /** What is allowed but should be changed, as whole sentences; empty if a field is faulty. */
   readonly warnings: readonly string[];
   /**
    * Start times of the next runs with this schedule (RFC 3339, UTC), at most five; empty = no run would start; null =
@@ -183,8 +183,9 @@ export async function validateSettings(
 
 /** The schedule that would be in effect. Saving a rate unchanged does not restart its period. */
 function afterSaving(wanted: ScheduleSettings, working: WorkingSchedule | null, now: Date): WorkingSchedule {
-  if (working !== null && isAtWork(wanted, working)) return working;
-  return { ...wanted, start: firstRun(wanted.expression, now), setAt: now };
+  const start = firstRun(wanted.expression, now);
+  if (working !== null && isInEffect(wanted, working) && (working.start === null) === (start === null)) return working;
+  return { ...wanted, start, setAt: now };
 }
 
 /**

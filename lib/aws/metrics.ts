@@ -33,11 +33,11 @@ const CHANGES = {
 
 /** The state of the synchronisation, told every five minutes for as long as a directory is configured. */
 const HEALTH = {
-  /** Withheld lines of the newest finished run. */
+  /** Lines that the last run that did not fail has withheld. */
   linesWaiting: { name: 'LinesWaiting', unit: 'Count' },
-  /** Minutes for which a run that succeeds has been overdue, by the schedule; 0 = not overdue. */
+  /** Minutes for which a complete run has been overdue, by the schedule; 0 = not overdue. */
   minutesOverdue: { name: 'MinutesOverdue', unit: 'Count' },
-  /** Runs that have failed since the last one that did not. */
+  /** Runs in a row that have failed. */
   consecutiveFailures: { name: 'ConsecutiveFailures', unit: 'Count' },
 } as const satisfies Record<string, MetricDefinition>;
 

@@ -49,7 +49,7 @@ interface Lease extends RunState {
 
 const RUNS = 'runs';
 
-/** Greater and less than the sort key of any run. */
+/** Less and greater than the sort key of any run. */
 const [FIRST_KEY, LAST_KEY] = [' ', '~'];
 /** Most reads for one page of a list, each of at most 1 MB. A page with fewer runs than asked for has a `next`, too. */
 const MOST_READS = 10;
@@ -239,7 +239,7 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
       let before = next === undefined ? LAST_KEY : decodeCursor(RUNS, next);
       for (let reads = 0; reads < MOST_READS; reads += 1) {
         const { Items = [], LastEvaluatedKey } = await client.send(
-          new QueryCommand({ TableName, ...runsBefore(before, query), ScanIndexForward: false, ConsistentRead: true }),
+          new QueryCommand({ TableName, ...runsUpTo(before, query), ScanIndexForward: false, ConsistentRead: true }),
         );
         for (const run of Items.filter((item) => item.sk !== before && isKept(item)).map(fromRunItem)) {
           const shown = run.status === 'running' ? ((await get(run.id)) ?? run) : run;
@@ -282,8 +282,8 @@ export function createRunStore({ client, operationsTable: TableName, clock }: Ru
   };
 }
 
-/** The query for runs with this key or a smaller one. Runs that are stored as running may have ended without a word. */
-function runsBefore(before: string, { limit, status, from, to }: RunQuery) {
+/** The query for runs with this key or a smaller one. */
+function runsUpTo(before: string, { limit, status, from, to }: RunQuery) {
   const first = from === undefined ? FIRST_KEY : runIdPrefix(from);
   const last = to === undefined || before < runIdPrefix(to) ? before : runIdPrefix(to);
   const keys = {
@@ -293,6 +293,7 @@ function runsBefore(before: string, { limit, status, from, to }: RunQuery) {
   };
   // One for the run that the page before ended with, and one to find out whether there are more.
   if (status === undefined) return { ...keys, Limit: limit + 2 };
+  // Runs that are stored as running may have ended without a word.
   return {
     ...keys,
     FilterExpression: '#status IN (:status, :running)',

@@ -59,7 +59,7 @@ export interface ScheduleStoreOptions {
 const READ_LIMIT_MS = 3_000;
 const MOST_TRIES = 5;
 const PAUSE_MS = 200;
-/** A start that fails is tried again for at most an hour: by then, the next one is due or near. */
+/** A start that fails is tried twice more, within an hour; then it goes to the queue. */
 const RETRY_POLICY = { MaximumRetryAttempts: 2, MaximumEventAgeInSeconds: 3600 };
 
 /**

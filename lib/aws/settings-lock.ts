@@ -26,7 +26,7 @@ export interface SettingsLockOptions {
  */
 export type WithSettingsLock = <T>(work: () => Promise<T>) => Promise<T | null>;
 
-/** A writer that has died is waited for no longer than this: a request ends before. */
+/** How long a lock holds. No request lasts longer, so only a writer that has died loses it. */
 const HELD_MS = 30_000;
 const PATIENCE_MS = 1_000;
 const TRIES_EVERY_MS = 100;

@@ -13,7 +13,7 @@ export interface RunQuery {
   /** Most runs on a page. */
   readonly limit: number;
   readonly next?: string;
-  /** Only runs that are doing so now. */
+  /** Only runs with this status; one that is stored as running may have been interrupted. */
   readonly status?: RunStatus;
   /** Only runs that started at this time or later. */
   readonly from?: Date;

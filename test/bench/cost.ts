@@ -57,7 +57,7 @@ const ASSUMED = {
   runLogBytes: 2_000,
   watchLogBytes: 600,
   /** The watch looks every five minutes, at the settings, the schedule and a page of runs. */
-  watchesAMonth: 8_640,
+  watchesAMonth: 8_760,
   watchMs: 150,
   watchGb: 0.25,
   watchReadUnits: 4,

@@ -49,7 +49,7 @@ export interface AlarmDefinition {
 /** The period of every alarm here, in minutes. */
 export const PERIOD_MINUTES = 5;
 
-/** In place of missing periods, CloudWatch looks at this many periods before those that it evaluates. */
+/** Values from this many periods before count in place of missing ones, before these are treated as the alarm says. */
 const LOOKED_BACK = 2;
 
 /** The state of an alarm at the end of each period, up to and with the one that begins at minute `until`. */
@@ -61,8 +61,17 @@ export function evaluateAlarm(alarm: AlarmDefinition, points: readonly DataPoint
       { length: alarm.EvaluationPeriods + LOOKED_BACK },
       (_, back) => minute - back * PERIOD_MINUTES,
     );
-    const breaching = starts.map((start) => isBreaching(alarm, valueOf(alarm, points, start)));
-    const known = breaching.filter((each) => each !== null).slice(0, alarm.EvaluationPeriods);
+    const real = starts
+      .map((start) => valueOf(alarm, points, start))
+      .filter((value) => value !== null)
+      .slice(0, alarm.EvaluationPeriods)
+      .map((value) => isBreaching(alarm, value));
+    const instead =
+      alarm.TreatMissingData === 'notBreaching' ? [false] : alarm.TreatMissingData === 'breaching' ? [true] : [];
+    const known = [
+      ...real,
+      ...instead.flatMap((each) => Array<boolean>(alarm.EvaluationPeriods - real.length).fill(each)),
+    ];
     const wanted = alarm.DatapointsToAlarm ?? alarm.EvaluationPeriods;
     if (known.length > 0) state = known.filter(Boolean).length >= wanted ? 'ALARM' : 'OK';
     else if (alarm.TreatMissingData !== 'ignore') state = 'INSUFFICIENT_DATA';
@@ -89,9 +98,7 @@ export function statsOf(alarm: AlarmDefinition): readonly MetricStat[] {
   return [{ Metric: { Namespace, MetricName, Dimensions }, Period, Stat: Statistic }];
 }
 
-function isBreaching({ ComparisonOperator, Threshold, TreatMissingData }: AlarmDefinition, value: number | null) {
-  if (value === null)
-    return TreatMissingData === 'breaching' ? true : TreatMissingData === 'notBreaching' ? false : null;
+function isBreaching({ ComparisonOperator, Threshold }: AlarmDefinition, value: number): boolean {
   if (ComparisonOperator === 'GreaterThanOrEqualToThreshold') return value >= Threshold;
   throw new TypeError(`this evaluator does not know ${ComparisonOperator}`);
 }

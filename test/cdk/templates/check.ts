@@ -65,7 +65,7 @@ export function synthesize(context: Readonly<Record<string, unknown>>): Synthesi
 }
 
 /**
- * The quotas that a template must keep, with a distance that leaves room for what AWS adds.
+ * The quotas that a template must keep.
  * @see https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
  * @see https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
  * @see https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
