@@ -24,9 +24,9 @@ export interface AdministratorIndex {
    */
   find(suits: (user: User) => boolean): Promise<User | null>;
   /**
-   * Adds the mark to the item that was read, if it is one of an active administrator and lacks it, unless it has changed
-   * since. Neither the user's version nor what others see changes. Ignores a store that is unavailable, because the
-   * next reader tries again.
+   * Adds the mark to the item that was read, if it is one of an active administrator and lacks it, unless it has
+   * changed since. The user stays as it is, version included. Ignores a store that is unavailable, because the next
+   * reader tries again.
    */
   complete(item: Item | undefined): Promise<void>;
 }

@@ -1,7 +1,7 @@
 /**
  * Users in DynamoDB: one item per user under its name key, and indexes that list users in name order, find them by
- * address and find administrators. Decides nothing about users; ensures that every write happens once, and only to the record
- * that was read.
+ * address and find administrators. Decides nothing about users; ensures that every write happens once, and only to the
+ * record that was read.
  */
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { GetCommand, QueryCommand, ScanCommand } from '@aws-sdk/lib-dynamodb';

@@ -74,9 +74,9 @@ export interface UserStore {
    */
   findAdministrator(suits: (user: User) => boolean): Promise<User | null>;
   /**
-   * As `findAdministrator`, at the cost of a few reads. A null proves nothing: administrators of the last moments may be
-   * unknown, and so may those whom an earlier release stored, until somebody reads them by `get` or
-   * `findAdministrator` or writes them.
+   * As `findAdministrator`, at the cost of a few reads. A null proves nothing: administrators of the last moments may
+   * be unknown, and so may those whom an earlier release stored, until they are written, read by `get`, or found by
+   * reading every user.
    */
   findKnownAdministrator(suits: (user: User) => boolean): Promise<User | null>;
   /** Performs each write independently; the results are in the order of the writes. */

@@ -46,7 +46,7 @@ test('adopted data is not created, and every role, mapping and output names it i
 
   expect(Object.keys(template.Resources).filter((id) => DATA.test(id))).toEqual([]);
   const policies = JSON.stringify(Object.values(template.Resources).filter(({ Type }) => Type === 'AWS::IAM::Policy'));
-  for (const index of [USERS_TABLE.listIndex, USERS_TABLE.addressIndex]) {
+  for (const index of [USERS_TABLE.listIndex, USERS_TABLE.addressIndex, USERS_TABLE.administratorIndex]) {
     expect(policies).toContain(`:table/${ADOPTED.usersTableName}/index/${index}`);
   }
   for (const name of [ADOPTED.usersTableName, ADOPTED.operationsTableName])

@@ -1,4 +1,4 @@
-/** A kept table that an earlier release of the local program has created gets what it lacks, on every local DynamoDB. */
+/** A kept table that an earlier release of the local program has created gets what it lacks, on both local DynamoDBs. */
 import {
   CreateTableCommand,
   DescribeTableCommand,
