@@ -53,8 +53,6 @@ const ASSUMED = {
   storeMs: 5,
   /** People in a page of the directory; a run asks for one page after the other. */
   pageOfPeople: 1_000,
-  /** Lambda's own JSON lines about an invocation: start, end, report. */
-  platformLogBytes: 700,
   /** The line and the metrics of a run, and of the gauges of the watch. */
   runLogBytes: 2_000,
   watchLogBytes: 600,
@@ -272,7 +270,7 @@ interface Durations {
 
 /** Dollars a month that grow with the number of users, by item of the bill. */
 function monthOf(users: number, units: Measured, { runMsAPerson, loginMs, syncGb, authGb }: Durations) {
-  const { runsAMonth, loginsAUser, changedAMonth, directoryMs, storeMs, platformLogBytes, watchesAMonth } = ASSUMED;
+  const { runsAMonth, loginsAUser, changedAMonth, directoryMs, storeMs, watchesAMonth } = ASSUMED;
   const logins = users * loginsAUser;
   const gb = (bytes: number): number => bytes / 1e9;
   // Lambda bills the waiting too. Pages of the directory and of the list index come one after the other.
@@ -292,16 +290,15 @@ function monthOf(users: number, units: Measured, { runMsAPerson, loginMs, syncGb
     'sync: function': runsAMonth * (runSeconds * syncGb * PRICE.armGbSecond + PRICE.invocation + PRICE.scheduledStart),
     'login: database': logins * (units.loginUnits * PRICE.readUnit + ASSUMED.loginWriteUnits * PRICE.writeUnit),
     'login: function': logins * (((loginMs + directoryMs) / 1_000) * authGb * PRICE.armGbSecond + PRICE.invocation),
-    'login: log': gb(logins * (units.loginLogBytes + platformLogBytes)) * PRICE.logGb,
+    'login: log': gb(logins * units.loginLogBytes) * PRICE.logGb,
     watch:
       watchesAMonth *
       (PRICE.invocation +
         PRICE.scheduledStart +
         (ASSUMED.watchMs / 1_000) * ASSUMED.watchGb * PRICE.armGbSecond +
         ASSUMED.watchReadUnits * PRICE.readUnit +
-        gb(ASSUMED.watchLogBytes + platformLogBytes) * PRICE.logGb),
-    'sync and events: log':
-      gb(runsAMonth * ASSUMED.runLogBytes + (runsAMonth + events) * platformLogBytes) * PRICE.logGb,
+        gb(ASSUMED.watchLogBytes) * PRICE.logGb),
+    'sync and events: log': gb(runsAMonth * ASSUMED.runLogBytes) * PRICE.logGb,
     'metrics of changes and logins': usageMetrics * PRICE.metric,
     'reading the settings': secretCalls * PRICE.secretCall,
     events: events * (PRICE.event + PRICE.invocation + (ASSUMED.eventMs / 1_000) * ASSUMED.eventGb * PRICE.armGbSecond),

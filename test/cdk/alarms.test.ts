@@ -153,7 +153,7 @@ describe.each(Object.entries(SCENARIOS))('%s', (name, { trouble, calm, isState, 
   });
 
   test('fires as soon as it should, lasts as long as the trouble, and ends', () => {
-    const end = isState ? [[health({})]] : [calm[0]!, [], []];
+    const end = isState ? [[health({})]] : [calm[0], [], []];
     const states = run(name, [...calm, ...Array.from({ length: 6 }, () => trouble), ...end]);
 
     const during = states.slice(calm.length, calm.length + 6);
@@ -262,7 +262,7 @@ describe('the runbook', () => {
       .slice(1)
       .map((text) => [text.split('\n', 1)[0]!.toLowerCase().replaceAll(' ', '-'), text]),
   );
-  const linked = [...alarms].map(([name, { AlarmDescription }]) => [name, AlarmDescription.split('runbook.md#')[1]!]);
+  const linked = [...alarms].map(([name, { AlarmDescription }]) => [name, AlarmDescription.split('runbook.md#')[1]]);
 
   test.each(linked)('%s leads to the article %s, which describes, investigates and resolves', (_name, article) => {
     expect(articles.get(article)).toMatch(/\*\*Description\.\*\*[^]+\*\*Investigation\.\*\*[^]+\*\*Resolution\.\*\*/);
