@@ -101,6 +101,20 @@ test('the documents say what a restored table needs: its indexes, its stream and
   expect(page).toContain(`Enabled=true,AttributeName=${timeToLive.AttributeName}\n`);
 });
 
+test('the documented command adds the index of administrators as the template has it', () => {
+  const page = readFileSync(new URL('../../docs/deploying.md', import.meta.url), 'utf8');
+  const [users] = resources({}, 'AWS::DynamoDB::Table').map(([, { Properties = {} }]) => Properties);
+
+  const updates = JSON.parse(/--global-secondary-index-updates '(.*?)'/su.exec(page)?.[1] ?? '') as {
+    Create: object;
+  }[];
+
+  const indexes = users?.GlobalSecondaryIndexes as readonly { readonly IndexName: string }[];
+  expect(updates.map(({ Create }) => Create)).toEqual(
+    indexes.filter(({ IndexName }) => IndexName === USERS_TABLE.administratorIndex),
+  );
+});
+
 test('a table without its stream is refused with the command that switches the stream on', () => {
   const { operationsTableName } = ADOPTED;
   expect(() => synthesize({ operationsTableName })).toThrow(
