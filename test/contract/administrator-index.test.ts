@@ -7,17 +7,23 @@ import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createLoginStore } from '../../lib/aws/login-store.ts';
+import { createSessionStore } from '../../lib/aws/session-store.ts';
 import { createStreamReader } from '../../lib/aws/table-stream.ts';
 import { toUserItem } from '../../lib/aws/user-item.ts';
 import { createUserStore } from '../../lib/aws/user-store.ts';
 import type { LoginStore } from '../../lib/login/login-store.ts';
+import { createSession, readSession } from '../../lib/login/session.ts';
+import { openGuard } from '../../lib/sync/guard.ts';
+import { openApprovals } from '../../lib/sync/open-approvals.ts';
+import type { RemovalDecision } from '../../lib/sync/removal.ts';
+import { decideRemovals } from '../../lib/sync/removal.ts';
 import type { UserStore } from '../../lib/user/user-store.ts';
 import type { User } from '../../lib/user/user.ts';
 import { startDynamoDb } from '../../local/dynamodb.ts';
 import type { LocalDynamoDb } from '../../local/dynamodb.ts';
 import { startFaultyProxy } from '../support/faulty-proxy.ts';
 import type { FaultyProxy } from '../support/faulty-proxy.ts';
-import { aUser, NOW } from '../support/people.ts';
+import { aContext, aUser, NOW } from '../support/people.ts';
 import { connect, createTables } from '../support/tables.ts';
 
 let server: LocalDynamoDb;
@@ -84,6 +90,22 @@ async function createUnmarked(...all: User[]): Promise<void> {
 async function isMarked({ userName }: User): Promise<boolean> {
   const { Item } = await direct.send(new GetCommand({ TableName: tables.usersTable, Key: { nameKey: userName } }));
   return Item?.['administrator'] !== undefined;
+}
+
+/** What a run decides about somebody who is found nowhere. */
+async function decideToRemove(missing: User): Promise<RemovalDecision> {
+  return await decideRemovals(
+    { marked: [], missing: [missing], claimed: new Set(), read: 10, baseDn: 'dc=example,dc=com' },
+    {
+      users,
+      look: { find: async (looked) => new Map(looked.map(({ id }) => [id, { kind: 'gone' }])) },
+      judgeBranch: async () => 'populated',
+      guard: openGuard([], 10, { percent: 100, atLeast: 0, windowHours: 24 }),
+      approvals: openApprovals([], ''),
+      report: { stage: async () => {}, notice: () => {} },
+    },
+    aContext({ missingUsers: 'delete' }),
+  );
 }
 
 /** Counts the requests of `work` to DynamoDB, by operation. */
@@ -189,13 +211,28 @@ describe('an administrator whom the index does not know', () => {
     expect(await isMarked(named('dora'))).toBe(false);
   });
 
-  test('is marked once, when somebody reads the record: at every sign-in and every request of a session', async () => {
+  test('is marked once, when somebody reads the record', async () => {
     const anna = admin('anna');
     await createUnmarked(anna);
 
     expect(await requestsOf(() => users.get('anna'))).toEqual({ GetItem: 1, UpdateItem: 1 });
     expect(await requestsOf(() => users.get('anna'))).toEqual({ GetItem: 1 });
     expect(await users.findKnownAdministrator(anybody)).toEqual(anna);
+  });
+
+  test('keeps another one from leaving in a run, until the first request of its session', async () => {
+    const [anna, ben] = [admin('anna'), admin('ben')];
+    await createUnmarked(anna, ben);
+    const sessions = createSessionStore({ client, ...tables, clock: { now: () => NOW } });
+    const { token } = await createSession(sessions, ben, NOW);
+
+    const atFirst = await decideToRemove(anna);
+    expect(await readSession({ sessions, users }, token, NOW)).toMatchObject({ user: ben });
+    const later = await decideToRemove(anna);
+
+    const line = { userName: 'anna', reason: expect.stringMatching(/no other administrator .* is known/) };
+    expect(atFirst).toMatchObject({ removals: [], withheld: [{ change: line }] });
+    expect(later).toMatchObject({ removals: [{ change: { kind: 'deleted', userName: 'anna' } }], withheld: [] });
   });
 
   test('is the only one to be marked by reading', async () => {

@@ -1,4 +1,4 @@
-/** A kept table that an earlier release of the local program has created gets what it lacks, on both local DynamoDBs. */
+/** A kept table of an earlier release of the local program gets what it lacks, on both local DynamoDBs. */
 import {
   CreateTableCommand,
   DescribeTableCommand,
