@@ -179,7 +179,9 @@ export class Api extends Construct {
   private allowStores({ users, operations, settingsSecret, administratorSecret }: Data): void {
     this.handler.allow(
       ['dynamodb:Query'],
-      [USERS_TABLE.listIndex, USERS_TABLE.addressIndex].map((index) => `${users.tableArn}/index/${index}`),
+      [USERS_TABLE.listIndex, USERS_TABLE.addressIndex, USERS_TABLE.administratorIndex].map(
+        (index) => `${users.tableArn}/index/${index}`,
+      ),
     );
     this.handler.allow(
       [

@@ -94,6 +94,12 @@ export class Data extends Construct {
       sortKey: { name: USERS_TABLE.partitionKey, type: AttributeType.STRING },
       projectionType: ProjectionType.KEYS_ONLY,
     });
+    users.addGlobalSecondaryIndex({
+      indexName: USERS_TABLE.administratorIndex,
+      partitionKey: { name: USERS_TABLE.administratorPartitionKey, type: AttributeType.STRING },
+      sortKey: { name: USERS_TABLE.partitionKey, type: AttributeType.STRING },
+      projectionType: ProjectionType.KEYS_ONLY,
+    });
     return users;
   }
 

@@ -107,12 +107,14 @@ export class Sync extends Construct {
   }
 
   private allowStores({ users, operations, settingsSecret }: Data): void {
-    this.handler.allow(['dynamodb:Query'], [`${users.tableArn}/index/${USERS_TABLE.listIndex}`]);
+    this.handler.allow(
+      ['dynamodb:Query'],
+      // The second: before an administrator is disabled or deleted, can another one sign in?
+      [USERS_TABLE.listIndex, USERS_TABLE.administratorIndex].map((index) => `${users.tableArn}/index/${index}`),
+    );
     this.handler.allow(
       [
         'dynamodb:BatchGetItem',
-        // Before an administrator is disabled or deleted: can another one sign in?
-        'dynamodb:Scan',
         'dynamodb:PutItem',
         'dynamodb:DeleteItem',
         'dynamodb:PartiQLInsert',

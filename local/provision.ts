@@ -1,18 +1,18 @@
 /**
  * Creates the template's tables, secrets and schedules in the stand-ins; what is there already it leaves alone, or
- * brings to the state of the template. Uses the AWS
- * SDK, as CloudFormation's handlers would on AWS.
+ * brings to the state of the template. Uses the AWS SDK, as CloudFormation's handlers would on AWS.
  */
 import { randomInt } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   CreateTableCommand,
   DescribeTableCommand,
+  DescribeTimeToLiveCommand,
   DynamoDBClient,
   ResourceInUseException,
   UpdateTableCommand,
   UpdateTimeToLiveCommand,
 } from '@aws-sdk/client-dynamodb';
-import type { CreateTableCommandInput } from '@aws-sdk/client-dynamodb';
 import {
   CreateScheduleCommand,
   CreateScheduleGroupCommand,
@@ -28,7 +28,7 @@ import {
   ResourceExistsException,
   SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
-import { LOCAL_CLIENT, type LocalStack, type SecretDefinition } from './template.ts';
+import { LOCAL_CLIENT, type LocalStack, type SecretDefinition, type TableDefinition } from './template.ts';
 
 /** The content of the administrator secret. */
 export interface Administrator {
@@ -46,6 +46,8 @@ export interface Endpoints {
 /** The schedule that was in the template of earlier releases. CloudFormation deletes what leaves the template. */
 const FORMER = { Name: 'SyncSchedule' };
 
+const INDEX_POLL_MS = 50;
+
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
 /**
@@ -62,7 +64,7 @@ export async function provision(
   const secretsManager = new SecretsManagerClient({ ...LOCAL_CLIENT, endpoint: endpoints.secretsManager });
   const scheduler = new SchedulerClient({ ...LOCAL_CLIENT, endpoint: endpoints.scheduler });
   try {
-    for (const table of stack.tables) await createTable(dynamoDb, table);
+    for (const table of stack.tables) await provideTable(dynamoDb, table);
     for (const secret of stack.secrets) await createSecret(secretsManager, secret, administratorPassword);
     for (const Name of stack.scheduleGroups) {
       await unless(ConflictException, scheduler.send(new CreateScheduleGroupCommand({ Name })));
@@ -82,26 +84,43 @@ export async function provision(
   }
 }
 
-async function createTable(
-  client: DynamoDBClient,
-  { create, timeToLive }: LocalStack['tables'][number],
-): Promise<void> {
+/**
+ * Creates a table, or adds to the one that an earlier release has created what it lacks: stream, indexes, TTL. When it
+ * resolves, the indexes can be read.
+ */
+export async function provideTable(client: DynamoDBClient, { create, timeToLive }: TableDefinition): Promise<void> {
+  const { TableName, StreamSpecification, AttributeDefinitions = [], GlobalSecondaryIndexes = [] } = create;
   await unless(ResourceInUseException, client.send(new CreateTableCommand(create)));
-  await createStream(client, create);
+  const { Table } = await client.send(new DescribeTableCommand({ TableName }));
+  if (StreamSpecification !== undefined && Table?.StreamSpecification?.StreamEnabled !== true) {
+    await client.send(new UpdateTableCommand({ TableName, StreamSpecification }));
+  }
+  // One by one, as DynamoDB wants it.
+  for (const index of GlobalSecondaryIndexes) {
+    if (Table?.GlobalSecondaryIndexes?.some(({ IndexName }) => IndexName === index.IndexName) === true) continue;
+    const keys = new Set(index.KeySchema?.map(({ AttributeName }) => AttributeName));
+    await client.send(
+      new UpdateTableCommand({
+        TableName,
+        AttributeDefinitions: AttributeDefinitions.filter(({ AttributeName }) => keys.has(AttributeName)),
+        GlobalSecondaryIndexUpdates: [{ Create: index }],
+      }),
+    );
+    await waitForIndexes(client, TableName);
+  }
   if (timeToLive === undefined) return;
+  const { TimeToLiveDescription } = await client.send(new DescribeTimeToLiveCommand({ TableName }));
+  if (TimeToLiveDescription?.TimeToLiveStatus === 'ENABLED') return;
   const TimeToLiveSpecification = { AttributeName: timeToLive, Enabled: true };
-  await client.send(new UpdateTimeToLiveCommand({ TableName: create.TableName, TimeToLiveSpecification }));
+  await client.send(new UpdateTimeToLiveCommand({ TableName, TimeToLiveSpecification }));
 }
 
-/** Adds the stream to a table that an earlier release created without one. */
-async function createStream(
-  client: DynamoDBClient,
-  { TableName, StreamSpecification }: CreateTableCommandInput,
-): Promise<void> {
-  if (StreamSpecification === undefined) return;
-  const { Table } = await client.send(new DescribeTableCommand({ TableName }));
-  if (Table?.StreamSpecification?.StreamEnabled) return;
-  await client.send(new UpdateTableCommand({ TableName, StreamSpecification }));
+async function waitForIndexes(client: DynamoDBClient, TableName: string | undefined): Promise<void> {
+  for (;;) {
+    const { Table } = await client.send(new DescribeTableCommand({ TableName }));
+    if (Table?.GlobalSecondaryIndexes?.every(({ IndexStatus }) => IndexStatus === 'ACTIVE') === true) return;
+    await sleep(INDEX_POLL_MS);
+  }
 }
 
 async function createSecret(

@@ -19,6 +19,7 @@ const KEPT: Readonly<Record<ServiceName, { readonly folder: string; readonly ope
       'CreateTable',
       'DeleteItem',
       'DescribeTable',
+      'DescribeTimeToLive',
       'GetItem',
       'PutItem',
       'Query',

@@ -107,8 +107,8 @@ export function createAdministration(
   async function keepAdministrator(stored: User, next: User | null): Promise<UserWrite[]> {
     const loses = next === null || !isActiveAdministrator(next) || (isWayIn(stored) && !isWayIn(next));
     if (!isActiveAdministrator(stored) || !loses) return [];
-    const others = (await users.listActiveAdministrators()).filter((other) => other.id !== stored.id && isWayIn(other));
-    if (others[0]) return [{ kind: 'check', previous: others[0] }];
+    const other = await users.findAdministrator((user) => user.id !== stored.id && isWayIn(user));
+    if (other !== null) return [{ kind: 'check', previous: other }];
     throw new ServiceError('lastAdministrator', 'this is the last active administrator', {
       advice: 'Give another active user the privilege "admin" first.',
     });

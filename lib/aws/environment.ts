@@ -38,6 +38,9 @@ export const USERS_TABLE = {
   /** The index for searches by e-mail address: the users of an address in name order, keys only. */
   addressIndex: 'address',
   addressPartitionKey: 'addressKey',
+  /** The index of active administrators, keys only. Its partition key is in no other item. */
+  administratorIndex: 'administrator',
+  administratorPartitionKey: 'administrator',
   /** The attributes that a login may name in a write. Not `id`: an item that a login makes is nobody. */
   loginWrites: ['nameKey', 'linkKey', 'dn', 'missingSince', 'fingerprint', 'updatedAt', 'version'],
 } as const;

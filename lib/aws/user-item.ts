@@ -3,7 +3,7 @@ import { hash } from 'node:crypto';
 import { addressKey } from '../user/email-address.ts';
 import type { UserWrite } from '../user/user-store.ts';
 import type { User } from '../user/user.ts';
-import { linkKey, NO_PROFILE, nameKeyOf } from '../user/user.ts';
+import { isActiveAdministrator, linkKey, NO_PROFILE, nameKeyOf } from '../user/user.ts';
 import type { Item } from './client.ts';
 import { LIST_SHARDS } from './environment.ts';
 
@@ -13,12 +13,15 @@ import { LIST_SHARDS } from './environment.ts';
  */
 export const BEYOND_NAMES = '\u0001';
 
+/** The value of `administrator`. All marked items are in one partition of their index: administrators are few. */
+export const ADMINISTRATOR_MARK = 'active';
+
 /** Longest part of an address in the index, in UTF-16 code units: far below the 1,024 bytes of a key. */
 const MAX_INDEXED_LENGTH = 320;
 
 /**
- * A user as stored. An attribute without a value is NULL; only `addressKey` is left out instead, because the key of an
- * index cannot be NULL.
+ * A user as stored. An attribute without a value is NULL; only `addressKey` and `administrator` are left out instead,
+ * because the key of an index cannot be NULL.
  */
 export interface UserItem extends Item {
   readonly nameKey: string;
@@ -29,6 +32,11 @@ export interface UserItem extends Item {
   readonly listShard: string;
   /** The first address, for the address index; address-index.ts adds the others. Absent when the user has none. */
   readonly addressKey?: string;
+  /**
+   * The mark of an active administrator, which puts the item into the index of administrators. Absent for all others,
+   * and in the items of earlier releases.
+   */
+  readonly administrator?: typeof ADMINISTRATOR_MARK;
   /** Attribute and id of the directory link as one string, the form that the index holds. */
   readonly linkKey: string | null;
   readonly dn: string | null;
@@ -48,6 +56,7 @@ export function toUserItem(user: User): UserItem {
     listShard: String(Number.parseInt(hash('sha256', nameKey).slice(0, 8), 16) % LIST_SHARDS),
     ...fields,
     ...(address !== undefined && { addressKey: indexedAddress(address) }),
+    ...(isActiveAdministrator(user) && { administrator: ADMINISTRATOR_MARK }),
     linkKey: directory && linkKey(directory),
     dn: directory?.dn ?? null,
     missingSince: directory?.missingSince ?? null,
@@ -67,7 +76,8 @@ export function toUser(item: Item | undefined): User | null {
 
 function fromUserItem(item: Item): User {
   const { nameKey, listShard: _listShard, addressKey: _addressKey, arrival: _arrival, ...rest } = item as UserItem;
-  const { linkKey: link, dn, missingSince, mark, contestedBy, vanishedBranch, ...fields } = rest;
+  const { administrator: _administrator, ...stored } = rest;
+  const { linkKey: link, dn, missingSince, mark, contestedBy, vanishedBranch, ...fields } = stored;
   // Attribute names contain no colon (RFC 4512, section 1.4); ids may.
   const colon = link?.indexOf(':') ?? -1;
   const directory = link && {

@@ -1,7 +1,7 @@
 /**
- * Users in DynamoDB: one item per user under its name key, an index that lists users in name order, and an index that
- * finds them by address. Decides nothing about users; ensures that every write happens once, and only to the record
- * that was read.
+ * Users in DynamoDB: one item per user under its name key, and indexes that list users in name order, find them by
+ * address and find administrators. Decides nothing about users; ensures that every write happens once, and only to the
+ * record that was read.
  */
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { GetCommand, QueryCommand, ScanCommand } from '@aws-sdk/lib-dynamodb';
@@ -13,6 +13,7 @@ import type { UserLink, UserQuery, UserStore, UserWrite, WriteResult } from '../
 import type { User } from '../user/user.ts';
 import { isFoundBy, userStatus } from '../user/user.ts';
 import { createAddressIndex } from './address-index.ts';
+import { createAdministratorIndex } from './administrator-index.ts';
 import { inFlight, readItems } from './client.ts';
 import type { Item } from './client.ts';
 import { LIST_SHARDS, USERS_TABLE } from './environment.ts';
@@ -40,6 +41,7 @@ const LAST_OF_PREFIX = '\u{10FFFF}';
 /** The user store on DynamoDB. Errors: those of the port, and `storeUnavailable`. */
 export function createUserStore({ client, usersTable, operationsTable }: UserStoreOptions): UserStore {
   const addresses = createAddressIndex(client, usersTable);
+  const administrators = createAdministratorIndex(client, usersTable);
 
   async function getMany(nameKeys: readonly string[]): Promise<ReadonlyMap<string, User>> {
     const keys = [...new Set(nameKeys)].filter(isPossibleKey);
@@ -175,6 +177,7 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
       const { Item } = await client.send(
         new GetCommand({ TableName: usersTable, Key: { nameKey }, ConsistentRead: true }),
       );
+      await administrators.complete(Item);
       return toUser(Item);
     },
     async list(query) {
@@ -195,16 +198,20 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
         next: keys.length > query.limit ? encodeCursor(LIST, page.at(-1)!) : null,
       };
     },
-    // A scan, because no administrator may be missed and an index may lag: the answer decides whether the last
-    // administrator may be removed and whether the first one is created. Both are rare.
-    async listActiveAdministrators() {
+    // The scan is for the answer that there is none, which decides that the last administrator has to stay or that the
+    // first one is created. Both are rare.
+    async findAdministrator(suits) {
+      const known = await administrators.find(suits);
+      if (known !== null) return known;
       const items = await scan({
         FilterExpression: 'contains(#privileges, :admin) AND attribute_type(disabledBy, :none)',
         ExpressionAttributeNames: { '#privileges': 'privileges' },
         ExpressionAttributeValues: { ':admin': 'admin', ':none': 'NULL' },
       });
-      return items.flatMap((item) => toUser(item) ?? []);
+      await inFlight(items, administrators.complete);
+      return items.map(toUser).find((user) => user !== null && suits(user)) ?? null;
     },
+    findKnownAdministrator: administrators.find,
     writeEach(writes) {
       return writeGroupsOf(writes.map((write) => [write]));
     },

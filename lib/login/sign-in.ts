@@ -108,7 +108,7 @@ export async function ensureFirstAdministrator(
 ): Promise<void> {
   if ((await users.get(FIRST_ADMINISTRATOR)) !== null) return;
   if (!isSameSecret(password, await readGeneratedPassword())) return;
-  if ((await users.listActiveAdministrators()).some(isWayIn)) return;
+  if ((await users.findAdministrator(isWayIn)) !== null) return;
   const at = now.toISOString();
   const user: User = {
     id: randomUUID(),

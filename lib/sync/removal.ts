@@ -45,7 +45,7 @@ export interface RemovalInput extends AbsenceInput {
 
 /** The outside world that removals need. */
 export interface RemovalPorts extends AbsencePorts {
-  readonly users: Pick<UserStore, 'listActiveAdministrators'>;
+  readonly users: Pick<UserStore, 'findKnownAdministrator'>;
 }
 
 /** A user to disable because the directory marks the entry. */
@@ -66,7 +66,7 @@ export interface RemovalDecision extends Pick<AbsenceDecision, 'marks' | 'settle
 }
 
 const LOCKS_OUT =
-  'no administrator who can sign in would be left; give another active user the privilege "admin" first';
+  'no other administrator who can sign in is known; sign in as one, or give another active user the privilege "admin"';
 
 /**
  * Decides about everybody who could lose access in this run.
@@ -163,25 +163,16 @@ function withhold({ user, how, cause, reason, approvable, vanishedBranch }: With
 
 // ------------------------------------------------------------------------------------------- administrators
 
-const NO_ADMINISTRATORS: ReadonlySet<string> = new Set();
-
+/**
+ * Account ids of the administrators among the removals, if no other administrator who can sign in is known; otherwise
+ * empty. Keeps one too many where the store does not know of another one yet: the next run asks again.
+ */
 async function findLastAdministrators(
   users: RemovalPorts['users'],
   removals: readonly Removal[],
 ): Promise<ReadonlySet<string>> {
-  // Reading the administrators is a scan: do it only if one of them would be removed.
-  if (!removals.some(({ user }) => isWayIn(user))) return NO_ADMINISTRATORS;
-  return lastAdministrators(removals, await users.listActiveAdministrators());
-}
-
-/**
- * Account ids of the administrators among the removals, if no administrator who can sign in would be left; otherwise
- * empty.
- */
-export function lastAdministrators(
-  removals: readonly Pick<Removal, 'user'>[],
-  administrators: readonly User[],
-): ReadonlySet<string> {
   const leaving = new Set(removals.filter(({ user }) => isWayIn(user)).map(({ user }) => user.id));
-  return administrators.some((user) => isWayIn(user) && !leaving.has(user.id)) ? NO_ADMINISTRATORS : leaving;
+  if (leaving.size === 0) return leaving;
+  const other = await users.findKnownAdministrator((user) => isWayIn(user) && !leaving.has(user.id));
+  return other === null ? leaving : new Set();
 }

@@ -68,8 +68,17 @@ export interface UserStore {
    * @throws ServiceError `invalidRequest` for a `next` that this store did not return
    */
   list(query: UserQuery): Promise<Page<User>>;
-  /** All active users with the privilege `admin`. */
-  listActiveAdministrators(): Promise<readonly User[]>;
+  /**
+   * The current record of an active administrator whom `suits` accepts; null if there is none. Reads every user before
+   * it says so.
+   */
+  findAdministrator(suits: (user: User) => boolean): Promise<User | null>;
+  /**
+   * As `findAdministrator`, at the cost of a few reads. A null proves nothing: administrators of the last moments may
+   * be unknown, and so may those whom an earlier release stored, until they are written, read by `get`, or found by
+   * reading every user.
+   */
+  findKnownAdministrator(suits: (user: User) => boolean): Promise<User | null>;
   /** Performs each write independently; the results are in the order of the writes. */
   writeEach(writes: readonly UserWrite[]): Promise<readonly WriteResult[]>;
   /** Performs all writes or none: at most 50, or 32 renames to names that no write of the group frees. */

@@ -67,8 +67,11 @@ export function openInstantStore(linksFile: string, known: Known): UserStore & {
     async list() {
       throw new Error('not supported: a run never lists users');
     },
-    async listActiveAdministrators() {
-      return [];
+    async findAdministrator() {
+      return null;
+    },
+    async findKnownAdministrator() {
+      return null;
     },
     async writeEach(all) {
       writes += all.length;

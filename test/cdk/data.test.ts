@@ -46,7 +46,7 @@ test('adopted data is not created, and every role, mapping and output names it i
 
   expect(Object.keys(template.Resources).filter((id) => DATA.test(id))).toEqual([]);
   const policies = JSON.stringify(Object.values(template.Resources).filter(({ Type }) => Type === 'AWS::IAM::Policy'));
-  for (const index of [USERS_TABLE.listIndex, USERS_TABLE.addressIndex]) {
+  for (const index of [USERS_TABLE.listIndex, USERS_TABLE.addressIndex, USERS_TABLE.administratorIndex]) {
     expect(policies).toContain(`:table/${ADOPTED.usersTableName}/index/${index}`);
   }
   for (const name of [ADOPTED.usersTableName, ADOPTED.operationsTableName])
@@ -99,6 +99,20 @@ test('the documents say what a restored table needs: its indexes, its stream and
   }
   const timeToLive = operations?.TimeToLiveSpecification as { readonly AttributeName: string };
   expect(page).toContain(`Enabled=true,AttributeName=${timeToLive.AttributeName}\n`);
+});
+
+test('the documented command adds the index of administrators as the template has it', () => {
+  const page = readFileSync(new URL('../../docs/deploying.md', import.meta.url), 'utf8');
+  const [users] = resources({}, 'AWS::DynamoDB::Table').map(([, { Properties = {} }]) => Properties);
+
+  const updates = JSON.parse(/--global-secondary-index-updates '(.*?)'/su.exec(page)?.[1] ?? '') as {
+    Create: object;
+  }[];
+
+  const indexes = users?.GlobalSecondaryIndexes as readonly { readonly IndexName: string }[];
+  expect(updates.map(({ Create }) => Create)).toEqual(
+    indexes.filter(({ IndexName }) => IndexName === USERS_TABLE.administratorIndex),
+  );
 });
 
 test('a table without its stream is refused with the command that switches the stream on', () => {

@@ -54,7 +54,7 @@ function actions(template: Template, construct: string, resource: string): strin
     .flatMap((statement) => statement.Action);
 }
 
-test('the users can be restored to any second, and are found by list and by address', () => {
+test('the users can be restored to any second, and are found by list, by address and as administrators', () => {
   template.hasResource('AWS::DynamoDB::Table', {
     Properties: {
       PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
@@ -72,6 +72,14 @@ test('the users can be restored to any second, and are found by list and by addr
           IndexName: 'address',
           KeySchema: [
             { AttributeName: 'addressKey', KeyType: 'HASH' },
+            { AttributeName: 'nameKey', KeyType: 'RANGE' },
+          ],
+          Projection: { ProjectionType: 'KEYS_ONLY' },
+        },
+        {
+          IndexName: 'administrator',
+          KeySchema: [
+            { AttributeName: 'administrator', KeyType: 'HASH' },
             { AttributeName: 'nameKey', KeyType: 'RANGE' },
           ],
           Projection: { ProjectionType: 'KEYS_ONLY' },
@@ -168,8 +176,14 @@ test('a login counts attempts and claims directory ids, and reaches nothing else
   ]);
 });
 
-test('a run may scan the users for another administrator before it disables or deletes one', () => {
-  expect(actions(template, 'Sync', 'DataUsers')).toContain('dynamodb:Scan');
+test('runs and administrators look for another administrator in an index, and only the API may scan the users', () => {
+  const all = ['Sync', 'Auth', 'Api', 'Events', 'Watch', 'Console'];
+  const readers = all.filter((name) =>
+    JSON.stringify(statements(template, name)).includes(`/index/${USERS_TABLE.administratorIndex}`),
+  );
+
+  expect(readers).toEqual(['Sync', 'Api']);
+  expect(all.filter((name) => JSON.stringify(statements(template, name)).includes('dynamodb:Scan'))).toEqual(['Api']);
 });
 
 test('whoever writes users writes the items of their addresses, and only the API searches by address', () => {

@@ -153,7 +153,8 @@ test('an item of a further address is no user to anybody', async () => {
     expect((await users.list({ search: key, limit: 5 })).items).toEqual([]);
   }
   expect(await users.getMany(others)).toEqual(new Map());
-  expect(await users.listActiveAdministrators()).toEqual([anna]);
+  expect(await users.findAdministrator(() => true)).toEqual(anna);
+  expect(await users.findAdministrator(({ id }) => id !== anna.id)).toBeNull();
   expect((await users.list({ limit: 5 })).items).toEqual([anna]);
   for await (const links of users.readLinks()) expect(links).toMatchObject([{ nameKey: 'anna' }]);
 });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { encodeCursor } from '../../lib/cursor.ts';
 import { compareNameKeys, userNameKey } from '../../lib/user/user-name.ts';
-import type { UserLink, UserQuery, UserStore, UserWrite } from '../../lib/user/user-store.ts';
+import type { UserLink, UserQuery, UserStore, UserWrite, WriteResult } from '../../lib/user/user-store.ts';
 import type { User } from '../../lib/user/user.ts';
 import { linkKey } from '../../lib/user/user.ts';
 import { aUser } from '../support/people.ts';
@@ -13,6 +13,22 @@ function named(userName: string, over: Partial<User> = {}): User {
 
 function next(user: User, over: Partial<User>): User {
   return { ...user, ...over, version: user.version + 1, updatedAt: '2026-05-05T00:00:00.000Z' };
+}
+
+const changed = (previous: User, over: Partial<User>) =>
+  ({ kind: 'update', user: next(previous, over), previous }) as const;
+
+/** Everybody whom both ways of looking for an administrator find, by name. */
+async function administratorsOf(users: UserStore): Promise<User[]> {
+  const found: User[][] = [];
+  for (const find of [users.findAdministrator, users.findKnownAdministrator]) {
+    const seen: User[] = [];
+    expect(await find((user) => seen.push(user) < 0)).toBeNull();
+    found.push([...new Map(seen.map((user) => [user.id, user])).values()]);
+  }
+  const [all, known] = found.map((users) => users.sort((a, b) => (a.userName < b.userName ? -1 : 1)));
+  expect(known).toEqual(all);
+  return known!;
 }
 
 async function create(users: UserStore, ...all: readonly User[]): Promise<void> {
@@ -453,12 +469,66 @@ describeOnEveryStore('the user store', (open) => {
     );
   });
 
-  test('knows the active administrators', async () => {
+  test('finds active administrators, and those only', async () => {
     const { users } = await open();
-    const admin = named('admin', { privileges: ['admin'] });
-    await create(users, admin, named('former', { privileges: ['admin'], disabledBy: 'admin' }), named('nobody'));
+    const [anna, ben] = [named('anna', { privileges: ['admin'] }), named('ben', { privileges: ['admin'] })];
+    await create(users, anna, ben, named('former', { privileges: ['admin'], disabledBy: 'admin' }), named('nobody'));
 
-    expect(await users.listActiveAdministrators()).toEqual([admin]);
+    expect(await administratorsOf(users)).toEqual([anna, ben]);
+  });
+
+  test.each<[how: string, write: (admin: User) => UserWrite, left: (admin: User) => User[]]>([
+    ['deleted', (previous) => ({ kind: 'delete', previous }), () => []],
+    ['disabled by an administrator', (admin) => changed(admin, { disabledBy: 'admin' }), () => []],
+    ['disabled by a run', (admin) => changed(admin, { disabledBy: 'sync' }), () => []],
+    ['demoted', (admin) => changed(admin, { privileges: ['login'] }), () => []],
+    ['changed otherwise', (admin) => changed(admin, { fullName: 'A' }), (admin) => [next(admin, { fullName: 'A' })]],
+    [
+      'renamed',
+      (admin) => ({ ...changed(admin, { userName: 'new' }), kind: 'rename' }),
+      (admin) => [next(admin, { userName: 'new' })],
+    ],
+  ])('finds an administrator who is %s as far as that one still is one', async (_how, write, left) => {
+    const { users } = await open();
+    const [anna, ben] = [named('anna', { privileges: ['admin'] }), named('ben', { privileges: ['admin'] })];
+    await create(users, anna, ben, named('nobody'));
+
+    expect(await users.writeTogether([write(anna)])).toBe('written');
+
+    expect(await administratorsOf(users)).toEqual(
+      [ben, ...left(anna)].sort((a, b) => (a.userName < b.userName ? -1 : 1)),
+    );
+  });
+
+  test.each<[how: string, former: Partial<User>]>([
+    ['created', {}],
+    ['enabled', { privileges: ['admin'], disabledBy: 'sync' }],
+    ['promoted', { privileges: ['login'] }],
+  ])('finds an administrator who has just been %s', async (how, former) => {
+    const { users } = await open();
+    const anna = named('anna', { privileges: ['admin'], ...former });
+    await create(users, anna);
+    if (how !== 'created') await users.writeEach([changed(anna, { privileges: ['admin'], disabledBy: null })]);
+
+    expect(await administratorsOf(users)).toMatchObject([{ userName: 'anna', version: how === 'created' ? 1 : 2 }]);
+  });
+
+  test('lets two administrators who remove each other at once not both succeed', async () => {
+    const { users } = await open();
+    const [anna, ben] = [named('anna', { privileges: ['admin'] }), named('ben', { privileges: ['admin'] })];
+    await create(users, anna, ben);
+    const removal = async (previous: User): Promise<WriteResult> => {
+      const other = await users.findAdministrator(({ id }) => id !== previous.id);
+      return await users.writeTogether([
+        { kind: 'delete', previous },
+        { kind: 'check', previous: other! },
+      ]);
+    };
+
+    const results = await Promise.all([removal(anna), removal(ben)]);
+
+    expect(results).toContain('lostRace');
+    expect(await administratorsOf(users)).not.toEqual([]);
   });
 
   // ---------------------------------------------------------------------------------------------- all or nothing

@@ -6,7 +6,7 @@ import { decodeCursor, encodeCursor } from '../../lib/cursor.ts';
 import { compareNameKeys, userNameKey } from '../../lib/user/user-name.ts';
 import type { UserLink, UserQuery, UserStore, UserWrite, WriteResult } from '../../lib/user/user-store.ts';
 import type { User } from '../../lib/user/user.ts';
-import { isFoundBy, linkKey, userStatus } from '../../lib/user/user.ts';
+import { isActiveAdministrator, isFoundBy, linkKey, userStatus } from '../../lib/user/user.ts';
 
 /** The users by name key, and the owners of directory ids. */
 export interface People {
@@ -95,6 +95,11 @@ export function createPeople(): People {
 
 /** The user store on these people. */
 export function createUsers(people: People): UserStore & { readonly writes: number } {
+  async function findAdministrator(suits: (user: User) => boolean): Promise<User | null> {
+    for (const [, user] of people.entries()) if (isActiveAdministrator(user) && suits(user)) return user;
+    return null;
+  }
+
   return {
     get writes() {
       return people.writes;
@@ -131,11 +136,8 @@ export function createUsers(people: People): UserStore & { readonly writes: numb
         next: last !== undefined && found.length > query.limit ? encodeCursor('users', last[0]) : null,
       };
     },
-    async listActiveAdministrators() {
-      return [...people.entries()]
-        .map(([, user]) => user)
-        .filter(({ privileges, disabledBy }) => privileges.includes('admin') && disabledBy === null);
-    },
+    findAdministrator,
+    findKnownAdministrator: findAdministrator,
     async writeEach(all) {
       return all.map((write) => people.write([write]));
     },

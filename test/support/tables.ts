@@ -31,10 +31,11 @@ export async function createTables(
   made += 1;
   const names = { usersTable: `users-${process.pid}-${made}`, operationsTable: `operations-${process.pid}-${made}` };
   const { partitionKey, listIndex, listPartitionKey, listProjection, addressIndex, addressPartitionKey } = USERS_TABLE;
+  const { administratorIndex, administratorPartitionKey } = USERS_TABLE;
   const users: CreateTableCommandInput = {
     TableName: names.usersTable,
     BillingMode: 'PAY_PER_REQUEST',
-    AttributeDefinitions: [text(partitionKey), text(listPartitionKey), text(addressPartitionKey)],
+    AttributeDefinitions: [partitionKey, listPartitionKey, addressPartitionKey, administratorPartitionKey].map(text),
     KeySchema: [{ AttributeName: partitionKey, KeyType: 'HASH' }],
     GlobalSecondaryIndexes: [
       {
@@ -49,6 +50,14 @@ export async function createTables(
         IndexName: addressIndex,
         KeySchema: [
           { AttributeName: addressPartitionKey, KeyType: 'HASH' },
+          { AttributeName: partitionKey, KeyType: 'RANGE' },
+        ],
+        Projection: { ProjectionType: 'KEYS_ONLY' },
+      },
+      {
+        IndexName: administratorIndex,
+        KeySchema: [
+          { AttributeName: administratorPartitionKey, KeyType: 'HASH' },
           { AttributeName: partitionKey, KeyType: 'RANGE' },
         ],
         Projection: { ProjectionType: 'KEYS_ONLY' },

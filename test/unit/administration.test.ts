@@ -7,7 +7,7 @@ import { ensureFirstAdministrator } from '../../lib/login/sign-in.ts';
 import { verifyPasswordHash } from '../../lib/user/password.ts';
 import type { UserStore } from '../../lib/user/user-store.ts';
 import type { User } from '../../lib/user/user.ts';
-import { toPublicUser } from '../../lib/user/user.ts';
+import { isActiveAdministrator, toPublicUser } from '../../lib/user/user.ts';
 import { createMemoryStores } from '../support/memory-stores.ts';
 import { aUser, NOW } from '../support/people.ts';
 
@@ -39,6 +39,12 @@ async function administrationOf(...people: User[]) {
 
 const admin = (id: string, userName: string): User =>
   aUser({ id, userName, privileges: ['admin'], ...INTEGRATED, passwordHash: 'a hash' });
+
+/** The names of the active administrators. */
+async function administratorsOf({ store }: { readonly store: UserStore }): Promise<string[]> {
+  const { items } = await store.list({ limit: 200 });
+  return items.filter(isActiveAdministrator).map(({ userName }) => userName);
+}
 
 function newUser(body: object) {
   const parsed = parseNewUser(body);
@@ -252,7 +258,7 @@ test.each([
 
     await expect(act(alone)).rejects.toMatchObject({ code: 'lastAdministrator' });
     await expect(act(inCompany)).resolves.not.toThrow();
-    expect(await alone.store.listActiveAdministrators()).toHaveLength(1);
+    expect(await administratorsOf(alone)).toEqual(['root']);
   },
 );
 
@@ -269,7 +275,7 @@ test.each([
 
   await house.patch('two', { fullName: 'Two' }, null);
   await house.remove('two', null);
-  expect(await house.store.listActiveAdministrators()).toHaveLength(1);
+  expect(await administratorsOf(house)).toEqual(['one']);
 });
 
 test('two administrators that remove each other at the same moment do not both succeed', async () => {
@@ -279,7 +285,7 @@ test('two administrators that remove each other at the same moment do not both s
 
   await expect(house.remove('two', null)).rejects.toMatchObject({ code: 'lastAdministrator' });
 
-  expect((await house.store.listActiveAdministrators()).map(({ userName }) => userName)).toEqual(['two']);
+  expect(await administratorsOf(house)).toEqual(['two']);
 });
 
 test('whatever administrators do to each other at once, one of them is left', async () => {
@@ -301,14 +307,14 @@ test('whatever administrators do to each other at once, one of them is left', as
         }),
       );
 
-      expect((await house.store.listActiveAdministrators()).length).toBeGreaterThan(0);
+      expect(await administratorsOf(house)).not.toEqual([]);
     }),
   );
 });
 
 test('no first administrator is created, and nobody is looked for, with any other password', async () => {
   const { store } = await administrationOf(aUser());
-  const blind = { ...store, listActiveAdministrators: () => Promise.reject(new Error('a scan')) };
+  const blind = { ...store, findAdministrator: () => Promise.reject(new Error('a scan')) };
 
   await ensureFirstAdministrator(blind, generated, 'guess', NOW);
 

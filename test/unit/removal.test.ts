@@ -8,7 +8,7 @@ import { decideMissing, judgeSighting, markMissing, noticeNewAbsence, removeUser
 import { openGuard } from '../../lib/sync/guard.ts';
 import { openApprovals } from '../../lib/sync/open-approvals.ts';
 import type { RemovalInput } from '../../lib/sync/removal.ts';
-import { decideRemovals, lastAdministrators } from '../../lib/sync/removal.ts';
+import { decideRemovals } from '../../lib/sync/removal.ts';
 import type { GuardCounter } from '../../lib/sync/run-journal.ts';
 import type { Sighting } from '../../lib/sync/second-look.ts';
 import type { PlanContext, Step } from '../../lib/sync/step.ts';
@@ -126,55 +126,6 @@ describe('a missing user', () => {
         version: 5,
       },
     });
-  });
-});
-
-describe('the last administrators', () => {
-  const admin = (id: string, over: Partial<User> = {}): User => aUser({ id, privileges: ['admin'], ...over });
-  const INTEGRATED = { authentication: 'integrated', directory: null } as const;
-  const kept = (leaving: User[], administrators: User[]): string[] =>
-    [
-      ...lastAdministrators(
-        leaving.map((user) => removal(user)),
-        administrators,
-      ),
-    ].sort();
-
-  test('are all that would leave, when nobody else is left', () => {
-    const [a, b] = [admin('a'), admin('b')];
-
-    expect(kept([a], [a])).toEqual(['a']);
-    expect(kept([a, b], [a, b])).toEqual(['a', 'b']);
-  });
-
-  test('are none as long as one administrator stays', () => {
-    const [a, b, c] = [admin('a'), admin('b'), admin('c')];
-
-    expect(kept([a, b], [a, b, c])).toEqual([]);
-    expect(kept([], [a])).toEqual([]);
-  });
-
-  test('are administrators only: others leave with them', () => {
-    const a = admin('a');
-
-    expect(kept([a, aUser({ id: 'other' })], [a])).toEqual(['a']);
-    expect(kept([aUser({ id: 'other' })], [])).toEqual([]);
-  });
-
-  test.each<[name: string, counts: boolean, user: User]>([
-    ['of the directory with an entry', true, admin('b')],
-    ['of the directory without an entry', false, admin('b', { directory: null })],
-    ['of the directory with a password but no entry', false, admin('b', { directory: null, passwordHash: 'a hash' })],
-    ['with integrated authentication and a password', true, admin('b', { ...INTEGRATED, passwordHash: 'a hash' })],
-    ['with integrated authentication and no password', false, admin('b', INTEGRATED)],
-    ['disabled by an administrator', false, admin('b', { disabledBy: 'admin' })],
-    ['disabled by a run', false, admin('b', { disabledBy: 'sync' })],
-    ['without the privilege', false, admin('b', { privileges: ['login'] })],
-  ])('an administrator %s can sign in: %s', (_name, counts, other) => {
-    const a = admin('a');
-
-    expect(kept([a], [a, other])).toEqual(counts ? [] : ['a']);
-    expect(kept([other], [other])).toEqual(counts ? ['b'] : []);
   });
 });
 
@@ -626,12 +577,31 @@ describe('the last administrators in a run', () => {
     expect(linesOf(decided.withheld)).toEqual(['withheld account-1']);
   });
 
-  test('may go once another one can sign in', async () => {
-    const other = numbered(9, { privileges: ['admin'], passwordHash: 'a hash', authentication: 'integrated' });
-    const decided = await decide({ input: { missing: [admin(1)] }, stored: [admin(1), other] });
+  const INTEGRATED = { authentication: 'integrated', directory: null } as const;
 
-    expect(linesOf(decided.removals)).toEqual(['deleted account-1']);
-    expect(decided.notices).toEqual([]);
+  test.each<[name: string, counts: boolean, over: Partial<User>]>([
+    ['of the directory with an entry', true, {}],
+    ['of the directory without an entry', false, { directory: null }],
+    ['of the directory with a password but no entry', false, { directory: null, passwordHash: 'a hash' }],
+    ['of the directory whose name is contested', false, { directory: { ...link, contestedBy: 'another' } }],
+    ['with integrated authentication and a password', true, { ...INTEGRATED, passwordHash: 'a hash' }],
+    ['with integrated authentication and no password', false, INTEGRATED],
+    ['disabled by an administrator', false, { disabledBy: 'admin' }],
+    ['disabled by a run', false, { disabledBy: 'sync' }],
+    ['without the privilege', false, { privileges: ['login'] }],
+  ])('may go if another one can sign in; one %s can: %s', async (_name, counts, over) => {
+    const other = numbered(9, { privileges: ['admin'], ...over });
+    const decided = await decide({ input: { missing: [admin(1), admin(2)] }, stored: [admin(1), admin(2), other] });
+
+    expect(linesOf(decided.removals)).toEqual(counts ? ['deleted account-1', 'deleted account-2'] : []);
+    expect(decided.notices).toHaveLength(counts ? 0 : 1);
+  });
+
+  test('are kept, and told to sign in, while the store knows of no other one', async () => {
+    const { removals, notices } = await decide({ input: { missing: [admin(1)] }, stored: [] });
+
+    expect(removals).toEqual([]);
+    expect(notices).toEqual([expect.stringMatching(/no other administrator .* is known; sign in as one, or give /)]);
   });
 
   test('are not those that stay because the limit withholds them', async () => {
@@ -653,7 +623,7 @@ describe('the last administrators in a run', () => {
       decideRemovals(
         { marked: [], missing, claimed: new Set(), read: 10, baseDn: 'dc=example,dc=com' },
         {
-          users: { listActiveAdministrators: () => Promise.reject(away) },
+          users: { findKnownAdministrator: () => Promise.reject(away) },
           look: { find: async (looked) => new Map(looked.map(({ id }) => [id, { kind: 'gone' }])) },
           judgeBranch: async () => 'populated',
           guard: openGuard([], 10, { percent: 100, atLeast: 0, windowHours: 24 }),

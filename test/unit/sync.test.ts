@@ -307,9 +307,9 @@ describe('administrators', () => {
 
     expect(dry.totals).toEqual(both.totals);
     expect(both.totals).toMatchObject(totals({ withheld: 2 }));
-    expect(both.notices).toEqual([expect.stringMatching(/no administrator who can sign in would be left/)]);
+    expect(both.notices).toEqual([expect.stringMatching(/no other administrator who can sign in is known/)]);
     expect((await house.changes(both)).map(({ reason }) => reason)).toEqual(
-      Array.from({ length: 2 }, () => expect.stringMatching(new RegExp(`would be ${removed}; no administrator`))),
+      Array.from({ length: 2 }, () => expect.stringMatching(new RegExp(`would be ${removed}; no other administrator`))),
     );
     expect(later.totals).toMatchObject(totals({ [removed]: 2 }));
   });
