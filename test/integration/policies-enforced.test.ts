@@ -38,7 +38,7 @@ const TABLE = {
   AttributeDefinitions: [{ AttributeName: 'pk', AttributeType: 'S' as const }],
   BillingMode: 'PAY_PER_REQUEST' as const,
 };
-const ACCOUNT = 'local:000000000000';
+const ACCOUNT = 'my-machine-1:000000000000';
 const SCHEDULE = `arn:aws:scheduler:${ACCOUNT}:schedule/group/sync`;
 const SCHEDULE_ROLE = 'arn:aws:iam::000000000000:role/ScheduleRole';
 

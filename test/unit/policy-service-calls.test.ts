@@ -5,7 +5,7 @@ import { createServiceCalls } from '../../local/policy-service-calls.ts';
 import { readPolicies } from '../../local/policy-template.ts';
 import type { LocalFunction, ResolvedResource } from '../../local/template.ts';
 
-const HERE = 'local:000000000000';
+const HERE = 'my-machine-1:000000000000';
 const FUNCTION = `arn:aws:lambda:${HERE}:function:Sync`;
 const QUEUE = `arn:aws:sqs:${HERE}:Failures`;
 const ROLE = 'arn:aws:iam::000000000000:role/ScheduleRole';
