@@ -139,9 +139,10 @@ function readVpc(
     return undefined;
   }
 
-  const given = list('vpcEndpoints', 'true').map((name) => name.toLowerCase());
-  const word = given.length === 1 ? given[0] : undefined;
-  const named = word === 'true' ? VPC_ENDPOINTS : word === 'false' || word === 'none' ? [] : given;
+  const given = list('vpcEndpoints').map((name) => name.toLowerCase());
+  const word = given.join();
+  const named: readonly string[] =
+    word === '' || word === 'true' ? VPC_ENDPOINTS : word === 'none' || word === 'false' ? [] : given;
   const endpoints = VPC_ENDPOINTS.filter((name) => named.some((wanted) => wanted === name));
   check(
     named.every((name) => endpoints.some((endpoint) => endpoint === name)),
@@ -195,8 +196,8 @@ export function readContext(node: Node): DeploymentContext {
   const stage = text('stage');
   check(
     /^(?:[a-z][a-z0-9-]{0,18}[a-z0-9]|[a-z]?)$/.test(stage),
-    'stage: must be 1 to 20 lower-case letters, digits and hyphens, beginning with a letter and not ending with a hyphen, ' +
-      'such as test',
+    'stage: must be 1 to 20 lower-case letters, digits and hyphens, beginning with a letter and ending with a letter ' +
+      'or digit, such as test',
   );
   const alarmEmail = text('alarmEmail');
   check(alarmEmail === '' || /^[^\s@]+@[^\s@]+$/.test(alarmEmail), 'alarmEmail: must be an e-mail address');

@@ -77,11 +77,11 @@ export class Monitoring extends Construct {
   }
 
   /**
-   * Makes an alarm. By default it goes off at one occurrence, and is over when none has followed for 15 minutes
-   * or more: trouble that comes and goes is one alarm, and no message says in between that all is well. It notifies the topic
-   * when it goes off and when it is over.
+   * Makes an alarm. By default it goes off at one occurrence, and is over when none has followed for 15 minutes or
+   * more: trouble that comes and goes is one alarm, and no message says in between that all is well. It notifies the
+   * topic when it goes off and when it is over.
    */
-  alarm(scope: Construct, id: string, { summary, article, ...props }: AlarmProps): void {
+  alarm(scope: Construct, id: string, { summary, article, ...props }: AlarmProps): Alarm {
     const alarm = new Alarm(scope, id, {
       threshold: 1,
       evaluationPeriods: 3,
@@ -95,12 +95,13 @@ export class Monitoring extends Construct {
     alarm.addAlarmAction(action);
     alarm.addOkAction(action);
     this.alarms.push(alarm);
+    return alarm;
   }
 
   /**
    * Makes an alarm on a state that a function reports all the time: it is on for as long as the state lasts. While
-   * nothing is reported, it stays as it is: another alarm tells when the report fails, and before a directory is
-   * configured there is nothing to report.
+   * nothing is reported, it stays as it is: other alarms tell when the report fails or stays away, and before a
+   * directory is configured there is nothing to report.
    */
   stateAlarm(scope: Construct, id: string, props: AlarmProps): void {
     this.alarm(scope, id, {

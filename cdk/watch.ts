@@ -3,7 +3,7 @@
  * alarm. It keeps the schedule of the synchronisation as the settings say, and reports how the synchronisation does.
  */
 import { Aws, Duration } from 'aws-cdk-lib';
-import { TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
+import { ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { CfnSchedule } from 'aws-cdk-lib/aws-scheduler';
 import { Construct } from 'constructs';
@@ -50,7 +50,7 @@ export class Watch extends Construct {
       onlyPartitions(RUN_PARTITION, LEASE_KEY.pk, `${OPERATIONS_PREFIX.changes}*`),
     );
     sync.allowSchedule(this.handler);
-    this.start(sync.scheduleGroup);
+    const schedule = this.start();
 
     monitoring.alarm(this, 'Fails', {
       metric: this.handler.metricErrors(),
@@ -58,13 +58,27 @@ export class Watch extends Construct {
       datapointsToAlarm: 3,
       treatMissingData: TreatMissingData.IGNORE,
       summary:
-        'The watch has failed three times in a row: the schedule may differ from the settings, or nobody sees whether ' +
-        'runs are overdue.',
+        'The watch has failed three times in a row: the schedule may differ from the settings, or nobody sees ' +
+        'whether runs are overdue.',
       article: 'watch-fails',
     });
+
+    // Lambda reports nothing of a function that nobody invokes. By the dependency, the first invocation, which comes at
+    // once, is there before the alarm.
+    monitoring
+      .alarm(this, 'Silent', {
+        metric: this.handler.metricInvocations(),
+        evaluationPeriods: 3,
+        datapointsToAlarm: 3,
+        comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
+        treatMissingData: TreatMissingData.BREACHING,
+        summary: 'The watch no longer runs: nobody sees whether runs are overdue, and alarms stay as they are.',
+        article: 'watch-is-silent',
+      })
+      .node.addDependency(schedule);
   }
 
-  private start(groupName: string): void {
+  private start(): CfnSchedule {
     const role = new Role(this, 'ScheduleRole', {
       assumedBy: new ServicePrincipal('scheduler.amazonaws.com', {
         conditions: { StringEquals: { 'aws:SourceAccount': Aws.ACCOUNT_ID } },
@@ -73,8 +87,8 @@ export class Watch extends Construct {
     role.addToPolicy(
       new PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: [this.handler.functionArn] }),
     );
-    new CfnSchedule(this, 'Schedule', {
-      groupName,
+    // In the default group, so that the watch goes on if somebody deletes the group of the synchronisation.
+    return new CfnSchedule(this, 'Schedule', {
       description: 'Rollcall: starts the watch.',
       state: 'ENABLED',
       scheduleExpression: `rate(${PERIOD.toMinutes()} minutes)`,

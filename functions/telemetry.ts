@@ -1,7 +1,7 @@
 /**
  * Telemetry: one JSON line per run, per login and per batch of changes, and metrics in CloudWatch's embedded format.
- * Logs no event, no body, no password, and no user name as typed: people type passwords there. `POWERTOOLS_SERVICE_NAME`
- * names the stack in lines and metrics. Lines below `LOG_LEVEL` are left out; metrics never are.
+ * Logs no event, no body, no password, and no user name as typed: people type passwords there.
+ * `POWERTOOLS_SERVICE_NAME` names the stack in lines and metrics. Lines below `LOG_LEVEL` are left out; metrics never.
  * @see
  *   https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
  */
@@ -84,10 +84,13 @@ export function recordMalformedLogin(): void {
   metrics.publishStoredMetrics();
 }
 
-/** The line and the metrics of the synchronisation's health. */
+/** The line and the metrics of the synchronisation's health. An unknown part has no metric: its alarm stays as it is. */
 export function recordHealth(health: Health): void {
   logger.info('health', { ...health });
-  for (const metric of HEALTH_METRICS) addMetric(metric, health[metric]);
+  for (const metric of HEALTH_METRICS) {
+    const value = health[metric];
+    if (value !== null) addMetric(metric, value);
+  }
   metrics.publishStoredMetrics();
 }
 

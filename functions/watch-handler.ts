@@ -15,13 +15,15 @@ import { recordHealth } from './telemetry.ts';
 /** The ports of the watch function. */
 export interface WatchPorts {
   readonly settings: SettingsReader;
-  readonly schedule: Pick<ScheduleStore, 'apply'>;
+  readonly schedule: ScheduleStore;
   readonly runs: Pick<RunStore, 'list'>;
   readonly clock: Clock;
 }
 
-/** The health as reported; null while nothing is configured, when there is nothing to report. */
+/** The health as reported; null as long as nothing was ever configured, when there is nothing to report. */
 export type WatchResult = Health | null;
+
+const ALL_WELL: Health = { linesWaiting: 0, minutesOverdue: 0, consecutiveFailures: 0 };
 
 /**
  * Makes the handler of the watch function, which ignores its event. A fault of the schedule does not keep it from
@@ -31,11 +33,11 @@ export function makeHandler({ settings, schedule, runs, clock }: WatchPorts) {
   return async (): Promise<WatchResult> => {
     try {
       const stored = await settings.read();
-      if (stored === null) return null;
+      if (stored === null) return await switchOff(schedule);
       const wanted = stored.settings.options.schedule;
       const applied = await apply(schedule, wanted);
-      const inEffect = applied instanceof ServiceError ? { ...wanted, start: null, setAt: null } : applied;
-      const health = judgeHealth(inEffect, await readNewestRuns(runs), clock.now());
+      const judged = applied instanceof ServiceError ? { ...wanted, start: null, setAt: null } : applied;
+      const health = judgeHealth(judged, await readNewestRuns(runs), clock.now());
       recordHealth(health);
       if (applied instanceof ServiceError) throw applied;
       return health;
@@ -43,6 +45,16 @@ export function makeHandler({ settings, schedule, runs, clock }: WatchPorts) {
       throw error instanceof ServiceError ? functionError(error) : error;
     }
   };
+}
+
+/** Where settings have been taken away, every run would fail: ends the schedule, and the alarms with it. */
+async function switchOff(schedule: WatchPorts['schedule']): Promise<WatchResult> {
+  const left = await schedule.read();
+  if (left === null) return null;
+  const { expression, timeZone } = left;
+  if (left.enabled) await schedule.apply({ enabled: false, expression, timeZone });
+  recordHealth(ALL_WELL);
+  return ALL_WELL;
 }
 
 async function apply(

@@ -286,7 +286,7 @@ function createResolver(resources: Readonly<Record<string, Resource>>): (value: 
     const prefix = `arn:aws:${arn.replace('{}', `${LOCAL_REGION}:${LOCAL_ACCOUNT}`)}`;
     // A schedule's name begins with its group's; the ARN of a log group stands for its streams.
     if (Type === 'AWS::Scheduler::Schedule')
-      return `${prefix}${String(resolve(Properties.GroupName))}/${localName(id)}`;
+      return `${prefix}${String(resolve(Properties.GroupName ?? 'default'))}/${localName(id)}`;
     if (Type === 'AWS::Logs::LogGroup') return `${prefix}${localName(id)}:*`;
     return attribute === 'StreamArn' ? `${prefix}${localName(id)}/stream/${STREAM_LABEL}` : prefix + localName(id);
   };

@@ -33,7 +33,7 @@ const CHANGES = {
 
 /** The state of the synchronisation, told every five minutes for as long as a directory is configured. */
 const HEALTH = {
-  /** Lines that the last run that did not fail has withheld. */
+  /** Lines that the last complete run has withheld, or a partial one since. */
   linesWaiting: { name: 'LinesWaiting', unit: 'Count' },
   /** Minutes for which a complete run has been overdue, by the schedule; 0 = not overdue. */
   minutesOverdue: { name: 'MinutesOverdue', unit: 'Count' },

@@ -26,8 +26,8 @@ import { synchronize } from '../../lib/sync/sync.ts';
 import { hashPassword } from '../../lib/user/password.ts';
 import type { UserStore } from '../../lib/user/user-store.ts';
 import type { User } from '../../lib/user/user.ts';
+import { connectUnchecked } from '../support/dynamodb-connection.ts';
 import { createMemoryStores } from '../support/memory-stores.ts';
-import { connect } from '../support/tables.ts';
 import { openInstantJournal, openInstantStore } from './instant-store.ts';
 import type { Known } from './people.ts';
 import { passwordOf, settingsOf, uidOf, userOf } from './people.ts';
@@ -104,7 +104,7 @@ async function sync({ ldapPort, known, dryRun, store }: Extract<Job, { what: 'sy
     journal = openInstantJournal(memory.journal, users);
     runs = memory.runs;
   } else {
-    const client = connect(store.endpoint);
+    const client = connectUnchecked(store.endpoint);
     users = createUserStore({ client, ...store });
     runs = createRunStore({ client, ...store, clock });
     journal = createRunJournal({ client, ...store, clock });
@@ -127,7 +127,7 @@ async function sync({ ldapPort, known, dryRun, store }: Extract<Job, { what: 'sy
 }
 
 async function put({ users, isNew, store }: Extract<Job, { what: 'put' }>): Promise<Cost> {
-  const client = connect(store.endpoint);
+  const client = connectUnchecked(store.endpoint);
   const items = Array.from({ length: users }, (_, number) => userOf(number)).flatMap((user) => [
     toUserItem(user),
     ...(isNew ? hintsOf(user) : []),
@@ -155,7 +155,7 @@ const WRONG_ONES = Array.from({ length: 12 }, (_, number) => `integrated-${numbe
 
 /** Measures bare operations and the product in turns, so that other load on the machine affects both. */
 async function logins({ ldapPort, people, store }: Extract<Job, { what: 'logins' }>): Promise<LoginTimes> {
-  const client = connect(store.endpoint);
+  const client = connectUnchecked(store.endpoint);
   const users = createUserStore({ client, ...store });
   const integrated: User = {
     ...userOf(0),

@@ -22,8 +22,9 @@ import { openDirectory } from '../../lib/ldap/directory.ts';
 import { createLogin, type Login } from '../../lib/login/login.ts';
 import { startDynamoDb } from '../../local/dynamodb.ts';
 import { startSlapd } from '../../local/slapd.ts';
+import { connectUnchecked } from '../support/dynamodb-connection.ts';
 import { createMemoryStores } from '../support/memory-stores.ts';
-import { connect, createTables } from '../support/tables.ts';
+import { createTables } from '../support/tables.ts';
 import type { DynamoDb, SyncCost } from './job.ts';
 import { prepareJobs, quantile } from './measure.ts';
 import { isFormer, ldifOf, passwordOf, READER, settingsOf, uidOf, userOf, WORKLOADS } from './people.ts';
@@ -63,7 +64,7 @@ function* hashedLdif(people: number): Generator<string> {
 }
 
 async function drive({ ldapPort, store, people, rate, seconds }: Load): Promise<Measured> {
-  const client = connect(store.endpoint);
+  const client = connectUnchecked(store.endpoint);
   const { settings } = createMemoryStores(clock);
   await settings.write(settingsOf(ldapPort), 'reader', null);
   const directories: ReturnType<typeof keepDirectory>[] = [];
@@ -125,7 +126,7 @@ async function main(): Promise<void> {
   const limits = [`dn.exact="${READER.dn}" size.soft=500 size.hard=500 size.pr=1000 size.prtotal=unlimited`];
   const slapd = await startSlapd({ folder: join(folder, 'slapd'), ldif: hashedLdif(people), limits });
   const server = await startDynamoDb({ kind: 'dynoxide' });
-  const client = connect(server.endpoint);
+  const client = connectUnchecked(server.endpoint);
   try {
     const store = { endpoint: server.endpoint, ...(await createTables(client)) };
     const known = WORKLOADS.onePercentChanged(people);

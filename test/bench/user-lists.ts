@@ -6,8 +6,9 @@ import { createUserStore } from '../../lib/aws/user-store.ts';
 import type { UserQuery } from '../../lib/user/user-store.ts';
 import type { User } from '../../lib/user/user.ts';
 import { startDynamoDb } from '../../local/dynamodb.ts';
+import { connectUnchecked } from '../support/dynamodb-connection.ts';
 import { aUser } from '../support/people.ts';
-import { connect, createTables } from '../support/tables.ts';
+import { createTables } from '../support/tables.ts';
 import { median } from './measure.ts';
 
 const [count = '100000'] = process.argv.slice(2);
@@ -23,7 +24,7 @@ function userOf(number: number, what: string): User {
 }
 
 const server = await startDynamoDb({ kind: 'dynoxide' });
-const client = connect(server.endpoint);
+const client = connectUnchecked(server.endpoint);
 try {
   const store = createUserStore({ client, ...(await createTables(client)) });
   const create = async (...users: User[]): Promise<void> => {

@@ -16,11 +16,12 @@ import { userNameKey } from '../../lib/user/user-name.ts';
 import type { UserWrite } from '../../lib/user/user-store.ts';
 import type { User } from '../../lib/user/user.ts';
 import { startDynamoDb } from '../../local/dynamodb.ts';
-import { connect, createTables } from '../support/tables.ts';
+import { connectUnchecked } from '../support/dynamodb-connection.ts';
+import { createTables } from '../support/tables.ts';
 
 const [count = '5000', kind = 'dynoxide'] = process.argv.slice(2);
 const server = await startDynamoDb({ kind: kind === 'dynoxide' ? 'dynoxide' : 'dynamodb-local' });
-const client = connect(server.endpoint);
+const client = connectUnchecked(server.endpoint);
 
 function people(from: string, ...further: readonly string[]): User[] {
   return Array.from({ length: Number(count) }, (_, index) => ({

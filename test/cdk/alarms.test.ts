@@ -22,7 +22,7 @@ const AWS_METRICS = {
   'AWS/Lambda': {
     dimension: 'FunctionName',
     type: 'AWS::Lambda::Function',
-    names: ['Errors', 'Throttles', 'IteratorAge'],
+    names: ['Errors', 'Throttles', 'IteratorAge', 'Invocations'],
   },
   'AWS/SQS': { dimension: 'QueueName', type: 'AWS::SQS::Queue', names: ['ApproximateNumberOfMessagesVisible'] },
   'AWS/ApiGateway': { dimension: 'ApiId', type: 'AWS::ApiGatewayV2::Api', names: ['5xx'] },
@@ -48,8 +48,8 @@ interface Scenario {
   readonly trouble: readonly Happening[];
   /** Periods, one by one, that look like trouble and are none. */
   readonly calm: readonly (readonly Happening[])[];
-  /** Whether the alarm is about a state, which ends with the first report that says so. */
-  readonly isState?: true;
+  /** The period with which the trouble is over at once: a report that says so. Default: half an hour of quiet. */
+  readonly end?: readonly Happening[];
   /** Periods of trouble until the alarm fires; 1 by default. */
   readonly after?: number;
 }
@@ -62,17 +62,17 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   SyncRunsFail: {
     trouble: [health({ consecutiveFailures: 2 })],
     calm: [[health({ consecutiveFailures: 1 })], [{ kind: 'run', run: { status: 'failed' } }], WITHOUT_REPORT],
-    isState: true,
+    end: [health({})],
   },
   SyncRunOverdue: {
     trouble: [health({ minutesOverdue: 1 })],
     calm: [[health({})], [{ kind: 'run', run: { status: 'partial' } }], WITHOUT_REPORT],
-    isState: true,
+    end: [health({})],
   },
   SyncLinesWaiting: {
     trouble: [health({ linesWaiting: 7 })],
     calm: [[health({})], [{ kind: 'run', run: { status: 'succeeded', dryRun: true } }], WITHOUT_REPORT],
-    isState: true,
+    end: [health({})],
   },
   SyncStartFailed: { trouble: [aws('ApproximateNumberOfMessagesVisible', 1, 'Sync')], calm: [WITHOUT_REPORT] },
   SyncThrottled: throttled('Sync'),
@@ -96,6 +96,13 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     trouble: [aws('Errors', 1, 'Watch')],
     calm: [[aws('Errors', 0, 'Watch')], WITHOUT_REPORT, [aws('Errors', 1, 'Watch')], [aws('Errors', 0, 'Watch')]],
     after: 3,
+  },
+  WatchSilent: {
+    trouble: WITHOUT_REPORT,
+    calm: [[aws('Invocations', 1, 'Watch')]],
+    end: [aws('Invocations', 1, 'Watch')],
+    // CloudWatch looks back five periods for a value.
+    after: 5,
   },
 };
 
@@ -145,16 +152,17 @@ test('every alarm has a scenario, and every scenario an alarm', () => {
   expect([...alarms.keys()].sort()).toEqual(Object.keys(SCENARIOS).sort());
 });
 
-describe.each(Object.entries(SCENARIOS))('%s', (name, { trouble, calm, isState, after = 1 }) => {
+describe.each(Object.entries(SCENARIOS))('%s', (name, { trouble, calm, end, after = 1 }) => {
   test('is silent before anything happens, and at what only looks like trouble', () => {
-    expect(run(name, times(6) as never)).not.toContain('ALARM');
+    // Only silence itself is trouble before anything has happened.
+    if (trouble.length > 0) expect(run(name, [[], [], [], [], [], []])).not.toContain('ALARM');
     if (after === 1) for (const period of calm) expect(run(name, [period, period, period])).not.toContain('ALARM');
     expect(run(name, calm)).not.toContain('ALARM');
   });
 
   test('fires as soon as it should, lasts as long as the trouble, and ends', () => {
-    const end = isState ? [[health({})]] : [calm.at(0) ?? [], [], [], [], []];
-    const states = run(name, [...calm, ...Array.from({ length: 6 }, () => trouble), ...end]);
+    const quiet = end === undefined ? [calm.at(0) ?? [], [], [], [], []] : [end];
+    const states = run(name, [...calm, ...Array.from({ length: 6 }, () => trouble), ...quiet]);
 
     const during = states.slice(calm.length, calm.length + 6);
     expect(during.slice(0, after - 1)).not.toContain('ALARM');

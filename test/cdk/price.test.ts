@@ -59,7 +59,7 @@ test('the block tells every item, the sum, and what is extra', () => {
     'Fixed costs of Rollcall-test a month (list prices of us-east-1, without free tier):',
     '  secrets: 2                                         $0.80',
     '  metrics that report every hour: 6                  $1.80',
-    '  interface endpoints: 1, in 2 zones together       $14.60',
+    '  interface endpoints: 1, one for each zone: 2      $14.60',
     '  together                                          $17.20',
     expect.stringMatching(/^ {2}Use is extra: requests, .*, data through endpoints\.$/),
   ]);

@@ -63,7 +63,21 @@ describe('the watch', () => {
     expect(reported).toEqual([]);
   });
 
-  test('makes the schedule of the settings where there is none, also one that is off', async () => {
+  test('switches the schedule off and ends every alarm once somebody has emptied the settings', async () => {
+    const { watch, stores, run, passHours, reported } = await start({ schedule: null });
+    await stores.schedule.apply(HOURLY);
+    await run({ status: 'failed', totals: { ...NO_TOTALS, withheld: 1 } });
+    passHours(5);
+    await run({ status: 'failed' });
+
+    await watch();
+    await watch();
+
+    expect(await stores.schedule.read()).toMatchObject({ ...HOURLY, enabled: false });
+    expect(reported).toEqual([gauges(0, 0, 0), gauges(0, 0, 0)]);
+  });
+
+  test('makes the schedule of the settings where there is none, one that is off too', async () => {
     const { watch, stores } = await start({ schedule: { ...HOURLY, enabled: false } });
 
     await watch();
@@ -95,7 +109,7 @@ describe('the watch', () => {
     await run({ status: 'succeeded' });
     await watch();
 
-    const trouble = [gauges(3, 0, 0), gauges(3, 45, 1), gauges(3, 45, 1), gauges(0, 51, 0)];
+    const trouble = [gauges(3, 0, 0), gauges(3, 45, 1), gauges(3, 45, 1), gauges(3, 51, 0)];
     expect(reported).toEqual([...trouble, gauges(0, 0, 0)]);
   });
 
@@ -113,7 +127,7 @@ describe('the watch', () => {
     const apply = async (): Promise<WorkingSchedule> => {
       throw new ServiceError('storeUnavailable', 'EventBridge Scheduler refused the schedule: the role');
     };
-    const { watch, run, passHours, reported } = await start({ over: { schedule: { apply } } });
+    const { watch, run, passHours, reported } = await start({ over: { schedule: { apply, read: async () => null } } });
     await run({ status: 'succeeded', totals: { ...NO_TOTALS, withheld: 1 } });
     passHours(3);
 

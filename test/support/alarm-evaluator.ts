@@ -100,6 +100,7 @@ export function statsOf(alarm: AlarmDefinition): readonly MetricStat[] {
 
 function isBreaching({ ComparisonOperator, Threshold }: AlarmDefinition, value: number): boolean {
   if (ComparisonOperator === 'GreaterThanOrEqualToThreshold') return value >= Threshold;
+  if (ComparisonOperator === 'LessThanThreshold') return value < Threshold;
   throw new TypeError(`this evaluator does not know ${ComparisonOperator}`);
 }
 

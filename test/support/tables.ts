@@ -2,23 +2,15 @@
 import { CreateTableCommand } from '@aws-sdk/client-dynamodb';
 import type { CreateTableCommandInput } from '@aws-sdk/client-dynamodb';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import { createDynamoDbClient } from '../../lib/aws/client.ts';
 import { OPERATIONS_TABLE, USERS_TABLE } from '../../lib/aws/environment.ts';
-import { LOCAL_CLIENT } from '../../local/template.ts';
+import { connectUnchecked } from './dynamodb-connection.ts';
 import { demandValidRequests } from './valid-requests.ts';
 
 let made = 0;
 
+/** A client that refuses to send a request that AWS would refuse. */
 export function connect(endpoint: string): DynamoDBDocumentClient {
-  return demandValidRequests(
-    'dynamodb',
-    createDynamoDbClient({
-      ...LOCAL_CLIENT,
-      endpoint,
-      // Java is slow while it warms up on a busy machine.
-      requestHandler: { requestTimeout: 25_000, throwOnRequestTimeout: true },
-    }),
-  );
+  return demandValidRequests('dynamodb', connectUnchecked(endpoint));
 }
 
 /**

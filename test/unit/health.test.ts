@@ -36,9 +36,9 @@ const judge = (runs: readonly Run[], schedule = aSchedule(), now = NOW) =>
   judgeHealth(schedule, { items: runs, next: null }, now);
 
 describe('lines that wait', () => {
-  test('are those that the last success withheld, however often runs fail after it', () => {
+  test('are those that the last complete run withheld, or a partial one since, however often runs fail', () => {
     expect(judge([aRun(10, withheld(3))]).linesWaiting).toBe(3);
-    expect(judge([aRun(10, { status: 'partial', ...withheld(2) }), aRun(70, withheld(9))]).linesWaiting).toBe(2);
+    expect(judge([aRun(10, { status: 'partial', ...withheld(2) }), aRun(70, withheld(9))]).linesWaiting).toBe(9);
     expect(judge([aRun(10, { status: 'failed', ...withheld(7) }), aRun(70, withheld(3))]).linesWaiting).toBe(3);
   });
 
@@ -57,9 +57,9 @@ describe('lines that wait', () => {
   });
 });
 
-describe('failures in a row', () => {
-  const FAILED = { status: 'failed' } as const;
+const FAILED = { status: 'failed' } as const;
 
+describe('failures in a row', () => {
   test('are counted back to the last success, complete or partial', () => {
     expect(judge([aRun(1, FAILED), aRun(2, FAILED), aRun(3), aRun(4, FAILED)]).consecutiveFailures).toBe(2);
     expect(judge([aRun(1, FAILED), aRun(2, { status: 'partial' })]).consecutiveFailures).toBe(1);
@@ -195,6 +195,42 @@ describe('an overdue success', () => {
         expect(judge([...silent, aRun(successAgo, withheld(1))])).toEqual(judge([aRun(successAgo, withheld(1))]));
       }),
     );
+  });
+});
+
+describe('runs that say nothing', () => {
+  const readFrom = async (runs: readonly Run[]) => {
+    const list = async ({ limit, next = '0' }: RunQuery) => {
+      const end = Number(next) + limit;
+      return { items: runs.slice(Number(next), end), next: end < runs.length ? String(end) : null };
+    };
+    return await readNewestRuns({ list });
+  };
+  const times = (count: number, from: number, step: number, over: Partial<Run>): Run[] =>
+    Array.from({ length: count }, (_, index) => aRun(from + index * step, over));
+
+  test.each([0, 14, 24, 60])('do not end an overdue: after %i dry runs it is as it was', async (count) => {
+    const day = 24 * 60;
+    const partial = times(9, day, day, { status: 'partial' });
+    const complete = aRun(10 * day);
+    const older = times(300, 11 * day, day, {});
+    const without = judgeHealth(NIGHTLY, await readFrom([...partial, complete, ...older]), NOW);
+
+    const dry = times(count, 1, 1, { dryRun: true });
+    const judged = judgeHealth(NIGHTLY, await readFrom([...dry, ...partial, complete, ...older]), NOW);
+
+    expect(judged).toEqual(without);
+    expect(judged.minutesOverdue).toBeGreaterThan(8 * day);
+  });
+
+  test('take back no line: a partial run waits with the complete one before, and unknown lines stay unknown', async () => {
+    const complete = aRun(300, withheld(500));
+
+    expect(judge([aRun(60, { status: 'partial' }), complete]).linesWaiting).toBe(500);
+    expect(judge([aRun(60, { status: 'partial', ...withheld(3) }), aRun(120)]).linesWaiting).toBe(3);
+    expect(judge([aRun(60), complete]).linesWaiting).toBe(0);
+    const failed = await readFrom([...times(200, 5, 5, FAILED), complete]);
+    expect(judgeHealth(aSchedule(), failed, NOW).linesWaiting).toBeNull();
   });
 });
 
