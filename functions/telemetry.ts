@@ -84,7 +84,7 @@ export function recordMalformedLogin(): void {
   metrics.publishStoredMetrics();
 }
 
-/** The line and the metrics of the synchronisation's health. An unknown part has no metric: its alarm stays as it is. */
+/** The line and the metrics of the synchronisation's health. An unknown value has no metric: its alarm stays as is. */
 export function recordHealth(health: Health): void {
   logger.info('health', { ...health });
   for (const metric of HEALTH_METRICS) {
