@@ -20,8 +20,8 @@ try {
   }
 } catch (error) {
   if (!(error instanceof ContextError)) throw error;
-  // The deployer's mistake, not ours: a stack trace would hide the one line that helps. The exit code alone would not
-  // do, because the CDK would still synthesize what there is.
+  // The deployer's mistake, not ours: a stack trace would hide the one line that helps. With an exit code alone, the
+  // CDK would still synthesize what there is.
   console.error(error.message);
   process.exit(1);
 }

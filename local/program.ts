@@ -188,7 +188,7 @@ async function start(
     if (asked === EVENTS_PATH) return eventBus.list(request, response);
     return INVOKE_PATH.test(asked) ? invoke(request, response) : api(request, response);
   };
-  // As on AWS, where a rate without a start fires at once: the watch mends what an earlier release has left.
+  // AWS fires a rate without a start at once, so the watch runs now and mends what an earlier release has left.
   for (const { Target } of stack.schedules) fire(toDueTarget(Target as Schedule['Target']));
   return { url: server.url, administrator, stop: () => running.stop() };
 }

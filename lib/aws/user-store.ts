@@ -208,10 +208,10 @@ export function createUserStore({ client, usersTable, operationsTable }: UserSto
         ExpressionAttributeNames: { '#privileges': 'privileges' },
         ExpressionAttributeValues: { ':admin': 'admin', ':none': 'NULL' },
       });
-      await inFlight(items, administrators.complete);
+      await inFlight(items, (item) => administrators.complete(item));
       return items.map(toUser).find((user) => user !== null && suits(user)) ?? null;
     },
-    findKnownAdministrator: administrators.find,
+    findKnownAdministrator: (suits) => administrators.find(suits),
     writeEach(writes) {
       return writeGroupsOf(writes.map((write) => [write]));
     },

@@ -63,6 +63,10 @@ test('the functions may connect to AWS, DNS servers and the ports of the directo
   for (const [id, { SecurityGroupIngress }] of resourcesOf('AWS::EC2::SecurityGroup', VPC)) {
     expect([id, SecurityGroupIngress]).toEqual([id, undefined]);
   }
+  // A rule that names a group is a resource of its own.
+  const rules = resourcesOf('AWS::EC2::SecurityGroupIngress', VPC).map(([, rule]) => rule);
+  expect(rules).toEqual([expect.objectContaining({ FromPort: 443, ToPort: 443, IpProtocol: 'tcp' })]);
+  expect(JSON.stringify(rules.at(0)?.GroupId)).toContain('EndpointsSecurityGroup');
 });
 
 test('with ipv6 the functions may connect to the same ports by IPv6', () => {
