@@ -107,6 +107,10 @@ function readData(text: (name: ContextKey) => string, check: (holds: boolean, fa
     settingsSecretArn === '' || SECRET_ARN.test(settingsSecretArn),
     'settingsSecretArn: must be the complete ARN of a secret, with the hyphen and the six characters at its end',
   );
+  check(
+    text('usersTableName') === '' || text('usersTableName') !== text('operationsTableName'),
+    'operationsTableName: must be another table than usersTableName',
+  );
   const protection = text('deletionProtection');
   check(['', 'true', 'false'].includes(protection), 'deletionProtection: must be true or false');
   return {

@@ -870,7 +870,7 @@ export interface components {
                 readonly path: string;
                 readonly message: string;
             }[];
-            /** @description What is allowed but should be changed, as far as the faults let it be told. */
+            /** @description What is allowed but should be changed. Empty if a field is faulty. */
             readonly warnings: readonly string[];
             /** @description Start times of the next runs if the document is saved, at most five. Empty = no run would start; null = the schedule is faulty. */
             readonly next: readonly string[] | null;

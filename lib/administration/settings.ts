@@ -123,7 +123,10 @@ export async function saveSettings(
     const saved = { settings, password: password.text, version, notices: [] };
     return { stored: saved, schedule: await moveSchedule(schedule, settings) };
   }
-  throw new ServiceError('conflict', 'others keep changing the settings; nothing was saved', { retryable: true });
+  throw new ServiceError('conflict', 'others are changing the settings; nothing was saved', {
+    retryable: true,
+    advice: 'Try again. If nobody else is at work, a save has broken off: try again in half a minute.',
+  });
 }
 
 /** Whether saving would change nothing. Settings that an earlier version stored are saved in the form of today. */
