@@ -87,6 +87,11 @@ export function listFixedCosts(resources: readonly PricedResource[]): CostLine[]
   ].filter(({ dollars }) => dollars > 0);
 }
 
+/** Dollars a month for all of these. */
+export function sumCosts(costs: readonly CostLine[]): number {
+  return costs.reduce((sum, { dollars }) => sum + dollars, 0);
+}
+
 /** An alarm on an expression is billed for each metric that the expression reads. */
 function countAlarmMetrics({ Metrics }: Readonly<Record<string, unknown>>): number {
   if (Metrics === undefined) return 1;
@@ -96,12 +101,11 @@ function countAlarmMetrics({ Metrics }: Readonly<Record<string, unknown>>): numb
 /** The fixed costs of these resources as a block of text for a terminal, and what else costs money. */
 export function describeFixedCosts(stackName: string, resources: readonly PricedResource[]): string {
   const costs = listFixedCosts(resources);
-  const sum = costs.reduce((total, { dollars }) => total + dollars, 0);
   const line = (what: string, dollars: number): string => `  ${what.padEnd(48)}${`$${dollars.toFixed(2)}`.padStart(8)}`;
   return [
     `Fixed costs of ${stackName} a month (list prices of us-east-1, without free tier):`,
     ...costs.map(({ what, dollars }) => line(what, dollars)),
-    line('together', sum),
+    line('together', sumCosts(costs)),
     `  Use is extra: requests, storage, logs, events, secret calls, further metrics at $${PRICE.metric.toFixed(2)}` +
       (resources.some(({ Type }) => Type === 'AWS::EC2::VPCEndpoint') ? ', data through endpoints.' : '.'),
   ].join('\n');

@@ -39,15 +39,14 @@ import { warnOfRegion } from './region.ts';
 import { Sync } from './sync.ts';
 import { Watch } from './watch.ts';
 
-/** Properties of the stack; by default, its context is that of the app. */
+/** Properties of the stack. */
 export interface RollcallStackProps extends StackProps {
-  readonly context?: DeploymentContext;
+  readonly context: DeploymentContext;
 }
 
 /** The whole product as one stack. */
 export class RollcallStack extends Stack {
-  /** @throws ContextError that names every unknown context key and every invalid value */
-  constructor(scope: Construct, id: string, { context = readContext(scope.node), ...props }: RollcallStackProps = {}) {
+  constructor(scope: Construct, id: string, { context, ...props }: RollcallStackProps) {
     super(scope, id, props);
     const { alarmEmail, logRetention, logLevel, vpc, authReservedConcurrency, clientAddressHeader } = context;
 

@@ -2,8 +2,8 @@
  * The synchronisation: its function, the group and the role of the schedule that starts it, the queue of failed starts,
  * its permissions and its alarms. The schedule itself is made by the product, so no deployment can switch it off.
  */
-import { Aws, Duration, Stack } from 'aws-cdk-lib';
-import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Duration, Stack } from 'aws-cdk-lib';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { CfnScheduleGroup } from 'aws-cdk-lib/aws-scheduler';
 import { Construct } from 'constructs';
@@ -23,6 +23,7 @@ import { onlyPartitions, type Data } from './data.ts';
 import { FailureQueue } from './failure-queue.ts';
 import { ProductFunction, type FunctionDefaults } from './function.ts';
 import type { Monitoring } from './monitoring.ts';
+import { ScheduleRole } from './schedule-role.ts';
 
 /** The parts of the stack that the synchronisation works with. */
 export interface SyncProps {
@@ -36,7 +37,7 @@ export class Sync extends Construct {
   readonly handler: ProductFunction;
   /** The name of the group. */
   readonly scheduleGroup: string;
-  private readonly scheduleRole: Role;
+  private readonly scheduleRole: ScheduleRole;
   readonly failures: FailureQueue;
 
   constructor(scope: Construct, id: string, { data, monitoring, defaults }: SyncProps) {
@@ -63,14 +64,7 @@ export class Sync extends Construct {
     this.handler.addEnvironment('NODE_OPTIONS', syncNodeOptions(SYNC_MEMORY_MB));
     this.allowStores(data);
 
-    this.scheduleRole = new Role(this, 'ScheduleRole', {
-      assumedBy: new ServicePrincipal('scheduler.amazonaws.com', {
-        conditions: { StringEquals: { 'aws:SourceAccount': Aws.ACCOUNT_ID } },
-      }),
-    });
-    this.scheduleRole.addToPolicy(
-      new PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: [this.handler.functionArn] }),
-    );
+    this.scheduleRole = new ScheduleRole(this, 'ScheduleRole', this.handler);
     this.scheduleRole.addToPolicy(
       new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [this.failures.queueArn] }),
     );

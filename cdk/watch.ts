@@ -2,15 +2,15 @@
  * The watch: its function, the schedule of the deployment that starts it every five minutes, its permissions and its
  * alarm. It keeps the schedule of the synchronisation as the settings say, and reports how the synchronisation does.
  */
-import { Aws, Duration } from 'aws-cdk-lib';
+import { Duration } from 'aws-cdk-lib';
 import { ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
-import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { CfnSchedule } from 'aws-cdk-lib/aws-scheduler';
 import { Construct } from 'constructs';
 import { LEASE_KEY, OPERATIONS_PREFIX, RUN_PARTITION } from '../lib/aws/environment.ts';
 import { onlyPartitions, type Data } from './data.ts';
 import { ProductFunction, type FunctionDefaults } from './function.ts';
 import { PERIOD, type Monitoring } from './monitoring.ts';
+import { ScheduleRole } from './schedule-role.ts';
 import type { Sync } from './sync.ts';
 
 /** The parts of the stack that the watch works with. */
@@ -79,14 +79,6 @@ export class Watch extends Construct {
   }
 
   private start(): CfnSchedule {
-    const role = new Role(this, 'ScheduleRole', {
-      assumedBy: new ServicePrincipal('scheduler.amazonaws.com', {
-        conditions: { StringEquals: { 'aws:SourceAccount': Aws.ACCOUNT_ID } },
-      }),
-    });
-    role.addToPolicy(
-      new PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: [this.handler.functionArn] }),
-    );
     // In the default group, so that the watch goes on if somebody deletes the group of the synchronisation.
     return new CfnSchedule(this, 'Schedule', {
       description: 'Rollcall: starts the watch.',
@@ -95,7 +87,7 @@ export class Watch extends Construct {
       flexibleTimeWindow: { mode: 'OFF' },
       target: {
         arn: this.handler.functionArn,
-        roleArn: role.roleArn,
+        roleArn: new ScheduleRole(this, 'ScheduleRole', this.handler).roleArn,
         retryPolicy: { maximumRetryAttempts: 0 },
       },
     });

@@ -184,9 +184,6 @@ function addVersion(secret: Secret, input: Input, createdAt: number): Version {
     throw new Refusal('InvalidParameterException', `The secret value is longer than ${LARGEST_SECRET} bytes.`);
   }
   const id = input.ClientRequestToken ?? randomUUID();
-  if (id.length < 32 || id.length > 64) {
-    throw new Refusal('InvalidParameterException', 'ClientRequestToken must have 32 to 64 characters.');
-  }
   const existing = secret.versions.find((version) => version.id === id);
   if (existing !== undefined) {
     if (existing.value === value) return existing;

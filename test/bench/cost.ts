@@ -10,7 +10,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GetCommand } from '@aws-sdk/lib-dynamodb';
-import { listFixedCosts, MONTH_HOURS, PRICE, type CostLine, type PricedResource } from '../../cdk/price.ts';
+import { listFixedCosts, sumCosts, MONTH_HOURS, PRICE, type CostLine, type PricedResource } from '../../cdk/price.ts';
 import { makeHandler as makeAuthHandler } from '../../functions/auth-handler.ts';
 import { makeHandler as makeSyncHandler } from '../../functions/sync-handler.ts';
 import { hintsOf } from '../../lib/aws/address-index.ts';
@@ -327,25 +327,21 @@ function fixedCostsOf(context: Readonly<Record<string, string>>): readonly CostL
 
 /** Ways to a directory that is not public, by their fixed costs; the VPC of the combinations has two zones. */
 function waysToDirectory(): readonly (readonly [way: string, dollars: number])[] {
-  const minimal = sumOf(fixedCostsOf({}));
+  const minimal = sumCosts(fixedCostsOf({}));
   const zones = VPC.subnetIds.split(',').length;
   return [
     ['no VPC: the directory is public', minimal],
-    ['VPC, all endpoints created', sumOf(fixedCostsOf(VPC))],
+    ['VPC, all endpoints created', sumCosts(fixedCostsOf(VPC))],
     [
       'VPC in one zone, all endpoints created',
-      sumOf(fixedCostsOf({ ...VPC, subnetIds: 'subnet-00000000000000001', availabilityZones: 'eu-central-1a' })),
+      sumCosts(fixedCostsOf({ ...VPC, subnetIds: 'subnet-00000000000000001', availabilityZones: 'eu-central-1a' })),
     ],
-    ['VPC that has NAT gateways or these endpoints already', sumOf(fixedCostsOf({ ...VPC, vpcEndpoints: 'none' }))],
+    ['VPC that has NAT gateways or these endpoints already', sumCosts(fixedCostsOf({ ...VPC, vpcEndpoints: 'none' }))],
     [`to add: NAT gateways in ${zones} zones instead of endpoints`, zones * PRICE.natGatewayHour * MONTH_HOURS],
     ['to add: a site-to-site VPN connection', PRICE.vpnConnectionHour * MONTH_HOURS],
     ['to add: a private hosted zone', PRICE.hostedZone],
     [`to add: a resolver endpoint with ${zones} addresses`, zones * PRICE.resolverAddressHour * MONTH_HOURS],
   ];
-}
-
-function sumOf(costs: readonly CostLine[]): number {
-  return costs.reduce((sum, { dollars }) => sum + dollars, 0);
 }
 
 const files = process.argv.slice(2);
@@ -380,5 +376,5 @@ const sums = months.map((month) => Object.values(month).reduce((sum, dollars) =>
 console.log(`| **together** | ${sums.map((sum) => `**${money(sum)}**`).join(' | ')} |\n`);
 const fixed = fixedCostsOf({});
 for (const { what, dollars } of fixed) console.log(`| ${what} | ${money(dollars)} |`);
-console.log(`| **fixed, together** | **${money(sumOf(fixed))}** |\n`);
+console.log(`| **fixed, together** | **${money(sumCosts(fixed))}** |\n`);
 for (const [way, dollars] of waysToDirectory()) console.log(`| ${way} | ${money(dollars)} |`);
